@@ -25,6 +25,11 @@ def duration(seconds: float) -> str:
     return f"{minutes:.0f} min" if minutes < 90 else f"{minutes / 60:.1f} h"  # noqa: PLR2004
 
 
+def completeness(*, is_complete: bool) -> str:
+    """Return how a summary ends: monitors search the log for `sync not complete`."""
+    return f"sync {'complete' if is_complete else 'not complete'}"
+
+
 class Lines(str):
     """A message whose line breaks are its template's. Any other text is one line of the log."""
 

@@ -12,7 +12,7 @@ from tap_jobo.errors import ConfigError
 from tap_jobo.singer.run import RunContext
 from tap_jobo.singer.stream import JoboStream, json_schema
 from tap_jobo.streams.fields import boolean, instant, integer, key, text
-from tap_jobo.wording import plural
+from tap_jobo.wording import completeness, plural
 
 SUMMARY: Final = "what each page has cost"
 SCHEMA: Final = th.PropertiesList(
@@ -81,7 +81,7 @@ class BilledPagesStream(JoboStream):
     def summarize(self, *, has_failed: bool) -> None:
         """Log a summary and METRIC lines."""
         rows = plural(self._record_counter.value, "row")
-        how = "not complete" if has_failed else "complete"
+        how = completeness(is_complete=not has_failed)
         self.logger.info("Summary: %s: %s, 0 credits ($0.00); %s.", self.name, rows, how)
         self.log_figures({"jobo_sync_complete": int(not has_failed)})
         self._record_counter.exit()  # which the SDK has done before any feed was read

@@ -21,7 +21,7 @@ from tap_jobo.singer.run import RunContext
 from tap_jobo.singer.stream import JoboStream, json_schema
 from tap_jobo.streams.companies import SCHEMA
 from tap_jobo.sync.report import Progress
-from tap_jobo.wording import plural
+from tap_jobo.wording import completeness, plural
 
 _FOLLOWED: Final = "followed"
 _BATCH: Final = 50
@@ -173,9 +173,9 @@ class CompaniesStream(JoboStream):
 
     def log_summary(self, *, is_complete: bool) -> None:
         """Log a summary and METRIC lines."""
-        how = "complete" if is_complete else "not complete"
+        how = completeness(is_complete=is_complete)
         if self._are_profiles_missing:
-            how = "those of earlier career sites are missing"
+            how += ", but those of earlier career sites are missing"
         figures = self.profiles.figures()
         self.logger.info("Summary: %s: %s, 0 credits ($0.00); %s.", self.name, figures, how)
         self.log_figures({"jobo_sync_complete": int(is_complete), **self.profiles.metrics()})

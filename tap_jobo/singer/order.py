@@ -114,8 +114,8 @@ class StreamOrder:
         if name not in self._held:
             self._held.add(name)
             self._logger.info(
-                "Another run buys %s%s. What the archive has is loaded. Waiting up to ten minutes "
-                "for it to end.",
+                "Another run is buying %s%s. This run has loaded what the archive has, and waits "
+                "up to ten minutes.",
                 name,
                 error.holder,
             )

@@ -19,6 +19,7 @@ from msgspec.structs import replace
 from tap_jobo.api.api_clock import ApiClock
 from tap_jobo.api.feed import FeedReader
 from tap_jobo.api.pages import ParsedPage
+from tap_jobo.archive import layout
 from tap_jobo.archive.archive import StreamArchive
 from tap_jobo.archive.month import MonthCount
 from tap_jobo.archive.store import StoreError
@@ -152,7 +153,10 @@ class FeedSync:
         if archive is None:
             return
         if isinstance(opening.decision, Adopt):
-            self.messages.warn_of_adoption(opening.standing(opening.position))
+            has_limit = self.report.budget.max_credits_per_month is not None
+            begins_count = has_limit and not archive.store.list(layout.MONTHS)
+            standing = opening.standing(opening.position)
+            self.messages.warn_of_adoption(standing, begins_count=begins_count)
             opening.adopt()
         elif archive.file is None:
             archive.save(opening.view.file)

@@ -252,17 +252,20 @@ class Messages:
             what,
         )
 
-    def warn_of_adoption(self, standing: Standing) -> None:
-        """Warn that the archive goes on from a state, without what came before."""
+    def warn_of_adoption(self, standing: Standing, *, begins_count: bool) -> None:
+        """Warn that the archive goes on from a state, without what came before.
+
+        `begins_count` says that this run is the first to count for `max_credits_per_month`.
+        """
         if standing.view is None or standing.view.is_empty:
             if standing.state and standing.state.position.bookmark:
                 self.logger.warning(
                     "The archive %s has nothing of %s yet, so it continues from the state. Nothing "
-                    "is billed again, but another warehouse can't be loaded from it, and "
-                    "max_credits_per_month counts from zero. Is archive_dir on a disk that lasts? "
-                    "[archive-empty]",
+                    "is billed again, but another warehouse can't be loaded from it%s. Is "
+                    "archive_dir on a disk that lasts? [archive-empty]",
                     self.location,
                     self.name,
+                    ", and max_credits_per_month counts from zero" if begins_count else "",
                 )
             return
         self.logger.warning(

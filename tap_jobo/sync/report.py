@@ -13,7 +13,7 @@ from tap_jobo.api.profiles import Profiles
 from tap_jobo.clock import parse_timestamp
 from tap_jobo.sync.filters import describe
 from tap_jobo.sync.plan import Request
-from tap_jobo.wording import dollars, duration, plural
+from tap_jobo.wording import completeness, dollars, duration, plural
 
 PAGES_PER_MINUTE: Final = 120
 """The documented rate limit, shared by all feeds."""
@@ -104,20 +104,25 @@ class Report:
         """Log the summary, and return the figures for METRIC lines."""
         balance = self.budget.balance
         self.logger.info(
-            "Summary: %s: %s; sync %s.%s",
+            "Summary: %s: %s; %s.%s",
             self.stream,
             self._figures(),
-            "complete" if self.is_complete else "not complete",
+            completeness(is_complete=self.is_complete),
             "" if balance is None else f" Balance {dollars(balance)}.",
         )
         return {
             "jobo_sync_complete": int(self.is_complete),
-            "jobo_rows_loaded": self._loaded or None,
+            "jobo_rows_loaded": self._written_of_loaded or None,
             "jobo_rows_skipped": self._skipped or None,
             "jobo_credits": self.cost.credits or None,
             "jobo_credits_unconfirmed": self.cost.possibly_billed or None,
             "jobo_credits_balance": balance,
         }
+
+    @property
+    def _written_of_loaded(self) -> int:
+        """The loaded rows that were written: a run loads before it buys, so they came first."""
+        return min(self._loaded, self.count_rows())
 
     def _progress(self) -> str:
         profiles = f"{self.profiles.done:,} profiles, " if self.profiles else ""
@@ -126,7 +131,7 @@ class Report:
     def _figures(self) -> str:
         cost, unconfirmed = self.cost.credits, self.cost.possibly_billed
         counts = [
-            (self._loaded, "from the archive"),
+            (self._written_of_loaded, "from the archive"),
             (self._skipped, "skipped"),
             (self.quarantined, "quarantined"),
         ]

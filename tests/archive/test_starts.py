@@ -219,6 +219,9 @@ def test_a_monthly_count_that_begins_anew_is_a_warning(warehouse: Warehouse, fil
     files.lose()
     (warning,) = warehouse.run(**limit).messages_of("WARNING", "archive-empty")
     assert "max_credits_per_month counts from zero" in warning
+    files.lose()
+    (warning,) = warehouse.run().messages_of("WARNING", "archive-empty")
+    assert "max_credits_per_month" not in warning
 
 
 def test_an_archive_that_was_off_so_far_goes_on_from_the_state(tap: Tap, files: Files) -> None:

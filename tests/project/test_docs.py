@@ -126,7 +126,7 @@ def test_every_command_of_the_documents_runs(open_folder: Path) -> None:
     assert output.count("This block has run.") == len(others)
     for state in ("", ":dach", ":fintech"):
         assert f"Running job with name 'sandbox:tap-jobo-to-target-postgres{state}'" in output
-    assert " profiles, 0 credits ($0.00); complete." in output  # none skipped
+    assert " profiles, 0 credits ($0.00); sync complete." in output  # none skipped
     state = json.loads((open_folder / "state.json").read_text())
     assert state["bookmarks"]["career_sites"]["replication_key_value"]
     streams = json.loads((open_folder / "catalog.json").read_text())["streams"]

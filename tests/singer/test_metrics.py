@@ -67,7 +67,7 @@ def test_a_first_request_that_fails_has_a_summary(tap: Tap, sandbox: Sandbox, st
     assert str(status) in complaint(run)
     nothing = "0 rows in 0 pages, 0 credits ($0.00); sync not complete."
     assert run.summaries["career_sites"].startswith(nothing)
-    assert run.summaries["companies"] == "0 profiles, 0 credits ($0.00); not complete."
+    assert run.summaries["companies"] == "0 profiles, 0 credits ($0.00); sync not complete."
     run = tap.run(catalog=catalog, state={"bookmarks": {"career_sites": {"sync": 5}}})
     assert "The state is not from this tap" in complaint(run)
     assert run.summaries == {}
@@ -107,7 +107,7 @@ def test_a_stream_whose_archive_is_damaged_has_a_summary(tap: Tap, tmp_path: Pat
 def test_billed_pages_are_summarized_once_all_feeds_are_read(tap: Tap) -> None:
     run = tap.succeed(catalog=selecting(discover(), billed_pages=True))
     assert [*run.summaries] == ["career_sites", "billed_pages"]
-    assert run.summaries["billed_pages"] == "3 rows, 0 credits ($0.00); complete."
+    assert run.summaries["billed_pages"] == "3 rows, 0 credits ($0.00); sync complete."
     assert complete_by_stream(run) == {"career_sites": 1, "billed_pages": 1}
     counts = {
         each["tags"]["stream"]: each["value"]
@@ -121,6 +121,8 @@ def test_rows_that_no_stream_map_has_passed_are_not_counted(tap: Tap) -> None:
     run = tap.run(stream_maps={"career_sites": {"shout": "upper(nam)"}})
     assert error_code(run) == "invalid-setting"
     assert run.summaries["career_sites"].startswith("0 rows in 1 page, 2,500 credits ($2.50);")
+    run = tap.run(stream_maps={"career_sites": {"shout": "upper(nam)"}})  # loads the page
+    assert run.summaries["career_sites"].startswith("0 rows in 1 page, 0 credits ($0.00);")
 
 
 def test_rows_of_a_page_whose_profiles_fail_are_counted(tap: Tap, sandbox: Sandbox) -> None:

@@ -990,7 +990,9 @@ class World:
         second = self.start(other, waits=0.005)
         second.has_waited = True
         if is_held:
-            wait_for(lambda: "Another run buys" in second.log.read_text("utf-8") or second.is_over)
+            wait_for(
+                lambda: "Another run is buying" in second.log.read_text("utf-8") or second.is_over
+            )
             hold.release()
         self.finish(first)
         run = self.finish(second)

@@ -41,7 +41,7 @@ class TestNamedCompanies:
         assert profiles_of(run) == [expected_profile(sandbox, key) for key in run.ids]
         assert sandbox.feed_requests == []
         assert sorted(map(str, asked_for(sandbox))) == sorted([*ids, nobody])
-        text = "26 profiles, 2 not found, 0 credits ($0.00); complete."
+        text = "26 profiles, 2 not found, 0 credits ($0.00); sync complete."
         assert run.summaries == {"companies": text}
         assert run.metrics["record_count"] == 26
         assert run.metrics["jobo_profiles_not_found"] == 2
@@ -53,7 +53,7 @@ class TestNamedCompanies:
         alone.sandbox.faults.add(Fault(status=401, times=None), on=done + 1)
         run = alone.run(company_ids=[*alone.sandbox.world.rows()], companies_concurrency=1)
         assert "401" in complaint(run)
-        text = f"{done} profiles, 0 credits ($0.00); not complete."
+        text = f"{done} profiles, 0 credits ($0.00); sync not complete."
         assert run.summaries == {"companies": text}
 
     def test_they_can_be_a_thousand_a_variable_or_lines_of_a_file(self, alone: Tap) -> None:

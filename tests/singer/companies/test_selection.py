@@ -60,6 +60,6 @@ def test_profiles_of_sites_that_were_read_without_them_are_told_to_be_missing(
     assert len(profiles_of(run)) == 50
     rest = tap.succeed(state=run.state)
     assert "missing-profiles" not in rest.codes("WARNING")
-    assert rest.summaries["companies"].endswith("; complete.")
+    assert rest.summaries["companies"].endswith("; sync complete.")
     sandbox.world.touch(next(iter(sandbox.world.rows())))
     assert tap.succeed(state=rest.state, catalog=both).codes("WARNING") == []
