@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import click
 
-from tap_jobo.errors import TapJoboError
+from tap_jobo.errors import InterruptedRunError, TapJoboError
 from tap_jobo.explain import codes, explain, similar
 from tap_jobo.redaction import without_key
 from tap_jobo.tap import TapJobo
@@ -62,6 +62,9 @@ def run() -> None:
         )
     try:
         sys.exit(command.main(prog_name=TapJobo.name, standalone_mode=False))
+    except InterruptedRunError as error:  # an end in order, as at a limit
+        _end_log(*error.messages, level=logging.WARNING)
+        sys.exit(error.exit_code)
     except TapJoboError as error:
         _end_log(*error.messages)
         sys.exit(error.exit_code)
@@ -80,9 +83,9 @@ def run() -> None:
     sys.exit(1)
 
 
-def _end_log(*messages: str, exc_info: bool = False) -> None:
+def _end_log(*messages: str, level: int = logging.CRITICAL, exc_info: bool = False) -> None:
     """Log why the run ended. Nothing follows: threads that still read profiles log no more."""
     for handler in logging.getLogger().handlers:
         handler.acquire()  # for good: a daemon thread that logs now waits until the process exits
     for message in messages:
-        TapJobo.logger.critical("%s", one_line(message), exc_info=exc_info)
+        TapJobo.logger.log(level, "%s", one_line(message), exc_info=exc_info)

@@ -202,7 +202,7 @@ class FeedStream(JoboStream):
         if (total := checked.page.estimated_total) is not None:
             cost = dollars(total * self._cost.price)
             what = self.name.replace("_", " ")
-            self._run.matches.append(f"about {total:,} {what} match: about {cost}")
+            self._run.matches.append(f"about {total:,} {what} match: {cost}")
         return checked.records[:limit]
 
     @property

@@ -19,6 +19,7 @@ PAGES_PER_MINUTE: Final = 120
 """The documented rate limit, shared by all feeds."""
 _INTERVAL: Final = 60.0  # seconds between two log lines
 _MOST: Final = 5  # values of a filter in a log line
+_KINDS: Final = {"full": "everything", "changes": "changes", "added": "rows of the added values"}
 _UNLIMITED: Final = "max_credits is not set"
 
 
@@ -64,7 +65,7 @@ class Report:
     def estimate(self, rows: int, page_size: int) -> None:
         """Log what a sync will cost and take, after its first page."""
         self.logger.info(
-            "This sync has about %s (estimated): %s at the current price (%g credits per row), "
+            "This sync has about %s: %s at the current price (%g credits per row), "
             "and at least %s at the rate limit of %s pages per minute.",
             plural(rows, "row"),
             dollars(rows * self.cost.price),
@@ -130,6 +131,8 @@ class Report:
 
     def _figures(self) -> str:
         cost, unconfirmed = self.cost.credits, self.cost.possibly_billed
+        if not (self.is_complete or self._pages or cost or unconfirmed):
+            return "stopped before the first page"
         counts = [
             (self._written_of_loaded, "from the archive"),
             (self._skipped, "skipped"),
@@ -152,10 +155,10 @@ def describe_request(request: Request) -> str:
     rows = "all rows of the added values" if sync.kind == "added" else "everything"
     if sync.since:  # a millisecond before start_date
         start = parse_timestamp(sync.since) + timedelta(milliseconds=1)
-        what = "rows of the added values" if sync.kind == "added" else "changes"
-        rows = f"{what} since {start:%Y-%m-%dT%H:%MZ}"
+        rows = f"{_KINDS[sync.kind]} since {start:%Y-%m-%dT%H:%MZ}"
     if request.page > 1:
-        rows = f"resumes a sync of {rows} after {plural(request.rows, 'row')}"
+        what = f"a sync of {rows}" if sync.since or sync.kind == "added" else "a full sync"
+        rows = f"resumes {what} after {plural(request.rows, 'row')}"
     return f"{filters}{rows}"
 
 

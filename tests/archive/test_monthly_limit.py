@@ -216,7 +216,7 @@ def test_a_backfill_above_the_limit_is_a_warning(tmp_path: Path) -> None:
         tap.settings |= {"jobs_batch_size": 10}
         run = tap.run(max_credits_per_month=100)
         assert (
-            "jobs: This sync has about 90 rows (estimated): $0.27 at the current price (3 credits "
+            "jobs: This sync has about 90 rows: $0.27 at the current price (3 credits "
             "per row), and at least 4 s at the rate limit of 120 pages per minute."
         ) in run.lines("INFO")
         assert run.codes("WARNING") == ["no-jobs-filter", "limit-too-low", "limit-reached"]

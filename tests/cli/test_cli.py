@@ -186,7 +186,7 @@ class TestTestMode:
             tap = Tap(sandbox, tmp_path, catalog=selecting(discover(), jobs=True))
             run = tap.succeed("--test", jobs_sources=["workday"])
         found = re.search(
-            r", about (\d+) jobs match: about \$(.*); this test cost \$0\.053\.$",
+            r", about (\d+) jobs match: \$(.*); this test cost \$0\.053\.$",
             run.lines("INFO")[-1],
         )
         assert found

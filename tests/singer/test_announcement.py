@@ -34,7 +34,7 @@ def test_long_lists_are_cut(tap: Tap) -> None:
     (line,) = _announced(run)
     assert line == (
         "career_sites: filters country_codes=AT, CH, DE, ES, FR and 2 more and is_agency=false; "
-        "changes since 2020-02-01T00:00Z; at most 2,500 credits ($2.50)"
+        "everything since 2020-02-01T00:00Z; at most 2,500 credits ($2.50)"
     )
 
 
@@ -46,7 +46,7 @@ def test_a_later_stream_has_the_rest_of_the_limit_and_a_free_one_none(
     assert sites == (
         "career_sites: everything; with company profiles, free; at most 10,000 credits ($10.00)"
     )
-    assert expired.startswith("expired_jobs: changes since ")
+    assert expired.startswith("expired_jobs: everything since ")
     assert ";" not in expired
     assert jobs == "jobs: everything; at most 4,000 credits ($4.00)"
     assert run.stderr.index(sites) < run.stderr.index("Summary: career_sites")
@@ -72,7 +72,7 @@ def test_sync_in_progress(tap: Tap) -> None:
     cut = cut_in_request(tap, 3, billed=False)
     run = tap.run(state=cut.state, max_credits=None)
     assert _announced(run) == [
-        "career_sites: resumes a sync of everything after 100 rows; max_credits is not set"
+        "career_sites: resumes a full sync after 100 rows; max_credits is not set"
     ]
     assert run.lines("WARNING") == []
 
@@ -88,9 +88,7 @@ def test_what_follows_pages_of_the_archive(tap: Tap, sandbox: Sandbox) -> None:
         "Then the rest of a sync. To buy everything again instead: `tap-jobo-archive restart "
         "career_sites`."
     )
-    assert bought == (
-        "career_sites: resumes a sync of everything after 100 rows; max_credits is not set"
-    )
+    assert bought == ("career_sites: resumes a full sync after 100 rows; max_credits is not set")
     assert run.lines("WARNING") == []
     run = tap.run(state=cut.states[0], max_credits=None, batch_size=10)
     loaded, bought = _announced(run)

@@ -59,7 +59,7 @@ class TestBudget:
         first, second = run.messages_of("WARNING", "limit-reached")
         assert first.endswith("The next run resumes from here.")
         assert "jobs was not read, because each run reads career_sites first" in second
-        assert run.summaries["jobs"].startswith("0 rows in 0 pages")
+        assert run.summaries["jobs"].startswith("stopped before the first page;")
 
     def test_one_below_the_price_of_the_row_of_a_test(self, tap: Tap) -> None:
         line = complaint(tap.run("--test", max_credits=1))
