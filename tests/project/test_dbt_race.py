@@ -16,7 +16,8 @@ from tests.support.warehouses import Postgres, Warehouse
 
 pytestmark = pytest.mark.exhaustive
 
-MODELS = ("stg_jobo__jobs", "int_jobo__job_skills")
+MODELS = ("stg_jobo__jobs", "int_jobo__job_locations")
+POSTING = {**JOB, "locations": [{"location": "Rome"}]}
 STAYS = [f"job {number}" for number in range(100)]
 """Jobs of which each write changes another one, so that it differs since then."""
 TURNS = ("even", "odd")
@@ -84,10 +85,10 @@ def test_rows_are_neither_doubled_nor_missing(
         warehouse = replace(warehouse, dbt=replace(warehouse.dbt, project=project))
     create(warehouse, STREAMS, schema)
     jobs = [*STAYS, *(f"{verb} {turn}" for verb in ("moves", "comes") for turn in TURNS), "gone"]
-    warehouse.execute(upsert(schema, "jobs", [at(2, id=key, **JOB) for key in jobs]))
+    warehouse.execute(upsert(schema, "jobs", [at(2, id=key, **POSTING) for key in jobs]))
     warehouse.dbt(only(*MODELS))
     warehouse.execute(f"DELETE FROM {schema}.jobs WHERE id = 'gone'")
-    warehouse.execute(upsert(schema, "jobs", [at(3, id=key, **JOB) for key in STAYS[-5:]]))
+    warehouse.execute(upsert(schema, "jobs", [at(3, id=key, **POSTING) for key in STAYS[-5:]]))
     readings = _race(warehouse, kind, [_write(schema, number) for number in range(95)])
     assert len([sql for sql, _ in readings if "stg_jobo__jobs__changes" in sql]) > 2
     for sql, seen in readings:
@@ -95,7 +96,7 @@ def test_rows_are_neither_doubled_nor_missing(
         assert {key for key in seen if key.startswith(("job", "moves"))} == {*jobs[:-3]}, sql
     assert "gone" not in readings[-1][1]
     warehouse.dbt(only(*MODELS))
-    staging, skills = warehouse.tables(MODELS).values()
+    staging, places = warehouse.tables(MODELS).values()
     last = len(readings) - 1
     expected = {
         **{key: ("jobs", _time(number)) for number, key in enumerate(STAYS[: last + 1])},
@@ -103,7 +104,7 @@ def test_rows_are_neither_doubled_nor_missing(
     }
     unchanged = STAYS[last + 1 :]
     found = {row["job_id"]: (row["stream"], str(row["loaded_at"])) for row in staging}
-    assert len(staging) == len(skills) == len(found)
+    assert len(staging) == len(places) == len(found)
     assert found.keys() == {*expected, *unchanged}
     assert {key: found[key] for key in expected} == expected
 
@@ -122,7 +123,7 @@ def _write(schema: str, number: int) -> str:
     """Change some jobs, also between the streams, as a loader does after a statement of dbt."""
     statements = []
     for key, stream in {STAYS[number]: "jobs", **_turns(number)}.items():
-        row = {"id": key, **JOB, **dict.fromkeys(TIMES, _time(number))}
+        row = {"id": key, **POSTING, **dict.fromkeys(TIMES, _time(number))}
         for table in ("jobs", "managed_jobs"):
             deletion = f"DELETE FROM {schema}.{table} WHERE id = '{key}'"
             statements.append(upsert(schema, table, [row]) if table == stream else deletion)
