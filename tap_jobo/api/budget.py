@@ -200,8 +200,8 @@ class FeedCost:
             raise ConfigError(
                 question(
                     f"Stopped before the next page: since {self.last_price.since}, "
-                    f"{self._spec.name} costs {self.last_price.credits:g} credits per requested "
-                    f"row (list price: {self._spec.list_price:g}). So a page of "
+                    f"{self._spec.name} costs {self.last_price.credits:g} credits per row "
+                    f"(list price: {self._spec.list_price:g}). So a page of "
                     f"{plural(rows, 'row')} may cost {cost:,} ({dollars(cost)}), and {name} is "
                     f"{self._limit(name):,}.",
                     "limit-too-low",
@@ -322,14 +322,14 @@ class FeedCost:
                 self._budget.has_reported_fall = True
                 logger.warning(
                     "Jobo's response does not say that %s of %s cost anything, but the balance "
-                    "fell by %s credits (%s). The run counts %s of them, and those of later pages "
+                    "fell by %s credits (%s). The run counts %s, and those of later pages "
                     "like this. If another program uses the account, that is too much. Contact "
                     "Jobo. [unexpected-bill]",
                     plural(rows, "row"),
                     name,
                     f"{charge.fall:,}",
                     dollars(charge.fall),
-                    f"{cost:,}",
+                    f"all {cost:,}" if cost == charge.fall else f"{cost:,} of them",
                 )
         elif self._is_first("price"):
             logger.warning(

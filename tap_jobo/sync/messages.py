@@ -246,7 +246,7 @@ class Messages:
         self.logger.warning(
             "The state of %s is ahead of the archive %s, which was restored from a backup, or was "
             "off for a run, or could not be written. The archive lacks pages, so %s is bought "
-            "again. [archive-behind]",
+            "again. Rows that are loaded from the archive again are free. [archive-behind]",
             self.name,
             self.location,
             what,

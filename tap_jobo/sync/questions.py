@@ -70,9 +70,9 @@ def _incomplete(standing: Standing, command: Command) -> Lines:
         f"{lacks}.",
         "archive-incomplete",
         ("you left the state out", "run with it again, free"),
-        ("the warehouse has them", then),
+        ("the warehouse has the earlier rows", then),
         (
-            "it does not",
+            "the warehouse lacks them",
             f"{restart}: the next run buys everything ({price_of_everything(standing)})",
         ),
     )
@@ -93,7 +93,10 @@ def _other_archive(standing: Standing, _: Command) -> Lines:
         )
     ways = [
         ("the archive of the state exists", "set archive_dir to it"),
-        ("it does not", "set archive_dir to a new folder, which continues from the state, free"),
+        (
+            "that archive is lost",
+            "set archive_dir to a new folder, which continues from the state, free",
+        ),
     ]
     if view and view.is_complete:
         then = "run without a state: that loads everything that it has, free"
@@ -128,8 +131,8 @@ def _other_filters(standing: Standing, _: Command) -> Lines:
             "for every pipeline that uses it."
         )
     return question(
-        f"{name} stopped, nothing billed or loaded: the archive {standing.location} has rows of "
-        f"other filters: {change}.{more}",
+        f"{name} stopped, nothing billed or loaded: the archive {standing.location}, or the backup "
+        f"that it was restored from, has rows of other filters: {change}.{more}",
         "other-filters",
         *ways,
     )
@@ -155,6 +158,8 @@ def _answers(standing: Standing) -> list[tuple[str, str]]:
     resync = f"buys {what_resync_buys(standing)}"
     if position.bookmark is None or settings.is_full_table:
         return [("on_filter_change: resync or keep", resync)]
+    if standing.archive and _resync_is_full(position, settings):
+        resync += ". A new warehouse then loads only from that sync on"
     keep = f"buys what changed since {_start_of_changes(position, settings)}, too"
     if misses_rows(position, settings):
         keep = f"buys no old rows: {what_stays_missing(position, settings)}"
@@ -181,10 +186,15 @@ def what_resync_buys(standing: Standing) -> str:
     if not (misses_rows(position, settings) or settings.is_full_table):
         since = _start_of_changes(position, settings)
         return f"only what changed since {since} ({_price(standing)})"
-    is_part = position.bookmark and not settings.is_full_table
-    if is_part and (which := _added(position, settings)):
-        return f"the rows with {which} ({_price(standing)})"
-    return f"all matching rows ({price_of_everything(standing)})"
+    if _resync_is_full(position, settings):
+        return f"all matching rows ({price_of_everything(standing)})"
+    return f"the rows with {_added(position, settings)} ({_price(standing)})"
+
+
+def _resync_is_full(position: Position, settings: SyncSettings) -> bool:
+    """Return whether `resync` buys everything, and not only the values that were added."""
+    is_first = position.bookmark is None or settings.is_full_table
+    return is_first or (misses_rows(position, settings) and not _added(position, settings))
 
 
 def _added(position: Position, settings: SyncSettings) -> str:

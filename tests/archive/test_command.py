@@ -225,6 +225,16 @@ def test_drop_asks_before_it_drops_a_page_that_can_be_read(tap: Tap, files: File
     assert tap.succeed().codes("WARNING") == ["gap"]
 
 
+# month
+
+
+def test_a_test_alone_is_in_the_month(tap: Tap) -> None:
+    assert tap.run("--test").returncode == 0
+    assert "50 credits ($0.05)" in written(tap, "month", "career_sites")[0]
+    assert "0 pages" in written(tap, "list")[1]
+    assert "no page of career_sites" in refusal(archive_command(tap, "state", "career_sites"))
+
+
 # restart
 
 
@@ -233,6 +243,7 @@ def test_restart_buys_everything_anew_once(warehouse: Warehouse, files: Files) -
     warehouse.run()
     asked = refusal(archive_command(tap, "restart", "career_sites"))
     assert "$6.00" in asked
+    assert "A new warehouse then loads only from that sync on. " in asked
     assert "--yes" in asked
     assert warehouse.rows_billed() == 0
     written(tap, "restart", "career_sites", "--yes")
