@@ -231,8 +231,8 @@ def _against_the_sandbox(folder: Path, blocks_: list[str]) -> str:
     script = [
         f'export PATH="{programs}:{psql().parent}:$PATH"',
         'export POSTGRES="${TARGET_POSTGRES_SQLALCHEMY_URL/+psycopg/}"',
-        'printf \'{"api_key": "%s", "api_url": "%s"}\' \\',
-        '  "$TAP_JOBO_API_KEY" "$TAP_JOBO_API_URL" > config.json',
+        'printf \'{"api_key": "%s", "api_url": "%s", "archive_dir": "%s"}\' \\',
+        '  "$TAP_JOBO_API_KEY" "$TAP_JOBO_API_URL" "$TAP_JOBO_ARCHIVE_DIR" > config.json',
         "echo '{}' > second.json",
     ]
     for number, block_ in enumerate(blocks_):
