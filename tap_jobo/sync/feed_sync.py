@@ -143,9 +143,14 @@ class FeedSync:
         opening = self.opening
         if opening.archive and opening.first <= opening.archive.head:
             return
-        request = plan(opening.position, self.settings, self._run, self.new_sync(), opening.ordered)
+        request = self._planned()
         if isinstance(request, Question):
             raise self.messages.question(request, opening.standing(opening.position))
+
+    def _planned(self) -> Request | Question | None:
+        """Return what the run is going to buy, or to ask, once all is loaded."""
+        opening = self.opening
+        return plan(opening.position, self.settings, self._run, self.new_sync(), opening.ordered)
 
     def _adopt_or_create(self) -> None:
         """Write `archive.json` if the archive is new, or goes on from the state."""
@@ -189,9 +194,10 @@ class FeedSync:
         """Report what is loaded, and what is missing there."""
         opening, position = self.opening, self.opening.view.position
         if opening.state is None:
-            then = "the rest of a sync" if position.progress else "changes"
+            planned = self._planned()
+            request = planned if isinstance(planned, Request) else None
             has_profiles = self.report.profiles is not None
-            self.messages.announce_load_of_all(contents, then, has_profiles=has_profiles)
+            self.messages.announce_load_of_all(contents, request, has_profiles=has_profiles)
         elif contents.pages:  # none, if the last page was dropped
             self.messages.announce_load(contents)
         self.messages.warn_of_dropped(dropped, opening.standing(position))

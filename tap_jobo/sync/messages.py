@@ -213,21 +213,26 @@ class Messages:
         """Log what a warehouse gets that has a state, and what that saves."""
         self.logger.info("%s: loading %s.", self.name, contents.as_load)
 
-    def announce_load_of_all(self, contents: Contents, then: str, *, has_profiles: bool) -> None:
+    def announce_load_of_all(
+        self, contents: Contents, request: Request | None, *, has_profiles: bool
+    ) -> None:
         """Log what a warehouse without a state gets, and what that saves.
 
         Args:
             contents: What is loaded.
-            then: What is bought after that.
+            request: What is bought after that, None if a question comes first.
             has_profiles: Whether the profiles of the companies are read along.
         """
+        is_new = request is not None and request.page == 1
+        is_full = request is not None and is_new and request.sync.kind == "full"
+        then = "everything" if is_full else "changes" if is_new else "the rest of a sync"
         restart = self.command("restart", self.name)
         self.logger.info(
-            "%s has no state: loading %s. Then %s.%s",
+            "%s has no state: loading %s.%s%s",
             self.name,
             contents.as_load,
-            then,
-            "" if self.spec.is_free else f" To buy everything again instead: {restart}.",
+            f" Then {then}." if request else "",
+            "" if self.spec.is_free or is_full else f" To buy everything again instead: {restart}.",
         )
         if has_profiles:
             self.logger.info(

@@ -62,7 +62,8 @@ def test_steps_of_the_image_install_the_wheel_and_its_command_runs(
         assert run.returncode == 0, run.stderr
         assert [len(entry.row_ids) for entry in sandbox.feed_requests] == [30, 30]
         assert "METRIC" in run.stderr
-        assert re.search(r"\[warning +\] tap-jobo +The first sync", run.stderr)  # structured logging
+        # Structured logging:
+        assert re.search(r"\[warning +\] tap-jobo +The first sync", run.stderr)
 
 
 def test_workflow_and_cron_job_do_what_the_image_does() -> None:

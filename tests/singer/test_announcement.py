@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from jobo_sandbox import Sandbox
+from tests.archive.helpers import archive_command, succeeded
 from tests.support import Run, Tap, state_at
 from tests.support.crash import cut_in_request
 from tests.support.jobs import tap_of
@@ -75,6 +76,13 @@ def test_sync_in_progress(tap: Tap) -> None:
         "career_sites: resumes a full sync after 100 rows; max_credits is not set"
     ]
     assert run.lines("WARNING") == []
+
+
+def test_a_restart_follows_pages_of_the_archive(tap: Tap) -> None:
+    tap.succeed()
+    succeeded(archive_command(tap, "restart", "career_sites", "--yes"))
+    loaded = _announced(tap.run())[0]
+    assert loaded.endswith(" not billed again. Then everything.")
 
 
 def test_what_follows_pages_of_the_archive(tap: Tap, sandbox: Sandbox) -> None:
