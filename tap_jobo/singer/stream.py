@@ -249,11 +249,13 @@ class JoboStream(RESTStream[Any]):
         if isinstance(error, MapExpressionError):  # its text has the expression only
             why += f": {error}".rstrip(".")
         billed = self._run.budget.credits
+        then = "The page is then billed again."
+        if self.config["archive"]:
+            then = "What is in the archive is loaded free."
         return ConfigError(
             f"Setting 'stream_maps' fails on a row of {self.name} ({why}). "
             f"{f'This run was billed {dollars(billed)}' if billed else 'Nothing was billed'}. "
-            "Correct the map, and run again. What is in the archive is loaded free. "
-            "[invalid-setting]"
+            f"Correct the map, and run again. {then} [invalid-setting]"
         )
 
     def emit_state(self) -> None:
