@@ -29,7 +29,7 @@ class CountOverRuns(Protocol):
         """Count a request before it is sent, or raise `BudgetReachedError` if there is a limit."""
 
     def left(self, billed: int) -> tuple[float, str]:
-        """Return the credits that a limit leaves, and the time that they are for."""
+        """Return the credits that a limit leaves, which can be below 0, and the time of it."""
 
     def settle(self, billed: int) -> None:
         """Count exactly what was billed."""
@@ -185,7 +185,7 @@ class FeedCost:
                     f"{cost:,} credits ({dollars(cost)}) of one page of {plural(rows, 'row')} of "
                     f"{self._spec.name}.",
                     "limit-too-low",
-                    (f"{name}: {cost}", "or more, to cover a page"),
+                    self._offer_limit(name, cost),
                     *self._offer_smaller_page(rows),
                     (f"remove {name}", "if your plan's rows are free"),
                 )
@@ -205,7 +205,7 @@ class FeedCost:
                     f"{plural(rows, 'row')} may cost {cost:,} ({dollars(cost)}), and {name} is "
                     f"{self._limit(name):,}.",
                     "limit-too-low",
-                    (f"{name}: {cost}", "or more, to cover a page"),
+                    self._offer_limit(name, cost),
                     *self._offer_smaller_page(rows),
                     *self._offer_test(),
                 )
@@ -223,6 +223,16 @@ class FeedCost:
         """Return the setting that does not allow a page of this cost, empty if both do."""
         names = ("max_credits", "max_credits_per_month")
         return next((name for name in names if cost > self._limit(name)), "")
+
+    def _offer_limit(self, name: str, cost: int) -> tuple[str, str]:
+        """Return the limit that lets a page of this cost be bought, beside what was spent."""
+        then = "or more, to cover a page"
+        if name == "max_credits_per_month" and self.month:
+            left, month = self.month.left(self.credits)
+            spent = int(self._limit(name) - left)
+            cost += spent
+            then += f" after the {spent:,} of {month}" if spent else ""
+        return f"{name}: {cost}", then
 
     def _limit(self, name: str) -> float:
         limit: int | None = getattr(self._budget, name)
@@ -258,7 +268,8 @@ class FeedCost:
 
     def left_this_month(self) -> tuple[float, str]:
         """Return the credits that `max_credits_per_month` leaves, and the month, if it is set."""
-        return self.month.left(self.credits) if self.month else (math.inf, "")
+        left, month = self.month.left(self.credits) if self.month else (math.inf, "")
+        return max(0, left), month
 
     def charge(self, headers: Mapping[str, str], rows: int) -> Charge:
         """Charge what a complete response deducted, else what `rows` may have cost; return it."""

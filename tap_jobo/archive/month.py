@@ -238,12 +238,12 @@ class MonthCount:
             self._write(self._credits)
 
     def left(self, billed: int) -> tuple[float, str]:
-        """Return the credits that the limit leaves, and the month, if there is a limit."""
+        """Return the credits that the limit leaves, below 0 if it was lowered, and the month."""
         if self.limit is None:
             return math.inf, ""
         self._count(billed)
         month = min(self._months())
-        return max(0, self.limit - self._used(month)), month
+        return self.limit - self._used(month), month
 
     def _count(self, billed: int) -> None:
         """Count what was billed since the last call."""

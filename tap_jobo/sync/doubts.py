@@ -81,7 +81,8 @@ class Doubts:
         if is_without_rows and sync.reads:
             self._logger.warning(
                 "No row of %s matches %s, so this run delivered nothing. Values must match "
-                "exactly: check their spelling. [no-match]",
+                "exactly: check their spelling. After you correct them, run once with "
+                "on_filter_change: resync. [no-match]",
                 name,
                 describe(sync.reads),
             )

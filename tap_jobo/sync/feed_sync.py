@@ -115,7 +115,9 @@ class FeedSync:
         """
         if self.opening.is_ahead and not self._is_warned:
             self._is_warned = True
-            self.messages.warn_of_state_ahead(self.opening.view.position.bookmark)
+            bookmark = self.opening.view.position.bookmark
+            since = bookmark and (self.settings.since_bookmark(bookmark) or bookmark)
+            self.messages.warn_of_state_ahead(since)
         yield from self._load()
         archive = self.opening.archive
         with self.lock(archive) if archive else nullcontext(_nothing) as raise_if_lost:

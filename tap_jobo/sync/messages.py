@@ -245,13 +245,13 @@ class Messages:
     def warn_of_state_ahead(self, since: str | None) -> None:
         """Warn that the state has more than the archive, which buys that again.
 
-        `since` is the bookmark at the head.
+        `since` is where the next sync of changes starts.
         """
         what = f"what changed since {to_minute(since)}" if since else "what it lacks"
         self.logger.warning(
             "The state of %s is ahead of the archive %s, which was restored from a backup, or was "
-            "off for a run, or could not be written. The archive lacks pages, so %s is bought "
-            "again. Rows that are loaded from the archive again are free. [archive-behind]",
+            "off for a run, or could not be written. Or the state's bookmark is wrong. So %s is "
+            "bought again. Rows that are loaded from the archive again are free. [archive-behind]",
             self.name,
             self.location,
             what,

@@ -246,7 +246,9 @@ def test_costs_and_balances_are_counted_with_those_of_other_runs() -> None:
     assert cost.left_this_month() == (math.inf, "")
     month.newest_balance.return_value = 10_000
     cost.count_in(month, is_test=False)
-    assert cost.left_this_month() == month.left.return_value
+    for left in (7, -7):  # the limit was lowered
+        month.left.return_value = (left, "2026-11")
+        assert cost.left_this_month() == (max(0, left), "2026-11")
     cost.reserve(20)
     month.note_balance.assert_called_once_with(10_000)
     month.reserve.assert_called_once_with(0, 60, ANY)
