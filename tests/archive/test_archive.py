@@ -46,7 +46,8 @@ def test_the_pages_of_a_killed_run_are_loaded(tap: Tap, files: Files) -> None:
     cut = kill(tap, files, 3)
     again = tap.run(state=cut.states[0])
     assert loaded(again) == 50
-    assert "loading 1 page from the archive, $2.50 not billed again." in again.stderr
+    announced = "career_sites: loading 1 page from the archive, $2.50 not billed again."
+    assert announced in again.lines("INFO")
     assert again.lines("WARNING") == []
     assert len(again.ids) == 70
     assert {*cut.ids[:50], *again.ids} == tap.sandbox.world.rows().keys()

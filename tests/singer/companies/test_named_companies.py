@@ -87,7 +87,8 @@ class TestNamedCompanies:
         for arguments in ([], ["--test"]):
             run = alone.succeed(*arguments, company_ids_file=path)
             (warning,) = run.lines("WARNING")
-            assert warning.endswith(f"{path} is empty, so no profiles are fetched.")
+            start = f"companies: company_ids_file: {path}"
+            assert warning == f"{start} is empty, so no profiles are fetched."
         assert sandbox.ledger == []
 
     def test_career_sites_are_not_read_and_their_state_stays(self, tap: Tap, plain: Plain) -> None:
@@ -157,7 +158,8 @@ class TestResume:
         again = alone.succeed(company_ids=ids, state=cut.state)
         assert again.ids == [key for key in ids[BATCH:] if key != ids[60]]
         assert sorted(map(str, asked_for(sandbox)[before:])) == sorted(ids[BATCH:])
-        assert "companies: resuming the list of company IDs after 50 of 120." in again.stderr
+        resumed = "companies: resuming the list of company IDs after 50 of 120."
+        assert resumed in again.lines("INFO")
         assert part_of(again) == {**part_of(cut), "ids_done": 120}
 
         third = alone.run(company_ids=ids, state=again.state)
