@@ -35,7 +35,7 @@ from tap_jobo.sync.position import ArchiveView
 from tap_jobo.sync.state import State
 from tap_jobo.wording import dollars, plural
 
-_SPECS = {spec.name: spec for spec in FEEDS}
+_STREAMS = {spec.name for spec in FEEDS}
 
 
 @click.group(name="tap-jobo-archive")
@@ -83,7 +83,7 @@ def _describe_owner(spent: Spent | None) -> str:
 def _describe(archive: StreamArchive) -> Iterator[str]:
     """Yield what a stream's archive has, as far as it can be read."""
     contents, problems, since = Contents(), [], ""
-    parser = PageParser(_SPECS[archive.key.stream])
+    parser = PageParser(archive.spec)
     for number in archive.numbers:
         header = archive.header(number)
         if header and header.receipt:
@@ -133,7 +133,7 @@ def state(archive_dir: str | None, stream: str, *, meltano: bool) -> None:
                 "everything is loaded from it, free."
             )
         place = State(archive.file.id, archive.file.first - 1, origin.entry, origin.position)
-        bookmarks = {archive.key.stream: place.as_raw(_SPECS[archive.key.stream])}
+        bookmarks = {archive.key.stream: place.as_raw(archive.spec)}
         content = {"bookmarks": bookmarks}
         click.echo(json.dumps({"singer_state": content} if meltano else content))
 
@@ -160,7 +160,7 @@ def export(archive_dir: str | None, streams: Sequence[str], *, quarantined: bool
 def _export(archive: StreamArchive) -> Iterator[str]:
     """Write the rows of an archive, and yield what cannot be read."""
     stream = archive.key.stream
-    parser = PageParser(_SPECS[stream])
+    parser = PageParser(archive.spec)
     for number in archive.numbers:
         try:
             entry = archive.read(number)
@@ -251,7 +251,7 @@ def _rows_and_cursor(archive: StreamArchive, entry: Entry) -> tuple[int, str | N
     if entry.header.is_dropped:
         return 0, None
     try:
-        page = PageParser(_SPECS[archive.key.stream]).parse(entry.body)
+        page = PageParser(archive.spec).parse(entry.body)
     except ApiError as error:
         raise FormatError(f"Page {entry.number} can't be parsed: {error}.") from None
     return len(page.items), page.next_cursor if page.has_more else None
@@ -275,7 +275,7 @@ def restart(archive_dir: str | None, stream: str, since: str | None, *, yes: boo
 
 
 def _restart(archive: StreamArchive, since: str | None, *, yes: bool) -> None:
-    stream, spec = archive.key.stream, _SPECS[archive.key.stream]
+    stream, spec = archive.key.stream, archive.spec
     view = _view(archive)
     file = repair.restart(view, since, _filters_of_settings(spec))
     if file is None:
@@ -395,7 +395,7 @@ def erase(archive_dir: str | None, ids: Sequence[str]) -> None:
 
 
 def _erase(archive: StreamArchive, ids: set[str | None]) -> None:
-    spec, pages, unread = _SPECS[archive.key.stream], 0, []
+    spec, pages, unread = archive.spec, 0, []
     for number in archive.numbers:
         try:
             entry = archive.read(number)
@@ -434,7 +434,7 @@ def _archive(store: Store, name: str) -> StreamArchive:
 def _view(archive: StreamArchive) -> ArchiveView:
     """Return the archive as a run sees it. Raises `FormatError` if the head cannot be read."""
     read_end = partial(_rows_and_cursor, archive)
-    return survey(archive, read_end, is_free_feed=_SPECS[archive.key.stream].is_free)
+    return survey(archive, read_end, is_free_feed=archive.spec.is_free)
 
 
 def _key_of(keys: Sequence[str], stream: str) -> str:
@@ -479,7 +479,7 @@ def _opened(archive_dir: str | None) -> Iterator[tuple[Store, list[str]]]:
         names = {name.split("/")[1] for name in store.list(layout.TOP) if name.count("/") > 1}
         # After `--test` alone, a stream has a count of the month, but no page.
         names |= {PurePosixPath(name).stem for name in store.list(layout.MONTHS)}
-        keys = sorted(name for name in names if name.rpartition("-")[0] in _SPECS)
+        keys = sorted(name for name in names if name.rpartition("-")[0] in _STREAMS)
         if not keys:
             raise click.ClickException(
                 f"There is no archive in {store.location}, or it is empty. Name its folder with "

@@ -227,12 +227,13 @@ class FeedCost:
     def _offer_limit(self, name: str, cost: int) -> tuple[str, str]:
         """Return the limit that lets a page of this cost be bought, beside what was spent."""
         then = "or more, to cover a page"
-        if name == "max_credits_per_month" and self.month:
-            left, month = self.month.left(self.credits)
-            spent = int(self._limit(name) - left)
-            cost += spent
-            then += f" after the {spent:,} of {month}" if spent else ""
-        return f"{name}: {cost}", then
+        if name == "max_credits":
+            return f"{name}: {cost}", then
+        if self.month is None:  # not read yet
+            return f"{name}: {cost}", f"{then}, plus what the month has cost"
+        left, month = self.month.left(self.credits)
+        spent = int(self._limit(name) - left)
+        return f"{name}: {cost + spent}", f"{then} after the {spent:,} of {month}"
 
     def _limit(self, name: str) -> float:
         limit: int | None = getattr(self._budget, name)

@@ -204,13 +204,6 @@ class StreamArchive:
         future: Future[bytes] = pool.submit(read)
         return future.result
 
-    def credits(self, first: int) -> int | None:
-        """Return what the entries from a number on have cost, None if that can't be read."""
-        if first > self.head:
-            return 0
-        end, start = self.header(self.head), self.header(first)
-        return end.total - start.total + start.credits if end and start else None
-
     def cost_of_sync(self, first: int) -> int | None:
         """Return what a sync has cost so far, given its page 1, None if that can't be read.
 

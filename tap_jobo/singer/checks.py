@@ -132,7 +132,7 @@ def check_environment(
                 ("two runs started at once", "run again, one after the other: they share a file"),
                 ("you asked for --plan", "add --state with what `meltano state get` prints"),
                 ("you copied the state", "set its 'environment' to null"),
-                ("else", f"run without a state, which {then}"),
+                ("none of these", f"run without a state, which {then}"),
             )
         )
 

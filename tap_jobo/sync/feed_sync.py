@@ -115,9 +115,7 @@ class FeedSync:
         """
         if self.opening.is_ahead and not self._is_warned:
             self._is_warned = True
-            bookmark = self.opening.view.position.bookmark
-            since = bookmark and (self.settings.since_bookmark(bookmark) or bookmark)
-            self.messages.warn_of_state_ahead(since)
+            self.messages.warn_of_state_ahead(self.opening.view.position, self.settings)
         yield from self._load()
         archive = self.opening.archive
         with self.lock(archive) if archive else nullcontext(_nothing) as raise_if_lost:
@@ -190,7 +188,9 @@ class FeedSync:
         for entry, following in with_following(archive.read_all(first)):
             self.raise_if_over()
             header = following.header if following else None
-            yield self._deliver_loaded(entry, header, versions)
+            delivery = self._deliver_loaded(entry, header, versions)
+            yield delivery
+            self.report.count_loaded(len(delivery.records))  # they are written
 
     def _announce_load(self, contents: Contents, dropped: DroppedPages) -> None:
         """Report what is loaded, and what is missing there."""
@@ -230,7 +230,7 @@ class FeedSync:
         self._watch.note_ids([record["id"] for record in records])
         if older:
             records = [record for record in records if record["id"] not in older]
-        self.report.count_page(len(records), len(checked.skipped), is_loaded=True)
+        self.report.count_page(len(checked.skipped))
         return self._delivery(entry, records, len(page.items), after)
 
     def _load_bills(self, archive: StreamArchive, first: int) -> Iterator[Delivery]:
@@ -276,7 +276,7 @@ class FeedSync:
             header = self._header(request, receipt, position, base, overcount)
             if self._moves_nothing(header, body, is_ordered=ordered is not None):
                 self.reader.cost.reconcile(receipt, 0, request.sync.batch_size)
-                self.report.count_page(0, 0, is_loaded=False)
+                self.report.count_page(0)
                 if state := self.opening.state:
                     # It may lack its filters, if another tap wrote it, or be ahead of the archive.
                     state = self.opening.place(position, state.bill_offset)
@@ -289,7 +289,7 @@ class FeedSync:
             self._run.note(request.sync, request.page, is_last=position.progress is None)
             rows, ordered = len(checked.page.items), None
             overcount = entry.header.credits - entry.header.cost(rows)
-            self.report.count_page(rows, rows - len(checked.records), is_loaded=False)
+            self.report.count_page(rows - len(checked.records))
             yield self._delivery(entry, checked.records, rows, position)
             self._end_if_wanted()
             self._after_page(entry.header, checked, position)

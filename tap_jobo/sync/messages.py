@@ -25,6 +25,7 @@ from tap_jobo.sync.questions import (
     Standing,
     ask,
     price_of_everything,
+    start_of_changes,
     what_changed,
     what_is_given_up,
     what_resync_buys,
@@ -242,12 +243,11 @@ class Messages:
                 select_only(self.name),
             )
 
-    def warn_of_state_ahead(self, since: str | None) -> None:
-        """Warn that the state has more than the archive, which buys that again.
-
-        `since` is where the next sync of changes starts.
-        """
-        what = f"what changed since {to_minute(since)}" if since else "what it lacks"
+    def warn_of_state_ahead(self, head: Position, settings: SyncSettings) -> None:
+        """Warn that the state has more than the archive, which ends at `head`, and buys again."""
+        what = "what it lacks"
+        if head.bookmark:
+            what = f"what changed since {start_of_changes(head, settings)}"
         self.logger.warning(
             "The state of %s is ahead of the archive %s, which was restored from a backup, or was "
             "off for a run, or could not be written. Or the state's bookmark is wrong. So %s is "

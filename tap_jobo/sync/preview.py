@@ -7,7 +7,7 @@ from tap_jobo.model import Entry
 from tap_jobo.sync.load import Contents
 from tap_jobo.sync.opening import Opening
 from tap_jobo.sync.plan import NewSync, Request, Run, plan
-from tap_jobo.sync.questions import what_is_given_up
+from tap_jobo.sync.questions import price_of_everything, what_is_given_up
 from tap_jobo.sync.report import describe_request
 from tap_jobo.sync.start import Adopt, Question
 
@@ -49,10 +49,9 @@ def _describe_load(opening: Opening, count_rows: Callable[[Entry], int]) -> str:
 
 
 def _price(request: Request, opening: Opening) -> str:
-    archive, settings, least = opening.archive, opening.settings, None
-    if archive and request.sync.kind == "full" and request.page == 1:
-        least = archive.cost_of_everything(settings.filters, settings.start_date)
-    return settings.spec.describe_price(least)
+    if request.sync.kind == "full" and request.page == 1:
+        return price_of_everything(opening.standing(opening.position))
+    return opening.settings.spec.describe_price()
 
 
 def _given_up(opening: Opening) -> str:

@@ -160,13 +160,13 @@ def _answers(standing: Standing) -> list[tuple[str, str]]:
         return [("on_filter_change: resync or keep", resync)]
     if standing.archive and _resync_is_full(position, settings):
         resync += ". A new warehouse then loads only from that sync on"
-    keep = f"buys what changed since {_start_of_changes(position, settings)}, too"
+    keep = f"buys what changed since {start_of_changes(position, settings)}, too"
     if misses_rows(position, settings):
         keep = f"buys no old rows: {what_stays_missing(position, settings)}"
     return [("on_filter_change: resync", resync), ("on_filter_change: keep", keep)]
 
 
-def _start_of_changes(position: Position, settings: SyncSettings) -> str:
+def start_of_changes(position: Position, settings: SyncSettings) -> str:
     """Return since when a sync of changes reads."""
     bookmark = position.bookmark or ""
     return to_minute(settings.since_bookmark(bookmark) or bookmark)
@@ -176,7 +176,7 @@ def what_stays_missing(position: Position, settings: SyncSettings) -> str:
     """Return the rows that `keep` leaves unbought."""
     which = _added(position, settings)
     what = f"rows with {which} that" if which else "rows that only the new filters match and that"
-    since = _start_of_changes(position, settings)
+    since = start_of_changes(position, settings)
     return f"{what} last changed before {since} stay missing until they change"
 
 
@@ -184,7 +184,7 @@ def what_resync_buys(standing: Standing) -> str:
     """Return what `resync` buys, and its price."""
     position, settings = standing.position, standing.settings
     if not (misses_rows(position, settings) or settings.is_full_table):
-        since = _start_of_changes(position, settings)
+        since = start_of_changes(position, settings)
         return f"only what changed since {since} ({_price(standing)})"
     if _resync_is_full(position, settings):
         return f"all matching rows ({price_of_everything(standing)})"

@@ -10,7 +10,7 @@ from typing import Final
 
 from tap_jobo.api.budget import Budget, FeedCost
 from tap_jobo.api.profiles import Profiles
-from tap_jobo.clock import parse_timestamp
+from tap_jobo.clock import format_timestamp, parse_timestamp, to_minute
 from tap_jobo.sync.filters import describe
 from tap_jobo.sync.plan import Request
 from tap_jobo.wording import completeness, dollars, duration, plural
@@ -85,12 +85,15 @@ class Report:
                 month,
             )
 
-    def count_page(self, rows: int, skipped: int, *, is_loaded: bool) -> None:
-        """Count a page that is delivered, and show progress."""
+    def count_page(self, skipped: int) -> None:
+        """Count a page that is delivered, with the rows of it that are skipped; show progress."""
         self._pages += 1
         self._skipped += skipped
-        self._loaded += rows if is_loaded else 0
         self.show_progress()
+
+    def count_loaded(self, rows: int) -> None:
+        """Count rows from the archive that were written."""
+        self._loaded += rows
 
     def describe_share(self) -> str:
         """Return, once a limit is reached, that earlier streams have used it up, if they have."""
@@ -113,17 +116,12 @@ class Report:
         )
         return {
             "jobo_sync_complete": int(self.is_complete),
-            "jobo_rows_loaded": self._written_of_loaded or None,
+            "jobo_rows_loaded": self._loaded or None,
             "jobo_rows_skipped": self._skipped or None,
             "jobo_credits": self.cost.credits or None,
             "jobo_credits_unconfirmed": self.cost.possibly_billed or None,
             "jobo_credits_balance": balance,
         }
-
-    @property
-    def _written_of_loaded(self) -> int:
-        """The loaded rows that were written: a run loads before it buys, so they came first."""
-        return min(self._loaded, self.count_rows())
 
     def _progress(self) -> str:
         profiles = f"{self.profiles.done:,} profiles, " if self.profiles else ""
@@ -134,7 +132,7 @@ class Report:
         if not (self.is_complete or self._pages or cost or unconfirmed):
             return "stopped before the first page"
         counts = [
-            (self._written_of_loaded, "from the archive"),
+            (self._loaded, "from the archive"),
             (self._skipped, "skipped"),
             (self.quarantined, "quarantined"),
         ]
@@ -155,7 +153,7 @@ def describe_request(request: Request) -> str:
     rows = "all rows of the added values" if sync.kind == "added" else "everything"
     if sync.since:  # a millisecond before start_date
         start = parse_timestamp(sync.since) + timedelta(milliseconds=1)
-        rows = f"{_KINDS[sync.kind]} since {start:%Y-%m-%dT%H:%MZ}"
+        rows = f"{_KINDS[sync.kind]} since {to_minute(format_timestamp(start))}"
     if request.page > 1:
         what = f"a sync of {rows}" if sync.since or sync.kind == "added" else "a full sync"
         rows = f"resumes {what} after {plural(request.rows, 'row')}"

@@ -124,6 +124,8 @@ def states(on: Stage) -> Iterator[Run]:
     tap = on.tap()
     yield tap.run(state={"bookmarks": {"career_sites": {"sync": 5}}})
     yield tap.run(state=state_of("career_sites", "2100-01-01T00:00:00Z"))
+    state = tap.succeed(env={"MELTANO_ENVIRONMENT": "dev"}).state
+    yield tap.run(state=state, env={"MELTANO_ENVIRONMENT": "prod"})
 
 
 @scene
@@ -274,6 +276,7 @@ def limits(on: Stage) -> Iterator[Run]:
     tap = on.tap()
     yield tap.run(max_credits=None)
     yield on.tap().run(max_credits=2_499)
+    yield on.tap().run(max_credits=None, max_credits_per_month=2_499)
     yield on.tap().run(max_credits=5_000)
     yield on.tap().run(max_credits=None, max_credits_per_month=5_000)
     yield on.tap("jobs", jobs_batch_size=10).run(max_credits_per_month=100)
