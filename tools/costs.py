@@ -80,14 +80,16 @@ def table() -> Iterator[str]:
         yield account.bill("incremental run, nothing changed")
         account.change(CHANGED)
         account.run()
-        yield account.bill(f"incremental run, {CHANGED} rows have changed")
+        yield account.bill(f"incremental run, {CHANGED} rows changed")
         account.run()
-        yield account.bill("another run within the lookback: the same rows again")
+        yield account.bill(f"another run within the lookback, the same {CHANGED} rows again")
     for what, archive in (("", True), (", without the archive", False)):
         with _account(archive=archive) as account:
             account.run_killed(SIZE // 100 + 1)
             account.run()
-            yield account.bill(f"the first sync, killed halfway before the target stored it{what}")
+            yield account.bill(
+                f"first sync, killed halfway before the target stored any rows{what}"
+            )
 
 
 @contextmanager

@@ -39,8 +39,8 @@ TABLES: Final = ("career_sites", "companies", "jobs", "managed_jobs", "expired_j
 ROLE: Final = ("ALTER ROLE postgres SET jit = off", "ALTER ROLE postgres SET work_mem = '64MB'")
 """What docs/query/dbt.md advises."""
 MEANING: Final = """\
-Wall time and processor time of a build in seconds, with data tests, beyond dbt's own start of
-{start}. Postgres 18 ran on the same machine, with {cores} cores.
+Each cell shows the wall time and processor time of a build in seconds, including data tests. dbt's
+own start takes another {start}. Postgres 18 ran on the same machine, which has {cores} cores.
 """
 ALL, CORE = "", "--select tag:jobo_core"
 NOTHING: Final = "--select path:nothing"

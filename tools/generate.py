@@ -259,7 +259,8 @@ def _settings_sections() -> Iterator[str]:
             )
             yield from ("", setting.description, "")
     others = [f"`{name}`" for name in _all_settings() if name not in properties]
-    yield from ("## Settings of the SDK", "", f"{', '.join(others[:-1])}, and {others[-1]}.")
+    listed = f"{', '.join(others[:-1])}, and {others[-1]}"
+    yield from ("## Settings of the SDK", "", f"The Singer SDK defines {listed}.")
 
 
 def _group(name: str) -> str:

@@ -5,13 +5,13 @@ WHERE industry = '(all)'
 ORDER BY sites DESC, ats
 LIMIT 5;
 
--- Who switched their applicant tracking system lately, from what to what?
+-- Which companies recently switched their applicant tracking system?
 SELECT name, from_ats, to_ats, CAST(moved_at AS date) AS moved_on
 FROM analytics.jobo__ats_moves
 ORDER BY moved_at DESC, name NULLS LAST
 LIMIT 5;
 
--- In which countries are the open jobs?
+-- Which countries have the most open jobs?
 SELECT country, count(DISTINCT job_id) AS jobs
 FROM analytics.jobo__job_locations
 WHERE is_open
@@ -26,7 +26,7 @@ GROUP BY career_site_id, company_name
 ORDER BY jobs DESC, company_name NULLS LAST
 LIMIT 5;
 
--- Who hires faster than in the last quarter?
+-- Which companies opened more jobs this quarter than last quarter?
 WITH companies AS (
     SELECT
         company_name,
@@ -43,7 +43,7 @@ WHERE this_quarter > last_quarter
 ORDER BY this_quarter - last_quarter DESC, company_name NULLS LAST
 LIMIT 5;
 
--- What is new since Monday?
+-- Which jobs are new since October 26?
 SELECT title, company_name, location
 FROM analytics.jobo__open_jobs
 WHERE created_at >= '2026-10-26'
@@ -67,7 +67,7 @@ HAVING count(*) >= 5
 ORDER BY days, role NULLS LAST
 LIMIT 5;
 
--- How many jobs are remote, by the month in which they opened?
+-- What percentage of each month's new jobs is remote?
 SELECT
     date_trunc(CAST(opened_at AS date), MONTH) AS month,
     round(100.0 * sum(CASE WHEN workplace_type = 'Remote' THEN 1 ELSE 0 END) / count(*), 1) AS percent_remote
@@ -75,7 +75,7 @@ FROM analytics.jobo__job_openings
 GROUP BY month
 ORDER BY month;
 
--- Which countries state the pay, and how many jobs are remote there?
+-- In each country, what percentage of jobs states the pay, and what percentage is remote?
 SELECT
     country,
     count(*) AS jobs,
@@ -86,14 +86,14 @@ GROUP BY country
 ORDER BY jobs DESC, country NULLS LAST
 LIMIT 5;
 
--- Which levels are hired, by the month in which jobs opened?
+-- How many jobs open each month, by experience level?
 SELECT date_trunc(CAST(opened_at AS date), MONTH) AS month, experience_level, count(*) AS jobs
 FROM analytics.jobo__job_openings
 WHERE experience_level IN ('Entry', 'Lead', 'Senior')
 GROUP BY month, experience_level
 ORDER BY month, experience_level;
 
--- What does each level pay per year?
+-- What does each experience level pay per year?
 WITH ranked AS (
     SELECT
         experience_level,
@@ -109,7 +109,7 @@ FROM ranked
 WHERE 2 * place IN (jobs, jobs + 1)
 ORDER BY median DESC;
 
--- How does pay develop, with the same mix of roles and countries?
+-- How does pay change from month to month, for the same mix of roles and countries?
 WITH months AS (
     SELECT date_trunc(CAST(opened_at AS date), MONTH) AS month, normalized_title, country, avg(yearly_pay_max) AS pay, count(*) AS jobs
     FROM analytics.jobo__job_openings
@@ -117,7 +117,7 @@ WITH months AS (
     GROUP BY month, normalized_title, country
 ),
 
--- What each month has, with its weight over all months.
+-- The roles and countries of every month, with their weights over all months.
 mix AS (
     SELECT normalized_title, country, sum(jobs) AS weight
     FROM months
@@ -138,7 +138,7 @@ WHERE country = 'United States' AND currency = 'USD' AND jobs >= 3
 ORDER BY median DESC, role
 LIMIT 5;
 
--- Which skills do open jobs of a role ask for?
+-- Which skills do open jobs for software engineers ask for?
 SELECT
     skill,
     sum(CASE WHEN is_required THEN 1 ELSE 0 END) AS required_by,
@@ -158,7 +158,7 @@ GROUP BY open_jobs.career_site_id, open_jobs.company_name
 ORDER BY jobs DESC, open_jobs.company_name NULLS LAST
 LIMIT 3;
 
--- Which companies that raised money are hiring?
+-- Which recently funded companies are hiring?
 SELECT rounds.name, rounds.investment_type, rounds.raised_usd, count(*) AS open_jobs
 FROM analytics.jobo__funding_rounds AS rounds
 INNER JOIN analytics.jobo__open_jobs AS jobs ON jobs.career_site_id = rounds.career_site_id

@@ -20,10 +20,10 @@ _UUID: Final = r"^(?i:[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-f]{32})\Z"
 ARCHIVE_DIR: Final = Setting(
     name="archive_dir",
     description=(
-        "Where to store the archive: a folder (default: in the user's state folder) or, with the "
-        "extra `tap-jobo[cloud]`, s3://bucket/prefix, gs://bucket/prefix, or azure://container/"
-        "prefix (credentials from the environment). Pipelines with the same filters share it; give "
-        "one with other filters its own."
+        "Where to store the archive: a folder or, with the extra `tap-jobo[cloud]`, "
+        "s3://bucket/prefix, gs://bucket/prefix, or azure://container/prefix, with credentials "
+        "from the environment. By default, a folder in the user's state folder. Pipelines with "
+        "the same filters share an archive. Give a pipeline with other filters its own."
     ),
     type=of.text(
         "the path of a folder, or a URL such as s3://bucket/prefix, gs://bucket/prefix, or "
@@ -34,9 +34,9 @@ ARCHIVE_DIR: Final = Setting(
 START_DATE: Final = Setting(
     name="start_date",
     description=(
-        "Where the first sync starts: an ISO 8601 date or date-time, by default in UTC. Rows "
-        "last updated before it are not read. A later date overrides an earlier bookmark. Moving "
-        "the date back, or removing it, works like widening a filter: see `on_filter_change`."
+        "ISO 8601 date or date-time, by default in UTC. The tap does not read rows last updated "
+        "before it. A date later than the bookmark overrides the bookmark. Moving the date back, "
+        "or removing it, works like widening a filter: see `on_filter_change`."
     ),
     type=of.past_date(),
 )
@@ -56,7 +56,7 @@ SOURCE: Final = (  # what to read and from where; listed before the settings of 
         name="api_url",
         description=(
             "Base URL of the Jobo API: https, or http on this machine only (127.0.0.1, [::1], "
-            "localhost). The key is sent to no other host."
+            "localhost). The tap sends the key to no other host."
         ),
         type=of.text("an https:// URL (http:// only for localhost)", _BASE_URL),
         default="https://connect.jobo.world",
@@ -65,10 +65,10 @@ SOURCE: Final = (  # what to read and from where; listed before the settings of 
     Setting(
         name="lookback_minutes",
         description=(
-            "How many minutes before the bookmark the next sync starts, to catch rows that arrive "
-            "late; at most 10,080 (a week). Rows that changed in those minutes are billed again: "
-            "15 minutes add about 4% to a run every six hours, and up to 100% to one every 15 "
-            "minutes."
+            "How many minutes before the bookmark the next sync starts, to catch rows that became "
+            "visible late. At most 10,080 (a week). Rows that changed in those minutes are billed "
+            "again: 15 minutes add 4% to the cost of a run every six hours, and 100% to one every "
+            "15 minutes."
         ),
         type=of.integer(0, 10_080),
         default=15,
@@ -80,11 +80,11 @@ CONTROL: Final = (  # how to run, and company profiles; listed after the setting
         name="on_filter_change",
         description=(
             "What to do if you change the filters, or move start_date back, so that rows would be "
-            "missing. `error`: stop before any billed request. `keep`: continue from the bookmark; "
-            "rows that match only the new filters and last changed before it stay missing. "
-            "`resync`: buy all matching rows from the start. If you only add values to one list, "
-            "`resync` buys only the rows that they add. If you only narrow the filters and no sync "
-            "is in progress, no row is missing and the run continues."
+            "missing. `error`: stop before any billed request. `keep`: continue from the bookmark. "
+            "Rows that match only the new filters stay missing until they change. `resync`: buy "
+            "all matching rows or, if you only added values to one list, only the rows that these "
+            "values add. If you only narrow the filters while no sync is in progress, no row is "
+            "missing, and the run continues."
         ),
         type=of.choice("error", "resync", "keep"),
         default="error",
@@ -92,17 +92,17 @@ CONTROL: Final = (  # how to run, and company profiles; listed after the setting
     Setting(
         name="max_credits",
         description=(
-            "Maximum credits per run (1,000 credits are $1). When they are used, the run stops "
-            "with exit code 0, and the next run resumes from there."
+            "Maximum credits per run (1,000 credits are $1). When the next page would exceed "
+            "them, the run stops with exit code 0. The next run resumes there."
         ),
         type=of.integer(1, _MOST_CREDITS),
     ),
     Setting(
         name="max_credits_per_month",
         description=(
-            "Maximum credits per calendar month (UTC) of all runs that share the archive, which "
-            "must be on and last from run to run. When they are used, runs stop with exit code 0 "
-            "until the next month or a higher limit."
+            "Maximum credits per calendar month (UTC) for all runs that share the archive. The "
+            "archive must be on, and must persist between runs. When the next page would exceed "
+            "the limit, runs stop with exit code 0 until the month ends or you raise the limit."
         ),
         type=of.integer(1, _MOST_CREDITS),
     ),
@@ -114,8 +114,8 @@ CONTROL: Final = (  # how to run, and company profiles; listed after the setting
     Setting(
         name="archive",
         description=(
-            "Archive every billed page, so that a crash costs at most the page in flight, and any "
-            "warehouse is loaded again free."
+            "Archive every billed page. A crash then costs at most the page in flight, and you "
+            "can load any warehouse again, free."
         ),
         type=of.boolean(),
         default=True,
@@ -123,21 +123,21 @@ CONTROL: Final = (  # how to run, and company profiles; listed after the setting
     ARCHIVE_DIR,
     Setting(
         name="companies_concurrency",
-        description="How many company profiles are requested at once, 1 to 16.",
+        description="How many company profiles the tap requests at once, 1 to 16.",
         type=of.integer(1, 16),
         default=4,
     ),
     Setting(
         name="company_ids",
         description=(
-            "Company ids: the stream `companies` reads only these profiles, free, and no career "
-            "sites are read. For more than 1,000, use `company_ids_file`."
+            "Ids of companies. The stream `companies` then reads only their profiles, free, and "
+            "the tap reads no career sites. For more than 1,000 ids, use `company_ids_file`."
         ),
         type=of.list_of("UUIDs", {"pattern": _UUID}),
     ),
     Setting(
         name="company_ids_file",
-        description="Path of a text file with one company id per line, as many as you like.",
+        description="Path of a text file with any number of company ids, one per line.",
         type=of.text("the path of a text file with a UUID on each line", r"[^\0]+"),
     ),
 )

@@ -14,29 +14,29 @@ from tap_jobo.singer.stream import JoboStream, json_schema
 from tap_jobo.streams.fields import boolean, instant, integer, key, text
 from tap_jobo.wording import completeness, plural
 
-SUMMARY: Final = "what each page has cost"
+SUMMARY: Final = "what each page cost"
 SCHEMA: Final = th.PropertiesList(
     key(
-        "Made of the sync, the page, and the run that was billed. A page that is billed again has "
-        "another id; a page that is loaded again has the same."
+        "Derived from the sync, the page, and the run that was billed. Loading a page again keeps "
+        "its id. A page that is billed again gets a new one."
     ),
     text("stream", "Stream of the page's rows."),
     text("sync_id", "Id of the sync, as in the state and the log."),
     integer("page", "Number of the page in its sync, from 1."),
     instant("received_at", "When the page arrived, by the API's clock."),
     integer("rows", "Rows that Jobo sent."),
-    integer("credits", "Credits that Jobo deducted; 1,000 credits are $1."),
+    integer("credits", "Credits that Jobo billed. 1,000 credits are $1."),
     boolean(
         "is_confirmed",
-        "Whether Jobo's response said what it deducted. If not, credits is the amount "
-        "by which the balance fell, or the list price of the rows.",
+        "Whether Jobo's response stated the cost. If not, credits is the amount by which the "
+        "balance fell, or the list price of the rows.",
     ),
-    text("filters", "JSON object of the filters that the sync reads, by setting."),
+    text("filters", "Filters of the sync, as a JSON object keyed by setting."),
 )
 
 
 class BilledPagesStream(JoboStream):
-    """What each page has cost. It sends no request of its own, and has no state.
+    """What each page cost. It sends no request of its own, and has no state.
 
     A feed writes the row of a page before the state moves past it. The SDK syncs this stream
     first, by its name, so that its SCHEMA precedes all records.

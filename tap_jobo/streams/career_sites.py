@@ -44,7 +44,7 @@ FILTERS: Final = (
     ),
     Setting(
         name="country_codes",
-        description="Read only companies in these countries: ISO 3166-1 alpha-2, such as DE.",
+        description="Read only companies in these countries (ISO 3166-1 alpha-2), such as DE.",
         type=of.list_of("ISO 3166-1 codes in capitals, such as GB", {"pattern": r"^[A-Z]{2}\Z"}),
         is_usual=_is_country,
         find_meant=_find_country,
@@ -74,7 +74,7 @@ FILTERS: Final = (
 """The settings that select rows, named as in the body of the request."""
 
 SCHEMA: Final = schema(
-    key("Stable id of the company: upsert by it, and join profiles by it."),
+    key("Stable id of the company. Use it to upsert rows and to join profiles."),
     text("name", "Display name of the company."),
     text("website", "URL of the company's own site."),
     text("logo_url", "URL of the company's logo, hosted by Jobo."),
@@ -84,15 +84,15 @@ SCHEMA: Final = schema(
     text("crunchbase_url", "URL of the company's page on Crunchbase."),
     text(
         "ats",
-        "The applicant tracking system or job board that the career site runs on, such as "
-        "greenhouse, lever or workday; an open set.",
+        "Applicant tracking system or job board that the career site runs on, such as greenhouse, "
+        "lever, or workday. New values can appear.",
     ),
     text("listing_url", "URL where the company's jobs are listed."),
     text("details_url", "URL of the company's full profile in the Jobo API."),
     instant(
         "updated_at",
-        "When Jobo last changed the row. Null unless the API sends it: the stream's bookmark is "
-        "the start of the last complete sync, not a row's value.",
+        "When Jobo last changed the row. Null if the API does not send it: the bookmark is the "
+        "start of the last complete sync, not a value of this field.",
     ),
 )
 """`CareerSiteDto` in Jobo's documentation, plus the replication key and rescued data."""

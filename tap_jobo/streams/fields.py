@@ -44,8 +44,8 @@ def objects(name: str, description: str, *members: th.Property[Any]) -> th.Prope
 
 RESCUED_DATA: Final = text(
     problems.RESCUED_DATA,
-    "JSON object of values that do not fit the schema (unknown fields and wrong types), keyed by "
-    "path, such as funding_rounds[0].raised_amount. Null if everything fits.",
+    "Unknown fields and values of the wrong type, as a JSON object keyed by path, such as "
+    "funding_rounds[0].raised_amount. Null if everything fits the schema.",
 )
 
 

@@ -41,8 +41,8 @@ _BATCH_SIZE: Final = Setting(
 _LOCATIONS: Final = Setting(
     name="jobs_locations",
     description=(
-        "Read only jobs in one of these locations, each with a country, region, or city. A part "
-        "that is not set matches everything. Use full names, such as Germany."
+        "Read only jobs in one of these locations. Each has a country, a region, a city, or "
+        "several of these. What you leave out matches everything. Use full names, such as Germany."
     ),
     type=of.list_of_objects("country", "region", "city"),
     listed_by="locations",
@@ -51,7 +51,7 @@ _SOURCES: Final = Setting(
     name="jobs_sources",
     description=(
         "Read only jobs from these applicant tracking systems, by Jobo's ids, such as greenhouse "
-        "or lever_co. A value that Jobo does not know matches nothing."
+        "or lever_co. An unknown id matches nothing."
     ),
     type=of.list_of("texts, such as greenhouse"),
     listed_by="filters",
@@ -66,24 +66,29 @@ _LEVELS: Final = _choices(
 _POSTED_AFTER: Final = Setting(
     name="jobs_posted_after",
     description=(
-        "Read only jobs posted or first indexed at or after this ISO 8601 date or date-time, in "
-        "UTC if it has no time zone."
+        "Read only jobs posted or first indexed at or after this ISO 8601 date or date-time, by "
+        "default in UTC."
     ),
     type=of.past_date(),
 )
 _QUALIFICATIONS: Final = (
     texts("education", "Degrees and fields of study."),
     texts("certifications", "Certificates."),
-    objects("skills", "Skills.", text("name", "Name of the skill."), text("type", "hard or soft.")),
+    objects(
+        "skills",
+        "Skills.",
+        text("name", "Name of the skill."),
+        text("type", "Type of the skill: hard or soft."),
+    ),
 )
 SCHEMA: Final = schema(
-    key("Stable id of the job: upsert by it, and join expired_jobs by it."),
+    key("Stable id of the job. Use it to upsert rows and to join expired_jobs."),
     text("title", "Title as posted."),
     text("normalized_title", "Normalized title, such as software_engineer."),
     nested(
         "company",
-        "The company that is hiring.",
-        uuid("id", "Id of the company: join companies and career_sites by it."),
+        "Company that is hiring.",
+        uuid("id", "Id of the company. Use it to join companies and career_sites."),
         text("name", "Display name."),
         text("website", "URL of the company's own site."),
         text("logo_url", "URL of the company's logo, hosted by Jobo."),
@@ -94,14 +99,14 @@ SCHEMA: Final = schema(
         text("crunchbase_url", "URL of the company's page on Crunchbase."),
         text("details_url", "URL of the company's full profile in the Jobo API."),
     ),
-    text("description", "The posting as sanitized HTML, several kB."),
+    text("description", "Posting as sanitized HTML, several kB."),
     text("summary", "Summary of the posting. Null if the posting was indexed recently."),
     text("listing_url", "URL of the posting."),
     text("apply_url", "URL of the application form."),
     objects(
         "locations",
-        "Where the job is.",
-        text("location", "The place as posted."),
+        "Locations of the job.",
+        text("location", "Location as posted."),
         text("city", "City."),
         text("region", "Region or state."),
         text("country", "Country."),
@@ -114,11 +119,15 @@ SCHEMA: Final = schema(
         number("min", "Lower end of the range."),
         number("max", "Upper end of the range."),
         text("currency", "Currency, such as USD."),
-        text("period", "hourly, daily, weekly, monthly, yearly or per-diem."),
+        text("period", "Period of the pay: hourly, daily, weekly, monthly, yearly, or per-diem."),
     ),
-    text("employment_type", "Employment type for display, such as Full-time; an open set."),
-    text("workplace_type", "Work model for display, such as On-site; an open set."),
-    text("experience_level", "Experience level for display, such as Senior; an open set."),
+    text(
+        "employment_type", "Employment type for display, such as Full-time. New values can appear."
+    ),
+    text("workplace_type", "Work model for display, such as On-site. New values can appear."),
+    text(
+        "experience_level", "Experience level for display, such as Senior. New values can appear."
+    ),
     text("source", "Id of the applicant tracking system, such as greenhouse."),
     instant("created_at", "When Jobo first indexed the job."),
     instant("updated_at", "When Jobo last changed the row."),
@@ -127,15 +136,15 @@ SCHEMA: Final = schema(
     nested(
         "qualifications",
         "Qualifications that the posting asks for.",
-        nested("must_have", "What is required.", *_QUALIFICATIONS),
-        nested("preferred", "What is welcome.", *_QUALIFICATIONS),
+        nested("must_have", "Required qualifications.", *_QUALIFICATIONS),
+        nested("preferred", "Preferred qualifications.", *_QUALIFICATIONS),
     ),
     texts("responsibilities", "What the job involves."),
     texts("benefits", "What the employer offers."),
-    boolean("is_work_auth_required", "Whether a work permit is required; null if not mentioned."),
-    boolean("is_h1b_sponsor", "Whether H-1B visas are sponsored; null if not mentioned."),
+    boolean("is_work_auth_required", "Whether a work permit is required. Null if not mentioned."),
+    boolean("is_h1b_sponsor", "Whether the employer sponsors H-1B visas. Null if not mentioned."),
     boolean(
-        "is_clearance_required", "Whether a security clearance is required; null if not mentioned."
+        "is_clearance_required", "Whether a security clearance is required. Null if not mentioned."
     ),
 )
 """`JobDto` in Jobo's documentation, plus rescued data."""
@@ -166,11 +175,11 @@ MANAGED_JOBS: Final = replace(
     is_account_bound=True,
 )
 _EXPIRED_SCHEMA: Final = th.PropertiesList(
-    key("Id of the job, the same as in jobs."),
+    key("Id of the job, as in jobs."),
     instant(
         "reported_at",
-        "Start of the sync that reported the job as expired. The job has expired if this is later "
-        "than both its updated_at and its _sdc_extracted_at in jobs, since jobs can return.",
+        "Start of the sync in which Jobo reported the job as expired. Jobs can reopen, so a job "
+        "has expired only if this is later than both updated_at and _sdc_extracted_at in jobs.",
     ),
 )
 EXPIRED_JOBS: Final = FeedSpec(

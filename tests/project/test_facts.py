@@ -31,7 +31,7 @@ def test_the_lookback_costs_what_its_table_says(schedule: str, minutes: int) -> 
 
 
 def test_rate_limits_are_those_of_the_sandbox() -> None:
-    for row, limits in (("feeds, all together", FEED_LIMITS), ("general", PROFILE_LIMITS)):
+    for row, limits in (("all streams", FEED_LIMITS), ("general", PROFILE_LIMITS)):
         (cells,) = re.findall(rf"(?m)^\| {row}.*? \| (.*) \|$", PRICES)
         assert [int(cell.replace(",", "")) for cell in cells.split(" | ")] == [
             count for count, _ in limits
