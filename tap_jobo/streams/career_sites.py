@@ -76,18 +76,18 @@ FILTERS: Final = (
 SCHEMA: Final = schema(
     key("Stable id of the company. Use it to upsert rows and to join profiles."),
     text("name", "Display name of the company."),
-    text("website", "URL of the company's own site."),
+    text("website", "URL of the company's website."),
     text("logo_url", "URL of the company's logo, hosted by Jobo."),
     text("summary", "What the company does, in one short paragraph."),
     texts("industries", "One to three industry tags, such as fintech."),
-    text("linkedin_url", "URL of the company's page on LinkedIn."),
-    text("crunchbase_url", "URL of the company's page on Crunchbase."),
+    text("linkedin_url", "URL of the company's LinkedIn page."),
+    text("crunchbase_url", "URL of the company's Crunchbase page."),
     text(
         "ats",
         "Applicant tracking system or job board that the career site runs on, such as greenhouse, "
         "lever, or workday. New values can appear.",
     ),
-    text("listing_url", "URL where the company's jobs are listed."),
+    text("listing_url", "URL of the company's job listings."),
     text("details_url", "URL of the company's full profile in the Jobo API."),
     instant(
         "updated_at",
