@@ -75,11 +75,16 @@ def run() -> None:
         sys.exit(error.exit_code)
     except MemoryError:
         _end_log(
-            "The tap ran out of memory. Every page that was billed counts. Give it more memory, or "
-            "lower the page size (jobs_batch_size, batch_size) for a new sync. [out-of-memory]"
+            "The tap ran out of memory. The summary shows what was billed, and the next run loads "
+            "the pages that reached the archive, free. Give the tap more memory, or lower the page "
+            "size (jobs_batch_size, batch_size) before a new sync. [out-of-memory]"
         )
     except Exception:  # noqa: BLE001 - a bug: its traceback goes through the redacting log
-        _end_log("This is a bug in tap-jobo. Please report it. [tap-bug]", exc_info=True)
+        _end_log(
+            "This is a bug in tap-jobo. The summary shows what was billed. Please report the bug "
+            "with the traceback below. [tap-bug]",
+            exc_info=True,
+        )
     sys.exit(1)
 
 

@@ -100,9 +100,12 @@ class RetriesExhaustedError(ApiError):
     """Every try got no response, or one that asks to try again later; `why` has no advice."""
 
     def __init__(
-        self, why: str, advice: str = "Run again later: the next run resumes from here."
+        self,
+        why: str,
+        bill: str = "This request was not billed.",
+        advice: str = "Run again later: the next run resumes from here.",
     ) -> None:
-        super().__init__(f"{why}. {advice} [api-unavailable]")
+        super().__init__(f"{why}. {bill} {advice} [api-unavailable]")
         self.why = why
 
 
@@ -114,7 +117,7 @@ class UnreachableError(RetriesExhaustedError):
     def __init__(
         self, why: str, advice: str = "Check api_url, the network, and the proxy, and run again."
     ) -> None:
-        super().__init__(why, f"This request was not billed. {advice}")
+        super().__init__(why, advice=advice)
 
 
 class RejectedError(ApiError):

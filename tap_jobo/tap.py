@@ -118,9 +118,9 @@ class TapJobo(Tap):
         if not selected:
             plugin = os.environ.get("MELTANO_EXTRACTOR_NAME", self.name)
             raise ConfigError(
-                f"No stream is selected. Select one or more of {', '.join(self.streams)}. With "
-                f"Meltano, check their spelling in 'select', or run `meltano select {plugin} "
-                "career_sites '*'`. [no-stream]"
+                "No stream is selected. Nothing was billed. Select one or more of "
+                f"{', '.join(self.streams)}. With Meltano, check the names in 'select', or run "
+                f"`meltano select {plugin} career_sites '*'`. [no-stream]"
             )
         try:
             self.mapper = PluginMapper(plugin_config=dict(self.config), logger=self.logger)
@@ -129,7 +129,8 @@ class TapJobo(Tap):
             )
         except Exception as error:  # the SDK's errors about a map are of any type
             raise ConfigError(
-                f"Setting 'stream_maps' is not valid: {error} [invalid-setting]"
+                f"Setting 'stream_maps' is not valid: {error}. Nothing was billed. "
+                "[invalid-setting]"
             ) from error
         for name in self.streams:
             removed = RemoveRecordTransform(name, {"properties": {}}, None, None)

@@ -59,13 +59,13 @@ def read_api_clock(client: Client, prepare: Prepare, clock: Clock) -> ApiClock:
     if abs(skew) > _MAX_SKEW:
         raise ClockError(
             f"The API's clock shows {format_timestamp(date)}, but the local clock shows "
-            f"{format_timestamp(date + skew)}. Nothing was billed. Set the local clock, or check "
-            "whether a proxy changes the Date header. [clock-wrong]"
+            f"{format_timestamp(date + skew)}. Nothing was billed. Correct the local clock, or "
+            "check whether a proxy changes the Date header. [clock-wrong]"
         )
     if abs(skew) > _TOLERATED_SKEW:
-        then = "behind. Rows that changed in between are billed again in every run"
+        then = "behind. Each run is billed again for the rows of these minutes"
         client.logger.warning(
-            "The local clock is %.0f minutes %s. Set it. [clock-wrong]",
+            "The local clock is %.0f minutes %s. Correct the clock. [clock-wrong]",
             abs(skew).total_seconds() / 60,
             then if skew < timedelta(0) else "ahead. No row is lost",
         )

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from tap_jobo.api.headers import has_plan, reported_balance, reported_credits
+from tap_jobo.clock import to_minute
 from tap_jobo.errors import BudgetReachedError, ConfigError
 from tap_jobo.model import Charge, LastPrice, Receipt
 from tap_jobo.streams.feed_spec import FeedSpec
@@ -178,16 +179,17 @@ class FeedCost:
     def check_page(self, rows: int) -> None:
         """Raise ConfigError if a limit does not cover a page at list price."""
         cost = math.ceil(rows * self._spec.list_price)
-        if name := self._limit_below(cost):
+        if names := self._limits_below(cost):
+            limits = " and ".join(f"{name} ({self._limit(name):,})" for name in names)
             raise ConfigError(
                 question(
-                    f"Stopped, nothing billed: {name} ({self._limit(name):,}) is below the "
-                    f"{cost:,} credits ({dollars(cost)}) of one page of {plural(rows, 'row')} of "
-                    f"{self._spec.name}.",
+                    f"Stopped, nothing billed: one page of {plural(rows, 'row')} of "
+                    f"{self._spec.name} costs {cost:,} credits ({dollars(cost)}), more than "
+                    f"{limits}.",
                     "limit-too-low",
-                    self._offer_limit(name, cost),
+                    *(self._offer_limit(name, cost) for name in names),
                     *self._offer_smaller_page(rows),
-                    (f"remove {name}", "if your plan's rows are free"),
+                    (f"remove {' and '.join(names)}", "if rows are free on your plan"),
                 )
             )
 
@@ -196,16 +198,17 @@ class FeedCost:
         if self.last_price is None or self._has_price:
             return
         cost = math.ceil(rows * self.last_price.credits)
-        if name := self._limit_below(cost):
+        if names := self._limits_below(cost):
+            limits = " and ".join(f"{name} ({self._limit(name):,})" for name in names)
             raise ConfigError(
                 question(
-                    f"Stopped before the next page: since {self.last_price.since}, "
+                    f"Stopped before the next page: since {to_minute(self.last_price.since)}, "
                     f"{self._spec.name} costs {self.last_price.credits:g} credits per row "
-                    f"(list price: {self._spec.list_price:g}). So a page of "
-                    f"{plural(rows, 'row')} may cost {cost:,} ({dollars(cost)}), and {name} is "
-                    f"{self._limit(name):,}.",
+                    f"(list price: {self._spec.list_price:g}). A page of {plural(rows, 'row')} may "
+                    f"cost {cost:,} ({dollars(cost)}), more than {limits}. That page was not "
+                    "billed.",
                     "limit-too-low",
-                    self._offer_limit(name, cost),
+                    *(self._offer_limit(name, cost) for name in names),
                     *self._offer_smaller_page(rows),
                     *self._offer_test(),
                 )
@@ -217,12 +220,12 @@ class FeedCost:
         if left < self._spec.list_price:
             return []
         price = dollars(self._spec.list_price)
-        return [("run with --test", f"records what a row costs now ({price} at list price)")]
+        return [("run with --test", f"buys one row ({price} at list price) to learn the price")]
 
-    def _limit_below(self, cost: int) -> str:
-        """Return the setting that does not allow a page of this cost, empty if both do."""
+    def _limits_below(self, cost: int) -> list[str]:
+        """Return the settings that do not allow a page of this cost."""
         names = ("max_credits", "max_credits_per_month")
-        return next((name for name in names if cost > self._limit(name)), "")
+        return [name for name in names if cost > self._limit(name)]
 
     def _offer_limit(self, name: str, cost: int) -> tuple[str, str]:
         """Return the limit that lets a page of this cost be bought, beside what was spent."""
@@ -230,7 +233,7 @@ class FeedCost:
         if name == "max_credits":
             return f"{name}: {cost}", then
         if self.month is None:  # not read yet
-            return f"{name}: {cost}", f"{then}, plus what the month has cost"
+            return f"{name}: {cost}", f"{then}, plus what this month has cost so far"
         left, month = self.month.left(self.credits)
         spent = int(self._limit(name) - left)
         return f"{name}: {cost + spent}", f"{then} after the {spent:,} of {month}"
@@ -243,7 +246,7 @@ class FeedCost:
         setting = self._spec.page_size_setting
         is_page = setting and rows > 1  # not the one row of `--test`
         return (
-            [(f"lower {setting.name}", "for a new sync. One in progress keeps its page size")]
+            [(f"lower {setting.name}", "unless a sync is in progress, which keeps its page size")]
             if setting and is_page
             else []
         )
@@ -260,7 +263,7 @@ class FeedCost:
         if cost and cost > budget.left:
             raise BudgetReachedError(
                 f"max_credits reached: {budget.credits:,} of {budget.max_credits:,} credits used "
-                f"({dollars(budget.credits)}); {page}. The next run resumes from here. "
+                f"({dollars(budget.credits)}), and {page}. The next run resumes from here. "
                 "[limit-reached]"
             )
         if self.month:
@@ -319,8 +322,8 @@ class FeedCost:
         logger, name = self._budget.logger, self._spec.name
         if rows > requested and self._is_first("size"):
             logger.warning(
-                "Jobo returned %s of %s, although %s requested. They cost %s credits (%s). If that "
-                "happens again, contact Jobo. [unexpected-bill]",
+                "Jobo returned %s of %s, although %s requested, and billed all of them: %s credits "
+                "(%s). If that happens again, contact Jobo. [unexpected-bill]",
                 plural(rows, "row"),
                 name,
                 f"{requested:,} were" if requested > 1 else "1 was",
@@ -333,10 +336,10 @@ class FeedCost:
             if not self._budget.has_reported_fall:
                 self._budget.has_reported_fall = True
                 logger.warning(
-                    "Jobo's response does not say that %s of %s cost anything, but the balance "
-                    "fell by %s credits (%s). The run counts %s, and those of later pages "
-                    "like this. If another program uses the account, that is too much. Contact "
-                    "Jobo. [unexpected-bill]",
+                    "Jobo's response shows no price for %s of %s, but the balance fell by %s "
+                    "credits (%s). The run counts %s against your limits, and does the same for "
+                    "later pages. If another program uses the account, the count may be too high. "
+                    "Contact Jobo. [unexpected-bill]",
                     plural(rows, "row"),
                     name,
                     f"{charge.fall:,}",
@@ -345,9 +348,9 @@ class FeedCost:
                 )
         elif self._is_first("price"):
             logger.warning(
-                "Jobo's responses do not say what %s cost (X-Credits-Deducted is missing). The run "
-                "assumes %g credits per row. If your plan includes these rows, remove max_credits: "
-                "what is assumed counts against it. [unexpected-bill]",
+                "Jobo's responses show no price for %s (X-Credits-Deducted is missing). The run "
+                "counts %g credits per row against your limits. If rows are free on your plan, "
+                "remove the limits. [unexpected-bill]",
                 name,
                 self.price,
             )
@@ -392,9 +395,9 @@ class FeedCost:
         most = requested * max(price, 1)  # a free feed may begin to cost something
         if deducted > _GLITCH * most and not self._is_confirmed:
             return Dispute(
-                f"Jobo's response says that {deducted:,} credits ({dollars(deducted)}) were "
-                f"deducted for {plural(rows, 'row')} of {self._spec.name}, which were expected to "
-                f"cost {dollars(requested * price)} at most, and the balance did not fall by it",
+                f"Jobo says that it deducted {deducted:,} credits ({dollars(deducted)}) for "
+                f"{plural(rows, 'row')} of {self._spec.name}, but the balance did not fall by that "
+                f"much. The page should cost {dollars(requested * price)} at most",
                 ends_run=True,
             )
         if not deducted or rows >= requested:
@@ -404,7 +407,8 @@ class FeedCost:
             return None
         return Dispute(
             f"Jobo deducted {deducted:,} credits ({dollars(deducted)}) for "
-            f"{plural(rows, 'row')} of {self._spec.name}. The price was {price:g} credits per row"
+            f"{plural(rows, 'row')} of {self._spec.name}, although its price was {price:g} credits "
+            "per row"
         )
 
     def _add(self, credits_: int) -> None:

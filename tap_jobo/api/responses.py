@@ -23,7 +23,9 @@ ADVICE: Final[Mapping[int, str]] = {
     400: "Check the filters and start_date, and run again.",
     401: "Set api_key to a key from enterprise.jobo.world, and run again.",
     402: "Top up.",
-    403: "The plan or the key does not include it. Contact Jobo to add it, or deselect the stream.",
+    403: (
+        "The plan or the key does not include this stream. Contact Jobo to add it, or deselect it."
+    ),
     407: (
         "Check the proxy and its password (HTTPS_PROXY). If it inspects TLS, set "
         "REQUESTS_CA_BUNDLE to a PEM file with its certificate."

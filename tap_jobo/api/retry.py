@@ -8,8 +8,9 @@ from typing import Final
 
 from tap_jobo.api.headers import parse_number, seconds_until
 from tap_jobo.clock import Clock
-from tap_jobo.errors import ApiError, FailedTryError, RetriesExhaustedError, UnreachableError
+from tap_jobo.errors import FailedTryError, RetriesExhaustedError, UnreachableError
 from tap_jobo.signals import ShutdownSignal
+from tap_jobo.wording import plural
 
 RETRY_SECONDS: Final = 300.0  # of backoff and failed tries for a page that was not billed
 FREE_RETRY_SECONDS: Final = 50.0  # the same for a profile or the clock, which are free
@@ -40,9 +41,8 @@ class Retry:
         if self._is_paid and failure.may_be_billed:
             tries, most = self._possibly_billed + 1, len(POSSIBLY_BILLED_WAITS)
             if tries > most:
-                raise ApiError(
-                    f"{failure}. Given up after {tries} tries, each possibly billed. Run again "
-                    "later: the next run resumes from here. [api-unavailable]"
+                raise RetriesExhaustedError(
+                    f"{failure}. Given up after {tries} tries", "Each may have been billed."
                 )
             self.name, self._possibly_billed = f"Retry {tries} of {most}", tries
             pause = POSSIBLY_BILLED_WAITS[tries - 1]
@@ -55,18 +55,27 @@ class Retry:
             self._asked += asked
             is_bounded = not (self._is_paid or failure.is_rate_limit)
             if self._asked > (self._seconds if is_bounded else RETRY_AFTER_MAX):
-                raise RetriesExhaustedError(f"{failure}, and asks to wait {asked:,.0f} seconds")
+                why = f"{failure}, and asks to wait {asked:,.0f} seconds"
+                raise RetriesExhaustedError(why, *self._bill)
             return asked
         backoff = min(longest, first * 2**self._tries)
         wait: float = max(first, backoff * random.uniform(0.5, 1))  # noqa: S311 - jitter
         self._tries += 1
         if wait > self.seconds_left:
-            is_unreachable = failure.is_unreachable and not self._possibly_billed
-            error = UnreachableError if is_unreachable else RetriesExhaustedError
             spent = self._seconds - self.seconds_left
-            raise error(f"{failure}. Given up after {spent:.0f} seconds")
+            why = f"{failure}. Given up after {spent:.0f} seconds"
+            if failure.is_unreachable and not self._possibly_billed:
+                raise UnreachableError(why)
+            raise RetriesExhaustedError(why, *self._bill)
         self.seconds_left -= wait
         return wait
+
+    @property
+    def _bill(self) -> list[str]:
+        """What the tries may have cost, for the error, unless it is nothing."""
+        if not self._possibly_billed:
+            return []
+        return [f"{plural(self._possibly_billed, 'request')} for this page may have been billed."]
 
 
 class RateLimiter:

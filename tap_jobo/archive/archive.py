@@ -348,17 +348,20 @@ class StreamArchive:
         stream, header = self.key.stream, self.header(number)
         drop = self.command("drop", stream, str(number))
         price = f" ({dollars(header.credits)})" if header else " (price unknown)"
-        buy = self.how_to_buy(self.since_of(number), self.cost_of_everything())
-        then = f"its rows{price} are missing until you {buy}"
-        if number == self.head:
-            then = f"it is then bought again{price}"
+        ways = [("or drop the page", f"{drop}: the next run buys it again{price}")]
+        if number != self.head:
+            buy = self.how_to_buy(self.since_of(number), self.cost_of_everything())
+            ways = [
+                ("or drop the page", f"{drop}: its rows{price} are then missing"),
+                ("and then, for its rows", buy),
+            ]
         return FormatError(
             question(
                 f"Page {number} of {stream} in the archive {self.store.location} {what}. Nothing "
                 "was billed for this stream.",
                 "archive-damaged",
                 ("restore the file", "from a backup, free"),
-                ("drop the page", f"{drop}: {then}"),
+                *ways,
             )
         )
 
@@ -373,8 +376,8 @@ def refuse_old_layout(store: Store, stream: str) -> None:
         folder = re.compile(rf"{top}/{stream}-[0-9a-f]+/.+\.page")
         if pages := sum(bool(folder.fullmatch(name)) for name in store.list(top)):
             raise ArchiveError(
-                f"The archive {store.location} has {plural(pages, 'billed page')} of {stream} from "
-                "an earlier development version of tap-jobo, which this version can't read. "
-                "Nothing was billed. Set archive_dir to another location, or, if the warehouse has "
-                f"their rows, remove {store.location}/{top}. [archive-unusable]"
+                f"The archive {store.location} has {plural(pages, 'billed page')} of {stream} that "
+                "an earlier development version of tap-jobo wrote, which this version can't read. "
+                "Nothing was billed. Set archive_dir to another location. Or, if the warehouse has "
+                f"the rows of these pages, remove {store.location}/{top}. [archive-unusable]"
             )

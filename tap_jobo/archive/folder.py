@@ -192,8 +192,13 @@ class Folder:
     def _errors(self) -> Iterator[None]:
         try:
             yield
+        except NotADirectoryError as error:
+            advice = "Set archive_dir to a folder."
+            raise StoreError(self.location, "a part of its path is a file", advice) from error
         except OSError as error:
-            raise StoreError(self.location, f"{type(error).__name__}: {error}") from error
+            why = error.strerror or type(error).__name__
+            where = f": {error.filename}" if error.filename else ""
+            raise StoreError(self.location, f"{why}{where}") from error
 
     def _make_folder(self, folder: Path) -> None:
         """Create a folder and those above it, each synced into the one above it.

@@ -218,8 +218,8 @@ class MonthCount:
                 then = datetime.fromisoformat(f"{month}-01") + timedelta(days=31)
                 raise BudgetReachedError(
                     f"max_credits_per_month reached: {used:,} of {self.limit:,} credits used in "
-                    f"{month} ({dollars(used)}); {what}. Runs continue on {then:%Y-%m}-01 (UTC), "
-                    "or once you raise the limit. If the count is wrong: "
+                    f"{month} ({dollars(used)}), and {what}. Runs continue on {then:%Y-%m}-01 "
+                    "(UTC), or once you raise the limit. To see or correct the count: "
                     f"{archive_command('month', self.key.stream, location=self.store.location)}. "
                     "[limit-reached]"
                 )

@@ -33,8 +33,8 @@ def read_environment(schema: Mapping[str, Any], environ: Mapping[str, str]) -> d
         path = find_dotenv(usecwd=True)
     except FileNotFoundError:
         raise ConfigError(
-            "The working folder was deleted, and with it perhaps a .env file. Run the tap in "
-            "another one. [invalid-file]"
+            "The working folder was deleted, and with it perhaps a .env file. Nothing was billed. "
+            "Run the tap in another folder. [invalid-file]"
         ) from None
     try:
         with open(path or os.devnull, encoding="utf-8") as file:  # noqa: PTH123
@@ -42,11 +42,12 @@ def read_environment(schema: Mapping[str, Any], environ: Mapping[str, str]) -> d
         load_dotenv(path)
     except (OSError, ValueError):  # as of bytes that are not UTF-8, or NUL
         raise ConfigError(
-            f"The file {path} must be readable text in UTF-8. [invalid-file]"
+            f"The file {path} must be readable text in UTF-8. Nothing was billed. [invalid-file]"
         ) from None
     if bad:  # dotenv would skip the line, and perhaps a limit
         raise ConfigError(
-            f"Line {bad[0].original.line} of {path} must be NAME=VALUE. [invalid-file]"
+            f"Line {bad[0].original.line} of {path} must be NAME=VALUE. Nothing was billed. "
+            "[invalid-file]"
         )
     return {
         name: _parse(environ[variable], definition)
@@ -99,8 +100,8 @@ def validated(
             "Setting 'max_credits_per_month' needs the archive, which counts what the month has "
             "cost. Set archive to true, or remove max_credits_per_month."
         )
-    lines = [f"{without_key(line)} [invalid-setting]" for line in found]
-    lines += [f"{line} [ignored-variable]" for line in misspelled]
+    lines = [f"{without_key(line)} Nothing was billed. [invalid-setting]" for line in found]
+    lines += [f"{line} Nothing was billed. [ignored-variable]" for line in misspelled]
     if ignored:
         lines.append(f"{_forgotten(ignored, environ)} [ignored-variable]")
     if lines:

@@ -29,8 +29,9 @@ def check_names(
     fields: Mapping[str, Collection[str]], catalog: Catalog | None, maps: Mapping[str, Any]
 ) -> None:
     """Check that the streams and fields exist that a catalog and stream maps name."""
-    lines = [f"{line} [invalid-catalog]" for line in _unknown_in_catalog(catalog, fields)]
-    lines += [f"{line} [invalid-setting]" for line in _unknown_in_maps(maps, fields)]
+    free = "Nothing was billed."
+    lines = [f"{line} {free} [invalid-catalog]" for line in _unknown_in_catalog(catalog, fields)]
+    lines += [f"{line} {free} [invalid-setting]" for line in _unknown_in_maps(maps, fields)]
     if lines:
         raise ConfigError(*lines)
 
@@ -97,18 +98,18 @@ def read_catalog(catalog: dict[str, Any]) -> Catalog:
     except (AttributeError, LookupError, TypeError, ValueError) as error:
         raise ConfigError(
             "Invalid catalog: 'streams' must be a list of objects with 'tap_stream_id', 'schema', "
-            "and 'metadata'. Generate one with --discover, and change only what it selects. "
-            "[invalid-catalog]"
+            "and 'metadata'. Nothing was billed. Generate one with --discover, and change only what "
+            "it selects. [invalid-catalog]"
         ) from error
     if wrong := selected - {None, True, False}:
         raise ConfigError(
-            f"Invalid catalog: 'selected' must be true or false, not {wrong.pop()!a}. "
-            "[invalid-catalog]"
+            f"Invalid catalog: 'selected' must be true or false, not {wrong.pop()!a}. Nothing was "
+            "billed. [invalid-catalog]"
         )
     if unknown := methods - {None, REPLICATION_INCREMENTAL, REPLICATION_FULL_TABLE}:
         raise ConfigError(
             "Invalid catalog: 'replication-method' must be INCREMENTAL or FULL_TABLE, not "
-            f"{unknown.pop()!a}. [invalid-catalog]"
+            f"{unknown.pop()!a}. Nothing was billed. [invalid-catalog]"
         )
     return parsed
 
@@ -126,10 +127,10 @@ def check_environment(
         then = "loads what the archive has, free" if has_archive else "buys everything"
         raise StateError(
             question(
-                f"The state is that of Meltano's environment {without_key(str(own))[:50]}, and "
+                f"The state belongs to Meltano's environment {without_key(str(own))[:50]}, but "
                 f"this run is in {environment}. Nothing was billed.",
                 "invalid-state",
-                ("two runs started at once", "run again, one after the other: they share a file"),
+                ("two runs started together", "run again, one after the other: they share a file"),
                 ("you asked for --plan", "add --state with what `meltano state get` prints"),
                 ("you copied the state", "set its 'environment' to null"),
                 ("none of these", f"run without a state, which {then}"),
@@ -149,19 +150,21 @@ def check_state(
     is_valid = isinstance(bookmarks, dict)
     if not (is_valid and all(isinstance(each, dict) for each in bookmarks.values())):
         raise StateError(
-            "Invalid state: 'bookmarks' must be an object with an object for each stream. Pass the "
-            "state that the last run wrote, or none. [invalid-state]"
+            "Invalid state: 'bookmarks' must be an object with an object for each stream. Nothing "
+            "was billed. Pass the state that the last run wrote, or none. [invalid-state]"
         )
     specs = {spec.name: spec for spec in feeds}
     for name, bookmark in bookmarks.items():
         if spec := specs.get(name):
             if bookmark and bookmark.keys().isdisjoint(STATE_KEYS):
                 raise StateError(
-                    f"Invalid state: bookmarks.{name} has none of {', '.join(STATE_KEYS)}. Pass "
-                    "the state that the last run wrote, or none. [invalid-state]"
+                    f"Invalid state: bookmarks.{name} has none of {', '.join(STATE_KEYS)}. Nothing "
+                    "was billed. Pass the state that the last run wrote, or none. [invalid-state]"
                 )
             read_state(bookmark, SyncSettings.of(spec, config, is_full_table=False))
         elif near := get_close_matches(name.lower(), specs, 1, _SIMILAR):
-            raise StateError(f"Invalid state: {_no('stream', name, near)} [invalid-state]")
+            raise StateError(
+                f"Invalid state: {_no('stream', name, near)} Nothing was billed. [invalid-state]"
+            )
         elif name != other:
             logger.warning("Ignoring the bookmark of stream %a, which does not exist.", name)

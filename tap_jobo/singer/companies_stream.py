@@ -80,7 +80,8 @@ class CompaniesStream(JoboStream):
         if self.has_explicit_ids and self.leader.selected and not self.selected:
             raise ConfigError(
                 "Setting 'company_ids' or 'company_ids_file' names companies, but the stream "
-                "companies is not selected. Select it, or remove the setting. [no-stream]"
+                "companies is not selected. Nothing was billed. Select it, or remove the setting. "
+                "[no-stream]"
             )
 
     @override
@@ -88,13 +89,14 @@ class CompaniesStream(JoboStream):
         """Raise ConfigError if there are no companies to read."""
         if not (self.has_explicit_ids or self.is_following):
             raise ConfigError(
-                "companies needs career_sites. Select career_sites too, or list company IDs in "
+                "companies reads the profiles of the companies in career_sites, which is not "
+                "selected. Nothing was billed. Select career_sites too, or list company ids in "
                 "company_ids or company_ids_file. [no-stream]"
             )
         if self._is_incremental:
             self.logger.warning(
-                "companies is always read in full, so INCREMENTAL in the catalog has no effect. "
-                "With Meltano, name the streams that it is meant for in place of '*'. "
+                "companies is always read in full, so INCREMENTAL in the catalog has no effect on "
+                "it. With Meltano, name the streams that should be INCREMENTAL, instead of '*'. "
                 "[no-incremental]"
             )
         if self.has_explicit_ids and not self._ids:  # as after a query without a result
@@ -110,8 +112,8 @@ class CompaniesStream(JoboStream):
         if delivered and delivered != bookmarks.get(self.name, {}).get(_FOLLOWED):
             self._are_profiles_missing = True
             self.logger.warning(
-                "Career sites were read before without companies, so their profiles are missing "
-                "until a site changes. To get them, free, run once without a state "
+                "Earlier runs read career sites without companies, so the profiles of these sites "
+                "are missing until a site changes. To get them, free, run once without a state "
                 "(--full-refresh), which loads the sites from the archive again. Or write the ids "
                 "in your warehouse to a file, and read it once with company_ids_file. "
                 "[missing-profiles]"
@@ -218,9 +220,10 @@ def _read_ids(path: Path) -> Iterator[str]:
     try:
         lines = path.expanduser().read_text("utf-8-sig").splitlines()
     except (OSError, RuntimeError, ValueError) as error:
+        why = getattr(error, "strerror", None) or type(error).__name__
         raise ConfigError(
-            f"company_ids_file: {path} is not a readable text file ({type(error).__name__}). "
-            "[invalid-file]"
+            f"company_ids_file: {path} can't be read ({why}). Nothing was billed. Pass the path "
+            "of a text file with one id per line. [invalid-file]"
         ) from error
     for number, line in enumerate(map(str.strip, lines), 1):
         if company_id := parse_uuid(line):
@@ -228,5 +231,5 @@ def _read_ids(path: Path) -> Iterator[str]:
         elif line:
             raise ConfigError(
                 f"company_ids_file: line {number} of {path} must be the UUID of a company, not "
-                f"{line[:60]!a}. [invalid-file]"
+                f"{line[:60]!a}. Nothing was billed. [invalid-file]"
             )

@@ -195,8 +195,9 @@ class FeedStream(JoboStream):
                 checked = self._read_sample(entry_outside(sync, receipt, body), sync.batch_size)
             except (ApiError, FormatError) as error:
                 raise FormatError(
-                    f"{error}. A run would be billed for a page, and end there. Upgrade tap-jobo, "
-                    "or contact Jobo. [format-changed]"
+                    f"{error}. This test was billed {dollars(self._cost.credits)}. A run would be "
+                    "billed for a page, and end there. Upgrade tap-jobo, or contact Jobo. "
+                    "[format-changed]"
                 ) from error
         self._converter.log_skipped(checked.skipped)
         if (total := checked.page.estimated_total) is not None:

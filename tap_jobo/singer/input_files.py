@@ -43,5 +43,6 @@ def read_object(path: str, option: str) -> dict[str, Any]:
         why = f"is not JSON ({error})"
     path = "" if "{" in path else f" {without_key(path)}"  # settings instead of a path
     raise ConfigError(
-        f"{option}{path} {why}. Pass the path of a file with a JSON object. [invalid-file]"
+        f"{option}{path} {why}. Nothing was billed. Pass the path of a file with a JSON object. "
+        "[invalid-file]"
     )

@@ -249,13 +249,13 @@ class JoboStream(RESTStream[Any]):
         if isinstance(error, MapExpressionError):  # its text has the expression only
             why += f": {error}".rstrip(".")
         billed = self._run.budget.credits
-        then = "The page is then billed again."
+        then = "the next run is billed for the page again"
         if self.config["archive"]:
-            then = "What is in the archive is loaded free."
+            then = "the next run loads the page from the archive, free"
         return ConfigError(
-            f"Setting 'stream_maps' fails on a row of {self.name} ({why}). "
+            f"The map of {self.name} in 'stream_maps' fails on a row ({why}). "
             f"{f'This run was billed {dollars(billed)}' if billed else 'Nothing was billed'}. "
-            f"Correct the map, and run again. {then} [invalid-setting]"
+            f"Correct the map: {then}. [invalid-setting]"
         )
 
     def emit_state(self) -> None:

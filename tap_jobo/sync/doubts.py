@@ -38,8 +38,10 @@ class Doubts:
             why: A sentence without its period.
         """
         self._logger.warning(
-            "%s. If rows are missing, contact Jobo, and then run %s. [missing-rows]",
+            "%s. If rows are missing, contact Jobo, and then buy everything again (%s): %s. "
+            "[missing-rows]",
             why,
+            self._spec.price_per_thousand,
             self._read_again,
         )
 
@@ -59,8 +61,8 @@ class Doubts:
             self._reported.add("window")
             self._logger.warning(
                 "A page has %s of %s that last changed more than an hour before the requested "
-                "%s. If Jobo ignores this, every run is billed for every row. Set max_credits to "
-                "limit what a run spends, and contact Jobo. [unexpected-bill]",
+                "%s. If Jobo ignores that date, every run is billed for every row. Set max_credits "
+                "to limit what a run spends, and contact Jobo. [unexpected-bill]",
                 plural(count, "row"),
                 self._spec.name,
                 f"{self._spec.since_parameter} {sync.since}",
@@ -82,13 +84,14 @@ class Doubts:
             self._logger.warning(
                 "No row of %s matches %s, so this run delivered nothing. Values must match "
                 "exactly: check their spelling. After you correct them, run once with "
-                "on_filter_change: resync. [no-match]",
+                "on_filter_change: resync, which buys all rows that match (%s). [no-match]",
                 name,
                 describe(sync.reads),
+                self._spec.price_per_thousand,
             )
         elif is_without_rows and not (sync.since or self._spec.is_free):
             self.missing_rows(
-                f"The first sync of {name} has no row, although no filter is set, and later runs "
+                f"The first sync of {name} returned no row, although no filter is set. Later runs "
                 "read only what changes from now on"
             )
         if rows + sync.batch_size < _FAR_BELOW * estimate:

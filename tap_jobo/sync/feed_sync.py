@@ -195,14 +195,15 @@ class FeedSync:
     def _announce_load(self, contents: Contents, dropped: DroppedPages) -> None:
         """Report what is loaded, and what is missing there."""
         opening, position = self.opening, self.opening.view.position
+        planned = self._planned()
+        request = planned if isinstance(planned, Request) else None
         if opening.state is None:
-            planned = self._planned()
-            request = planned if isinstance(planned, Request) else None
             has_profiles = self.report.profiles is not None
             self.messages.announce_load_of_all(contents, request, has_profiles=has_profiles)
         elif contents.pages:  # none, if the last page was dropped
             self.messages.announce_load(contents)
-        self.messages.warn_of_dropped(dropped, opening.standing(position))
+        if not (request and request.why == "restart" and dropped.are_read_by(request.sync)):
+            self.messages.warn_of_dropped(dropped, opening.standing(position))
         if opening.state is None and position.gap:
             self.messages.warn_of_gap("", opening.standing(position))
 
@@ -321,7 +322,9 @@ class FeedSync:
         try:
             self._watch.detect_stall()
         except EndlessFeedError as error:
-            raise self.messages.endless(error) from error
+            assert position.progress is not None  # noqa: S101 - a page follows another one
+            spent = position.progress.rows * self.reader.cost.price
+            raise self.messages.endless(error, position.progress, spent) from error
 
     def _fetch(self, request: Request, position: Position) -> tuple[Request, Receipt, bytes]:
         """Fetch a page; if its cursor is rejected, the first page of the sync that begins over."""
@@ -421,7 +424,7 @@ class FeedSync:
             self._end = self.messages.unexpected_bill(dispute.what)
         elif dispute:
             self.messages.logger.error(
-                "%s. Contact Jobo. The page is delivered. [unexpected-bill]", dispute.what
+                "%s. The page is delivered. Contact Jobo. [unexpected-bill]", dispute.what
             )
         self._quarantine(checked.skipped)
         return checked

@@ -131,6 +131,11 @@ class DroppedPages:
         dates = [sync.since if sync and sync.kind != "full" else None for sync in syncs]
         return min(filter(None, dates)) if all(dates) and dates else None
 
+    def are_read_by(self, sync: Sync) -> bool:
+        """Return whether a sync that is about to begin reads all of their rows again."""
+        since = self.since
+        return sync.kind == "full" or bool(since and (sync.since or "") <= since)
+
 
 def _reads_again(sync: Sync, number: int, dropped: EntryHeader) -> bool:
     """Return whether a complete sync has read the rows of a dropped page: it began after that."""

@@ -34,6 +34,7 @@ from tap_jobo.sync.questions import (
 from tap_jobo.sync.repair import since_to_begin_over
 from tap_jobo.sync.settings import SyncSettings, starts_by
 from tap_jobo.sync.start import Question
+from tap_jobo.sync.watch import MAX_REPEATED
 from tap_jobo.way_out import select_only
 from tap_jobo.wording import dollars, plural, question
 
@@ -138,8 +139,9 @@ class Messages:
         """Return the error for a page that the store refused."""
         return (
             f"The archive {archive.store.location} can't be written ({error.why}). The page in "
-            f"flight ({dollars(header.credits)}) was loaded, and the run ends. Until that is "
-            "fixed, each run bills that page again. [archive-unusable]"
+            f"flight ({dollars(header.credits)}) was loaded, and the run ends. Make room, or "
+            "repair permissions: until then, each run is billed for that page again. "
+            "[archive-unusable]"
         )
 
     def unexpected_bill(self, what: str) -> UnexpectedBillError:
@@ -147,17 +149,31 @@ class Messages:
         correct = ""
         if self.location:
             month = self.command("month", self.name, "--set", "CREDITS")
-            correct = f" Then correct what the month counts, if it is wrong: {month}."
+            correct = f" If the claim was wrong, correct the count of the month: {month}."
         return UnexpectedBillError(
-            f"{what}. The page is delivered, and the run ends. Compare your account's balance, and "
-            f"contact Jobo.{correct} [unexpected-bill]"
+            f"{what}. The page is delivered, and the run ends. Compare the balance of your "
+            f"account, and contact Jobo.{correct} [unexpected-bill]"
         )
 
-    def endless(self, error: EndlessFeedError) -> EndlessFeedError:
-        """Return the error for a sync without progress."""
+    def endless(
+        self, error: EndlessFeedError, progress: Progress, spent: float
+    ) -> EndlessFeedError:
+        """Return the error for a sync without progress, whose rows so far have cost `spent`."""
+        again = "its rows so far are free"
+        if not self.spec.is_free:
+            again = f"its {plural(progress.rows, 'row')} so far are billed again ({dollars(spent)})"
         return EndlessFeedError(
-            f"{error}. Everything so far is loaded. Contact Jobo. Until that is fixed, each run "
-            "buys a few pages, and stops. [endless-feed]"
+            question(
+                f"{error}. The run stops. What it was billed is in the summary, and is loaded.",
+                "endless-feed",
+                (
+                    "pause the schedule",
+                    f"otherwise, each run buys at least {MAX_REPEATED} more pages (up to "
+                    f"{dollars(progress.sync.batch_size * self.spec.list_price)} each)",
+                ),
+                ("contact Jobo", "and run again once this is fixed: the sync resumes"),
+                ("or start it over", f"{self.read_again}: {again}"),
+            )
         )
 
     def quarantine(
@@ -173,7 +189,7 @@ class Messages:
                 raise
             return Quarantined(0, " It was billed, and the archive could not keep it.")
         export = self.command("export", "--quarantined")
-        return Quarantined(new, f" It was billed and is in quarantine: {export}.")
+        return Quarantined(new, f" It was billed, and is kept in quarantine. To see it: {export}.")
 
     # Rejected cursors
 
@@ -186,7 +202,9 @@ class Messages:
         way = "a run without a state (buys everything)"
         if self.location:
             way = self.command("restart", self.name, *arguments)
-        ends = f"{rejection.why}. The sync has already started over once, so it stops."
+        ends = (
+            f"{rejection.why}. The sync of {self.name} has already started over once, so it stops."
+        )
         if self.spec.is_free:
             return ApiError(f"{ends} Run again later: the next run starts over. [cursor-rejected]")
         bill = f"its {plural(progress.rows, 'row')} so far are billed again ({dollars(spent)})"
@@ -194,7 +212,7 @@ class Messages:
             question(
                 f"{ends} {_LET_ONE_RUN_FINISH}",
                 "cursor-rejected",
-                ("start it over", f"{way}: {bill}"),
+                ("start the sync over", f"{way}: {bill}"),
             )
         )
 
@@ -232,7 +250,7 @@ class Messages:
             "%s has no state: loading %s.%s%s",
             self.name,
             contents.as_load,
-            f" Then {then}." if request else "",
+            f" Then this run asks Jobo for {then}." if request else "",
             "" if self.spec.is_free or is_full else f" To buy everything again instead: {restart}.",
         )
         if has_profiles:
@@ -245,13 +263,14 @@ class Messages:
 
     def warn_of_state_ahead(self, head: Position, settings: SyncSettings) -> None:
         """Warn that the state has more than the archive, which ends at `head`, and buys again."""
-        what = "what it lacks"
+        what = "what the archive lacks"
         if head.bookmark:
             what = f"what changed since {start_of_changes(head, settings)}"
         self.logger.warning(
-            "The state of %s is ahead of the archive %s, which was restored from a backup, or was "
-            "off for a run, or could not be written. Or the state's bookmark is wrong. So %s is "
-            "bought again. Rows that are loaded from the archive again are free. [archive-behind]",
+            "The state of %s is ahead of the archive %s: the archive was restored from a backup, "
+            "was off for a run, or could not be written, or the state's bookmark is wrong. This "
+            "run buys again %s. Rows that it loads from the archive again are free. "
+            "[archive-behind]",
             self.name,
             self.location,
             what,
@@ -274,10 +293,10 @@ class Messages:
                 )
             return
         self.logger.warning(
-            "The archive %s lacks what the state of %s has, so it continues from the state, "
-            "without what came before. Nothing is billed again, but a new warehouse can't be "
-            "loaded from it. To complete it, restore a backup, and run once without a state, which "
-            "bills only what changed since the backup. Or buy everything again (%s): %s. "
+            "The archive %s lacks rows that the state of %s says were bought. It continues from "
+            "the state, without them. Nothing is billed again, but a new warehouse can't be loaded "
+            "from it. To complete it, restore a backup, and run once without a state, which buys "
+            "only what changed since the backup. Or buy everything again (%s): %s. "
             "[archive-adopted]",
             self.location,
             self.name,
@@ -291,8 +310,8 @@ class Messages:
             return
         self._is_gap_told = True
         self.logger.warning(
-            "Rows of %s from before a change of filters are missing, because on_filter_change was "
-            "'keep'. %sTo buy everything (%s): %s. [gap]",
+            "Rows of %s are missing, because on_filter_change was 'keep' when the filters "
+            "changed. %sTo buy everything again (%s): %s. [gap]",
             self.name,
             more,
             price_of_everything(standing),
@@ -305,12 +324,12 @@ class Messages:
         if archive is None or not dropped.numbers:
             return
         least = archive.cost_of_everything(settings.filters, settings.start_date)
+        is_one = len(dropped.numbers) == 1
         self.logger.warning(
-            "%s of %s (%s) %s dropped from the archive. Rows may be missing until you %s. [gap]",
-            plural(len(dropped.numbers), "page"),
+            "%s of %s %s dropped from the archive. Rows may be missing until you %s. [gap]",
+            f"{'Page' if is_one else 'Pages'} {', '.join(map(str, dropped.numbers))}",
             self.name,
-            ", ".join(map(str, dropped.numbers)),
-            "was" if len(dropped.numbers) == 1 else "were",
+            "was" if is_one else "were",
             archive.how_to_buy(dropped.since, least),
         )
 
@@ -351,7 +370,7 @@ class Messages:
         log = self.logger.info if self.spec.is_free else self.logger.warning
         log(
             "%s: %s. Because on_filter_change is '%s', this run %s. Remove the setting once this "
-            "sync is complete, because it decides for every later change, too. [filters-changed]",
+            "sync is complete, because it applies to every later change, too. [filters-changed]",
             self.name,
             change,
             settings.on_filter_change,

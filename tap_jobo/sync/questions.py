@@ -8,7 +8,7 @@ from tap_jobo.clock import to_minute
 from tap_jobo.errors import StateError
 from tap_jobo.model import Filters, Position, Progress
 from tap_jobo.streams.feed_spec import FeedSpec
-from tap_jobo.sync.filters import describe, differences
+from tap_jobo.sync.filters import changed, describe, differences, differs
 from tap_jobo.sync.plan import misses_rows
 from tap_jobo.sync.position import ArchiveView
 from tap_jobo.sync.settings import SyncSettings, starts_by
@@ -58,18 +58,21 @@ def ask(asked: Question, standing: Standing, command: Command) -> StateError:
 def _incomplete(standing: Standing, command: Command) -> Lines:
     archive, name = standing.archive, standing.name
     first = archive.header(archive.numbers.start) if archive else None
-    lacks = "is empty, because it went on from a state"
+    lacks = "is empty, because it once continued from a state"
     if first and first.receipt:
-        lacks = f"begins on {first.receipt.received_at[:10]} without the rows from before"
+        lacks = f"begins on {first.receipt.received_at[:10]}, without earlier rows"
     state, restart = command("state", name), command("restart", name)
-    then = f"write {state} to a file, and run with it as the state, free"
+    then = f"write the output of {state} to a file, and run with it as the state, free"
     if "invoke" in state:  # through Meltano, which keeps the state
-        then = f"write {state} to a file, and give it to meltano state merge --input-file, free"
+        then = (
+            f"write the output of {state} to a file, and pass the file to "
+            "meltano state merge --input-file, free"
+        )
     return question(
         f"{name} stopped, nothing billed: it has no state, and the archive {standing.location} "
         f"{lacks}.",
         "archive-incomplete",
-        ("you left the state out", "run with it again, free"),
+        ("you left the state out", "run again with the state, free"),
         ("the warehouse has the earlier rows", then),
         (
             "the warehouse lacks them",
@@ -110,11 +113,11 @@ def _other_archive(standing: Standing, _: Command) -> Lines:
 
 def _other_filters(standing: Standing, _: Command) -> Lines:
     settings, name, state = standing.settings, standing.name, standing.state
-    head, template = standing.position.current, "{} is {} there, and {} here"
-    change = _change_of(head.filters, head.start_date, settings, template)
+    head = standing.position.current
+    change = _change_of(head.filters, head.start_date, settings, differs)
     if not change:
         end = standing.position.bookmark
-        change = f"they end at {end}, and start_date here is later, {settings.start_date}"
+        change = f"they end at {end}, and start_date in this run is later: {settings.start_date}"
     own = "continues from the state, free" if state else f"buys everything ({_price(standing)})"
     ways = [("another pipeline uses it", f"set archive_dir to a folder of its own: that {own}")]
     more = ""
@@ -127,8 +130,8 @@ def _other_filters(standing: Standing, _: Command) -> Lines:
     else:
         ways += _answers(standing)
         more = (
-            " With resync or keep, the run loads these rows, too, free, and the archive changes "
-            "for every pipeline that uses it."
+            " With resync or keep, the run also loads these rows, free, and the filters change for "
+            "every pipeline that uses the archive."
         )
     return question(
         f"{name} stopped, nothing billed or loaded: the archive {standing.location}, or the backup "
@@ -159,7 +162,7 @@ def _answers(standing: Standing) -> list[tuple[str, str]]:
     if position.bookmark is None or settings.is_full_table:
         return [("on_filter_change: resync or keep", resync)]
     if standing.archive and _resync_is_full(position, settings):
-        resync += ". A new warehouse then loads only from that sync on"
+        resync += ". A new warehouse then loads only what was bought from that sync on"
     keep = f"buys what changed since {start_of_changes(position, settings)}, too"
     if misses_rows(position, settings):
         keep = f"buys no old rows: {what_stays_missing(position, settings)}"
@@ -237,10 +240,10 @@ def _change_of(
     old: Filters,
     old_start: str | None,
     settings: SyncSettings,
-    template: str = "{} was {}, and is {}",
+    describe_one: Callable[[str, object, object], str] = changed,
 ) -> str:
     """Return how the settings differ from earlier filters, and from a later start date."""
     before, now = dict(old), dict(settings.filters)
     if not starts_by(old_start, settings.start_date):
         before["start_date"], now["start_date"] = old_start, settings.start_date
-    return differences(before, now, template)
+    return differences(before, now, describe_one)

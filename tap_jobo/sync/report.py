@@ -77,8 +77,8 @@ class Report:
         if rest > left and not self._loaded:  # loaded pages are not billed again
             self.logger.warning(
                 "The rest of this sync costs about %s, but max_credits_per_month leaves %s for %s. "
-                "The sync then waits for the next month. By then, Jobo may have dropped its "
-                "cursor: all rows are billed again. Raise the limit, or narrow the filters. "
+                "The sync will wait for the next month. By then, its cursor may have expired, and "
+                "all of its rows would be billed again. Raise the limit, or narrow the filters. "
                 "[limit-too-low]",
                 dollars(rest),
                 dollars(left),
@@ -100,8 +100,9 @@ class Report:
         if self._pages or self.first in ("", self.stream) or not self.budget.credits:
             return ""
         return (
-            f" {self.stream} was not read, because each run reads {self.first} first, and that "
-            f"used up the limit. To give {self.stream} a share, read it with a plugin of its own."
+            f" {self.stream} was not read, because each run reads {self.first} first, which "
+            f"used up the limit. To give {self.stream} its own limit, read it in a pipeline of its "
+            "own."
         )
 
     def finish(self) -> dict[str, int | None]:

@@ -152,8 +152,8 @@ def read_state(raw: Mapping[str, Any], settings: SyncSettings) -> State | None:
         )
     except ValueError as error:
         raise StateError(
-            f"The state is not from this tap: {error}. Pass the state that the last run wrote, or "
-            "none. [invalid-state]"
+            f"The state is not from this tap: {error}. Nothing was billed. Pass the state that the "
+            "last run wrote, or none. [invalid-state]"
         ) from None
     if not position.has_begun and state.archive is None:
         return None

@@ -76,11 +76,10 @@ class SyncWatch:
         """Raise `EndlessFeedError` if the sync makes no progress, before another page is bought."""
         if self._empty >= MAX_EMPTY:
             raise EndlessFeedError(
-                f"The feed makes no progress: {MAX_EMPTY} pages in a row are empty, although "
-                "'has_more' is true"
+                f"Jobo returned {MAX_EMPTY} empty pages in a row, although 'has_more' is true"
             )
         if self._repeated >= MAX_REPEATED:
             raise EndlessFeedError(
-                f"The feed makes no progress: {MAX_REPEATED} pages in a row have only rows that "
-                "this sync has read before"
+                f"Jobo returned {MAX_REPEATED} pages in a row with only rows that this sync has "
+                "read before"
             )
