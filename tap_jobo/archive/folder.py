@@ -193,8 +193,9 @@ class Folder:
         try:
             yield
         except NotADirectoryError as error:
-            advice = "Set archive_dir to a folder."
-            raise StoreError(self.location, "a part of its path is a file", advice) from error
+            why = "it" if self._root.is_file() else "a part of its path"
+            advice = "Move that file away, or set archive_dir to another folder."
+            raise StoreError(self.location, f"{why} is a file", advice) from error
         except OSError as error:
             why = error.strerror or type(error).__name__
             where = f": {error.filename}" if error.filename else ""

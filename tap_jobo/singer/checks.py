@@ -98,8 +98,8 @@ def read_catalog(catalog: dict[str, Any]) -> Catalog:
     except (AttributeError, LookupError, TypeError, ValueError) as error:
         raise ConfigError(
             "Invalid catalog: 'streams' must be a list of objects with 'tap_stream_id', 'schema', "
-            "and 'metadata'. Nothing was billed. Generate one with --discover, and change only what "
-            "it selects. [invalid-catalog]"
+            "and 'metadata'. Nothing was billed. Generate one with --discover, and change only "
+            "what it selects. [invalid-catalog]"
         ) from error
     if wrong := selected - {None, True, False}:
         raise ConfigError(

@@ -159,18 +159,18 @@ class Messages:
         self, error: EndlessFeedError, progress: Progress, spent: float
     ) -> EndlessFeedError:
         """Return the error for a sync without progress, whose rows so far have cost `spent`."""
-        again = "its rows so far are free"
-        if not self.spec.is_free:
+        more, again = "otherwise, each run asks for such pages again, free", "free"
+        if spent:
+            page = dollars(progress.sync.batch_size * self.spec.list_price)
+            more = (
+                f"otherwise, each run buys at least {MAX_REPEATED} more pages (up to {page} each)"
+            )
             again = f"its {plural(progress.rows, 'row')} so far are billed again ({dollars(spent)})"
         return EndlessFeedError(
             question(
                 f"{error}. The run stops. What it was billed is in the summary, and is loaded.",
                 "endless-feed",
-                (
-                    "pause the schedule",
-                    f"otherwise, each run buys at least {MAX_REPEATED} more pages (up to "
-                    f"{dollars(progress.sync.batch_size * self.spec.list_price)} each)",
-                ),
+                ("pause the schedule", more),
                 ("contact Jobo", "and run again once this is fixed: the sync resumes"),
                 ("or start it over", f"{self.read_again}: {again}"),
             )

@@ -208,7 +208,9 @@ class TestTestMode:
         run = tap.run("--test", catalog=catalog, company_ids=company_ids)
         assert run.ids == company_ids
         assert re.search(r"responded; this test was free\.", run.lines("INFO")[-1])
-        assert "companies needs career_sites" in tap.refuse("--test", catalog=catalog)
+        assert "companies reads the profiles of the companies in career_sites" in tap.refuse(
+            "--test", catalog=catalog
+        )
 
         catalog = selecting(catalog, companies=False)
         assert "No stream is selected" in tap.refuse("--test", catalog=catalog)

@@ -25,8 +25,8 @@ FIRST_RESULTS = {
     "filters-changed": f"{MESSAGES}#filters-changed",
     "gap": f"{MESSAGES}#gap",
     "[no-limit]": f"{MESSAGES}#no-limit",
-    "2026-11-29T22:04:35Z [critical ] tap-jobo  Stopped, nothing billed: country_codes was DE, and "
-    "is DE, FR. [filters-changed]": f"{MESSAGES}#filters-changed",
+    "2026-11-29T22:04:35Z [critical ] tap-jobo  Stopped, nothing billed: country_codes changed "
+    "from DE to DE, FR. [filters-changed]": f"{MESSAGES}#filters-changed",
     "CRITICAL | tap-jobo     Standard output cannot be written (Broken pipe): the target exited, "
     "or its disk is full. [output-closed]": f"{MESSAGES}#output-closed",
     # What a team looks for in its first month.

@@ -24,6 +24,7 @@ KEY = "jbe_test_" + "a1B" * 7 + "_" + "c3D" * 14 + "e"
 SCHEMA = config_schema(SETTINGS)
 NAMES = [setting.name for setting in SETTINGS]
 FILTER_NAMES = [setting.name for setting in FILTERS]
+FREE = "Nothing was billed."
 
 
 def _example(setting: Setting) -> Any:
@@ -109,14 +110,14 @@ class TestSources:
         """As Windows PowerShell writes it with `>`, or an editor without a byte order mark."""
         (tap.folder / ".env").write_text("TAP_JOBO_BATCH_SIZE=7", encoding)
         line = complaint(_run_with_variables(tap, {}))
-        assert line == f"The file {tap.folder / '.env'} must be readable text in UTF-8."
+        assert line == f"The file {tap.folder / '.env'} must be readable text in UTF-8. {FREE}"
         assert sandbox.ledger == []
 
     def test_dotenv_line_that_cannot_be_read(self, tap: Tap, sandbox: Sandbox) -> None:
         """It would be skipped, and with it the limit."""
         (tap.folder / ".env").write_text("A=1\nTAP_JOBO_MAX_CREDITS='2500\n")
         line = complaint(_run_with_variables(tap, {}))
-        assert line == f"Line 2 of {tap.folder / '.env'} must be NAME=VALUE."
+        assert line == f"Line 2 of {tap.folder / '.env'} must be NAME=VALUE. {FREE}"
         assert sandbox.ledger == []
 
     def test_a_working_folder_that_was_deleted(self, tap: Tap, sandbox: Sandbox) -> None:
@@ -161,7 +162,7 @@ class TestRefusedByTheProcess:
         ]
         assert lines[0] == (
             "Setting 'api_key' is empty. Set it to your Jobo API key from enterprise.jobo.world, "
-            "without spaces."
+            f"without spaces. {FREE}"
         )
         assert sandbox.ledger == []
 
@@ -180,7 +181,7 @@ class TestRefusedByTheProcess:
         )
         key, *others = complaints(run)
         assert key.startswith("Setting 'api_key' must be your Jobo API key")
-        assert others == [
+        assert [line.removesuffix(f" {FREE}") for line in others] == [
             "Setting 'batch_size' must be a whole number from 1 to 50.",
             "Setting 'max_credits' must be a whole number from 1 to 1,000,000,000,000, not 0.",
             *(

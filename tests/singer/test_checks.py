@@ -70,9 +70,12 @@ class TestCatalog:
         sites["metadata"].append({"breadcrumb": ["properties", "nmae"], "metadata": {}})
         sites["schema"]["properties"]["zzz"] = {"type": "string"}
         assert sorted(complaints(tap.run(catalog=catalog))) == [
-            "Invalid catalog: in career_sites, field 'nmae' does not exist: did you mean name?",
-            "Invalid catalog: in career_sites, field 'zzz' does not exist.",
-            "Invalid catalog: stream 'job' does not exist: did you mean jobs?",
+            f"Invalid catalog: {wrong} Nothing was billed."
+            for wrong in (
+                "in career_sites, field 'nmae' does not exist: did you mean name?",
+                "in career_sites, field 'zzz' does not exist.",
+                "stream 'job' does not exist: did you mean jobs?",
+            )
         ]
         assert tap.sandbox.ledger == []
 
@@ -88,7 +91,7 @@ class TestCatalog:
     ) -> None:
         (root,) = (item for item in entry_of(catalog, "jobs")["metadata"] if not item["breadcrumb"])
         root["metadata"][key] = value
-        assert _error(catalog=catalog).endswith(why)
+        assert _error(catalog=catalog).endswith(f"{why} Nothing was billed.")
 
     @pytest.mark.parametrize("kept", [lambda item: item["breadcrumb"], lambda _: False])
     def test_entry_without_selection_is_as_by_default(
@@ -193,7 +196,7 @@ class TestStreamMaps:
         run = tap.run(stream_maps={SITES: {"nmae": "md5(name)"}})
         assert complaint(run) == (
             "Setting 'stream_maps': in career_sites, field 'nmae' does not exist: did you mean "
-            "name? To add a column with such a name, map name as well."
+            "name? To add a column with such a name, map name as well. Nothing was billed."
         )
         assert run.stdout == ""
         assert tap.sandbox.ledger == []

@@ -99,8 +99,8 @@ def test_no_selected_stream_is_an_error(tap: Tap) -> None:
         for args in ([], ["--test"], ["--test=schema"]):
             run = tap.run(*args, catalog=catalog)
             assert complaint(run) == (
-                f"No stream is selected. Select one or more of {', '.join(STREAMS)}. With Meltano, "
-                "check their spelling in 'select', or run "
+                "No stream is selected. Nothing was billed. Select one or more of "
+                f"{', '.join(STREAMS)}. With Meltano, check the names in 'select', or run "
                 "`meltano select tap-jobo career_sites '*'`."
             )
             assert run.stdout == ""
@@ -142,16 +142,16 @@ def test_maps_rename_compute_and_remove(tap: Tap, sandbox: Sandbox) -> None:
 
 def test_a_failing_map_is_one_line_and_no_further_request(tap: Tap, sandbox: Sandbox) -> None:
     line = complaint(tap.run(stream_maps={"career_sites": {"x": "int(name)"}}))
-    assert line.startswith("Setting 'stream_maps' fails on a row of career_sites (ValueError). ")
+    assert line.startswith("The map of career_sites in 'stream_maps' fails on a row (ValueError). ")
     assert "This run was billed $2.50. " in line
     assert not any(row["name"] in line for row in sandbox.world.rows().values())
     assert len(sandbox.feed_requests) == 1
     line = complaint(tap.run(stream_maps={"career_sites": {"x": "name.no_method()"}}))
-    assert line.startswith("Setting 'stream_maps' fails on a row of career_sites (")
+    assert line.startswith("The map of career_sites in 'stream_maps' fails on a row (")
     assert "name.no_method()" in line
     for failing in ({"__filter__": "1 / 0"}, {"x": "'\\ud800'"}):
         line = complaint(tap.run(stream_maps={"career_sites": failing}))
-        assert line.startswith("Setting 'stream_maps' fails on a row of career_sites (")
+        assert line.startswith("The map of career_sites in 'stream_maps' fails on a row (")
     assert len(sandbox.feed_requests) == 1  # the page is loaded
 
 

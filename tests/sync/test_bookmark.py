@@ -116,7 +116,7 @@ class TestRowsBeforeTheWindow:
         sandbox.ignored = ["updated_after"]
         (warning,) = self._read(tap, timedelta(minutes=50), catalog=catalog)
         assert "A page has 50 rows of career_sites that last changed more than an hour" in warning
-        assert "If Jobo ignores this, every run is billed for every row" in warning
+        assert "If Jobo ignores that date, every run is billed for every row" in warning
 
     def test_an_overlap_of_minutes_is_none(self, tap: Tap, sandbox: Sandbox) -> None:
         sandbox.overlap = 3_000
@@ -177,7 +177,7 @@ class TestClocks:
         run = tap.run()
         (warning,) = run.lines("WARNING")
         assert "180 minutes behind" in warning
-        assert "Rows that changed in between are billed again in every run" in warning
+        assert "Each run is billed again for the rows of these minutes" in warning
         updated = next(iter(tap.sandbox.world.rows()))
         tap.sandbox.world.touch(updated)
         second = tap.run(state=run.state, lookback_minutes=0)

@@ -194,9 +194,9 @@ def test_the_questions_of_all_streams_are_asked_at_once(both: Tap, hiring: Sandb
     requests = len(hiring.feed_requests)
     run = both.run(state=state, **change)
     ours, theirs = complaints(run)
-    assert "country_codes was US, and is DE" in ours
+    assert "country_codes changed from US to DE" in ours
     assert "$50.00 per 1,000" in ours
-    assert "jobs_work_models was remote, and is onsite, remote" in theirs
+    assert "jobs_work_models changed from remote to onsite, remote" in theirs
     assert "the rows with jobs_work_models=onsite (total unknown; $3.00 per 1,000 rows)" in theirs
     assert run.codes("CRITICAL") == ["filters-changed"] * 2
     assert len(hiring.feed_requests) == requests
