@@ -215,7 +215,7 @@ START_DATE: dict[str, Case] = {
     ),
     "earlier, resync": Case(LATE, LATEST_100 | RESYNC, 112, 112, warns=CHANGED),
     "earlier, keep": Case(LATE, LATEST_100 | KEEP, 12, 12, warns=CHANGED, misses=93),
-    "removed": Case(LATE, ALL, asks=CHANGED, says="Z, and is not set"),
+    "removed": Case(LATE, ALL, asks=CHANGED, says="start_date is no longer set (before: "),
     "removed, resync": Case(LATE, RESYNC, 132, 132, warns=CHANGED),
     "removed, keep": Case(LATE, KEEP, 12, 12, warns=CHANGED, misses=113),
     "later": Case([(LATEST_100, DONE)], LATEST_7, 12, 12),
@@ -231,7 +231,13 @@ START_DATE: dict[str, Case] = {
 }
 TWICE: Past = [(ALL, DONE), (ALL, DONE)]
 WITHOUT_STATE: dict[str, Case] = {
-    "after one sync": Case([(ALL, DONE)], NO_STATE, 132, 12, says="not billed again. Then changes"),
+    "after one sync": Case(
+        [(ALL, DONE)],
+        NO_STATE,
+        132,
+        12,
+        says="not billed again. Then this run asks Jobo for changes",
+    ),
     "after two": Case(TWICE, NO_STATE, 144, 12),
     "after part of a first sync": Case([(ALL, PAGE)], NO_STATE, 131, 126, misses=1),
     "after part of a first sync, other filters": Case([(ALL, PAGE)], DE | NO_STATE, asks=OTHER),
