@@ -236,7 +236,7 @@ WITHOUT_STATE: dict[str, Case] = {
         NO_STATE,
         132,
         12,
-        says="not billed again. Then this run asks Jobo for changes",
+        says="Then this run asks Jobo for changes",
     ),
     "after two": Case(TWICE, NO_STATE, 144, 12),
     "after part of a first sync": Case([(ALL, PAGE)], NO_STATE, 131, 126, misses=1),
