@@ -8,7 +8,7 @@ responses say.
 
 import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -187,7 +187,7 @@ class FeedCost:
                     f"{self._spec.name} costs {cost:,} credits ({dollars(cost)}), more than "
                     f"{limits}.",
                     "limit-too-low",
-                    *(self._offer_limit(name, cost) for name in names),
+                    *self._offer_limits(names, cost),
                     *self._offer_smaller_page(rows),
                     (f"remove {' and '.join(names)}", "if rows are free on your plan"),
                 )
@@ -208,7 +208,7 @@ class FeedCost:
                     f"cost {cost:,} ({dollars(cost)}), more than {limits}. That page was not "
                     "billed.",
                     "limit-too-low",
-                    *(self._offer_limit(name, cost) for name in names),
+                    *self._offer_limits(names, cost),
                     *self._offer_smaller_page(rows),
                     *self._offer_test(),
                 )
@@ -226,6 +226,11 @@ class FeedCost:
         """Return the settings that do not allow a page of this cost."""
         names = ("max_credits", "max_credits_per_month")
         return [name for name in names if cost > self._limit(name)]
+
+    def _offer_limits(self, names: Sequence[str], cost: int) -> list[tuple[str, str]]:
+        """Return what lets a page of this cost be bought: one limit, or one and the other."""
+        first, *others = (self._offer_limit(name, cost) for name in names)
+        return [first, *((f"and {do}", then) for do, then in others)]
 
     def _offer_limit(self, name: str, cost: int) -> tuple[str, str]:
         """Return the limit that lets a page of this cost be bought, beside what was spent."""

@@ -171,6 +171,17 @@ def test_a_dropped_page_in_the_middle_is_a_gap_until_it_is_bought(
     assert (len({*new.ids}), new.codes("WARNING")) == (120, [])
 
 
+def test_a_run_that_buys_a_dropped_page_again_warns_of_no_gap(tap: Tap, files: Files) -> None:
+    tap.succeed()
+    files.damage(files.pages[1], 5)
+    written(tap, "drop", "career_sites", "2")
+    written(tap, "restart", "career_sites", "--since", "2026-11-01", "--yes")
+    assert tap.succeed().codes("WARNING") == ["gap"]  # which buys too little
+    written(tap, "restart", "career_sites", "--yes")
+    new = tap.succeed()
+    assert (len({*new.ids}), new.codes("WARNING")) == (120, [])
+
+
 def test_a_dropped_page_of_changes_names_the_date_that_buys_it(
     warehouse: Warehouse, files: Files
 ) -> None:

@@ -277,6 +277,7 @@ def limits(on: Stage) -> Iterator[Run]:
     yield tap.run(max_credits=None)
     yield on.tap().run(max_credits=2_499)
     yield on.tap().run(max_credits=None, max_credits_per_month=2_499)
+    yield on.tap().run(max_credits=2_499, max_credits_per_month=2_000)
     yield on.tap().run(max_credits=5_000)
     yield on.tap().run(max_credits=None, max_credits_per_month=5_000)
     yield on.tap("jobs", jobs_batch_size=10).run(max_credits_per_month=100)
