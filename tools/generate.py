@@ -186,7 +186,7 @@ def _cost_of_check() -> Iterator[str]:
         f"- The check costs less than {command.dollars(LIMIT)} at list price. It asks before it "
         f"starts, and sends at most {most_requests()}"
     )
-    yield "  requests. If rows cost more than the list price, it requests fewer."
+    yield "  requests. If rows cost more than the list price, it requests fewer rows."
 
 
 def _is_selected(stream: str) -> bool:

@@ -91,7 +91,7 @@ SCHEMA: Final = schema(
     text("details_url", "URL of the company's full profile in the Jobo API."),
     instant(
         "updated_at",
-        "When Jobo last changed the row. Null if the API does not send it: the bookmark is the "
+        "When Jobo last changed the row. Null if the API does not send it. The bookmark is the "
         "start of the last complete sync, not a value of this field.",
     ),
 )
