@@ -289,7 +289,9 @@ def _type(definition: Mapping[str, Any]) -> str:
     kinds = [definition["type"]] if isinstance(definition["type"], str) else definition["type"]
     kind = next(kind for kind in kinds if kind != "null")
     if kind == "array":
-        return f"list of {_type(definition['items'])}"
+        items = definition["items"]
+        # The description of a list of choices names them.
+        return "list of text" if "enum" in items else f"list of {_type(items)}"
     if "enum" in definition:
         return ", ".join(f"`{value}`" for value in definition["enum"])
     return str(definition.get("format", {"string": "text", "object": "object"}.get(kind, kind)))

@@ -67,8 +67,7 @@ SOURCE: Final = (  # what to read and from where; listed before the settings of 
         description=(
             "How many minutes before the bookmark the next sync starts, to catch rows that became "
             "visible late. At most 10,080 (a week). Rows that changed in those minutes are billed "
-            "again: 15 minutes add 4% to the cost of a run every six hours, and 100% to one every "
-            "15 minutes."
+            "again."
         ),
         type=of.integer(0, 10_080),
         default=15,
@@ -93,7 +92,7 @@ CONTROL: Final = (  # how to run, and company profiles; listed after the setting
         name="max_credits",
         description=(
             "Maximum credits per run (1,000 credits are $1). When the next page would exceed "
-            "them, the run stops with exit code 0. The next run resumes there."
+            "the limit, the run stops with exit code 0. The next run resumes."
         ),
         type=of.integer(1, _MOST_CREDITS),
     ),

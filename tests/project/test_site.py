@@ -47,8 +47,8 @@ FIRST_RESULTS = {
     "green at 3 am": "run/monitor.html#green-at-3-am",
     "bucket on a laptop": "run/containers.html#try-a-bucket-on-a-laptop",
     "test s3 locally": "run/containers.html#try-a-bucket-on-a-laptop",
-    "bill next month": "run/bill.html#the-bill-next-month",
-    "forecast": "run/bill.html#the-bill-next-month",
+    "bill next month": "run/bill.html#next-months-bill",
+    "forecast": "run/bill.html#next-months-bill",
     "estimate": "start/estimate.html",
     "buy $10": "start/estimate.html#career-sites-buy-10-and-look",
     "narrow filters": "start/estimate.html#narrow-the-filters",
@@ -118,7 +118,7 @@ def test_a_search_looks_through_what_users_read(site: Path) -> None:
         "project/changelog"
     ]
     assert texts["project/changelog"] == ""
-    assert "credits_alert_threshold" in texts["run/limit-cost#know-the-balance"]
+    assert "credits_alert_threshold" in texts["run/limit-cost#watch-the-balance"]
     assert "credits_alert_threshold" not in texts["run/limit-cost"]  # only its own text
 
 
