@@ -78,12 +78,10 @@ CONTROL: Final = (  # how to run, and company profiles; listed after the setting
     Setting(
         name="on_filter_change",
         description=(
-            "What to do if you change the filters, or move start_date back, so that rows would be "
-            "missing. `error`: stop before any billed request. `keep`: continue from the bookmark. "
-            "Rows that match only the new filters stay missing until they change. `resync`: buy "
-            "all matching rows or, if you only added values to one list, only the rows that these "
-            "values add. If you only narrow the filters while no sync is in progress, no row is "
-            "missing, and the run continues."
+            "What to do if new filters, or an earlier start_date, would leave rows missing. "
+            "`error`: stop before any billed request. `keep`: buy no old rows. A missing row "
+            "arrives when it changes. `resync`: buy all matching rows, or only the rows of the "
+            "values that you added to one list."
         ),
         type=of.choice("error", "resync", "keep"),
         default="error",

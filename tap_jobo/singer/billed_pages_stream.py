@@ -29,7 +29,7 @@ SCHEMA: Final = th.PropertiesList(
     boolean(
         "is_confirmed",
         "Whether Jobo's response stated the cost. If not, credits is the amount by which the "
-        "balance fell, or the list price of the rows.",
+        "balance fell, or the cost of the rows at the last known price.",
     ),
     text("filters", "Filters of the sync, as a JSON object keyed by setting."),
 )
