@@ -111,31 +111,36 @@ def _describe(archive: StreamArchive) -> Iterator[str]:
 
 
 @main.command()
-@click.argument("stream")
+@click.argument("streams", nargs=-1, required=True, metavar="STREAM...")
 @click.option("--meltano", is_flag=True, help="In the form that `meltano state merge` reads.")
 @click.pass_obj
-def state(archive_dir: str | None, stream: str, *, meltano: bool) -> None:
-    """Write the state at the beginning of an archive that went on from a state.
+def state(archive_dir: str | None, streams: Sequence[str], *, meltano: bool) -> None:
+    """Write the state at the beginning of archives that went on from a state.
 
-    A run with it loads all that the archive has, free. Use it if the state is lost, and the
+    A run with it loads all that the archives have, free. Use it if the state is lost, and the
     warehouse has the rows from before.
     """
     with _opened(archive_dir) as (store, keys):
-        archive = _archive(store, _key_of(keys, stream))
-        if archive.file is None:
-            raise click.ClickException(
-                f"The archive has no page of {archive.key.stream}. The next run buys everything."
-            )
-        origin = archive.file.origin
-        if origin is None:
-            raise click.ClickException(
-                f"The archive has everything of {archive.key.stream}. Run without a state: "
-                "everything is loaded from it, free."
-            )
-        place = State(archive.file.id, archive.file.first - 1, origin.entry, origin.position)
-        bookmarks = {archive.key.stream: place.as_raw(archive.spec)}
-        content = {"bookmarks": bookmarks}
-        click.echo(json.dumps({"singer_state": content} if meltano else content))
+        archives = [_archive(store, _key_of(keys, stream)) for stream in streams]
+        bookmarks = {each.key.stream: _origin(each).as_raw(each.spec) for each in archives}
+    content = {"bookmarks": bookmarks}
+    click.echo(json.dumps({"singer_state": content} if meltano else content))
+
+
+def _origin(archive: StreamArchive) -> State:
+    """Return the state at the beginning of an archive that went on from one."""
+    stream = archive.key.stream
+    if archive.file is None:
+        raise click.ClickException(
+            f"The archive has no page of {stream}. The next run buys everything."
+        )
+    origin = archive.file.origin
+    if origin is None:
+        raise click.ClickException(
+            f"The archive has everything of {stream}. Run without a state: everything is loaded "
+            "from it, free."
+        )
+    return State(archive.file.id, archive.file.first - 1, origin.entry, origin.position)
 
 
 @main.command()

@@ -75,14 +75,14 @@ def run() -> None:
         sys.exit(error.exit_code)
     except MemoryError:
         _end_log(
-            "The tap ran out of memory. The summary shows what was billed, and the next run loads "
-            "the pages that reached the archive, free. Give the tap more memory, or lower the page "
-            "size (jobs_batch_size, batch_size) before a new sync. [out-of-memory]"
+            "The tap ran out of memory. The summary shows what a run was billed, and the next run "
+            "loads the pages that reached the archive, free. Give the tap more memory, or lower "
+            "the page size (jobs_batch_size, batch_size) before a new sync. [out-of-memory]"
         )
     except Exception:  # noqa: BLE001 - a bug: its traceback goes through the redacting log
         _end_log(
-            "This is a bug in tap-jobo. The summary shows what was billed. Please report the bug "
-            "with the traceback below. [tap-bug]",
+            "This is a bug in tap-jobo. The summary shows what a run was billed. Please report the "
+            "bug with the traceback below. [tap-bug]",
             exc_info=True,
         )
     sys.exit(1)

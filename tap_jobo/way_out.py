@@ -26,6 +26,13 @@ def explain_command(code: str) -> str:
     return _command_line("explain", ["tap-jobo", "explain"], [code])
 
 
+def without_a_state() -> str:
+    """Return how to run without a state, which loads all selected streams from the beginning."""
+    if os.environ.get("MELTANO_EXTRACTOR_NAME"):
+        return "run once without a state (meltano run --full-refresh)"
+    return "run once without a state"
+
+
 def select_only(stream: str) -> str:
     """Return how to select one stream and no other: in Meltano's variable, or in the catalog."""
     if plugin := os.environ.get("MELTANO_EXTRACTOR_NAME"):

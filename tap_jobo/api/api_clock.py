@@ -7,7 +7,7 @@ from uuid import uuid4
 from tap_jobo.api.client import Client, Prepare
 from tap_jobo.api.profiles import PROFILE_PATH
 from tap_jobo.clock import Clock, format_timestamp, parse_http_date
-from tap_jobo.errors import ClockError, StateError
+from tap_jobo.errors import ClockError
 
 _MAX_SKEW: Final = timedelta(days=1)
 _TOLERATED_SKEW: Final = timedelta(minutes=5)
@@ -30,13 +30,9 @@ class ApiClock:
         """Return the current time by the earlier clock, so that a bookmark skips no update."""
         return min(self._date, self._local) + self._passed()
 
-    def reject_future(self, instant: datetime, *, advice: str) -> None:
-        """Raise StateError if a bookmark, or the start of an unfinished sync, is in the future."""
-        if instant > self.now() + timedelta(seconds=1):  # as exact as a `Date`
-            raise StateError(
-                f"The bookmark {format_timestamp(instant)} is in the future: the API's clock shows "
-                f"{format_timestamp(self.now())}. Nothing was billed. {advice}. [invalid-state]"
-            )
+    def is_future(self, instant: datetime) -> bool:
+        """Return whether an instant, such as a bookmark, is in the future."""
+        return instant > self.now() + timedelta(seconds=1)  # as exact as a `Date`
 
     def _passed(self) -> timedelta:
         return timedelta(seconds=self._clock.monotonic() - self._started)

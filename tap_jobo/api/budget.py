@@ -80,12 +80,15 @@ class Budget:
         return self.max_credits is not None or self.max_credits_per_month is not None
 
     def describe_limit(self) -> str:
-        """Return how far a run may go, in words."""
-        for name in ("max_credits", "max_credits_per_month"):
-            limit: int | None = getattr(self, name)
-            if limit is not None:
-                return f"up to {name} ({dollars(limit)})"
-        return "without a limit"
+        """Return how far runs may go, in words."""
+        periods = {"max_credits": "run", "max_credits_per_month": "month"}
+        limits: dict[str, int | None] = {name: getattr(self, name) for name in periods}
+        most = [
+            f"{dollars(limit)} in each {periods[name]} ({name})"
+            for name, limit in limits.items()
+            if limit is not None
+        ]
+        return f"at most {' and '.join(most)}" if most else "without a limit"
 
     def note_balance(self, headers: Mapping[str, str]) -> int:
         """Record the balance that a response reports, warn if it is low, and return its fall.
@@ -149,6 +152,7 @@ class FeedCost:
         self._has_price = False  # of a page of this run
         self._reported: set[str] = set()
         self._is_confirmed = False  # whether the balance fell by the last deduction
+        self._has_balance = False  # whether a balance was known before that
 
     def count_in(self, month: CountOverRuns | None, *, is_test: bool) -> None:
         """Go on with the count of earlier runs, with the price and the balance that they saw.
@@ -217,10 +221,11 @@ class FeedCost:
     def _offer_test(self) -> list[tuple[str, str]]:
         """Return how to learn the price again, where a limit leaves enough for that."""
         left = min(self._budget.left, self.left_this_month()[0])
-        if left < self._spec.list_price:
+        if self.last_price is None or left < self._spec.list_price:
             return []
-        price = dollars(self._spec.list_price)
-        return [("run with --test", f"buys one row ({price} at list price) to learn the price")]
+        price = f"{dollars(self.last_price.credits)} of {self._spec.name}"
+        then = f"buys one row of each selected stream ({price}, or less), to learn the price"
+        return [("run with --test", then)]
 
     def _limits_below(self, cost: int) -> list[str]:
         """Return the settings that do not allow a page of this cost."""
@@ -241,7 +246,7 @@ class FeedCost:
             return f"{name}: {cost}", f"{then}, plus what this month has cost so far"
         left, month = self.month.left(self.credits)
         spent = int(self._limit(name) - left)
-        return f"{name}: {cost + spent}", f"{then} after the {spent:,} of {month}"
+        return f"{name}: {cost + spent}", f"{then}, and the {spent:,} credits used in {month}"
 
     def _limit(self, name: str) -> float:
         limit: int | None = getattr(self._budget, name)
@@ -268,12 +273,22 @@ class FeedCost:
         if cost and cost > budget.left:
             raise BudgetReachedError(
                 f"max_credits reached: {budget.credits:,} of {budget.max_credits:,} credits used "
-                f"({dollars(budget.credits)}), and {page}. The next run resumes from here. "
-                "[limit-reached]"
+                f"({dollars(budget.credits)}), and {page}. The next run resumes from here."
+                f"{self._describe_share()} [limit-reached]"
             )
         if self.month:
             self.month.note_balance(budget.last_balance)
             self.month.reserve(self.credits, cost, page)
+
+    def _describe_share(self) -> str:
+        """Return, once `max_credits` is reached, that other streams have used it up, if so."""
+        if self.credits or not self._budget.credits:
+            return ""
+        name = self._spec.name
+        return (
+            f" Nothing of {name} was bought, because the streams before it used up the limit. To "
+            f"give {name} its own limit, read it in a pipeline of its own."
+        )
 
     def left_this_month(self) -> tuple[float, str]:
         """Return the credits that `max_credits_per_month` leaves, and the month, if it is set."""
@@ -282,6 +297,7 @@ class FeedCost:
 
     def charge(self, headers: Mapping[str, str], rows: int) -> Charge:
         """Charge what a complete response deducted, else what `rows` may have cost; return it."""
+        self._has_balance = self._budget.last_balance is not None
         deducted, fall = self.deducted(headers), self._budget.note_balance(headers)
         self._is_confirmed = bool(deducted) and fall >= (deducted or 0)
         if deducted or self._spec.is_free:
@@ -342,9 +358,9 @@ class FeedCost:
                 self._budget.has_reported_fall = True
                 logger.warning(
                     "Jobo's response shows no price for %s of %s, but the balance fell by %s "
-                    "credits (%s). The run counts %s against your limits, and does the same for "
-                    "later pages. If another program uses the account, the count may be too high. "
-                    "Contact Jobo. [unexpected-bill]",
+                    "credits (%s). The run counts %s, and does the same for later pages. If "
+                    "another program uses the account, the count may be too high. Contact Jobo. "
+                    "[unexpected-bill]",
                     plural(rows, "row"),
                     name,
                     f"{charge.fall:,}",
@@ -354,10 +370,12 @@ class FeedCost:
         elif self._is_first("price"):
             logger.warning(
                 "Jobo's responses show no price for %s (X-Credits-Deducted is missing). The run "
-                "counts %g credits per row against your limits. If rows are free on your plan, "
-                "remove the limits. [unexpected-bill]",
+                "counts %g credits per row.%s [unexpected-bill]",
                 name,
                 self.price,
+                " If rows are free on your plan, remove the limits."
+                if self._budget.is_limited
+                else "",
             )
 
     def _is_first(self, what: str) -> bool:
@@ -399,10 +417,13 @@ class FeedCost:
         price = self._highest_price
         most = requested * max(price, 1)  # a free feed may begin to cost something
         if deducted > _GLITCH * most and not self._is_confirmed:
+            doubt = ", but the balance did not fall by that much"
+            if not self._has_balance:
+                doubt = ", and no earlier balance shows whether that is so"
             return Dispute(
                 f"Jobo says that it deducted {deducted:,} credits ({dollars(deducted)}) for "
-                f"{plural(rows, 'row')} of {self._spec.name}, but the balance did not fall by that "
-                f"much. The page should cost {dollars(requested * price)} at most",
+                f"{plural(rows, 'row')} of {self._spec.name}{doubt}. The page should cost "
+                f"{dollars(requested * price)} at most",
                 ends_run=True,
             )
         if not deducted or rows >= requested:

@@ -86,8 +86,10 @@ class Client:
                     return response
                 return _require_success(response, rows, cost, feed)
             except FailedTryError as failure:
-                failed = f"{failure}{_charge_failed(failure, cost, rows)}"
-                wait = retry.wait_after(failure, self.clock.monotonic() - started)
+                charged = _charge_failed(failure, cost, rows)
+                billed = f". This page ({dollars(charged)}) may have been billed" if charged else ""
+                failed = f"{failure}{billed}"
+                wait = retry.wait_after(failure, self.clock.monotonic() - started, charged)
                 about = f"{feed.name}: " if feed else ""
                 self.logger.warning("%s%s. %s in %.1f s.", about, failed, retry.name, wait)
                 if failure.is_rate_limit:  # which all workers share
@@ -149,19 +151,16 @@ def _cut_off(error: CutOffError, cost: FeedCost | None, rows: int) -> ApiError:
     credits_ = cost.charge_in_full({}, rows)
     smaller = ""
     if setting := cost.page_size_setting:
-        smaller = f" Lower {setting} for a new sync."
+        smaller = f" Lower {setting}. A sync in progress keeps its page size until you restart it."
     return ApiError(
-        f"{error}. The page of {plural(rows, 'row')} ({dollars(credits_)}) may have been billed, "
-        f"and is not requested again in this run.{smaller} [response-cut-off]"
+        f"{error}. The page of {plural(rows, 'row')} ({dollars(credits_)}) may have been billed. "
+        f"Only the next run requests it again.{smaller} [response-cut-off]"
     )
 
 
-def _charge_failed(failure: FailedTryError, cost: FeedCost | None, rows: int) -> str:
-    """Charge a failed try that may have been billed, and return what is to say of that."""
-    if not (cost and failure.may_be_billed):
-        return ""
-    credits_ = cost.charge_in_full(failure.headers, rows)
-    return f". This page ({dollars(credits_)}) may have been billed" if credits_ else ""
+def _charge_failed(failure: FailedTryError, cost: FeedCost | None, rows: int) -> int:
+    """Charge a failed try that may have been billed, and return how many credits."""
+    return cost.charge_in_full(failure.headers, rows) if cost and failure.may_be_billed else 0
 
 
 def _require_success(

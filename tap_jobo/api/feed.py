@@ -11,7 +11,7 @@ from tap_jobo.api.budget import FeedCost
 from tap_jobo.api.client import Client, Prepare
 from tap_jobo.api.headers import reports_more
 from tap_jobo.api.pages import PageParser, ParsedPage
-from tap_jobo.api.session import MOST_BYTES
+from tap_jobo.api.session import INFLATED, MOST_BYTES
 from tap_jobo.clock import format_timestamp
 from tap_jobo.errors import ApiError
 from tap_jobo.model import Entry, Receipt, Sync
@@ -71,10 +71,11 @@ class FeedReader:
         """Return what a page says. Raises `ApiError` if it is not as documented."""
         receipt = entry.header.receipt
         if receipt and receipt.encoding:
-            raise ApiError(
-                f"The page is larger than {MOST_BYTES // 10**6} MB, or can't be decoded "
-                f"({receipt.encoding})"
-            )
+            why = f"is compressed as {receipt.encoding}, which this version can't read"
+            if receipt.encoding in INFLATED:
+                most = f"{MOST_BYTES // 10**6} MB"
+                why = f"is larger than {most} when it is decompressed, or is damaged"
+            raise ApiError(f"A page of {self.spec.name} {why}")
         return self._parser.parse(entry.body, is_billed=bool(receipt and receipt.charge.deducted))
 
     def parse_loaded(self, entry: Entry) -> ParsedPage:

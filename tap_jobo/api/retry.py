@@ -10,7 +10,7 @@ from tap_jobo.api.headers import parse_number, seconds_until
 from tap_jobo.clock import Clock
 from tap_jobo.errors import FailedTryError, RetriesExhaustedError, UnreachableError
 from tap_jobo.signals import ShutdownSignal
-from tap_jobo.wording import plural
+from tap_jobo.wording import dollars
 
 RETRY_SECONDS: Final = 300.0  # of backoff and failed tries for a page that was not billed
 FREE_RETRY_SECONDS: Final = 50.0  # the same for a profile or the clock, which are free
@@ -33,17 +33,23 @@ class Retry:
         self._is_paid = is_paid
         self._tries = 0
         self._asked = 0.0
-        self._possibly_billed = 0
+        self._possibly_billed = self._charged = 0
         self.name = ""  # of the next try, for the log
 
-    def wait_after(self, failure: FailedTryError, spent: float) -> float:
-        """Return the seconds to wait before the next try, or raise ApiError if there is none."""
+    def wait_after(self, failure: FailedTryError, spent: float, charged: int = 0) -> float:
+        """Return the seconds to wait before the next try, or raise ApiError if there is none.
+
+        Args:
+            failure: Why the last try returned no page.
+            spent: The seconds that it took.
+            charged: The credits that it may have cost.
+        """
+        self._charged += charged
         if self._is_paid and failure.may_be_billed:
             tries, most = self._possibly_billed + 1, len(POSSIBLY_BILLED_WAITS)
             if tries > most:
-                raise RetriesExhaustedError(
-                    f"{failure}. Given up after {tries} tries", "Each may have been billed."
-                )
+                why = f"{failure}. Given up after {tries} tries"
+                raise RetriesExhaustedError(why, *self._bill)
             self.name, self._possibly_billed = f"Retry {tries} of {most}", tries
             pause = POSSIBLY_BILLED_WAITS[tries - 1]
             return pause * random.uniform(0.9, 1.1)  # noqa: S311 - jitter
@@ -73,9 +79,7 @@ class Retry:
     @property
     def _bill(self) -> list[str]:
         """What the tries may have cost, for the error, unless it is nothing."""
-        if not self._possibly_billed:
-            return []
-        return [f"{plural(self._possibly_billed, 'request')} for this page may have been billed."]
+        return [f"{dollars(self._charged)} may have been billed."] if self._charged else []
 
 
 class RateLimiter:

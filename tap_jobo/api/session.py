@@ -29,7 +29,7 @@ PAGE_SECONDS: Final = 300.0  # for a page as a whole, from its request to its la
 MOST_BYTES: Final = 512_000_000  # of a body, on the wire and decoded
 _GRACE: Final = 0.5  # seconds more, so that a plain timeout comes first
 _PART: Final = 1 << 20
-_INFLATED: Final = {"gzip", "x-gzip", "deflate"}
+INFLATED: Final = {"gzip", "x-gzip", "deflate"}
 WINDOWS: Final = (zlib.MAX_WBITS + 32, -zlib.MAX_WBITS)
 """Of zlib: for gzip and deflate, and for deflate without its header, as some proxies send it."""
 NETWORK_ERRORS: Final = (OSError, urllib3.exceptions.HTTPError)  # of requests: OSErrors
@@ -129,9 +129,9 @@ def _decode(wire: bytes, encoding: str, key: str) -> _Decoded:
         CutOffError: it is too large, and what was decoded of it has the key.
     """
     # A proxy may decode a body, and leave the header.
-    if encoding in ("", "identity") or (encoding not in _INFLATED and wire.lstrip()[:1] == b"{"):
+    if encoding in ("", "identity") or (encoding not in INFLATED and wire.lstrip()[:1] == b"{"):
         return _Decoded(wire)
-    for window in WINDOWS if encoding in _INFLATED else ():
+    for window in WINDOWS if encoding in INFLATED else ():
         with suppress(zlib.error):
             body, is_whole = inflate(wire, window, MOST_BYTES)
             if len(body) <= MOST_BYTES:

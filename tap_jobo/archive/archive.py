@@ -34,8 +34,9 @@ from tap_jobo.way_out import archive_command
 from tap_jobo.wording import dollars, plural, question
 
 _ADVICE: Final = (
-    "Restore it from a backup. Or move the folder of the stream away: the archive then continues "
-    "from the state, without what it has now."
+    "Nothing was billed for its stream. Restore the file from a backup, free. Or move the folder "
+    "of the stream away, and run with a state: the archive then continues from it, free. A run "
+    "without a state buys everything."
 )
 _AHEAD: Final = 8  # entries that are read ahead from a bucket
 _MOST_KEPT: Final = 32_000_000  # bytes of entries that the second reading of a load need not read
@@ -346,9 +347,16 @@ class StreamArchive:
     def damaged(self, number: int, what: object) -> FormatError:
         """Return the error for an entry that cannot be read."""
         stream, header = self.key.stream, self.header(number)
-        drop = self.command("drop", stream, str(number))
-        price = f" ({dollars(header.credits)})" if header else " (price unknown)"
-        ways = [("or drop the page", f"{drop}: the next run buys it again{price}")]
+        drop, name = (
+            self.command("drop", stream, str(number)),
+            layout.page_name(self.key.name, number),
+        )
+        most = f"up to {dollars(self.spec.page_cap * self.spec.list_price)} at list price"
+        price = f" ({dollars(header.credits) if header else most})"
+        again = f"the next run buys it again{price}"
+        if not header or header.page > 1:
+            again += ", or the whole sync if its cursor has expired"
+        ways = [("or drop the page", f"{drop}: {again}")]
         if number != self.head:
             buy = self.how_to_buy(self.since_of(number), self.cost_of_everything())
             ways = [
@@ -360,7 +368,7 @@ class StreamArchive:
                 f"Page {number} of {stream} in the archive {self.store.location} {what}. Nothing "
                 "was billed for this stream.",
                 "archive-damaged",
-                ("restore the file", "from a backup, free"),
+                ("restore the file", f"{name} from a backup, free"),
                 *ways,
             )
         )

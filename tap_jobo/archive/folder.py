@@ -193,9 +193,10 @@ class Folder:
         try:
             yield
         except NotADirectoryError as error:
-            why = "it" if self._root.is_file() else "a part of its path"
-            advice = "Move that file away, or set archive_dir to another folder."
-            raise StoreError(self.location, f"{why} is a file", advice) from error
+            path = Path(error.filename or self._root)
+            found = next((each for each in [path, *path.parents] if each.is_file()), path)
+            advice = "Move that file away, or set archive_dir to the folder of the archive."
+            raise StoreError(self.location, f"{found} is a file", advice) from error
         except OSError as error:
             why = error.strerror or type(error).__name__
             where = f": {error.filename}" if error.filename else ""

@@ -39,8 +39,9 @@ from tap_jobo.wording import dollars
 
 _MARGIN: Final = timedelta(minutes=1)  # before a month, when a request counts in both months
 _ADVICE: Final = (
-    "It counts what a month costs. Restore it from a backup, or remove it: the month then counts "
-    "from zero."
+    "Nothing was billed for its stream. The file counts what a month costs. Restore it from a "
+    "backup, or remove it: the month then counts from zero, and may cost up to "
+    "max_credits_per_month once more."
 )
 _Month = Annotated[str, Meta(pattern=r"^\d{4}-(0[1-9]|1[0-2])\Z")]
 
@@ -219,8 +220,8 @@ class MonthCount:
                 raise BudgetReachedError(
                     f"max_credits_per_month reached: {used:,} of {self.limit:,} credits used in "
                     f"{month} ({dollars(used)}), and {what}. Runs continue on {then:%Y-%m}-01 "
-                    "(UTC), or once you raise the limit. To see or correct the count: "
-                    f"{archive_command('month', self.key.stream, location=self.store.location)}. "
+                    "(UTC), or once you raise the limit. To see the count of each stream: "
+                    f"{archive_command('list', location=self.store.location)}. "
                     "[limit-reached]"
                 )
 

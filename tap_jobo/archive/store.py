@@ -34,8 +34,9 @@ class HeldError(ArchiveError):
 
     def __init__(self, what: str, location: str, holder: str = "") -> None:
         super().__init__(
-            f"Another run or command is writing {what} in {location}{holder}. Nothing was billed "
-            "or changed. Run again once it has ended. [run-in-progress]"
+            f"Another run or command is writing {what} in {location}{holder}. Nothing of {what} "
+            "was bought, and its archive is unchanged. Run again once the other one has ended. "
+            "[run-in-progress]"
         )
         self.holder = holder
 

@@ -45,9 +45,7 @@ class ProblemLog:
 
     def row_skipped(self, row: object, fate: str) -> None:
         """Log a row without a usable id."""
-        self._error(
-            "Skipped a row with an invalid id (not a UUID): %s%s [rows-skipped]", _shown(row), fate
-        )
+        self._error("Skipped a row whose id is not a UUID: %s.%s [rows-skipped]", _shown(row), fate)
 
     def field_left_out(self, name: str) -> None:
         """Log, once, a field that no row of a page has although it is never null."""

@@ -18,7 +18,8 @@ from tap_jobo.errors import ConfigError, StateError
 from tap_jobo.redaction import without_key
 from tap_jobo.streams.feed_spec import FeedSpec
 from tap_jobo.sync.settings import SyncSettings
-from tap_jobo.sync.state import STATE_KEYS, read_state
+from tap_jobo.sync.state import STATE_ADVICE, STATE_KEYS, read_state
+from tap_jobo.way_out import without_a_state
 from tap_jobo.wording import question
 
 _OPTIONS: Final = [value for name, value in vars(mapper).items() if name.startswith("MAPPER_")]
@@ -124,16 +125,18 @@ def check_environment(
     """
     own = state.get("environment")
     if own and environment and own != environment:
-        then = "loads what the archive has, free" if has_archive else "buys everything"
+        then = "loads what the archive has, free, and buys the rest"
+        if not has_archive:
+            then = "buys everything"
         raise StateError(
             question(
                 f"The state belongs to Meltano's environment {without_key(str(own))[:50]}, but "
                 f"this run is in {environment}. Nothing was billed.",
                 "invalid-state",
                 ("two runs started together", "run again, one after the other: they share a file"),
-                ("you asked for --plan", "add --state with what `meltano state get` prints"),
+                ("you asked for --plan", "add --state FILE, with what `meltano state get` prints"),
                 ("you copied the state", "set its 'environment' to null"),
-                ("none of these", f"run without a state, which {then}"),
+                ("none of these", f"{without_a_state()}: it {then}"),
             )
         )
 
@@ -151,7 +154,7 @@ def check_state(
     if not (is_valid and all(isinstance(each, dict) for each in bookmarks.values())):
         raise StateError(
             "Invalid state: 'bookmarks' must be an object with an object for each stream. Nothing "
-            "was billed. Pass the state that the last run wrote, or none. [invalid-state]"
+            f"was billed. {STATE_ADVICE} [invalid-state]"
         )
     specs = {spec.name: spec for spec in feeds}
     for name, bookmark in bookmarks.items():
@@ -159,7 +162,7 @@ def check_state(
             if bookmark and bookmark.keys().isdisjoint(STATE_KEYS):
                 raise StateError(
                     f"Invalid state: bookmarks.{name} has none of {', '.join(STATE_KEYS)}. Nothing "
-                    "was billed. Pass the state that the last run wrote, or none. [invalid-state]"
+                    f"was billed. {STATE_ADVICE} [invalid-state]"
                 )
             read_state(bookmark, SyncSettings.of(spec, config, is_full_table=False))
         elif near := get_close_matches(name.lower(), specs, 1, _SIMILAR):

@@ -113,9 +113,8 @@ class CompaniesStream(JoboStream):
             self._are_profiles_missing = True
             self.logger.warning(
                 "Earlier runs read career sites without companies, so the profiles of these sites "
-                "are missing until a site changes. To get them, free, run once without a state "
-                "(--full-refresh), which loads the sites from the archive again. Or write the ids "
-                "in your warehouse to a file, and read it once with company_ids_file. "
+                "are missing until a site changes. To get them, free, write the ids of the sites "
+                "in your warehouse to a file, and set company_ids_file to it for one run. "
                 "[missing-profiles]"
             )
 

@@ -60,11 +60,6 @@ class FeedStream(JoboStream):
         """Whether a run reads the stream; not if the settings name companies instead."""
         return super().is_read and not (self._follower and self._follower.has_explicit_ids)
 
-    @property
-    @override
-    def is_billed(self) -> bool:
-        return not self.spec.is_free
-
     # Before the run's first billed request
 
     @override
@@ -87,9 +82,11 @@ class FeedStream(JoboStream):
         position = self._opening.position
         progress = position.progress
         for instant in (position.bookmark, progress and progress.sync.started_at):
-            if instant:
-                advice = self._opening.how_to_correct
-                self._run.api_clock.reject_future(parse_timestamp(instant), advice=advice)
+            clock = self._run.api_clock
+            if instant and clock.is_future(parse_timestamp(instant)):
+                now = format_timestamp(clock.now())
+                can_correct = self._opening.continues_from_state
+                raise self._messages.in_future(instant, now, can_correct=can_correct)
         if position.has_begun:
             self._feed_sync.ask()
         yield from self._early_rows()
@@ -266,6 +263,7 @@ class FeedStream(JoboStream):
             command=self._run.archive_command,
             ended=self._ended_before
             or [each for each in FEEDS if each.name in self.spec.ends_rows_of],
+            is_ended_elsewhere=not self._ended_before,
         )
 
     @cached_property
@@ -306,7 +304,6 @@ class FeedStream(JoboStream):
             cost=self._cost,
             logger=self.plain_logger,
             profiles=follower.profiles if follower else None,
-            first=self._run.order.first_billed,
         )
 
     @property

@@ -43,11 +43,6 @@ class StreamOrder:
         """The streams that are read."""
         return [each for each in self._streams if each.is_read]
 
-    @property
-    def first_billed(self) -> str:
-        """The first stream that costs money, which every run reads first; empty for none."""
-        return next((each.name for each in self.read_streams if each.is_billed), "")
-
     def check_selection(self) -> None:
         """Raise ConfigError if what the catalog selects does not fit the settings."""
         for stream in self._streams:
@@ -144,7 +139,8 @@ class StreamOrder:
         self._failures[name] = error
         last = [each for each in self.read_streams if not each.is_following][-1]
         if name != last.name:
-            self._logger.error("%s failed, and the run continues: %s", name, error)
+            first, *_ = str(error).splitlines()  # the ways out come at the end of the run
+            self._logger.error("%s failed, and the run continues: %s", name, first)
 
     def has_failed(self, name: str) -> bool:
         """Return whether a stream has failed."""

@@ -31,10 +31,6 @@ _TEST_RETRY_FOR: Final = 10.0  # seconds of backoff in a connection check, whose
 class Order(Protocol):
     """The order of a run, as far as a stream takes part in it."""
 
-    @property
-    def first_billed(self) -> str:
-        """The first stream that costs money, which every run reads first; empty for none."""
-
     def start(self) -> None:
         """Check and open all streams that are read, once in a run."""
 

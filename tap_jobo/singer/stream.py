@@ -183,11 +183,6 @@ class JoboStream(RESTStream[Any]):
         return self.selected and not all(isinstance(each, RemoveRecordTransform) for each in maps)
 
     @property
-    def is_billed(self) -> bool:
-        """Whether the rows of the stream cost money."""
-        return False
-
-    @property
     def is_following(self) -> bool:
         """Whether the stream is read along with another, and not by itself."""
         return False
@@ -249,7 +244,7 @@ class JoboStream(RESTStream[Any]):
         if isinstance(error, MapExpressionError):  # its text has the expression only
             why += f": {error}".rstrip(".")
         billed = self._run.budget.credits
-        then = "the next run is billed for the page again"
+        then = "the next run requests the page again, at its price"
         if self.config["archive"]:
             then = "the next run loads the page from the archive, free"
         return ConfigError(

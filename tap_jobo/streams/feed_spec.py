@@ -50,7 +50,9 @@ class FeedSpec:
     @property
     def price_per_thousand(self) -> str:
         """What a thousand rows cost at list price, for a message."""
-        return "free" if self.is_free else f"{dollars(self.list_price * 1_000)} per 1,000 rows"
+        if self.is_free:
+            return "free"
+        return f"{dollars(self.list_price * 1_000)} per 1,000 rows at list price"
 
     def describe_price(self, least: int | None = None) -> str:
         """Return what rows cost, for a message.

@@ -129,9 +129,7 @@ class FeedSync:
                 yield from self._buy()
                 self.report.is_complete = True
             except BudgetReachedError as reached:
-                why, _, code = str(reached).rpartition(" ")
-                share = self.report.describe_share()
-                self.messages.logger.warning("%s%s %s", why, share, code)
+                self.messages.logger.warning("%s", reached)
             finally:
                 self.reader.cost.settle()
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
+from tap_jobo.api.session import INFLATED
 from tap_jobo.archive.archive import StreamArchive
 from tap_jobo.archive.store import StoreError
 from tap_jobo.clock import to_minute
@@ -35,11 +36,12 @@ from tap_jobo.sync.repair import since_to_begin_over
 from tap_jobo.sync.settings import SyncSettings, starts_by
 from tap_jobo.sync.start import Question
 from tap_jobo.sync.watch import MAX_REPEATED
-from tap_jobo.way_out import select_only
+from tap_jobo.way_out import select_only, without_a_state
 from tap_jobo.wording import dollars, plural, question
 
 _LET_ONE_RUN_FINISH: Final = (
-    "A cursor may expire between runs, so let one run finish the sync: raise max_credits."
+    "A cursor may expire between runs, so let one run finish the sync, without a limit that ends "
+    "it earlier."
 )
 
 
@@ -60,7 +62,8 @@ class Messages:
         location: The folder or URL of the archive, empty if it is off.
         command: Returns the command line of `tap-jobo-archive` in backticks.
         ended: The feeds whose rows this one reports as gone: those in the state, or all of them if
-            it has none, because another pipeline may read them.
+            it has none.
+        is_ended_elsewhere: Whether the state has none of them, so that another pipeline reads them.
     """
 
     spec: FeedSpec
@@ -68,6 +71,7 @@ class Messages:
     location: str
     command: Callable[..., str]
     ended: Sequence[FeedSpec]
+    is_ended_elsewhere: bool
     _is_gap_told: bool = False
 
     @property
@@ -82,7 +86,7 @@ class Messages:
 
     def _read_again(self, stream: str) -> str:
         if not self.location:
-            return "a full refresh (without state)"
+            return without_a_state()
         return self.command("restart", stream)
 
     @property
@@ -92,14 +96,40 @@ class Messages:
             f"all of {each.name} again ({each.price_per_thousand}): {self._read_again(each.name)}"
             for each in self.ended
         ]
+        where = "in the pipeline that reads the jobs, " if self.is_ended_elsewhere else ""
         return (
-            f"To find them, buy {', or '.join(ways)}. Then run, and delete the rows that the run "
-            "does not return."
+            f"To find them, {where}buy {', or '.join(ways)}. Then run, and delete the rows that "
+            "the run does not return."
         )
 
     def question(self, asked: Question, standing: Standing) -> StateError:
         """Return the error that asks the user to decide."""
         return ask(asked, standing, self.command)
+
+    def in_future(self, instant: str, now: str, *, can_correct: bool) -> StateError:
+        """Return the error for a position in the future.
+
+        Args:
+            instant: The bookmark, or the start of a sync in progress.
+            now: The API's time.
+            can_correct: Whether the state alone has it; otherwise, so has the archive.
+        """
+        correct = "replication_key_value (or started_at of 'sync') in the state"
+        ways = [("correct the state", f"set {correct} to a time in the past")]
+        if not can_correct:
+            then = f"and correct {correct}: the archive then continues from it, free"
+            ways = [
+                (f"wait until {instant}", "free"),
+                ("or correct it", f"move the folder of {self.name} in the archive away, {then}"),
+            ]
+        return StateError(
+            question(
+                f"{self.name} stopped, nothing billed: its bookmark {instant} is in the future. "
+                f"The API's clock shows {now}.",
+                "invalid-state",
+                *ways,
+            )
+        )
 
     # Pages that cannot be used
 
@@ -107,22 +137,30 @@ class Messages:
         self, error: Exception, entry: Entry, archive: StreamArchive | None, failure: str = ""
     ) -> FormatError:
         """Return the error for a page at the head that cannot be parsed, or fails a check."""
-        if archive is None or not entry.number:
-            price = "free" if self.spec.is_free else "and is billed for it"
-            then = f"The state is unchanged, so the next run fetches the page again, {price}"
-            return FormatError(f"{error}. {failure}{then}. [format-changed]")
-        number, receipt = str(entry.number), entry.header.receipt
         cost = entry.header.credits
+        if archive is None or not entry.number:
+            then = f"It was billed ({dollars(cost)}). The next run is billed for it again"
+            if not cost:
+                then = "It was not billed. The next run requests it again"
+            lost = failure or "The page is not kept, because the archive is off. "
+            advice = "Pause the schedule, and upgrade tap-jobo"
+            return FormatError(f"{error}. {lost}{then}. {advice}. [format-changed]")
+        number, receipt = str(entry.number), entry.header.receipt
         billed = f"It was billed ({dollars(cost)})" if cost else "It was not billed"
-        again = f"billed again ({dollars(cost)})" if cost else "fetched again, free"
+        again = f"billed again ({dollars(cost)})" if cost else "requested again, free"
+        if cost and entry.header.page > 1:
+            again += ", or the whole sync if its cursor has expired"
         drop = ("drop it", f"{self.command('drop', self.name, number)}: it is then {again}")
         if receipt and receipt.encoding:
             decode = self.command("decode", self.name, number)
+            way = ("load it, free", f"give the tap memory for all of it, and run {decode}")
+            if receipt.encoding not in INFLATED:
+                way = ("keep it for now", "contact Jobo, or let the proxy send responses as gzip")
             return FormatError(
                 question(
                     f"{error}. {billed}, and stays in the archive as page {number}, as it came.",
                     "page-too-large",
-                    ("load it, free", f"give the tap memory for all of it, and run {decode}"),
+                    way,
                     drop,
                 )
             )
@@ -137,11 +175,13 @@ class Messages:
 
     def not_written(self, header: EntryHeader, archive: StreamArchive, error: StoreError) -> str:
         """Return the error for a page that the store refused."""
+        again = "is billed for that page again"
+        if not header.credits:
+            again = "requests that page again, free"
         return (
             f"The archive {archive.store.location} can't be written ({error.why}). The page in "
             f"flight ({dollars(header.credits)}) was loaded, and the run ends. Make room, or "
-            "repair permissions: until then, each run is billed for that page again. "
-            "[archive-unusable]"
+            f"repair permissions: until then, each run {again}. [archive-unusable]"
         )
 
     def unexpected_bill(self, what: str) -> UnexpectedBillError:
@@ -159,20 +199,18 @@ class Messages:
         self, error: EndlessFeedError, progress: Progress, spent: float
     ) -> EndlessFeedError:
         """Return the error for a sync without progress, whose rows so far have cost `spent`."""
-        more, again = "otherwise, each run asks for such pages again, free", "free"
+        more = "otherwise, each run requests such pages again, free"
         if spent:
-            page = dollars(progress.sync.batch_size * self.spec.list_price)
-            more = (
-                f"otherwise, each run buys at least {MAX_REPEATED} more pages (up to {page} each)"
-            )
-            again = f"its {plural(progress.rows, 'row')} so far are billed again ({dollars(spent)})"
+            page = f"up to {dollars(progress.sync.batch_size * spent / progress.rows)} each"
+            more = f"otherwise, each run buys at least {MAX_REPEATED} more pages ({page})"
         return EndlessFeedError(
             question(
-                f"{error}. The run stops. What it was billed is in the summary, and is loaded.",
+                f"{error}, so the sync of {self.name} stops. Its pages are loaded, and the summary "
+                "shows what was billed.",
                 "endless-feed",
                 ("pause the schedule", more),
                 ("contact Jobo", "and run again once this is fixed: the sync resumes"),
-                ("or start it over", f"{self.read_again}: {again}"),
+                ("or start the sync over", self._begin_over(progress, spent)),
             )
         )
 
@@ -180,16 +218,19 @@ class Messages:
         self, skipped: Sequence[object], archive: StreamArchive | None, *, has_failed: bool
     ) -> Quarantined:
         """Keep rows without a usable id, and say what has become of them."""
-        if archive is None or not skipped:
+        if not skipped:
             return Quarantined(0, "")
+        billed = "It is" if self.spec.is_free else "It was billed, and is"
+        if archive is None:
+            return Quarantined(0, f" {billed} not kept, because the archive is off.")
         try:
             new = sum([archive.quarantine(json.dumps(row).encode()) for row in skipped])
         except StoreError:
             if not has_failed:  # the page is in the archive, and is loaded again
                 raise
-            return Quarantined(0, " It was billed, and the archive could not keep it.")
+            return Quarantined(0, f" {billed} not kept, because the archive can't be written.")
         export = self.command("export", "--quarantined")
-        return Quarantined(new, f" It was billed, and is kept in quarantine. To see it: {export}.")
+        return Quarantined(new, f" {billed} kept in quarantine. To see it: {export}.")
 
     # Rejected cursors
 
@@ -197,31 +238,37 @@ class Messages:
         self, rejection: RejectedError, progress: Progress, spent: float
     ) -> ApiError:
         """Return the error for a sync that has already started over once."""
-        since = since_to_begin_over(progress.sync)
-        arguments = ["--since", since] if since else []
-        way = "a run without a state (buys everything)"
-        if self.location:
-            way = self.command("restart", self.name, *arguments)
         ends = (
-            f"{rejection.why}. The sync of {self.name} has already started over once, so it stops."
+            f"{rejection.why}. This request was not billed. The sync of {self.name} has already "
+            "started over once, so it stops."
         )
         if self.spec.is_free:
             return ApiError(f"{ends} Run again later: the next run starts over. [cursor-rejected]")
-        bill = f"its {plural(progress.rows, 'row')} so far are billed again ({dollars(spent)})"
         return ApiError(
             question(
                 f"{ends} {_LET_ONE_RUN_FINISH}",
                 "cursor-rejected",
-                ("start the sync over", f"{way}: {bill}"),
+                ("start the sync over", self._begin_over(progress, spent)),
             )
         )
+
+    def _begin_over(self, progress: Progress, spent: float) -> str:
+        """Return how to begin a sync in progress over, and what is billed again."""
+        if not self.location:
+            return f"{without_a_state()}: buys everything ({self.spec.describe_price()})"
+        since = since_to_begin_over(progress.sync)
+        restart = self.command("restart", self.name, *(["--since", since] if since else []))
+        if not spent:
+            return f"{restart}, free so far"
+        rows = plural(progress.rows, "row")
+        return f"{restart}: its {rows} so far are billed again ({dollars(spent)})"
 
     def warn_of_restart(self, rejection: RejectedError, progress: Progress, spent: float) -> None:
         """Warn that a sync starts over."""
         rows = plural(progress.rows, "row")
         bill = f"its {rows} so far are billed again ({dollars(spent)}). {_LET_ONE_RUN_FINISH}"
         self.logger.warning(
-            "%s. The sync starts over, and %s [cursor-rejected]",
+            "%s. This request was not billed. The sync starts over, and %s [cursor-rejected]",
             rejection.why,
             "its rows are free." if self.spec.is_free else bill,
         )
@@ -268,12 +315,13 @@ class Messages:
             what = f"what changed since {start_of_changes(head, settings)}"
         self.logger.warning(
             "The state of %s is ahead of the archive %s: the archive was restored from a backup, "
-            "was off for a run, or could not be written, or the state's bookmark is wrong. This "
-            "run buys again %s. Rows that it loads from the archive again are free. "
-            "[archive-behind]",
+            "was off for a run, could not be written, or lost its last page, or the state's "
+            "bookmark is wrong. This run buys again %s (%s). Rows that it loads from the archive "
+            "again are free. [archive-behind]",
             self.name,
             self.location,
             what,
+            self.spec.price_per_thousand,
         )
 
     def warn_of_adoption(self, standing: Standing, *, begins_count: bool) -> None:

@@ -131,15 +131,9 @@ class Opening:
         return self.state.position if self.state else NOTHING
 
     @property
-    def how_to_correct(self) -> str:
-        """What to do if the position lies in the future, for a message."""
-        correct = "correct replication_key_value (or started_at of 'sync') in the state"
-        if self._view is None or self._view.is_empty or isinstance(self.decision, Adopt):
-            return f"To go on, {correct}"
-        return (
-            "The archive has it, so it stays without a state. Wait until then. Or move the "
-            f"stream's folder away, and {correct}: the archive then continues from that"
-        )
+    def continues_from_state(self) -> bool:
+        """Whether the position is that of the state alone, and of no page in the archive."""
+        return self._view is None or self._view.is_empty or isinstance(self.decision, Adopt)
 
     @property
     def complete_base(self) -> int | None:

@@ -14,6 +14,7 @@ from tap_jobo.sync.position import ArchiveView
 from tap_jobo.sync.settings import SyncSettings, starts_by
 from tap_jobo.sync.start import Question, has_other_key
 from tap_jobo.sync.state import State
+from tap_jobo.way_out import without_a_state
 from tap_jobo.wording import Lines, dollars, plural, question
 
 Command = Callable[..., str]
@@ -65,8 +66,8 @@ def _incomplete(standing: Standing, command: Command) -> Lines:
     then = f"write the output of {state} to a file, and run with it as the state, free"
     if "invoke" in state:  # through Meltano, which keeps the state
         then = (
-            f"write the output of {state} to a file, and pass the file to "
-            "meltano state merge --input-file, free"
+            f"write the output of {state} to a file, and merge it, free: `meltano state merge "
+            "--input-file FILE STATE_ID` (`meltano state list` shows the id)"
         )
     return question(
         f"{name} stopped, nothing billed: it has no state, and the archive {standing.location} "
@@ -85,14 +86,16 @@ def _other_archive(standing: Standing, _: Command) -> Lines:
     view, state, name = standing.view, standing.state, standing.name
     stopped = f"{name} stopped, nothing billed or loaded:"
     if view and state and has_other_key(state, view):
-        then = "loads everything that this archive has, free"
-        if view.is_empty:
-            then = f"buys everything ({_price(standing)})"
+        both = f"{without_a_state()}: that buys everything ({_price(standing)})"
+        if not view.is_complete:
+            both = f"set archive_dir to a new folder, and {both}"
+        elif not view.is_empty:
+            both = f"{without_a_state()}: that loads everything that this archive has, free"
         return question(
             f"{stopped} its state belongs to another address, account, or kind of API key.",
             "other-archive",
             ("api_key or api_url is wrong", "correct it"),
-            ("both are right", f"run without a state: that {then}"),
+            ("both are right", both),
         )
     ways = [
         ("the archive of the state exists", "set archive_dir to it"),
@@ -102,7 +105,7 @@ def _other_archive(standing: Standing, _: Command) -> Lines:
         ),
     ]
     if view and view.is_complete:
-        then = "run without a state: that loads everything that it has, free"
+        then = f"{without_a_state()}: that loads everything that it has, free"
         ways.append(("load this archive instead", then))
     return question(
         f"{stopped} its state belongs to another archive than {standing.location}.",
@@ -123,7 +126,7 @@ def _other_filters(standing: Standing, _: Command) -> Lines:
     more = ""
     if state and settings.filter_as(state.position):
         then = (
-            "run once without a state and with on_filter_change: resync, which loads this archive, "
+            f"{without_a_state()} and with on_filter_change: resync, which loads this archive, "
             f"free, and buys {what_resync_buys(standing)}, even those that the archive has"
         )
         ways.append(("none does", then))
@@ -163,9 +166,9 @@ def _answers(standing: Standing) -> list[tuple[str, str]]:
         return [("on_filter_change: resync or keep", resync)]
     if standing.archive and _resync_is_full(position, settings):
         resync += ". A new warehouse then loads only what was bought from that sync on"
-    keep = f"buys what changed since {start_of_changes(position, settings)}, too"
-    if misses_rows(position, settings):
-        keep = f"buys no old rows: {what_stays_missing(position, settings)}"
+    if not misses_rows(position, settings):
+        return [("on_filter_change: resync or keep", resync)]
+    keep = f"buys no old rows: {what_stays_missing(position, settings)}"
     return [("on_filter_change: resync", resync), ("on_filter_change: keep", keep)]
 
 

@@ -35,7 +35,6 @@ class Report:
     is_complete: bool = False
     quarantined: int = 0
     profiles: Profiles | None = None
-    first: str = ""  # the first billed stream of the run
 
     def __post_init__(self) -> None:
         self.show_progress = Progress(self.stream, self._progress, self.logger).update
@@ -94,16 +93,6 @@ class Report:
     def count_loaded(self, rows: int) -> None:
         """Count rows from the archive that were written."""
         self._loaded += rows
-
-    def describe_share(self) -> str:
-        """Return, once a limit is reached, that earlier streams have used it up, if they have."""
-        if self._pages or self.first in ("", self.stream) or not self.budget.credits:
-            return ""
-        return (
-            f" {self.stream} was not read, because each run reads {self.first} first, which "
-            f"used up the limit. To give {self.stream} its own limit, read it in a pipeline of its "
-            "own."
-        )
 
     def finish(self) -> dict[str, int | None]:
         """Log the summary, and return the figures for METRIC lines."""

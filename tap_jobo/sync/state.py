@@ -31,6 +31,10 @@ from tap_jobo.model import Count, Filters, Id, Kind, Position, Progress, Sync
 from tap_jobo.streams.feed_spec import FeedSpec
 from tap_jobo.sync.settings import SyncSettings
 
+STATE_ADVICE: Final = (
+    "Pass the state that the last run wrote. A run without a state loads what the archive has, "
+    "free, and buys the rest."
+)
 STATE_KEYS: Final = (
     "replication_key",
     "replication_key_value",
@@ -152,8 +156,8 @@ def read_state(raw: Mapping[str, Any], settings: SyncSettings) -> State | None:
         )
     except ValueError as error:
         raise StateError(
-            f"The state is not from this tap: {error}. Nothing was billed. Pass the state that the "
-            "last run wrote, or none. [invalid-state]"
+            f"The state is not from this tap: {error}. Nothing was billed. {STATE_ADVICE} "
+            "[invalid-state]"
         ) from None
     if not position.has_begun and state.archive is None:
         return None
@@ -185,7 +189,7 @@ def _filters(
         raise StateError(
             f"The state of {spec.name} was written with the filter {unknown[0]}, which this "
             "version of tap-jobo does not have, so rows could be missing. Nothing was billed. Use "
-            "the version that wrote the state, or run without a state. [invalid-state]"
+            "the version that wrote the state. [invalid-state]"
         )
     try:
         normalized = spec.filters_of(filters)

@@ -179,7 +179,7 @@ class TestErrorsThatMayBeBilled:
     @pytest.mark.parametrize(
         ("limit", "pages", "why"),
         [
-            (10_000, 3, "Each may have been billed"),
+            (10_000, 3, "$7.50 may have been billed"),
             (5_000, 2, "504. This page ($2.50) may have been billed. max_credits reached"),
         ],
     )

@@ -57,8 +57,9 @@ def test_the_lock_of_a_process_that_was_killed_is_free(tmp_path: Path) -> None:
         with store.lock(KEY, "career_sites") as check:
             check()
     assert str(error.value) == (
-        f"Another run or command is writing career_sites in {tmp_path}. Nothing was billed or "
-        "changed. Run again once it has ended. [run-in-progress]"
+        f"Another run or command is writing career_sites in {tmp_path}. Nothing of career_sites "
+        "was bought, and its archive is unchanged. Run again once the other one has ended. "
+        "[run-in-progress]"
     )
     assert error.value.holder == ""
 

@@ -249,6 +249,12 @@ def feeds_that_never_end(on: Stage) -> Iterator[Run]:
     tap = on.tap()
     tap.sandbox.wraps_after = 1
     yield tap.run()
+    tap = on.tap(batch_size=2)
+    state = tap.succeed().state
+    for row in [*tap.sandbox.world.rows()][:40]:
+        tap.sandbox.world.touch(row)
+    tap.sandbox.wraps_after = 1
+    yield tap.run(state=state)
 
 
 @scene
@@ -328,6 +334,9 @@ def outages(on: Stage) -> Iterator[Run]:
     tap.sandbox.faults.add(Fault(status=503, times=None), endpoint="career_sites")
     yield tap.run_quickly()
     yield on.tap().run_quickly(api_url="http://127.0.0.1:9")  # where nothing listens
+    lost = on.tap()
+    lost.sandbox.faults.add(Fault(send_as=504, times=None), endpoint="career_sites")
+    yield lost.run_quickly()
     large = on.tap()
     large.oddities["TEST_MOST_BYTES"] = "5000"
     yield large.run()
@@ -388,6 +397,21 @@ def rows_and_fields(on: Stage) -> Iterator[Run]:
     yield tap.run(max_credits=50)
 
 
+@scene
+def without_an_archive(on: Stage) -> Iterator[Run]:
+    tap = on.tap(archive=False)
+    renamed = Fault(replace=lambda body: {"rows": body["career_sites"], "more": True})
+    tap.sandbox.faults.add(renamed, on=2, endpoint="career_sites")
+    yield tap.run()
+    tap = on.tap(archive=False, max_credits=5_000)
+    state = tap.succeed().state
+    for _ in range(2):
+        tap.sandbox.expire_cursors()
+        run = tap.run(state=state)
+        state = run.state
+    yield run
+
+
 # Archive, output, and the tap itself
 
 
@@ -413,6 +437,9 @@ def damaged_archives(on: Stage) -> Iterator[Run]:
     yield tap.run(state=state)
     damage(last, 10)  # in its header
     yield tap.run(state=state)
+    (file,) = (tap.folder / "archive/v3").glob("*/archive.json")
+    damage(file)
+    yield tap.run()
     (tap.folder / "archive/v3").rename(tap.folder / "moved")
     (tap.folder / "archive/v3").touch()
     yield tap.run(state=state)

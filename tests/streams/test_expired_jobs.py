@@ -103,7 +103,7 @@ def test_gap_names_interval_remedy_and_cost(both: Tap, hiring: Sandbox) -> None:
     assert "of the last 7 days" in warning
     for stream in ("jobs", "managed_jobs"):  # another pipeline may have read them
         assert f"`tap-jobo-archive restart {stream}`" in warning
-        assert f"all of {stream} again ($3.00 per 1,000 rows)" in warning
+        assert f"all of {stream} again ($3.00 per 1,000 rows at list price)" in warning
     assert "delete the rows that the run does not return" in warning
     again = both.run(state=run.state)
     assert gaps(again) == []
@@ -158,7 +158,9 @@ def test_rejected_cursor_restarts_once_in_each_run(
     hiring.faults.add(Fault(status=422, body={"errors": {"cursor": ["No."]}}))
     run = alone.succeed(state=state)
     (warning,) = run.messages_of("WARNING", "cursor-rejected")
-    assert warning.endswith("(No). The sync starts over, and its rows are free.")
+    assert warning.endswith(
+        "(No). This request was not billed. The sync starts over, and its rows are free."
+    )
 
 
 def more(body: Json) -> Json:
