@@ -34,6 +34,10 @@ document.addEventListener("DOMContentLoaded", () => {
   });
   sections.addAll(SECTIONS);
 
+  const noResults = // Sphinx's own words, which name categories that this site doesn't have
+    "Your search did not match any documents. Please make sure that all words are spelled correctly and that you've selected enough categories.";
+  Documentation.TRANSLATIONS[noResults] = "Nothing found. Try a code such as filters-changed, or another word.";
+
   Search._performSearch = (query) => {
     const asked = wordsOf(query);
     const boostDocument = (place, _term, { titles: [title] }) => {

@@ -145,9 +145,6 @@ def test_every_command_of_the_documents_runs(open_folder: Path) -> None:
     assert stored - rows <= billed <= stored - rows + 5
     assert block("second-run") == block("load")
 
-    _run(open_folder, f"uv run {block('select-billed-pages')}")
-    assert re.search(r"(?m)^ *- billed_pages\.\*$", (open_folder / "meltano.yml").read_text())
-
 
 @pytest.mark.parametrize("name", ["state", "state-of-companies"])
 def test_the_state_of_the_documents_is_one_that_the_tap_takes(

@@ -35,6 +35,8 @@ FIRST_RESULTS = {
     "share archive": "run/environments.html",
     "reload a table": "change/reload.html",
     "state lost": "change/reload.html",
+    "backfill": "change/reload.html",
+    "backfill old rows": "change/reload.html",
     "dropped column": "change/reload.html#a-dropped-column-or-table-a-full-refresh",
     "rename schema": "change/reload.html#another-schema",
     "set schema": "change/reload.html#another-schema",
@@ -47,10 +49,11 @@ FIRST_RESULTS = {
     "green at 3 am": "run/monitor.html#green-at-3-am",
     "bucket on a laptop": "run/containers.html#try-a-bucket-on-a-laptop",
     "test s3 locally": "run/containers.html#try-a-bucket-on-a-laptop",
-    "bill next month": "run/bill.html#next-months-bill",
-    "forecast": "run/bill.html#next-months-bill",
+    "bill next month": "run/bill.html#next-month-s-bill",
+    "forecast": "run/bill.html#next-month-s-bill",
     "estimate": "start/estimate.html",
     "buy $10": "start/estimate.html#career-sites-buy-10-and-look",
+    "how much does it cost": "reference/prices-and-limits.html#prices",
     "narrow filters": "start/estimate.html#narrow-the-filters",
     "without meltano": "start/install.html#without-meltano",
     "who maintains it": "project/support.html#who-maintains-it",
@@ -59,6 +62,10 @@ FIRST_RESULTS = {
     "cost per month": "reference/prices-and-limits.html#cost-per-month",
     "airflow dag": "run/production.html#schedule-it",
     "docker": "run/containers.html",
+    "docker memory": "run/containers.html#memory",
+    "remote jobs": "reference/settings.html#jobs-work-models",
+    "windows": "start/install.html",
+    "full table": "reference/streams.html#modes",
     "s3 bucket": "run/containers.html#in-a-bucket",
     "snowflake": "run/warehouses.html#snowflake",
     "add a country": "change/filters.html#add-values-to-a-list",
@@ -75,6 +82,8 @@ FIRST_RESULTS = {
     "proxy": f"{MESSAGES}#api-unavailable",
     "max_credits": "reference/settings.html#max-credits",
     "timezoen": "reference/targets.html#time-zone",
+    # Nothing is found.
+    "qqqqqq": "Nothing found. Try a code such as filters-changed, or another word.",
 }
 
 

@@ -24,6 +24,19 @@ def test_a_run_has_no_metrics_of_requests(tap: Tap) -> None:
     assert "; sync complete" in run.summaries["career_sites"]
 
 
+def test_a_metric_of_zero_is_not_logged(tap: Tap) -> None:
+    """Except whether the sync is complete, and the balance, once a response shows it."""
+    state = tap.succeed(country_codes=["DE"]).state
+    free = tap.succeed(state=state, country_codes=["DE"], lookback_minutes=0)
+    always = {"sync_duration", "jobo_sync_complete"}
+    assert free.metrics.keys() == {*always, "jobo_credits_balance"}
+    assert free.metrics["jobo_sync_complete"] == 1
+    stopped = tap.run(state=state, country_codes=["FR"])
+    assert error_code(stopped) == "filters-changed"
+    assert stopped.metrics.keys() - {"sync_duration"} == {"jobo_sync_complete"}
+    assert stopped.metrics["jobo_sync_complete"] == 0
+
+
 def test_rows_that_are_loaded_have_a_figure_of_their_own(tap: Tap, sandbox: Sandbox) -> None:
     """An older version of a row is not loaded."""
     state = tap.succeed().state

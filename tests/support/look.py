@@ -97,13 +97,15 @@ def main() -> None:
 
 
 def _results(page: Page, address: str, query: str) -> list[str]:
-    """Return where the results of a search lead to, the first one first."""
+    """Return where the results of a search lead to, the first one first, or what says that none."""
     page.goto(f"{address}/search.html")
     page.fill("input[name=q] >> visible=true", query)
     page.press("input[name=q] >> visible=true", "Enter")
     summary = "document.querySelector('#search-results p.search-summary')"
     page.wait_for_function(f"() => /found|match/i.test({summary}?.innerText)")
     links = page.query_selector_all("#search-results ul.search li > a")
+    if not links:
+        return [page.inner_text("#search-results p.search-summary")]
     return [(link.get_attribute("href") or "").split("?")[0] for link in links]
 
 
