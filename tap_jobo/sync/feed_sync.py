@@ -101,7 +101,7 @@ class FeedSync:
         self._run_id = secrets.token_hex(8)
         self._has_restarted = False  # a free sync, which may begin over once in a run
         self._month: MonthCount | None = None
-        self._failure = ""  # why the last page is not in the archive
+        self._refusal: StoreError | None = None  # why the last page is not in the archive
         self._is_warned = False  # that the state is ahead of the archive
         self._end: TapJoboError | None = None  # what ends the run once that page is delivered
         state = self.opening.state
@@ -398,8 +398,8 @@ class FeedSync:
         try:
             return archive.create(header, body)
         except StoreError as error:
-            self._failure = self.messages.not_written(header, archive, error)
-            self._end = ArchiveError(self._failure)
+            self._refusal = error
+            self._end = ArchiveError(self.messages.not_written(header, archive, error))
             if header.page == 1 and header.sync:  # the archive does not have it
                 header = replace(header, sync=replace(header.sync, first=None))
             return Entry(0, header, body)
@@ -460,7 +460,7 @@ class FeedSync:
         return checked
 
     def _unreadable(self, error: Exception, entry: Entry) -> FormatError:
-        return self.messages.unreadable(error, entry, self.opening.archive, self._failure)
+        return self.messages.unreadable(error, entry, self.opening.archive, self._refusal)
 
     def _advance(self, header: EntryHeader, page: ParsedPage) -> Position:
         return fold.advance(header, len(page.items), _next_cursor(page))
@@ -493,7 +493,7 @@ class FeedSync:
     def _quarantine(self, skipped: Sequence[object]) -> None:
         """Keep rows without a usable id, besides in their page, where they can be found."""
         kept = self.messages.quarantine(
-            skipped, self.opening.archive, has_failed=bool(self._failure)
+            skipped, self.opening.archive, has_failed=self._refusal is not None
         )
         self.report.quarantined += kept.new
         self.converter.log_skipped(skipped, kept.fate)

@@ -134,7 +134,11 @@ class Messages:
     # Pages that cannot be used
 
     def unreadable(
-        self, error: Exception, entry: Entry, archive: StreamArchive | None, failure: str = ""
+        self,
+        error: Exception,
+        entry: Entry,
+        archive: StreamArchive | None,
+        refusal: StoreError | None = None,
     ) -> FormatError:
         """Return the error for a page at the head that cannot be parsed, or fails a check."""
         cost = entry.header.credits
@@ -142,9 +146,13 @@ class Messages:
             then = f"It was billed ({dollars(cost)}). The next run is billed for it again"
             if not cost:
                 then = "It was not billed. The next run requests it again"
-            lost = failure or "The page is not kept, because the archive is off. "
-            advice = "Pause the schedule, and upgrade tap-jobo"
-            return FormatError(f"{error}. {lost}{then}. {advice}. [format-changed]")
+            lost = "the archive is off"
+            if archive and refusal:
+                lost = f"the archive {archive.store.location} can't be written ({refusal.why})"
+            return FormatError(
+                f"{error}. The page is not kept, because {lost}. {then}. Pause the schedule, and "
+                "upgrade tap-jobo. [format-changed]"
+            )
         number, receipt = str(entry.number), entry.header.receipt
         billed = f"It was billed ({dollars(cost)})" if cost else "It was not billed"
         again = f"billed again ({dollars(cost)})" if cost else "requested again, free"

@@ -108,7 +108,9 @@ def test_what_another_program_spends_counts_up_to_the_price_of_the_page(
     hiring.before_page = spend
     run = tap.succeed()
     assert bill(run) == [(0, True), *[(PAGE, False)] * 4]
-    assert "If another program uses the account, that is too much" in falls(run)[0]
+    (fall,) = falls(run)
+    assert "fell by 1,000 credits ($1.00)" in fall
+    assert "counts 60 of them" in fall
 
 
 def test_more_rows_than_requested_count_in_full(tap: Tap, hiring: Sandbox) -> None:

@@ -313,9 +313,8 @@ def test_an_archive_of_an_earlier_development_version_is_an_error(
     (folder / "v3").rename(folder / version)
     for _ in range(2):
         line = tap.refuse()
-        assert f"The archive {folder} has 3 billed pages of career_sites from an earlier" in line
-        assert "Nothing was billed." in line
-        assert line.endswith(f"if the warehouse has their rows, remove {folder}/{version}.")
+        assert "3 billed pages of career_sites" in line
+        assert f" {folder}/{version}." in line
     assert error_code(tap.run()) == "archive-unusable"
     shutil.rmtree(folder / version)
     assert len(succeeded(tap.run()).ids) == 120

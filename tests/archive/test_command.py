@@ -512,7 +512,7 @@ def test_plan_says_what_is_billed_again_of_a_sync_that_is_given_up(tap: Tap, fil
 def test_plan_prints_what_a_run_would_load_ask_and_buy(tap: Tap, files: Files) -> None:
     first = planned(tap, files)
     assert first["load"] == "nothing"
-    assert first["buy"] == "everything (total unknown; $50.00 per 1,000 rows)"
+    assert first["buy"].startswith("everything (total unknown; $50.00 per 1,000 rows")
     state = tap.succeed(country_codes=["DE"]).state
     again = planned(tap, files, country_codes=["DE"])
     assert again["load"].endswith(" not billed again")

@@ -24,8 +24,8 @@ from tap_jobo.model import LastPrice
 from tap_jobo.streams.career_sites import CAREER_SITES
 from tap_jobo.streams.feed_spec import FeedSpec
 from tap_jobo.streams.jobs import JOBS
-from tests.archive.helpers import loaded, pages, succeeded
-from tests.support import Run, Tap, complaint, error_code
+from tests.archive.helpers import archive_command, loaded, pages, succeeded
+from tests.support import Run, Tap, commands_in, complaint, error_code, ways_out
 from tests.support.clock import FakeClock, with_clock
 from tests.support.crash import cut_in_request
 from tests.support.jobs import tap_of
@@ -91,13 +91,12 @@ def _next_month() -> datetime:
 def test_the_limit_holds_over_runs_and_says_when_they_continue(tap: Tap) -> None:
     first = tap.run()
     month = month_of(tap)
-    warning = (
-        f"max_credits_per_month reached: 5,000 of 6,000 credits used in {month} ($5.00); the next "
-        "page of career_sites may cost 2,500 ($2.50). Runs continue on "
-        f"{_next_month():%Y-%m-%d} (UTC), or once you raise the limit. If the count is wrong: "
-        "`tap-jobo-archive month career_sites`."
-    )
-    assert _reached(first) == warning
+    warning = _reached(first)
+    assert f"5,000 of 6,000 credits used in {month} ($5.00)" in warning
+    assert "the next page of career_sites may cost 2,500 ($2.50)" in warning
+    assert f"{_next_month():%Y-%m-%d} (UTC)" in warning
+    (shown,) = commands_in(warning)
+    assert f"{month}: $5.00 " in succeeded(archive_command(tap, *shown)).stdout
     assert f"career_sites: everything; 6,000 credits ($6.00) left for {month}\n" in first.stderr
     assert first.codes("WARNING") == ["limit-reached"]
     second = tap.run(state=first.state)
@@ -221,11 +220,9 @@ def test_a_backfill_above_the_limit_is_a_warning(tmp_path: Path) -> None:
         ) in run.lines("INFO")
         assert run.codes("WARNING") == ["no-jobs-filter", "limit-too-low", "limit-reached"]
         (total,) = run.messages_of("WARNING", "limit-too-low")
-        assert total == (
-            "jobs: The rest of this sync costs about $0.24, but max_credits_per_month leaves $0.07 "
-            f"for {month_of(tap)}. The sync then waits for the next month. By then, Jobo may have "
-            "dropped its cursor: all rows are billed again. Raise the limit, or narrow the filters."
-        )
+        assert total.startswith("jobs: ")
+        assert "about $0.24, but max_credits_per_month leaves $0.07" in total
+        assert month_of(tap) in total
         again = tap.run(max_credits_per_month=100)
         assert again.codes("WARNING") == ["limit-reached"]
         enough = tap.run(max_credits_per_month=30 + 240, archive_dir=str(tmp_path / "another"))
@@ -497,6 +494,11 @@ def test_it_needs_the_archive_and_a_page(tap: Tap) -> None:
     line = complaint(tap.run(archive=False))
     assert "'max_credits_per_month' needs the archive" in line
     line = complaint(tap.run(max_credits_per_month=PAGE - 1))
-    assert "max_credits_per_month (2,499) is below the 2,500 credits ($2.50) of one page" in line
-    assert "remove max_credits_per_month" in line
+    assert "max_credits_per_month (2,499)" in line
+    assert "2,500 credits ($2.50)" in line
+    ways = ways_out(line)
+    assert "remove max_credits_per_month" in ways
+    assert "max_credits_per_month: 2500" in ways
     assert tap.sandbox.ledger == []
+    _reached(tap.run(max_credits_per_month=PAGE))
+    assert tap.sandbox.credits_billed == PAGE

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from jobo_sandbox import Fault, Sandbox
 from tap_jobo.signals import ShutdownSignal
 from tap_jobo.singer.run import RunContext
 from tests.archive.helpers import damage, pages
-from tests.support import Tap, complaint, discover, error_code
+from tests.support import Tap, complaint, discover, error_code, ways_out
 from tests.support.clock import FakeClock
 from tests.support.companies import ids_of, selecting
 from tests.support.crash import cut_in_request, run_meanwhile
@@ -50,20 +51,23 @@ class TestBudget:
         self, tap: Tap
     ) -> None:
         line = tap.refuse(max_credits=2_999, jobs_batch_size=1_000)
-        assert "the 3,000 credits ($3.00) of one page of 1,000 rows of jobs" in line
-        for way in ("max_credits: 3000", "lower jobs_batch_size", "remove max_credits"):
-            assert way in line
+        for part in ("3,000 credits ($3.00)", "1,000 rows of jobs", "max_credits (2,999)"):
+            assert part in line
+        ways = ["max_credits: 3000", "lower jobs_batch_size", "remove max_credits"]
+        assert list(ways_out(line)) == ways
 
     def test_a_feed_that_it_does_not_reach_is_told_how_to_get_a_share(self, tap: Tap) -> None:
         run = tap.run(max_credits=2_500)
         first, second = run.messages_of("WARNING", "limit-reached")
-        assert first.endswith("The next run resumes from here.")
-        assert "jobs was not read, because each run reads career_sites first" in second
+        assert "pipeline of its own" not in first
+        assert "jobs" in second
+        assert "pipeline of its own" in second
         assert run.summaries["jobs"].startswith("stopped before the first page;")
 
     def test_one_below_the_price_of_the_row_of_a_test(self, tap: Tap) -> None:
         line = complaint(tap.run("--test", max_credits=1))
-        assert "the 50 credits ($0.05) of one page of 1 row of career_sites" in line
+        for part in ("50 credits ($0.05)", "1 row of career_sites", "max_credits (1)"):
+            assert part in line
         assert "batch_size" not in line
 
     def test_free_streams_need_none(self, tap: Tap, sandbox: Sandbox) -> None:
@@ -127,9 +131,11 @@ class TestMeltanoEnvironment:
     def test_a_state_of_another_one_ends_the_run(self, tap: Tap) -> None:
         state = tap.succeed(env={"MELTANO_ENVIRONMENT": "dev"}).state
         message = tap.refuse(state=state, env={"MELTANO_ENVIRONMENT": "prod"})
-        assert "environment dev, and this run is in prod" in message
+        assert re.search(r"\bdev\b.*\bprod\b", message)
         for name in ("dev", ""):
             tap.succeed(state=state, env={"MELTANO_ENVIRONMENT": name})
+        copied = {**state, "environment": None}
+        tap.succeed(state=copied, env={"MELTANO_ENVIRONMENT": "prod"})
 
     def test_a_test_needs_no_state(self, tap: Tap) -> None:
         """Meltano passes that of the last run, of whatever environment."""
@@ -150,8 +156,10 @@ class TestFirstSync:
         run = tap.succeed(max_credits=None)
         sites, jobs = run.lines("WARNING")
         assert run.codes("WARNING") == ["no-limit", "no-jobs-filter"]
-        assert "first sync of career_sites buys every row ($50.00 per 1,000 rows)" in sites
-        assert "jobs of the whole world ($3.00 per 1,000 rows), without a limit" in jobs
+        for line, stream, price in ((sites, "career_sites", "$50.00"), (jobs, "jobs", "$3.00")):
+            assert stream in line
+            assert f"{price} per 1,000 rows" in line
+        assert "without a limit" in jobs
         assert run.stderr.index("[no-jobs-filter]") < run.stderr.index("Summary")
         assert {entry.headers["accept-encoding"] for entry in sandbox.ledger} == {"gzip"}
         assert tap.run(max_credits=None, state=run.state).codes("WARNING") == []

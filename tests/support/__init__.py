@@ -3,6 +3,7 @@
 from tests.support.process import (
     Run,
     Tap,
+    commands_in,
     complaint,
     complaints,
     discover,
@@ -16,6 +17,7 @@ from tests.support.process import (
     schema_message,
     shows_a_key,
     state_at,
+    ways_out,
     without_place,
 )
 from tests.support.warm import COMMAND
@@ -24,6 +26,7 @@ __all__ = [
     "COMMAND",
     "Run",
     "Tap",
+    "commands_in",
     "complaint",
     "complaints",
     "discover",
@@ -37,5 +40,6 @@ __all__ = [
     "schema_message",
     "shows_a_key",
     "state_at",
+    "ways_out",
     "without_place",
 ]

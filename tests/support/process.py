@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -35,6 +36,18 @@ def without_place(message: str) -> str:
     """Return a message whose command does not name the program's folder and the archive."""
     place = r"`\S*tap-jobo-archive --archive-dir (?:'[^']*'|\S+) "
     return re.sub(place, "`tap-jobo-archive ", message)
+
+
+def commands_in(message: str) -> list[list[str]]:
+    """The arguments of each `tap-jobo-archive` in a message, without those of its place."""
+    shown = re.findall(r"`tap-jobo-archive ([^`]+)`", without_place(message))
+    return [shlex.split(each) for each in shown]
+
+
+def ways_out(message: str) -> dict[str, str]:
+    """The ways out that a message offers: what to set or do, and what that buys."""
+    lines = re.findall(r"(?m)^  (\S.*?)  +(\S.*)$", message)
+    return dict(lines)
 
 
 def log_records(log: str) -> list[str]:

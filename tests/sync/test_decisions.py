@@ -102,8 +102,10 @@ FILTERS: dict[str, Case] = {
     "narrower and back, keep": Case(NARROWED, DE_FR | KEEP, 8, 8, warns=CHANGED),
     "narrower, cut off": Case(NARROWING, DE, 1, 1),
     "narrower, cut off, and back": Case(
-        NARROWING, DE_FR, asks=CHANGED, says="resync  buys only what changed since 20"
+        NARROWING, DE_FR, asks=CHANGED, says="resync or keep  buys only what changed since 20"
     ),
+    "narrower, cut off, and back, resync": Case(NARROWING, DE_FR | RESYNC, 8, 8, warns=CHANGED),
+    "narrower, cut off, and back, keep": Case(NARROWING, DE_FR | KEEP, 8, 8, warns=CHANGED),
     "narrower in the first sync": Case(
         IN_FIRST_SYNC,
         DE,
@@ -124,9 +126,10 @@ FILTERS: dict[str, Case] = {
     "no value, resync": Case(GERMAN, RESYNC, 132, 132, warns=CHANGED),
     "no value, cut off": Case(WIDENING, ALL, 127, 127),
     "no value, cut off, and back": Case(
-        WIDENING, DE, asks=CHANGED, says="resync  buys only what changed since 20"
+        WIDENING, DE, asks=CHANGED, says="resync or keep  buys only what changed since 20"
     ),
     "no value, cut off, and back, resync": Case(WIDENING, DE | RESYNC, 6, 6, warns=CHANGED),
+    "no value, cut off, and back, keep": Case(WIDENING, DE | KEEP, 6, 6, warns=CHANGED),
     "two filters wider, resync": Case(
         [(DE | FOUNDED_1990, DONE)], DE_FR | FOUNDED_1960 | RESYNC, 23, 23, warns=CHANGED
     ),
@@ -242,7 +245,10 @@ WITHOUT_STATE: dict[str, Case] = {
     "after part of a first sync": Case([(ALL, PAGE)], NO_STATE, 131, 126, misses=1),
     "after part of a first sync, other filters": Case([(ALL, PAGE)], DE | NO_STATE, asks=OTHER),
     "narrower": Case(
-        [(ALL, DONE)], DE | NO_STATE, asks=OTHER, says="resync  buys only what changed since 20"
+        [(ALL, DONE)],
+        DE | NO_STATE,
+        asks=OTHER,
+        says="resync or keep  buys only what changed since 20",
     ),
     "narrower, resync": Case([(ALL, DONE)], DE | RESYNC | NO_STATE, 126, 6),
     "narrower, keep": Case([(ALL, DONE)], DE | KEEP | NO_STATE, 126, 6),

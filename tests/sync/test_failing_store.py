@@ -200,8 +200,11 @@ class World:
             assert text.endswith(f"[{'run-in-progress' if is_lost else 'archive-unusable'}]")
             assert "\n" not in text
             if "can't be written" in text:
-                assert "each run bills that page again" in text
-                self.unwritten.update(pages[-1])
+                last = self.sandbox.feed_requests[-1].row_ids
+                assert f"(${len(last) * 50 / 1_000:.2f})" in text
+                assert "again" in text
+                assert ("billed" in text) == bool(last)
+                self.unwritten.update((key, rows[key]["name"]) for key in last)
 
     def check(self) -> None:
         """Check that all rows have arrived, and that none was billed twice without need."""

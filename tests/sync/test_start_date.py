@@ -47,7 +47,9 @@ def test_a_start_date_after_the_bookmark_leaves_a_gap_that_is_recorded(
     assert later.bookmark["start_date"] == "2026-02-01T00:00:00.000000Z"
     again = tap.run(state=later.state)
     assert again.codes("CRITICAL") == ["filters-changed"]
-    assert "start_date was 2026-02-01" in complaint(again)
+    line = complaint(again)
+    assert "start_date" in line
+    assert "2026-02-01T00:00Z" in line
 
 
 def test_a_state_of_another_tap_takes_the_start_date_of_the_settings(
