@@ -8,16 +8,16 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from functools import partial
 from logging import getLogger
-from pathlib import PurePosixPath
 
 import click
 
 from tap_jobo.api.decoding import decoded_entry
 from tap_jobo.api.pages import PageParser
-from tap_jobo.archive import layout, open_store
+from tap_jobo.archive import open_store
 from tap_jobo.archive.archive import StreamArchive
 from tap_jobo.archive.key import ArchiveKey
 from tap_jobo.archive.month import Spent, read_spent, write_spent
+from tap_jobo.archive.naming import all_keys, keys_meant, stream_of
 from tap_jobo.archive.store import MissingError, Store
 from tap_jobo.clock import Clock, format_timestamp, parse_timestamp, to_minute
 from tap_jobo.errors import ApiError, ArchiveError, FormatError
@@ -25,7 +25,7 @@ from tap_jobo.model import Entry, Filters
 from tap_jobo.records.values import parse_uuid
 from tap_jobo.settings.reading import read_environment
 from tap_jobo.settings.setting import config_schema
-from tap_jobo.streams import FEEDS, SETTINGS
+from tap_jobo.streams import SETTINGS
 from tap_jobo.streams.feed_spec import FeedSpec
 from tap_jobo.sync import repair
 from tap_jobo.sync.erase import without_rows
@@ -34,8 +34,6 @@ from tap_jobo.sync.opening import survey
 from tap_jobo.sync.position import ArchiveView
 from tap_jobo.sync.state import State
 from tap_jobo.wording import dollars, plural
-
-_STREAMS = {spec.name for spec in FEEDS}
 
 
 @click.group(name="tap-jobo-archive")
@@ -121,7 +119,7 @@ def state(archive_dir: str | None, streams: Sequence[str], *, meltano: bool) -> 
     warehouse has the rows from before.
     """
     with _opened(archive_dir) as (store, keys):
-        archives = [_archive(store, _key_of(keys, stream)) for stream in streams]
+        archives = [_archive(store, _key_of(store, keys, stream)) for stream in streams]
         bookmarks = {each.key.stream: _origin(each).as_raw(each.spec) for each in archives}
     content = {"bookmarks": bookmarks}
     click.echo(json.dumps({"singer_state": content} if meltano else content))
@@ -151,7 +149,7 @@ def export(archive_dir: str | None, streams: Sequence[str], *, quarantined: bool
     """Write raw rows to standard output as JSON Lines: every version, with the time it came."""
     problems: list[str] = []
     with _opened(archive_dir) as (store, keys):
-        for name in [_key_of(keys, stream) for stream in streams] or keys:
+        for name in [_key_of(store, keys, stream) for stream in streams] or keys:
             archive = _archive(store, name)
             if quarantined:
                 for file in archive.quarantined:
@@ -201,7 +199,7 @@ def drop(
         if stream is None or page is None:
             _drop_quarantined(store, keys)
             return
-        archive = _archive(store, _key_of(keys, stream))
+        archive = _archive(store, _key_of(store, keys, stream))
         with archive.lock():
             archive = archive.again(0)
             _drop(archive, page, yes=yes)
@@ -273,7 +271,7 @@ def restart(archive_dir: str | None, stream: str, since: str | None, *, yes: boo
     The archive keeps what it has.
     """
     with _opened(archive_dir) as (store, keys):
-        archive = _archive(store, _key_of(keys, stream))
+        archive = _archive(store, _key_of(store, keys, stream))
         with archive.lock():
             archive = archive.again(0)
             _restart(archive, _timestamp(since), yes=yes)
@@ -331,7 +329,7 @@ def month(archive_dir: str | None, stream: str, count: int | None, *, yes: bool)
     max_credits_per_month includes it.
     """
     with _opened(archive_dir) as (store, keys):
-        archive = _archive(store, _key_of(keys, stream))
+        archive = _archive(store, _key_of(store, keys, stream))
         now = f"{Clock().now():%Y-%m}"
         with archive.lock() if count is not None else nullcontext():
             spent = read_spent(store, archive.key.name)
@@ -362,7 +360,7 @@ def decode(archive_dir: str | None, stream: str, page: int) -> None:
     This takes memory for all of it, and so does the run.
     """
     with _opened(archive_dir) as (store, keys):
-        archive = _archive(store, _key_of(keys, stream))
+        archive = _archive(store, _key_of(store, keys, stream))
         with archive.lock():
             archive = archive.again(0)
             if page not in archive.numbers:
@@ -431,8 +429,7 @@ def _names_any(content: bytes, ids: set[str | None]) -> bool:
 
 
 def _archive(store: Store, name: str) -> StreamArchive:
-    stream = name.rpartition("-")[0]
-    key = ArchiveKey(stream=stream, address="", api_key="", account="", name=name)
+    key = ArchiveKey(stream=stream_of(name), address="", api_key="", account="", name=name)
     return StreamArchive(store, key)
 
 
@@ -442,9 +439,9 @@ def _view(archive: StreamArchive) -> ArchiveView:
     return survey(archive, read_end, is_free_feed=archive.spec.is_free)
 
 
-def _key_of(keys: Sequence[str], stream: str) -> str:
+def _key_of(store: Store, keys: Sequence[str], stream: str) -> str:
     """Return the archive key that a user names."""
-    found = [name for name in keys if stream in (name, name.rpartition("-")[0])]
+    found = [stream] if stream in keys else keys_meant(store, keys, stream)
     if not found:
         raise click.ClickException(f"The archive has no stream {_printable(stream)}.")
     if len(found) > 1:
@@ -481,10 +478,7 @@ def _opened(archive_dir: str | None) -> Iterator[tuple[Store, list[str]]]:
     """Yield the store, and the names of its archive keys."""
     try:
         store = open_store(archive_dir, Clock(), getLogger(__name__))
-        names = {name.split("/")[1] for name in store.list(layout.TOP) if name.count("/") > 1}
-        # After `--test` alone, a stream has a count of the month, but no page.
-        names |= {PurePosixPath(name).stem for name in store.list(layout.MONTHS)}
-        keys = sorted(name for name in names if name.rpartition("-")[0] in _STREAMS)
+        keys = all_keys(store)
         if not keys:
             raise click.ClickException(
                 f"There is no archive in {store.location}, or it is empty. Name its folder with "

@@ -24,6 +24,7 @@ from tap_jobo.archive.entries import (
     read_header,
 )
 from tap_jobo.archive.key import KEY_DIGITS, ArchiveKey
+from tap_jobo.archive.naming import shortest_name
 from tap_jobo.archive.store import ExistsError, MissingError, Store
 from tap_jobo.clock import to_minute
 from tap_jobo.errors import ArchiveError, FormatError
@@ -337,18 +338,19 @@ class StreamArchive:
         what = f"what changed since {to_minute(since)}" if since else "everything"
         price = self.spec.describe_price(None if since else least)
         arguments = ["--since", since] if since else []
-        restart = self.command("restart", self.key.stream, *arguments)
+        restart = self.command("restart", *arguments)
         return f"{'read' if self.spec.is_free else 'buy'} {what} again ({price}): {restart}"
 
     def command(self, command: str, *arguments: str) -> str:
         """Return the command line of `tap-jobo-archive` for this archive, for a message."""
-        return archive_command(command, *arguments, location=self.store.location)
+        name = shortest_name(self.store, self.key.name)
+        return archive_command(command, name, *arguments, location=self.store.location)
 
     def damaged(self, number: int, what: object) -> FormatError:
         """Return the error for an entry that cannot be read."""
         stream, header = self.key.stream, self.header(number)
         drop, name = (
-            self.command("drop", stream, str(number)),
+            self.command("drop", str(number)),
             layout.page_name(self.key.name, number),
         )
         most = f"up to {dollars(self.spec.page_cap * self.spec.list_price)} at list price"

@@ -217,7 +217,7 @@ class FeedStream(JoboStream):
         if receipt := entry.header.receipt:
             self._cost.reconcile(receipt, len(page.items), rows)
         page_size = self._settings.batch_size
-        doubts = Doubts(self.spec, self.plain_logger, "")
+        doubts = Doubts(self.spec, self.plain_logger, lambda: "")
         guard = PageGuard(self.spec, self._converter, doubts, page_size)
         checked = guard.check(entry.header, page, estimate=0)
         if checked.skipped and not checked.records:

@@ -16,12 +16,14 @@ from tap_jobo.api.retry import FREE_RETRY_SECONDS
 from tap_jobo.api.session import ApiSession
 from tap_jobo.archive import open_store
 from tap_jobo.archive.archive import StreamArchive, refuse_old_layout
-from tap_jobo.archive.key import archive_key
+from tap_jobo.archive.key import ArchiveKey, archive_key
 from tap_jobo.archive.month import MonthCount
+from tap_jobo.archive.naming import shortest_name
 from tap_jobo.archive.store import HeldError, Store
 from tap_jobo.clock import Clock
 from tap_jobo.errors import TapJoboError
 from tap_jobo.signals import ShutdownSignal
+from tap_jobo.streams import FEEDS
 from tap_jobo.streams.feed_spec import FeedSpec
 from tap_jobo.way_out import archive_command
 
@@ -146,9 +148,11 @@ class RunContext:
         """Return what lists the archive of a feed, given an entry; None if `archive` is false."""
         if not self._config["archive"]:
             return None
-        key = archive_key(spec, api_key=self._config["api_key"], api_url=self.url)
         refuse_old_layout(self._store, spec.name)
-        return partial(StreamArchive, self._store, key)
+        return partial(StreamArchive, self._store, self._key(spec))
+
+    def _key(self, spec: FeedSpec) -> ArchiveKey:
+        return archive_key(spec, api_key=self._config["api_key"], api_url=self.url)
 
     @property
     def archive_location(self) -> str:
@@ -156,8 +160,15 @@ class RunContext:
         return self._store.location if self._config["archive"] else ""
 
     def archive_command(self, command: str, *arguments: str) -> str:
-        """Return the command line of `tap-jobo-archive` for a message."""
-        return archive_command(command, *arguments, location=self.archive_location)
+        """Return the command line of `tap-jobo-archive` for a message.
+
+        Where an argument is a stream, the command gets what names its archive in this run.
+        """
+        keys = {spec.name: self._key(spec).name for spec in FEEDS}
+        named = [
+            shortest_name(self._store, keys[each]) if each in keys else each for each in arguments
+        ]
+        return archive_command(command, *named, location=self.archive_location)
 
     @contextmanager
     def hold(self, archive: StreamArchive) -> Iterator[Callable[[], None]]:

@@ -1,6 +1,7 @@
 """What is wrong with pages that are delivered all the same: rows may be missing, or too many."""
 
 import logging
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, Final
 
@@ -22,10 +23,12 @@ class Doubts:
     Args:
         spec: The feed.
         logger: Gets the warnings.
-        read_again: What to run to read everything again.
+        read_again: Returns what to run to read everything again.
     """
 
-    def __init__(self, spec: FeedSpec, logger: logging.Logger, read_again: str) -> None:
+    def __init__(
+        self, spec: FeedSpec, logger: logging.Logger, read_again: Callable[[], str]
+    ) -> None:
         self._spec = spec
         self._logger = logger
         self._read_again = read_again
@@ -42,7 +45,7 @@ class Doubts:
             "[missing-rows]",
             why,
             self._spec.price_per_thousand,
-            self._read_again,
+            self._read_again(),
         )
 
     def check_error(self, *, has_error: bool) -> None:

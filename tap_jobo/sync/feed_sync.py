@@ -94,7 +94,7 @@ class FeedSync:
 
     def __post_init__(self) -> None:
         self._spec = self.settings.spec
-        self._doubts = Doubts(self._spec, self.messages.logger, self.messages.read_again)
+        self._doubts = Doubts(self._spec, self.messages.logger, lambda: self.messages.read_again)
         self._guard = PageGuard(self._spec, self.converter, self._doubts)
         self._watch = SyncWatch()
         self._run = Run()

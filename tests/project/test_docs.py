@@ -99,7 +99,7 @@ def test_charts_are_those_of_the_measured_tables() -> None:
 IN_A_PROJECT = (
     "production", "test", "help", "archive", "profiles", "sets", "state-get",
     "state-set", "cron-script", "second-loader", "catalog", "full-refresh", "target-schema",
-    "state-backup", "schedule-add",
+    "state-backup", "schedule-add", "own-project",
 )  # fmt: skip
 """The blocks that run one after the other in a project that has synced once."""
 
@@ -120,8 +120,6 @@ def test_every_command_of_the_documents_runs(open_folder: Path) -> None:
     assert len(re.findall(r"(?m)^  analytics\.jobo__\w+:$", second)) == 2
 
     others = {name: block(name) for name in IN_A_PROJECT}
-    first_run = 'export TAP_JOBO_ARCHIVE_DIR="$PWD/own-archive"\n'
-    others["own-project"] = first_run + block("own-project")
     output = _run(open_folder, _against_the_sandbox(open_folder, [*others.values()]))
     assert output.count("This block has run.") == len(others)
     for state in ("", ":dach", ":fintech"):

@@ -123,19 +123,23 @@ def test_a_full_refresh_is_free_also_if_it_is_killed(project: Project) -> None:
 
 
 def test_the_command_in_an_error_works_in_the_project(project: Project) -> None:
+    """Also if the archive has the stream of another address, too."""
     archive = project.folder / "archive/tap-jobo"
     environment = project.environment({"TAP_JOBO_ARCHIVE_DIR": f"{archive}"})
     tap = [str(COMMAND), "--config", "ENV"]  # as Meltano runs it, in less time, and stores no state
     assert execute(tap, environment, project.folder).returncode == 0
     damage(max(archive.glob("v3/*/*/*.page")))
+    localhost = project.sandbox.url.replace("127.0.0.1", "localhost")
+    other = environment | {"TAP_JOBO_API_URL": localhost}
+    assert execute(tap, other, project.folder).returncode == 0
     error = project.meltano("--environment=dev", "invoke", "tap-jobo").stderr
     assert "[archive-damaged]" in error
     (command,) = re.findall("`(meltano .*?)`", error)
-    assert project.sandbox.rows_billed == 150
+    assert project.sandbox.rows_billed == 300
     dropped = project.run(*shlex.split(command)[1:])
     assert "Dropped page 3" in dropped.stdout
     assert execute(tap, environment, project.folder).returncode == 0
-    assert project.sandbox.rows_billed == 200
+    assert project.sandbox.rows_billed == 350
 
 
 def test_invalid_settings_are_rejected_through_meltano(project: Project) -> None:

@@ -1,0 +1,57 @@
+"""How a user names an archive key: by its stream or, if that has several, by its folder."""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import PurePosixPath
+from typing import Final
+
+from tap_jobo.archive import files, layout
+from tap_jobo.archive.store import Store
+from tap_jobo.errors import ArchiveError, FormatError
+from tap_jobo.model import ArchiveFile
+from tap_jobo.streams import FEEDS
+
+_STREAMS: Final = {spec.name for spec in FEEDS}
+
+
+def stream_of(key: str) -> str:
+    """Return the stream of an archive key, given its name."""
+    return key.rpartition("-")[0]
+
+
+def all_keys(store: Store) -> list[str]:
+    """Return the names of all archive keys of a store."""
+    names = {name.split("/")[1] for name in store.list(layout.TOP) if name.count("/") > 1}
+    # After `--test` alone, a stream has a count of the month, but no page.
+    names |= {PurePosixPath(name).stem for name in store.list(layout.MONTHS)}
+    return sorted(name for name in names if stream_of(name) in _STREAMS)
+
+
+def keys_meant(store: Store, keys: Sequence[str], stream: str) -> list[str]:
+    """Return the archive keys that a user means by the name of a stream.
+
+    Empty ones count only if all are empty. A run that buys nothing leaves one: its API key may have
+    been mistyped.
+    """
+    found = [key for key in keys if stream_of(key) == stream]
+    if len(found) < 2:  # noqa: PLR2004 - one, or none
+        return found
+    return [key for key in found if not _is_empty(store, key)] or found
+
+
+def shortest_name(store: Store, key: str) -> str:
+    """Return what names an archive key in a command: its stream, if that is enough."""
+    stream = stream_of(key)
+    with suppress(ArchiveError, FormatError):  # the name of the key is always enough
+        if keys_meant(store, [*{*all_keys(store), key}], stream) == [key]:
+            return stream
+    return key
+
+
+def _is_empty(store: Store, key: str) -> bool:
+    """Return whether nothing was bought or adopted yet."""
+    with suppress(FormatError):
+        file = files.read(store, layout.FILE.format(key), ArchiveFile, advice="")
+        has_page = any(map(layout.PAGE.fullmatch, store.list(f"{layout.TOP}/{key}")))
+        return not has_page and (file is None or file.origin is None)
+    return False

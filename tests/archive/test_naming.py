@@ -1,0 +1,69 @@
+"""The command of a message works as printed, whatever else the archive has of the stream."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from typing import Any
+
+import pytest
+
+from tests.archive.helpers import archive_command, succeeded
+from tests.support import Run, Tap, error_code, execute
+from tests.support.archives import Files
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(params=["address", "kind of API key"])
+def other(request: pytest.FixtureRequest, tap: Tap) -> dict[str, Any]:
+    """The settings of a run that has an archive of its own in the same folder."""
+    if request.param == "address":
+        return {"api_url": tap.sandbox.url.replace("127.0.0.1", "localhost")}
+    return {"api_key": "jbe_live_another"}
+
+
+def printed(run: Run) -> list[str]:
+    """The command in the messages of a run."""
+    (command,) = re.findall("`(.*?)`", run.stderr)
+    return shlex.split(command)
+
+
+def run_other(tap: Tap, other: dict[str, Any]) -> Run:
+    own_key = tap.sandbox.api_key
+    tap.sandbox.api_key = other.get("api_key", own_key)
+    run = tap.succeed(**other)
+    tap.sandbox.api_key = own_key
+    return run
+
+
+def test_a_key_that_was_rejected_leaves_nothing_that_a_command_can_mean(
+    tap: Tap, files: Files
+) -> None:
+    state = tap.succeed().state
+    pages = files.pages
+    assert error_code(tap.run(api_key="abc")) == "access-denied"
+    assert files.pages == pages
+    files.damage(pages[-1])
+    command = printed(tap.run(state=state))
+    assert command[-3:] == ["drop", "career_sites", "3"]
+    succeeded(execute(command, tap.environment()))
+    assert len(tap.succeed(state=state).ids) == 20
+    succeeded(archive_command(tap, "month", "career_sites"))
+
+
+def test_of_two_archives_of_a_stream_the_message_names_the_one_of_the_run(
+    tap: Tap, files: Files, other: dict[str, Any]
+) -> None:
+    state = tap.succeed().state
+    damaged = files.pages[1]
+    run_other(tap, other)
+    files.damage(damaged)
+    (drop, restart) = re.findall("`(.*?)`", tap.run().stderr)
+    for command in (drop, restart):
+        succeeded(execute([*shlex.split(command), "--yes"], tap.environment()))
+    assert len(tap.succeed(state=state).ids) == 120  # bought again, as ordered
+    assert run_other(tap, other).metrics["jobo_credits"] == 0
+    for command in ("drop", "restart", "state", "month"):
+        arguments = [command, "career_sites", *(["2"] if command == "drop" else [])]
+        assert "Name one of them" in archive_command(tap, *arguments).stderr
