@@ -41,7 +41,7 @@ from tap_jobo.archive.entries import DamagedEntryError, decode_entry
 from tap_jobo.archive.files import check_line
 from tap_jobo.clock import format_timestamp, parse_timestamp
 from tap_jobo.model import ArchiveFile, EntryHeader
-from tests.support import Run, Tap, discover, entry_of, execute
+from tests.support import Run, Tap, discover, entry_of, execute, ways_out
 from tests.support.crash import parse, wait_for
 from tests.support.s3 import S3, serve_s3
 from tests.support.target import Message, Row, Target
@@ -840,8 +840,9 @@ class World:
         if way == "back" and last and self.is_calm:
             self.change_settings(countries=last[0], start_date=last[1])
             return {}
-        pipe.answer = "keep" if way == "keep" and "on_filter_change: keep" in text else "resync"
-        if pipe.answer == "keep":
+        offers = "".join(ways_out(text))
+        pipe.answer = "keep" if way == "keep" and "keep" in offers else "resync"
+        if pipe.answer == "keep" and "resync or keep" not in offers:  # otherwise, both are alike
             self.gaps |= self.versions - self.known(self.held(pipe.archive))
         self.allow(pipe.archive)
         return {}
