@@ -158,8 +158,8 @@ def _advice(response: ApiResponse, feed: FeedSpec | None) -> str:
     if response.is_html and status != HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
         return _GATEWAY_ADVICE
     if status == HTTPStatus.PAYMENT_REQUIRED and feed and feed.page_size_setting:
-        lower = f"lower {feed.page_size_setting.name} before a new sync"
-        return f"Top up and run again. To spend the rest of the balance, {lower}."
+        lower = f"lower {feed.page_size_setting.name}. A sync in progress keeps its page size"
+        return f"Top up and run again. To spend the rest of the balance on a new sync, {lower}."
     return ADVICE.get(status, "Check the setting api_url, or contact Jobo.")
 
 

@@ -34,10 +34,10 @@ from tap_jobo.streams.feed_spec import FeedSpec
 from tap_jobo.way_out import archive_command
 from tap_jobo.wording import dollars, plural, question
 
-_ADVICE: Final = (
-    "Nothing was billed for its stream. Restore the file from a backup, free. Or move the folder "
-    "of the stream away, and run with a state: the archive then continues from it, free. A run "
-    "without a state buys everything."
+_WAYS: Final = (
+    ("restore the file", "from a backup, free"),
+    ("or move the folder away", "with a state, the archive then continues from it, free"),
+    ("", "without a state, the run buys everything"),
 )
 _AHEAD: Final = 8  # entries that are read ahead from a bucket
 _MOST_KEPT: Final = 32_000_000  # bytes of entries that the second reading of a load need not read
@@ -67,11 +67,11 @@ class StreamArchive:
         self.store = store
         self.key = key
         name = layout.FILE.format(key.name)
-        self.file = files.read(store, name, ArchiveFile, _ADVICE)
+        self.file = files.read(store, name, ArchiveFile, _WAYS)
         numbers = self._list(after - 1) if after else []
         numbers = numbers or self._list(0)
         if numbers and self.file is None:
-            raise files.DamagedFileError(name, store.location, "is missing", _ADVICE)
+            raise files.DamagedFileError(name, store.location, "is missing", _WAYS)
         self.head = max([*numbers, self.file.first - 1 if self.file else 0])
         self._headers: dict[int, EntryHeader] = {}
         self._kept: dict[int, bytes] = {}

@@ -1,14 +1,18 @@
 """The small JSON files of the archive: one line each, which ends in its checksum."""
 
 import zlib
+from collections.abc import Sequence
 from typing import TypeVar
 
 import msgspec
 
 from tap_jobo.archive.store import MissingError, Store
 from tap_jobo.errors import FormatError
+from tap_jobo.wording import question
 
 _T = TypeVar("_T", bound=msgspec.Struct)
+Ways = Sequence[tuple[str, str]]
+"""What the user can do, and what that costs or loses."""
 
 
 class DamagedLineError(Exception):
@@ -18,9 +22,14 @@ class DamagedLineError(Exception):
 class DamagedFileError(FormatError):
     """A small file is damaged, or another version of tap-jobo has written it."""
 
-    def __init__(self, name: str, location: str, why: str, advice: str) -> None:
+    def __init__(self, name: str, location: str, why: str, ways: Ways) -> None:
         super().__init__(
-            f"The file {name} in the archive {location} {why}. {advice} [archive-damaged]"
+            question(
+                f"The file {name} in the archive {location} {why}. Nothing was billed for its "
+                "stream.",
+                "archive-damaged",
+                *ways,
+            )
         )
         self.name = name
 
@@ -30,7 +39,7 @@ def encode(value: msgspec.Struct) -> bytes:
     return add_checksum(msgspec.json.encode(value))
 
 
-def read(store: Store, name: str, kind: type[_T], advice: str) -> _T | None:
+def read(store: Store, name: str, kind: type[_T], ways: Ways) -> _T | None:
     """Return what is in a small file, None if there is no such file.
 
     Args:
@@ -38,7 +47,7 @@ def read(store: Store, name: str, kind: type[_T], advice: str) -> _T | None:
         name: The name of the file.
         kind: A type that has no defaults and forbids unknown fields, so that nothing that a file
             lacks is made up.
-        advice: A sentence that says how the user gets the file back, for messages.
+        ways: How the user gets the file back, for messages.
 
     Raises:
         DamagedFileError: The file is damaged, or does not have exactly the fields of its type.
@@ -49,10 +58,10 @@ def read(store: Store, name: str, kind: type[_T], advice: str) -> _T | None:
     except MissingError:
         return None
     except DamagedLineError:
-        raise DamagedFileError(name, store.location, "is damaged", advice) from None
+        raise DamagedFileError(name, store.location, "is damaged", ways) from None
     except (msgspec.DecodeError, ValueError, RecursionError):  # of JSON, UTF-8, or nesting
         why = "was written by another version of tap-jobo, or is damaged"
-        raise DamagedFileError(name, store.location, why, advice) from None
+        raise DamagedFileError(name, store.location, why, ways) from None
 
 
 def add_checksum(line: bytes) -> bytes:

@@ -35,13 +35,12 @@ from tap_jobo.clock import format_timestamp
 from tap_jobo.errors import ArchiveError, BudgetReachedError, TapJoboError
 from tap_jobo.model import Count, EntryHeader, Id, LastPrice
 from tap_jobo.way_out import archive_command
-from tap_jobo.wording import dollars
+from tap_jobo.wording import describe_left
 
 _MARGIN: Final = timedelta(minutes=1)  # before a month, when a request counts in both months
-_ADVICE: Final = (
-    "Nothing was billed for its stream. The file counts what a month costs. Restore it from a "
-    "backup, or remove it: the month then counts from zero, and may cost up to "
-    "max_credits_per_month once more."
+_WAYS: Final = (
+    ("restore the file", "from a backup, free"),
+    ("or remove it", "the month counts from zero, and may cost max_credits_per_month once more"),
 )
 _Month = Annotated[str, Meta(pattern=r"^\d{4}-(0[1-9]|1[0-2])\Z")]
 
@@ -72,7 +71,7 @@ class Spent(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 def read_spent(store: Store, name: str) -> Spent | None:
     """Return the count of an archive key. Raises `DamagedFileError`."""
-    return files.read(store, layout.MONTH.format(name), Spent, _ADVICE)
+    return files.read(store, layout.MONTH.format(name), Spent, _WAYS)
 
 
 def write_spent(
@@ -218,9 +217,9 @@ class MonthCount:
             if used + cost > self.limit:
                 then = datetime.fromisoformat(f"{month}-01") + timedelta(days=31)
                 raise BudgetReachedError(
-                    f"max_credits_per_month reached: {used:,} of {self.limit:,} credits used in "
-                    f"{month} ({dollars(used)}), and {what}. Runs continue on {then:%Y-%m}-01 "
-                    "(UTC), or once you raise the limit. To see the count of each stream: "
+                    f"max_credits_per_month leaves {describe_left(self.limit - used, self.limit)} "
+                    f"for {month}, and {what}. Runs continue on {then:%Y-%m}-01 (UTC), or once you "
+                    "raise the limit. To see the count of each stream: "
                     f"{archive_command('list', location=self.store.location)}. "
                     "[limit-reached]"
                 )

@@ -62,7 +62,8 @@ class BilledPagesStream(JoboStream):
         if self.is_read and not any(feed.is_read for feed in self.leaders):
             names = ", ".join(feed.name for feed in self.leaders)
             raise ConfigError(
-                f"billed_pages needs a feed that is billed. Select one of {names}. [no-stream]"
+                "billed_pages shows the bill of other streams, and none of them is selected. "
+                f"Nothing was billed. Also select one or more of {names}. [no-stream]"
             )
 
     @override

@@ -288,30 +288,39 @@ class Messages:
         self.logger.info("%s: loading %s.", self.name, contents.as_load)
 
     def announce_load_of_all(
-        self, contents: Contents, request: Request | None, *, has_profiles: bool
+        self,
+        contents: Contents,
+        request: Request | None,
+        standing: Standing,
+        *,
+        has_profiles: bool,
     ) -> None:
         """Log what a warehouse without a state gets, and what that saves.
 
         Args:
             contents: What is loaded.
             request: What is bought after that, None if a question comes first.
+            standing: Where the stream stands.
             has_profiles: Whether the profiles of the companies are read along.
         """
-        is_new = request is not None and request.page == 1
-        is_full = request is not None and is_new and request.sync.kind == "full"
-        then = "everything" if is_full else "changes" if is_new else "the rest of a sync"
-        restart = self.command("restart", self.name)
+        then, again = "", f" To buy everything again instead ({price_of_everything(standing)}): "
+        again += f"{self.command('restart', self.name)}."
+        if request:
+            kinds = {"full": "everything", "added": "the added values", "changes": "changes"}
+            what = kinds[request.sync.kind] if request.page == 1 else "the rest of a sync"
+            then = f" Then this run asks Jobo for {what}."
+        is_full = request and request.page == 1 and request.sync.kind == "full"
         self.logger.info(
             "%s has no state: loading %s.%s%s",
             self.name,
             contents.as_load,
-            f" Then this run asks Jobo for {then}." if request else "",
-            "" if self.spec.is_free or is_full else f" To buy everything again instead: {restart}.",
+            then,
+            "" if self.spec.is_free or is_full else again,
         )
         if has_profiles:
             self.logger.info(
                 "%s: the profiles of these companies are not in the archive. They are requested "
-                "again, free, which takes hours for 100,000. To leave them out, %s.",
+                "from Jobo, free, which takes hours for 100,000. To leave them out, %s.",
                 self.name,
                 select_only(self.name),
             )
@@ -338,21 +347,23 @@ class Messages:
         `begins_count` says that this run is the first to count for `max_credits_per_month`.
         """
         if standing.view is None or standing.view.is_empty:
-            if standing.state and standing.state.position.bookmark:
+            if standing.state and standing.state.position.has_begun:
                 self.logger.warning(
-                    "The archive %s has nothing of %s yet, so it continues from the state. Nothing "
-                    "is billed again, but another warehouse can't be loaded from it%s. Is "
-                    "archive_dir on a disk that lasts? [archive-empty]",
+                    "The archive %s has nothing of %s yet, so it continues from the state. Rows in "
+                    "the warehouse are not billed again, but another warehouse can't be loaded "
+                    "from this archive%s. If an archive was lost, the pages that only it had are "
+                    "billed again (%s): keep archive_dir on a disk that lasts. [archive-empty]",
                     self.location,
                     self.name,
                     ", and max_credits_per_month counts from zero" if begins_count else "",
+                    self.spec.price_per_thousand,
                 )
             return
         self.logger.warning(
             "The archive %s lacks rows that the state of %s says were bought. It continues from "
             "the state, without them. Nothing is billed again, but a new warehouse can't be loaded "
-            "from it. To complete it, restore a backup, and run once without a state, which buys "
-            "only what changed since the backup. Or buy everything again (%s): %s. "
+            "from it. To complete it, restore a backup, and run once without a state, which loads "
+            "the backup, free, and buys what the backup lacks. Or buy everything again (%s): %s. "
             "[archive-adopted]",
             self.location,
             self.name,
@@ -366,7 +377,7 @@ class Messages:
             return
         self._is_gap_told = True
         self.logger.warning(
-            "Rows of %s are missing, because on_filter_change was 'keep' when the filters "
+            "Rows of %s may be missing, because on_filter_change was 'keep' when the filters "
             "changed. %sTo buy everything again (%s): %s. [gap]",
             self.name,
             more,
@@ -454,15 +465,16 @@ class Messages:
             )
 
     def report_kept(self, request: Request, position: Position, settings: SyncSettings) -> None:
-        """Warn if settings do not apply to a sync that goes on."""
+        """Report settings that do not apply to a sync that goes on."""
         sync = request.sync
         usual = {settings.first_since}
         if position.bookmark and starts_by(settings.start_date, position.bookmark):
             usual.add(settings.since_bookmark(position.bookmark))
         is_usual = sync.since in usual or self.spec.longest_lookback is not None
         if sync.batch_size != settings.batch_size or not is_usual:
-            self.logger.warning(
-                "The sync in progress keeps its page size (%s) and window. New values of "
-                "start_date, lookback_minutes, and the page size apply from the next sync.",
+            self.logger.info(
+                "%s: the sync in progress keeps its page size (%s), start_date, and "
+                "lookback_minutes. New values apply from the next sync.",
+                self.name,
                 sync.batch_size,
             )

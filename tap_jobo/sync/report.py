@@ -115,7 +115,9 @@ class Report:
 
     def _progress(self) -> str:
         profiles = f"{self.profiles.done:,} profiles, " if self.profiles else ""
-        return f"{profiles}{plural(self.count_rows(), 'row')}, {dollars(self.cost.credits)}"
+        rows = plural(self.count_rows(), "row")
+        loaded = f", {self._loaded:,} from the archive" if self._loaded else ""
+        return f"{profiles}{rows}{loaded}, {dollars(self.cost.credits)}"
 
     def _figures(self) -> str:
         cost, unconfirmed = self.cost.credits, self.cost.possibly_billed

@@ -18,6 +18,7 @@ progress if its `started_at` is set; only then do the other keys of `sync` count
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, TypeVar
@@ -31,6 +32,7 @@ from tap_jobo.model import Count, Filters, Id, Kind, Position, Progress, Sync
 from tap_jobo.streams.feed_spec import FeedSpec
 from tap_jobo.sync.settings import SyncSettings
 
+_WRONG_TYPE: Final = re.compile(r"Expected `(.*?)`, got `(.*?)` - at `\$(.*)`")
 STATE_ADVICE: Final = (
     "Pass the state that the last run wrote. A run without a state loads what the archive has, "
     "free, and buys the rest."
@@ -168,7 +170,8 @@ def _convert(raw: Any, to: type[_T], where: str) -> _T:
     try:
         return msgspec.convert(raw, to)
     except msgspec.ValidationError as error:
-        raise ValueError(f"{error}".replace("`$", f"`{where}")) from error
+        why = _WRONG_TYPE.sub(r"`$\3` must be of type \1, not \2", f"{error}")
+        raise ValueError(why.replace("`$", f"`{where}")) from error
 
 
 def _timestamp(text: str | None, where: str) -> str | None:
