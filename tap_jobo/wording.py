@@ -12,12 +12,6 @@ def dollars(credits_: float) -> str:
     return f"${credits_ / CREDITS_PER_DOLLAR:,.2f}"
 
 
-def describe_left(left: float, limit: int) -> str:
-    """Format what is left of a limit in credits."""
-    left = max(0, int(left))
-    return f"{left:,} of {limit:,} credits ({dollars(left)})"
-
-
 def plural(count: int, noun: str) -> str:
     """Format a count with its noun, such as `1 page` or `1,200 rows`."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}"

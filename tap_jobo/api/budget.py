@@ -17,7 +17,7 @@ from tap_jobo.clock import to_minute
 from tap_jobo.errors import BudgetReachedError, ConfigError
 from tap_jobo.model import Charge, LastPrice, Receipt
 from tap_jobo.streams.feed_spec import FeedSpec
-from tap_jobo.wording import describe_left, dollars, plural, question
+from tap_jobo.wording import dollars, plural, question
 
 _GLITCH: Final = 10
 """So many times what a page may cost is more than any price would rise to."""
@@ -272,8 +272,9 @@ class FeedCost:
         page = f"the next page of {self._spec.name} may cost {cost:,} ({dollars(cost)})"
         if cost and cost > budget.left:
             raise BudgetReachedError(
-                f"max_credits leaves {describe_left(budget.left, budget.max_credits or 0)}, and "
-                f"{page}. The next run resumes from here.{self._describe_share()} [limit-reached]"
+                f"max_credits would be exceeded: {budget.credits:,} of {budget.max_credits:,} "
+                f"credits used ({dollars(budget.credits)}), and {page}. The next run resumes from "
+                f"here.{self._describe_share()} [limit-reached]"
             )
         if self.month:
             self.month.note_balance(budget.last_balance)

@@ -35,7 +35,7 @@ from tap_jobo.clock import format_timestamp
 from tap_jobo.errors import ArchiveError, BudgetReachedError, TapJoboError
 from tap_jobo.model import Count, EntryHeader, Id, LastPrice
 from tap_jobo.way_out import archive_command
-from tap_jobo.wording import describe_left
+from tap_jobo.wording import dollars
 
 _MARGIN: Final = timedelta(minutes=1)  # before a month, when a request counts in both months
 _WAYS: Final = (
@@ -217,9 +217,9 @@ class MonthCount:
             if used + cost > self.limit:
                 then = datetime.fromisoformat(f"{month}-01") + timedelta(days=31)
                 raise BudgetReachedError(
-                    f"max_credits_per_month leaves {describe_left(self.limit - used, self.limit)} "
-                    f"for {month}, and {what}. Runs continue on {then:%Y-%m}-01 (UTC), or once you "
-                    "raise the limit. To see the count of each stream: "
+                    f"max_credits_per_month would be exceeded: {used:,} of {self.limit:,} credits "
+                    f"used in {month} ({dollars(used)}), and {what}. Runs continue on "
+                    f"{then:%Y-%m}-01 (UTC), or once you raise the limit. To see the count of each stream: "
                     f"{archive_command('list', location=self.store.location)}. "
                     "[limit-reached]"
                 )

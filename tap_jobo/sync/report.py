@@ -142,7 +142,7 @@ def describe_request(request: Request) -> str:
     sync = request.sync
     chosen = describe(sync.reads, _MOST)
     filters = f"filters {chosen}; " if chosen else ""
-    rows = "all rows of the added values" if sync.kind == "added" else "everything"
+    rows = "all rows of the added values" if sync.kind == "added" else "all rows"
     if sync.since:  # a millisecond before start_date
         start = parse_timestamp(sync.since) + timedelta(milliseconds=1)
         rows = f"{_KINDS[sync.kind]} since {to_minute(format_timestamp(start))}"

@@ -55,7 +55,7 @@ def test_a_limit_holds_by_the_balance_but_for_the_first_page(
     assert len(falls(run)) == 1
     assert "20 rows of jobs" in falls(run)[0]
     assert "fell by 60 credits ($0.06)" in falls(run)[0]
-    assert run.messages_of("WARNING", "limit-reached")
+    assert any("max_credits would be exceeded" in line for line in run.lines("WARNING"))
 
 
 def test_a_fall_has_nothing_of_what_a_killed_run_was_billed(tap: Tap, hiring: Sandbox) -> None:
@@ -78,7 +78,7 @@ def test_it_counts_in_the_month_too(tap: Tap, hiring: Sandbox) -> None:
     state = tap.succeed(**limit).state
     assert hiring.credits_billed == 3 * PAGE
     run = tap.succeed(state=state, **limit)
-    assert any("leaves 10 of 130 credits" in line for line in run.lines("WARNING"))
+    assert any("120 of 130 credits used" in line for line in run.lines("WARNING"))
     assert hiring.credits_billed == 3 * PAGE
 
 

@@ -25,7 +25,7 @@ def test_the_simplest_run_logs_at_most_six_lines_of_its_own(tap: Tap) -> None:
     own = [line for line in lines if line not in OF_THE_SDK]
     assert len(own) == 6
     assert own[0].startswith("tap-jobo v")
-    assert own[1] == "career_sites: everything; at most 1,000,000,000 credits ($1,000,000.00)"
+    assert own[1] == "career_sites: all rows; at most 1,000,000,000 credits ($1,000,000.00)"
     assert own[2].startswith("Summary: career_sites: 120 rows in 3 pages")
     assert own[3:] == ["jobo_sync_complete", "jobo_credits", "jobo_credits_balance"]
     assert len(lines) == len(own) + len(OF_THE_SDK) == len(run.stderr.splitlines())

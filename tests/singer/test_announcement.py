@@ -45,11 +45,11 @@ def test_a_later_stream_has_the_rest_of_the_limit_and_a_free_one_none(
     run = tap_of(sandbox, tmp_path, *FIRST).succeed(max_credits=10_000)
     sites, expired, jobs = _announced(run)
     assert sites == (
-        "career_sites: everything; with company profiles, free; at most 10,000 credits ($10.00)"
+        "career_sites: all rows; with company profiles, free; at most 10,000 credits ($10.00)"
     )
     assert expired.startswith("expired_jobs: everything since ")
     assert ";" not in expired
-    assert jobs == "jobs: everything; at most 4,000 credits ($4.00)"
+    assert jobs == "jobs: all rows; at most 4,000 credits ($4.00)"
     assert run.stderr.index(sites) < run.stderr.index("Summary: career_sites")
 
 
