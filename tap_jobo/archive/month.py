@@ -219,8 +219,8 @@ class MonthCount:
                 raise BudgetReachedError(
                     f"max_credits_per_month would be exceeded: {used:,} of {self.limit:,} credits "
                     f"used in {month} ({dollars(used)}), and {what}. Runs continue on "
-                    f"{then:%Y-%m}-01 (UTC), or once you raise the limit. To see the count of each stream: "
-                    f"{archive_command('list', location=self.store.location)}. "
+                    f"{then:%Y-%m}-01 (UTC), or once you raise the limit. To see the count of each "
+                    f"stream: {archive_command('list', location=self.store.location)}. "
                     "[limit-reached]"
                 )
 

@@ -183,7 +183,7 @@ class TestErrorsThatMayBeBilled:
             (
                 5_000,
                 2,
-                "504. This page ($2.50) may have been billed. max_credits would be exceeded",
+                "504. This page ($2.50) may have been billed. max_credits",
             ),
         ],
     )
