@@ -197,10 +197,7 @@ class FeedSync:
         request = planned if isinstance(planned, Request) else None
         if opening.state is None:
             has_profiles = self.report.profiles is not None
-            standing = opening.standing(position)
-            self.messages.announce_load_of_all(
-                contents, request, standing, has_profiles=has_profiles
-            )
+            self.messages.announce_load_of_all(contents, request, has_profiles=has_profiles)
         elif contents.pages:  # none, if the last page was dropped
             self.messages.announce_load(contents)
         if not (request and request.why == "restart" and dropped.are_read_by(request.sync)):

@@ -291,7 +291,6 @@ class Messages:
         self,
         contents: Contents,
         request: Request | None,
-        standing: Standing,
         *,
         has_profiles: bool,
     ) -> None:
@@ -300,11 +299,10 @@ class Messages:
         Args:
             contents: What is loaded.
             request: What is bought after that, None if a question comes first.
-            standing: Where the stream stands.
             has_profiles: Whether the profiles of the companies are read along.
         """
-        then, again = "", f" To buy everything again instead ({price_of_everything(standing)}): "
-        again += f"{self.command('restart', self.name)}."
+        restart = self.command("restart", self.name)
+        then, again = "", f" To buy everything again instead, which is billed: {restart}."
         if request:
             kinds = {"full": "everything", "added": "the added values", "changes": "changes"}
             what = kinds[request.sync.kind] if request.page == 1 else "the rest of a sync"

@@ -71,7 +71,9 @@ def test_a_limit_that_is_partly_used_up_is_no_error(tap: Tap) -> None:
     state = tap.succeed().state
     run = tap.succeed(state=state, max_credits=3_000)
     assert len(run.ids) == 10
-    assert any("max_credits reached: 2,500 of 3,000" in line for line in run.lines("WARNING"))
+    assert any(
+        "max_credits would be exceeded: 2,500 of 3,000" in line for line in run.lines("WARNING")
+    )
 
 
 def test_a_limit_of_the_month_counts_a_page_at_the_last_price(tap: Tap) -> None:

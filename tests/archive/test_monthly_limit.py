@@ -152,7 +152,7 @@ def test_a_page_counts_once_however_often_it_is_tried(
     tap.sandbox.faults.add(Fault(**fault), on=2)
     run = tap.run_quickly()
     assert run.returncode == code
-    assert "max_credits_per_month reached" in run.stderr
+    assert "max_credits_per_month would be exceeded" in run.stderr
     assert ("Jobo's response was lost" in run.stderr) == bool(code)
     assert tap.sandbox.credits_billed == billed
     assert sum(spent(tap).values()) == 2 * PAGE
