@@ -136,7 +136,7 @@ def _other_filters(standing: Standing, _: Command) -> Lines:
             " With resync or keep, the run also loads these rows, free, and the filters change for "
             "every pipeline that uses the archive."
         )
-    ways.append(("or use its filters", "loads it, free, and buys what changed since"))
+    ways.append(("or use its filters", "loads it, free, and continues where it ends"))
     return question(
         f"{name} stopped, nothing billed or loaded: the archive {standing.location}, or the backup "
         f"that it was restored from, has rows of other filters: {change}.{more}",
