@@ -13,7 +13,7 @@ from tap_jobo.records.values import sanitize_text
 
 RESCUED_DATA: Final = "_rescued_data"  # as is customary in other loaders
 _MAX_LINES: Final = 20  # per run about skipped rows, and as many about values of the wrong type
-_MAX_SHOWN: Final = 500  # characters of a row or value that a log line shows
+_MAX_SHOWN: Final = 500  # characters of a value that a log line shows
 _ENCODER: Final = json.JSONEncoder(
     ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":")
 )
@@ -44,8 +44,11 @@ class ProblemLog:
         self._lines: Counter[str] = Counter()
 
     def row_skipped(self, row: object, fate: str) -> None:
-        """Log a row without a usable id."""
-        self._error("Skipped a row whose id is not a UUID: %s.%s [rows-skipped]", _shown(row), fate)
+        """Log a row without a usable id, but not its other values, which may be about a person."""
+        row_id = row.get("id") if isinstance(row, dict) else row
+        self._error(
+            "Skipped a row whose id is not a UUID: %s.%s [rows-skipped]", _shown(row_id), fate
+        )
 
     def field_left_out(self, name: str) -> None:
         """Log, once, a field that no row of a page has although it is never null."""

@@ -239,15 +239,16 @@ class TestPage:
 
 
 class TestLog:
-    def test_bad_rows_and_values_are_shown_in_part(self, caplog: pytest.LogCaptureFixture) -> None:
-        rows = [{"id": COMPANY.upper(), "name": ["x" * 1_000]}, {"id": "y" * 1_000}]
+    def test_bad_ids_and_values_are_shown_in_part(self, caplog: pytest.LogCaptureFixture) -> None:
+        rows = [{"id": COMPANY.upper(), "name": ["x" * 1_000]}, {"id": "y" * 1_000, "name": "Z"}]
         converter = _converter("career_sites")
         converter.log_skipped(converter.convert(rows).skipped)
         errors = [each for each in caplog.records if each.levelname == "ERROR"]
         (field, row) = (each.getMessage() for each in errors)
         assert f"Field 'name' of row {COMPANY} has a value of the wrong type: " in field
         assert "['xxx" in field
-        assert "{'id': 'yyy" in row
+        assert "not a UUID: 'yyy" in row
+        assert "Z" not in row  # the rest of a row may be about a person
         assert "... It is in" in field
         assert row.endswith("... [rows-skipped]")
         assert max(len(field), len(row)) < 670
