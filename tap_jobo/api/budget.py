@@ -139,6 +139,7 @@ class FeedCost:
     Attributes:
         price: Credits that the next row may cost.
         last_price: The price of the last page, if it is above the list price.
+        is_in_sync: Whether the next page continues a sync, which keeps its page size.
     """
 
     def __init__(self, budget: Budget, spec: FeedSpec) -> None:
@@ -146,6 +147,7 @@ class FeedCost:
         self._spec = spec
         self.price = spec.list_price
         self.last_price: LastPrice | None = None
+        self.is_in_sync = False
         self.credits = 0
         self.possibly_billed = 0
         self.month: CountOverRuns | None = None  # unless the archive is off
@@ -187,8 +189,8 @@ class FeedCost:
             limits = " and ".join(f"{name} ({self._limit(name):,})" for name in names)
             raise ConfigError(
                 question(
-                    f"Stopped, nothing billed: one page of {plural(rows, 'row')} of "
-                    f"{self._spec.name} costs {cost:,} credits ({dollars(cost)}), more than "
+                    f"{self._spec.name} stopped, nothing billed: one page of "
+                    f"{plural(rows, 'row')} costs {cost:,} credits ({dollars(cost)}), more than "
                     f"{limits}.",
                     "limit-too-low",
                     *self._offer_limits(names, cost),
@@ -206,9 +208,10 @@ class FeedCost:
             limits = " and ".join(f"{name} ({self._limit(name):,})" for name in names)
             raise ConfigError(
                 question(
-                    f"Stopped before the next page: since {to_minute(self.last_price.since)}, "
-                    f"{self._spec.name} costs {self.last_price.credits:g} credits per row "
-                    f"(list price: {self._spec.list_price:g}). A page of {plural(rows, 'row')} may "
+                    f"{self._spec.name} stopped before the next page: since "
+                    f"{to_minute(self.last_price.since)}, a row costs "
+                    f"{self.last_price.credits:g} credits (list price: "
+                    f"{self._spec.list_price:g}). A page of {plural(rows, 'row')} may "
                     f"cost {cost:,} ({dollars(cost)}), more than {limits}. That page was not "
                     "billed.",
                     "limit-too-low",
@@ -243,7 +246,7 @@ class FeedCost:
         if name == "max_credits":
             return f"{name}: {cost}", then
         if self.month is None:  # not read yet
-            return f"{name}: {cost}", f"{then}, plus what this month has cost so far"
+            return f"raise {name}", f"to {cost} or more, plus what this month has cost so far"
         left, month = self.month.left(self.credits)
         spent = int(self._limit(name) - left)
         return f"{name}: {cost + spent}", f"{then}, and the {spent:,} credits used in {month}"
@@ -254,7 +257,7 @@ class FeedCost:
 
     def _offer_smaller_page(self, rows: int) -> list[tuple[str, str]]:
         setting = self._spec.page_size_setting
-        is_page = setting and rows > 1  # not the one row of `--test`
+        is_page = setting and rows > 1 and not self.is_in_sync  # not the one row of `--test`
         return (
             [(f"lower {setting.name}", "unless a sync is in progress, which keeps its page size")]
             if setting and is_page

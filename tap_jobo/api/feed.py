@@ -42,6 +42,7 @@ class FeedReader:
         Returns:
             What its headers say, and its body as received.
         """
+        self.cost.is_in_sync = cursor is not None
         response = self.client.fetch(
             self.prepare(self.spec.path, self._parameters(sync, cursor), self.spec.method),
             rows=sync.batch_size,

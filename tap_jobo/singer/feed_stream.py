@@ -1,7 +1,8 @@
 """The stream of a feed: a `RESTStream` whose records come from a `FeedSync`."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
+from datetime import datetime
 from functools import cached_property
 
 from msgspec.structs import replace
@@ -12,7 +13,7 @@ from typing_extensions import override
 from tap_jobo.api.budget import FeedCost
 from tap_jobo.api.feed import FeedReader
 from tap_jobo.clock import format_timestamp, parse_timestamp
-from tap_jobo.errors import ApiError, FormatError
+from tap_jobo.errors import ApiError, ArchiveError, FormatError
 from tap_jobo.model import NOTHING, Entry, entry_outside, new_id
 from tap_jobo.records.converter import Row
 from tap_jobo.singer.billed_pages_stream import BilledPagesStream
@@ -102,6 +103,9 @@ class FeedStream(JoboStream):
         """Yield a warning if rows were read before the stream that reports those that are gone."""
         lookback, read = self.spec.longest_lookback, self._ended_before
         if read and lookback and not self._opening.position.has_begun:
+            oldest = self._run.api_clock.now() - lookback
+            read = [each for each in read if not self._is_read_since(each, oldest)]
+        if read and lookback and not self._opening.position.has_begun:
             names = " and ".join(each.name for each in read)
             yield (
                 f"{self.name} was selected later than {names}. Jobo lists "
@@ -109,6 +113,19 @@ class FeedStream(JoboStream):
                 "that expired earlier, but after they were read, stay open. "
                 f"{self._messages.find_ended} [expired-gap]"
             )
+
+    def _is_read_since(self, spec: FeedSpec, oldest: datetime) -> bool:
+        """Return whether all that was read of a feed came after a time, as its archive shows."""
+        open_archive = self._run.archive_opener(spec)
+        if open_archive is None:
+            return False
+        with suppress(ArchiveError, FormatError):
+            archive = open_archive(0)
+            first = archive.header(1)
+            is_complete = archive.file is not None and archive.file.origin is None
+            if is_complete and first and first.receipt:
+                return parse_timestamp(first.receipt.received_at) > oldest
+        return False
 
     @property
     def _ended_before(self) -> list[FeedSpec]:

@@ -102,6 +102,7 @@ def _write(lines: bytearray, shutdown: ShutdownSignal) -> None:
         shutdown.raise_if_set()  # Ctrl-C in a terminal ends the target too: that is the reason
         raise OutputError(
             f"Standard output cannot be written ({error.strerror}): the target exited, or its disk "
-            "is full. The summary shows what was billed. The next run loads the pages that are in "
-            "the archive, free. See the target's log, and run again. [output-closed]"
+            "is full. The summary shows what was billed. The next run loads the pages in the "
+            "archive, free. If the archive is off, rows that the target did not store are billed "
+            "again. See the target's log, and run again. [output-closed]"
         ) from error

@@ -63,11 +63,16 @@ def _incomplete(standing: Standing, command: Command) -> Lines:
     if first and first.receipt:
         lacks = f"begins on {first.receipt.received_at[:10]}, without earlier rows"
     state, restart = command("state", name), command("restart", name)
-    then = f"write the output of {state} to a file, and run with it as the state, free"
+    then = (
+        f"write the output of {state} to a file, and run with it as the state: loads the archive, "
+        "free, and then buys what changed. If several streams ask, name all of them in the command"
+    )
     if "invoke" in state:  # through Meltano, which keeps the state
         then = (
-            f"write the output of {state} to a file, and merge it, free: `meltano state merge "
-            "--input-file FILE STATE_ID` (`meltano state list` shows the id)"
+            f"write the output of {state} to a file, and merge it: `meltano state merge "
+            "--input-file FILE STATE_ID` (`meltano state list` shows the id). The run then loads "
+            "the archive, free, and buys what changed. If several streams ask, name all of them in "
+            "the first command"
         )
     return question(
         f"{name} stopped, nothing billed: it has no state, and the archive {standing.location} "
@@ -127,14 +132,16 @@ def _other_filters(standing: Standing, _: Command) -> Lines:
     if state and settings.filter_as(state.position):
         then = (
             f"{without_a_state()} and with on_filter_change: resync, which loads this archive, "
-            f"free, and buys {what_resync_buys(standing)}, even those that the archive has"
+            f"free, and buys {what_resync_buys(standing)}"
         )
+        if misses_rows(standing.position, settings):
+            then += ", including rows that the archive already has"
         ways.append(("none does", then))
     else:
         ways += _answers(standing)
         more = (
-            " With resync or keep, the run also loads these rows, free, and the filters change for "
-            "every pipeline that uses the archive."
+            " If you changed the filters, choose resync or keep: the run also loads these rows, "
+            "free, and the filters change for every pipeline that uses the archive."
         )
     ways.append(("or use its filters", "loads it, free, and continues where it ends"))
     return question(

@@ -34,8 +34,8 @@ from tap_jobo.sync.settings import SyncSettings
 
 _WRONG_TYPE: Final = re.compile(r"Expected `(.*?)`, got `(.*?)` - at `\$(.*)`")
 STATE_ADVICE: Final = (
-    "Pass the state that the last run wrote. A run without a state loads what the archive has, "
-    "free, and buys the rest."
+    "Pass the state that the last run wrote. A run without a state buys what the archive does not "
+    "have."
 )
 STATE_KEYS: Final = (
     "replication_key",

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from jobo_sandbox import Fault, Sandbox
+from tests.archive.helpers import pass_time
 from tests.support import Run, Tap, complaint, error_code
 from tests.support.clock import with_clock
 from tests.support.companies import Json
@@ -115,12 +116,19 @@ def test_jobs_that_were_read_before_are_told_to_stay_open(
 ) -> None:
     before = tap_of(hiring, tmp_path, stream).succeed()
     both = tap_of(hiring, tmp_path, stream, "expired_jobs")
+    pass_time(both, timedelta(days=8))
     first = both.succeed(state=before.state)
     (warning,) = gaps(first)
     assert warning.startswith(f"expired_jobs was selected later than {stream}. ")
     assert f"`tap-jobo-archive restart {stream}`" in warning
     assert f"restart {other}`" not in warning
     assert gaps(both.succeed(state=first.state)) == []
+
+
+def test_jobs_that_were_read_within_7_days_stay_open_nowhere(both: Tap, tmp_path: Path) -> None:
+    before = tap_of(both.sandbox, tmp_path, "jobs").succeed()
+    pass_time(both, timedelta(days=6))
+    assert gaps(both.succeed(state=before.state)) == []
 
 
 def test_interrupted_sync_older_than_7_days_starts_over(alone: Tap, hiring: Sandbox) -> None:
