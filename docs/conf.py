@@ -204,6 +204,19 @@ SEARCHES: dict[str, str] = tomllib.loads((DOCS / "searches.toml").read_text("utf
 SECTIONS = "sections.js"
 
 
+def read_wordings() -> dict[str, str]:
+    """Return the wordings of the messages with a code, by the code: what a reader pastes."""
+    lines = (ROOT / "tests/snapshots/messages.txt").read_text("utf-8").splitlines()
+    wordings: dict[str, str] = {}
+    for line in lines:
+        if coded := re.fullmatch(r"[A-Z]+ (.*) \[([a-z-]+)\]", line):
+            wordings[coded[2]] = f"{wordings.get(coded[2], '')}\n{coded[1]}"
+    return wordings
+
+
+WORDINGS = read_wordings()
+
+
 def write_sections(app: Sphinx, failure: Exception | None) -> None:
     """Write what a search looks through: the sections, each with its own text."""
     if failure or app.builder.name != "html":
@@ -227,6 +240,8 @@ def sections_of(name: str, document: nodes.document) -> Iterator[dict[str, Any]]
         page = page or title
         own = (part for part in section[1:] if not isinstance(part, nodes.section | nodes.raw))
         text = "" if name in NOT_SEARCHED else "\n".join(part.astext() for part in own)
+        if name == "reference/messages":
+            text += WORDINGS.get(title, "")
         titles = [title, *searches.split(", ")]
         yield {"place": place, "page": page, "titles": titles, "text": text}
         if name in NOT_SEARCHED:

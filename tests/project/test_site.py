@@ -57,7 +57,25 @@ FIRST_RESULTS = {
     "narrow filters": "start/estimate.html#narrow-the-filters",
     "without meltano": "start/install.html#without-meltano",
     "who maintains it": "project/support.html#who-maintains-it",
+    # The wording of a message without its code, and lines that have none.
+    "Nothing more is billed": f"{MESSAGES}#archive-unusable",
+    "has nothing of career_sites yet, so it continues from the state": f"{MESSAGES}#archive-empty",
+    "max_credits_per_month would be exceeded": f"{MESSAGES}#limit-reached",
+    "No stream was read, so nothing was billed: see the error below.": (
+        f"{MESSAGES}#filters-changed"
+    ),
+    "Another run is buying career_sites. This run has loaded what the archive has, and waits up to "
+    "ten minutes.": f"{MESSAGES}#run-in-progress",
+    "stopped before the first page": "run/monitor.html#the-summary",
+    "ModuleNotFoundError": "change/upgrade.html",
     # Other tasks.
+    "remove tap": "start/install.html",
+    "jobs in germany only": "reference/settings.html#jobs-locations",
+    "change database schema": "change/reload.html#another-schema",
+    "what is a credit": "reference/prices-and-limits.html#prices",
+    "how many career sites are there": "start/estimate.html",
+    "column types postgres": "reference/targets.html",
+    "state get": "change/archive.html#back-it-up-and-move-it",
     "monthly limit": "run/limit-cost.html#cap-a-month",
     "cost per month": "reference/prices-and-limits.html#cost-per-month",
     "airflow dag": "run/production.html#schedule-it",
