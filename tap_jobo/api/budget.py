@@ -274,22 +274,23 @@ class FeedCost:
         self._check_last_price(rows)
         page = f"the next page of {self._spec.name} may cost {cost:,} ({dollars(cost)})"
         if cost and cost > budget.left:
+            verb = "is" if budget.left < 0 else "would be"
             raise BudgetReachedError(
-                f"max_credits would be exceeded: {budget.credits:,} of {budget.max_credits:,} "
-                f"credits used ({dollars(budget.credits)}), and {page}. The next run resumes from "
-                f"here.{self._describe_share()} [limit-reached]"
+                f"max_credits {verb} exceeded: {budget.credits:,} of {budget.max_credits:,} "
+                f"credits used ({dollars(budget.credits)}), and {page}. {self._describe_share()} "
+                "[limit-reached]"
             )
         if self.month:
             self.month.note_balance(budget.last_balance)
             self.month.reserve(self.credits, cost, page)
 
     def _describe_share(self) -> str:
-        """Return, once `max_credits` is reached, that other streams have used it up, if so."""
+        """Return what follows once `max_credits` is reached, perhaps by other streams alone."""
         if self.credits or not self._budget.credits:
-            return ""
+            return "The next run resumes from here."
         name = self._spec.name
         return (
-            f" Nothing of {name} was bought, because the streams before it used up the limit. To "
+            f"Nothing of {name} was bought, because the streams before it used up the limit. To "
             f"give {name} its own limit, read it in a pipeline of its own."
         )
 

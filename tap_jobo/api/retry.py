@@ -18,7 +18,7 @@ POSSIBLY_BILLED_WAITS: Final = (5.0, 30.0)
 """Before each retry of a request that may have been billed: every try may cost a page."""
 BACKOFF: Final = (0.5, 30.0)  # the first and the longest wait between other tries
 RETRY_AFTER_MAX: Final = 3_600.0  # of the waits that the API asks for, for one request
-_LOGGED: Final = 5.0  # longer pauses are logged
+LOGGED_PAUSE: Final = 5.0  # longer pauses are logged
 
 
 class Retry:
@@ -110,8 +110,8 @@ class RateLimiter:
         """Hold back all requests for this many seconds."""
         with self._lock:
             until = self._clock.monotonic() + seconds
-            if seconds > _LOGGED and until > self._paused_until + _LOGGED:
-                self._logger.info("Jobo's rate limit is reached: waiting %s s.", f"{seconds:,.0f}")
+            if seconds > LOGGED_PAUSE and until > self._paused_until + LOGGED_PAUSE:
+                self._logger.info("Jobo's rate limit is reached. Waiting %s s.", f"{seconds:,.0f}")
             self._paused_until = max(self._paused_until, until)
 
     def note_response(self, headers: Mapping[str, str]) -> None:

@@ -165,12 +165,16 @@ class MonthCount:
             balance_at="",
         )
 
-    def include_killed_run(self, head: int, last: EntryHeader | None) -> None:
+    def include_killed_run(
+        self, head: int, last: EntryHeader | None, *, is_adopted: bool = False
+    ) -> None:
         """Count the run of the last entry, if it was killed before it could write its count.
 
-        With a limit, those of the other streams count, too.
+        With a limit, those of the other streams count, too. If the archive continues from a state,
+        the warning about that has said that the count begins.
         """
-        if self.limit is not None and not (self._has_file or self.store.list(layout.MONTHS)):
+        has_begun = self._has_file or is_adopted or self.limit is None
+        if not (has_begun or self.store.list(layout.MONTHS)):
             self.logger.info(
                 "max_credits_per_month counts from zero, because the archive %s is new.",
                 self.store.location,
@@ -215,12 +219,19 @@ class MonthCount:
         for month in sorted(self._asked_in):
             used = self._used(month)
             if used + cost > self.limit:
+                stream, verb = self.key.stream, "is" if used > self.limit else "would be"
                 then = datetime.fromisoformat(f"{month}-01") + timedelta(days=31)
+                by_others = ""
+                if used and not self._credits.get(month):
+                    by_others = (
+                        f" Nothing of {stream} was bought in {month}, because other streams used "
+                        "up the limit."
+                    )
                 raise BudgetReachedError(
-                    f"max_credits_per_month would be exceeded: {used:,} of {self.limit:,} credits "
-                    f"used in {month} ({dollars(used)}), and {what}. Runs continue on "
-                    f"{then:%Y-%m}-01 (UTC), or once you raise the limit. To see the count of each "
-                    f"stream: {archive_command('list', location=self.store.location)}. "
+                    f"max_credits_per_month {verb} exceeded: {used:,} of {self.limit:,} credits "
+                    f"used in {month} ({dollars(used)}), and {what}.{by_others} {stream} continues "
+                    f"on {then:%Y-%m}-01 (UTC), or once you raise the limit. To see the count of "
+                    f"each stream: {archive_command('list', location=self.store.location)}. "
                     "[limit-reached]"
                 )
 

@@ -193,7 +193,9 @@ class RunContext:
             raise_if_lost=raise_if_lost,
             logger=self._logger,
         )
-        month.include_killed_run(archive.head, archive.header(archive.head))
+        is_adopted = archive.file is not None and archive.file.origin is not None
+        last = archive.header(archive.head)
+        month.include_killed_run(archive.head, last, is_adopted=is_adopted)
         return month
 
     @cached_property

@@ -189,6 +189,7 @@ class FeedSync:
             delivery = self._deliver_loaded(entry, header, versions)
             yield delivery
             self.report.count_loaded(len(delivery.records))  # they are written
+            self.report.show_progress()
 
     def _announce_load(self, contents: Contents, dropped: DroppedPages) -> None:
         """Report what is loaded, and what is missing there."""
@@ -197,7 +198,10 @@ class FeedSync:
         request = planned if isinstance(planned, Request) else None
         if opening.state is None:
             has_profiles = self.report.profiles is not None
-            self.messages.announce_load_of_all(contents, request, has_profiles=has_profiles)
+            has_gap = position.gap or bool(dropped.numbers)
+            self.messages.announce_load_of_all(
+                contents, request, has_profiles=has_profiles, has_gap=has_gap
+            )
         elif contents.pages:  # none, if the last page was dropped
             self.messages.announce_load(contents)
         if not (request and request.why == "restart" and dropped.are_read_by(request.sync)):
@@ -290,6 +294,7 @@ class FeedSync:
             overcount = entry.header.credits - entry.header.cost(rows)
             self.report.count_page(rows - len(checked.records))
             yield self._delivery(entry, checked.records, rows, position)
+            self.report.show_progress()
             self._end_if_wanted()
             self._after_page(entry.header, checked, position)
 

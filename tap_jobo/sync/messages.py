@@ -293,6 +293,7 @@ class Messages:
         request: Request | None,
         *,
         has_profiles: bool,
+        has_gap: bool,
     ) -> None:
         """Log what a warehouse without a state gets, and what that saves.
 
@@ -300,6 +301,7 @@ class Messages:
             contents: What is loaded.
             request: What is bought after that, None if a question comes first.
             has_profiles: Whether the profiles of the companies are read along.
+            has_gap: Whether a warning follows that says how to buy everything again.
         """
         restart = self.command("restart", self.name)
         then, again = "", f" To buy everything again instead, which is billed: {restart}."
@@ -313,7 +315,7 @@ class Messages:
             self.name,
             contents.as_load,
             then,
-            "" if self.spec.is_free or is_full else again,
+            "" if self.spec.is_free or is_full or has_gap else again,
         )
         if has_profiles:
             self.logger.info(
@@ -468,11 +470,15 @@ class Messages:
         usual = {settings.first_since}
         if position.bookmark and starts_by(settings.start_date, position.bookmark):
             usual.add(settings.since_bookmark(position.bookmark))
-        is_usual = sync.since in usual or self.spec.longest_lookback is not None
-        if sync.batch_size != settings.batch_size or not is_usual:
+        kept = []
+        if sync.batch_size != settings.batch_size:
+            kept.append(f"page size ({sync.batch_size})")
+        if not (sync.since in usual or self.spec.longest_lookback is not None):
+            is_same = sync.start_date == settings.start_date
+            kept.append("lookback_minutes" if is_same else "start_date")
+        if kept:
             self.logger.info(
-                "%s: the sync in progress keeps its page size (%s), start_date, and "
-                "lookback_minutes. New values apply from the next sync.",
+                "%s: the sync in progress keeps its %s. New values apply from the next sync.",
                 self.name,
-                sync.batch_size,
+                " and ".join(kept),
             )

@@ -109,6 +109,8 @@ class Opening:
         """Whether the state has more than its place in the archive says."""
         if isinstance(self.decision, Adopt) or self.state is None or self._view is None:
             return False
+        if self._view.is_head_dropped and self.state.offset == self._view.head:
+            return False  # `drop` has said that its last page is bought again
         if not self.is_on_archive or self._is_dropped(self.state.offset):
             return isinstance(self.decision, Load) and self.decision.is_ahead
         return not fold.are_alike(self.state.position, self._position_at(self.state.offset))

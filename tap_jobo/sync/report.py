@@ -42,14 +42,17 @@ class Report:
         self._is_announced = False
 
     def announce(self, request: Request) -> None:
-        """Log what the run is about to buy, and what it may still spend."""
+        """Log what the run is about to buy, and what it may still spend, unless that is nothing."""
+        if self.cost.price and min(self.budget.left, self.cost.left_this_month()[0]) <= 0:
+            return  # the warning about the limit follows
         parts = [describe_request(request)]
         if self.profiles:
             parts.append("with company profiles, free")
         limits = self._describe_limits() if self.cost.price else []
+        off = [] if self.cost.month else ["the archive is off"]
         then = "then " if self._is_announced else ""
         self._is_announced = True
-        self.logger.info("%s: %s%s", self.stream, then, "; ".join([*parts, *limits]))
+        self.logger.info("%s: %s%s", self.stream, then, "; ".join([*parts, *limits, *off]))
 
     def _describe_limits(self) -> list[str]:
         """Return what the run may still spend."""
@@ -85,10 +88,9 @@ class Report:
             )
 
     def count_page(self, skipped: int) -> None:
-        """Count a page that is delivered, with the rows of it that are skipped; show progress."""
+        """Count a page that is delivered, with the rows of it that are skipped."""
         self._pages += 1
         self._skipped += skipped
-        self.show_progress()
 
     def count_loaded(self, rows: int) -> None:
         """Count rows from the archive that were written."""
@@ -122,7 +124,7 @@ class Report:
     def _figures(self) -> str:
         cost, unconfirmed = self.cost.credits, self.cost.possibly_billed
         if not (self.is_complete or self._pages or cost or unconfirmed):
-            return "stopped before the first page"
+            return "no page read in this run"
         counts = [
             (self._loaded, "from the archive"),
             (self._skipped, "skipped"),

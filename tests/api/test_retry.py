@@ -369,7 +369,8 @@ def test_only_the_wait_after_a_429_is_one_for_the_rate_limit(
     caplog.set_level(logging.INFO)
     sandbox.faults.add(fail(status, Retry_After="40"))
     assert feed.waited() == pytest.approx(40)
-    assert ("Jobo's rate limit is reached: waiting 40 s." in caplog.messages) == is_pause
+    (line,) = caplog.messages
+    assert (line == "Jobo's rate limit is reached. Waiting 40 s.") == is_pause
 
 
 def test_pauses_for_the_rate_limit_are_logged_but_those_of_seconds(
@@ -380,7 +381,7 @@ def test_pauses_for_the_rate_limit_are_logged_but_those_of_seconds(
         reset = {RESET: unix_time(feed.clock.passed + seconds)}
         sandbox.faults.add(Fault(headers=LIMIT | reset))
         feed.page(feed.page().next_cursor)
-    waiting = "Jobo's rate limit is reached: waiting"
+    waiting = "Jobo's rate limit is reached. Waiting"
     assert caplog.messages == [f"{waiting} 6 s.", f"{waiting} 3,600 s."]
 
 

@@ -165,6 +165,7 @@ def test_a_dropped_page_in_the_middle_is_a_gap_until_it_is_bought(
     new = tap.succeed()
     assert "loading 2 pages from the archive, $3.50 not billed again." in new.stderr
     assert (len(new.ids), new.codes("WARNING")) == (70, ["gap"])
+    assert new.stderr.count("restart career_sites") == 1
     written(tap, "restart", "career_sites", "--yes")
     assert warehouse.rows_billed() == 120
     new = tap.succeed()

@@ -174,6 +174,16 @@ def test_a_damaged_head_that_is_dropped_is_bought_again_as_the_message_says(
     assert tap.sandbox.rows_billed == 130
 
 
+@pytest.mark.parametrize("spoil", [damage_body, damage_header])
+def test_a_head_that_was_dropped_does_not_put_a_state_ahead(
+    warehouse: Warehouse, files: Files, spoil: Spoil
+) -> None:
+    spoil(files, files.pages[-1])
+    succeeded(archive_command(warehouse.tap, "drop", "career_sites", "12"))
+    assert warehouse.run().lines("WARNING") == []
+    assert warehouse.tap.sandbox.rows_billed == 130
+
+
 @pytest.mark.parametrize("spoil", SPOILED)
 def test_a_damaged_page_that_no_run_loads_does_not_matter(
     warehouse: Warehouse, files: Files, spoil: Spoil

@@ -102,6 +102,9 @@ def test_the_limit_holds_over_runs_and_says_when_they_continue(tap: Tap) -> None
     second = tap.run(state=first.state)
     assert second.lines("WARNING") == [warning]
     assert f"1,000 credits ($1.00) left for {month}" in second.stderr
+    lowered = tap.run(state=second.state, max_credits_per_month=4_000)
+    assert "is exceeded: 5,000 of 4,000 credits used" in _reached(lowered)
+    assert "resumes a full sync" not in lowered.stderr  # because nothing is left
     assert tap.sandbox.credits_billed == 2 * PAGE
     assert spent(tap) == {month: 2 * PAGE}
     last = tap.run(state=second.state, max_credits_per_month=3 * PAGE)
@@ -123,7 +126,7 @@ def test_streams_share_it(tmp_path: Path) -> None:
         tap = tap_of(sandbox, tmp_path, "career_sites", "expired_jobs", "jobs")
         tap.settings |= {"jobs_batch_size": 40, "max_credits_per_month": PAGE + 100}
         run = tap.run()
-        assert "jobs may cost 120 ($0.12)" in _reached(run)
+        assert "jobs may cost 120 ($0.12). Nothing of jobs was bought in" in _reached(run)
         assert f"100 credits ($0.10) left for {month_of(tap)}" in run.stderr
         assert run.summaries["expired_jobs"].endswith("$0.00); sync complete. Balance $9,997.50.")
         run = tap.run(max_credits_per_month=2 * PAGE + 120, state=run.state)
@@ -306,7 +309,9 @@ def test_runs_continue_on_the_first_of_the_next_month(
     tmp_path: Path, instant: str, month: str, then: str
 ) -> None:
     count = count_at(tmp_path, instant)
-    with pytest.raises(BudgetReachedError, match=f" in {month} .* Runs continue on {then} "):
+    with pytest.raises(
+        BudgetReachedError, match=f" in {month} .* career_sites continues on {then} "
+    ):
         count.reserve(LIMIT, PAGE, "a page")
     assert count.left(LIMIT) == (0, month)
     assert count.with_page(PAGE, "e1", 1) == {month: LIMIT + PAGE}

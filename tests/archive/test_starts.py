@@ -217,8 +217,10 @@ def test_a_monthly_count_that_begins_anew_is_a_warning(warehouse: Warehouse, fil
     assert first.codes("WARNING") == []
     assert any("counts from zero" in line for line in first.lines("INFO"))
     files.lose()
-    (warning,) = warehouse.run(**limit).messages_of("WARNING", "archive-empty")
+    continued = warehouse.run(**limit)
+    (warning,) = continued.messages_of("WARNING", "archive-empty")
     assert "max_credits_per_month counts from zero" in warning
+    assert not any("counts from zero" in line for line in continued.lines("INFO"))
     files.lose()
     (warning,) = warehouse.run().messages_of("WARNING", "archive-empty")
     assert "max_credits_per_month" not in warning

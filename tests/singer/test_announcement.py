@@ -63,6 +63,11 @@ def test_added_values_and_then_changes(tap: Tap) -> None:
     assert changes.startswith("career_sites: then filters country_codes=DE, FR; changes since ")
 
 
+def test_that_the_archive_is_off(tap: Tap) -> None:
+    (line,) = _announced(tap.run(archive=False, max_credits=2_500))
+    assert line == ("career_sites: all rows; at most 2,500 credits ($2.50); the archive is off")
+
+
 def test_named_companies(sandbox: Sandbox, tmp_path: Path) -> None:
     ids = list(sandbox.world.rows())[:3]
     run = tap_of(sandbox, tmp_path, "companies").run(company_ids=ids)

@@ -78,7 +78,7 @@ def test_a_first_request_that_fails_has_a_summary(tap: Tap, sandbox: Sandbox, st
     sandbox.faults.add(Fault(status=status, times=None), endpoint="career_sites")
     run = tap.run(catalog=catalog)
     assert str(status) in complaint(run)
-    nothing = "stopped before the first page; sync not complete."
+    nothing = "no page read in this run; sync not complete."
     assert run.summaries["career_sites"].startswith(nothing)
     assert run.summaries["companies"] == "0 profiles, 0 credits ($0.00); sync not complete."
     run = tap.run(catalog=catalog, state={"bookmarks": {"career_sites": {"sync": 5}}})
@@ -103,7 +103,7 @@ def test_streams_of_a_run_that_stops_with_a_question_have_a_summary(
     sent = len(sandbox.feed_requests)
     run = tap.run(catalog=catalog, state=state, **{"country_codes": ["DE"], **settings})
     assert error_code(run) == code
-    nothing = "stopped before the first page; sync not complete."
+    nothing = "no page read in this run; sync not complete."
     assert run.summaries["career_sites"] == run.summaries["expired_jobs"] == nothing
     assert complete_by_stream(run) == {"billed_pages": 0, "career_sites": 0, "expired_jobs": 0}
     assert len(sandbox.feed_requests) == sent

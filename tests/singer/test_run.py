@@ -59,10 +59,11 @@ class TestBudget:
     def test_a_feed_that_it_does_not_reach_is_told_how_to_get_a_share(self, tap: Tap) -> None:
         run = tap.run(max_credits=2_500)
         first, second = run.messages_of("WARNING", "limit-reached")
-        assert "pipeline of its own" not in first
-        assert "jobs" in second
+        assert first.endswith(". The next run resumes from here.")
+        assert "jobs may cost 30 ($0.03). Nothing of jobs was bought" in second
         assert "pipeline of its own" in second
-        assert run.summaries["jobs"].startswith("stopped before the first page;")
+        assert "; at most 0 credits" not in run.stderr
+        assert run.summaries["jobs"].startswith("no page read in this run;")
 
     def test_one_below_the_price_of_the_row_of_a_test(self, tap: Tap) -> None:
         line = complaint(tap.run("--test", max_credits=1))

@@ -196,7 +196,7 @@ FULL_TABLE: dict[str, Case] = {
     "cut off, other filters": Case(TABLE_WIDENING, FULL, asks=CHANGED),
     "cut off, other filters, resync": Case(TABLE_WIDENING, FULL | RESYNC, 132, 132, warns=CHANGED),
     "cut off, a later start": Case(
-        [(FULL, PAGE)], FULL | LATEST_100, 126, 126, says="keeps its page size", misses=1
+        [(FULL, PAGE)], FULL | LATEST_100, 126, 126, says="keeps its start_date", misses=1
     ),
     "cut off, an earlier start": Case([(FULL | LATEST_100, PAGE)], FULL, asks=CHANGED),
     "in place of changes": Case([*BOTH, (DE_FR, PAGE)], DE_FR | FULL, 29, 29),
@@ -224,7 +224,7 @@ START_DATE: dict[str, Case] = {
     "later": Case([(LATEST_100, DONE)], LATEST_7, 12, 12),
     "later, and back": Case([(LATEST_100, DONE), (LATEST_7, DONE)], LATEST_100, 12, 12),
     "later in the first sync": Case(
-        LATE_FIRST_SYNC, LATEST_7, 106, 106, says="keeps its page size", misses=1
+        LATE_FIRST_SYNC, LATEST_7, 106, 106, says="keeps its start_date", misses=1
     ),
     "removed in the first sync": Case(LATE_FIRST_SYNC, ALL, asks=CHANGED),
     "removed in the first sync, resync": Case(LATE_FIRST_SYNC, RESYNC, 132, 132, warns=CHANGED),

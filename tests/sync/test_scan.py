@@ -85,15 +85,21 @@ def test_resumed_scan_keeps_its_start_so_that_the_next_run_finds_changes(
 
 
 @pytest.mark.parametrize(
-    "change",
-    [{"batch_size": 10}, {"start_date": "2026-01-01"}, {"lookback_minutes": 5}],
-    ids=lambda change: next(iter(change)),
+    ("change", "kept"),
+    [
+        ({"batch_size": 10}, "page size (40)"),
+        ({"start_date": "2026-01-01"}, "start_date"),
+        ({"lookback_minutes": 5}, "lookback_minutes"),
+        ({"batch_size": 10, "lookback_minutes": 5}, "page size (40) and lookback_minutes"),
+    ],
 )
-def test_pending_scan_keeps_window_and_page_size(tap: Tap, change: dict[str, Any]) -> None:
+def test_pending_scan_keeps_window_and_page_size(
+    tap: Tap, change: dict[str, Any], kept: str
+) -> None:
     tap.settings["batch_size"] = 40
     cut = cut_in_request(tap, 2, billed=False, state=state_at("2020-01-01T00:00:00Z"))
     resumed = tap.run(state=cut.state, archive=False, **change)
-    assert any("keeps its page size (40), start_date," in line for line in resumed.lines("INFO"))
+    assert any(f"keeps its {kept}. New values" in line for line in resumed.lines("INFO"))
     assert resumed.lines("WARNING") == []
     assert len(resumed.ids) == 80
     first, *others = (entry.body for entry in tap.sandbox.feed_requests)

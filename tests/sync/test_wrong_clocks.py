@@ -104,7 +104,7 @@ class TestLookback:
     ) -> None:
         again = tap.run(state=state, lookback_minutes=minutes)
         assert again.loaded == 50
-        kept = [line for line in again.lines("INFO") if "keeps its page size (50), start" in line]
+        kept = [line for line in again.lines("INFO") if "keeps its lookback_minutes. New" in line]
         assert again.lines("WARNING") == []
         assert bool(kept) is (begun != minutes)
         assert len(again.ids) == 60
