@@ -120,6 +120,8 @@ def state(archive_dir: str | None, streams: Sequence[str], *, meltano: bool) -> 
     """
     with _opened(archive_dir) as (store, keys):
         archives = [_archive(store, _key_of(store, keys, stream)) for stream in streams]
+        if len({each.key.stream for each in archives}) < len(archives):
+            raise click.UsageError("Name each stream once: a state has one place for it.")
         bookmarks = {each.key.stream: _origin(each).as_raw(each.spec) for each in archives}
     content = {"bookmarks": bookmarks}
     click.echo(json.dumps({"singer_state": content} if meltano else content))

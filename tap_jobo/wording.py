@@ -55,6 +55,6 @@ def question(what: str, code: str, *ways: tuple[str, str]) -> Lines:
         code: Its entry in `messages.md`.
         ways: What the user can do, and what that costs or loses.
     """
-    width = max(len(one_line(do)) for do, _ in ways)
+    width = max((len(one_line(do)) for do, _ in ways), default=0)
     offers = [f"  {one_line(do):{width}}  {one_line(then)}".rstrip() for do, then in ways]
     return Lines("\n".join([f"{one_line(what)} [{code}]", *offers, f"  {explain_command(code)}"]))

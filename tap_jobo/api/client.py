@@ -156,7 +156,7 @@ def _cut_off(error: CutOffError, cost: FeedCost | None, rows: int) -> ApiError:
         smaller = f" Lower {setting}. A sync in progress keeps its page size until you restart it."
     return ApiError(
         f"{error}. The page of {plural(rows, 'row')} ({dollars(credits_)}) may have been billed. "
-        f"Only the next run requests it again.{smaller} [response-cut-off]"
+        f"This run does not request it again, but the next one does.{smaller} [response-cut-off]"
     )
 
 

@@ -219,7 +219,9 @@ def _read_ids(path: Path) -> Iterator[str]:
     try:
         lines = path.expanduser().read_text("utf-8-sig").splitlines()
     except (OSError, RuntimeError, ValueError) as error:
-        why = getattr(error, "strerror", None) or "it must be text in UTF-8"
+        why = getattr(error, "strerror", None) or str(error)
+        if isinstance(error, UnicodeError):
+            why = "it must be text in UTF-8"
         raise ConfigError(
             f"company_ids_file: {path} can't be read ({why}). Nothing was billed. Pass the path "
             "of a text file with one id per line. [invalid-file]"

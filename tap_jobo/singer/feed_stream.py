@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cached_property
+from typing import Final
 
 from msgspec.structs import replace
 from singer_sdk import Tap
@@ -33,6 +34,8 @@ from tap_jobo.sync.report import Report
 from tap_jobo.sync.settings import SyncSettings
 from tap_jobo.sync.state import read_state
 from tap_jobo.wording import dollars
+
+_LONGEST_RUN: Final = timedelta(days=1)  # until a run asks for what was listed when it began
 
 
 class FeedStream(JoboStream):
@@ -103,8 +106,8 @@ class FeedStream(JoboStream):
         """Yield a warning if rows were read before the stream that reports those that are gone."""
         lookback, read = self.spec.longest_lookback, self._ended_before
         if read and lookback and not self._opening.position.has_begun:
-            oldest = self._run.api_clock.now() - lookback
-            read = [each for each in read if not self._is_read_since(each, oldest)]
+            listed = self._run.api_clock.now() - lookback + _LONGEST_RUN
+            read = [each for each in read if not self._is_read_since(each, listed)]
         if read and lookback and not self._opening.position.has_begun:
             names = " and ".join(each.name for each in read)
             yield (
@@ -116,15 +119,16 @@ class FeedStream(JoboStream):
 
     def _is_read_since(self, spec: FeedSpec, oldest: datetime) -> bool:
         """Return whether all that was read of a feed came after a time, as its archive shows."""
-        open_archive = self._run.archive_opener(spec)
-        if open_archive is None:
-            return False
+        bookmark = self.tap_state.get("bookmarks", {}).get(spec.name, {})
         with suppress(ArchiveError, FormatError):
-            archive = open_archive(0)
-            first = archive.header(1)
-            is_complete = archive.file is not None and archive.file.origin is None
-            if is_complete and first and first.receipt:
-                return parse_timestamp(first.receipt.received_at) > oldest
+            open_archive = self._run.archive_opener(spec)
+            archive = open_archive(0) if open_archive else None
+            first = archive.header(1) if archive else None
+            if not (archive and archive.file and first and first.receipt):
+                return False
+            is_of_state = archive.file.id == bookmark.get("archive")
+            is_first = is_of_state and archive.file.origin is None
+            return is_first and parse_timestamp(first.receipt.received_at) > oldest
         return False
 
     @property

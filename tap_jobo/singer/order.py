@@ -69,7 +69,8 @@ class StreamOrder:
         if errors:  # of all streams, because one answer may be right for all
             if len(errors) < len(streams):
                 self._logger.info("No stream was read, so nothing was billed: see the error below.")
-            raise StateError(*(message for error in errors for message in error.messages))
+            failed = [*errors, *self._failures.values()]
+            raise StateError(*(message for error in failed for message in error.messages))
         for hint in dict.fromkeys(hints):  # several streams may share a filter
             self._logger.warning("%s", hint)
 

@@ -204,8 +204,9 @@ class FeedSync:
             )
         elif contents.pages:  # none, if the last page was dropped
             self.messages.announce_load(contents)
-        if not (request and request.why == "restart" and dropped.are_read_by(request.sync)):
-            self.messages.warn_of_dropped(dropped, opening.standing(position))
+        is_ordered = request is not None and request.why == "restart"
+        is_bought = is_ordered and request is not None and dropped.are_read_by(request.sync)
+        self.messages.warn_of_dropped(dropped, opening.standing(position), is_bought=is_bought)
         if opening.state is None and position.gap:
             self.messages.warn_of_gap("", opening.standing(position))
 

@@ -385,19 +385,27 @@ class Messages:
             self.read_again,
         )
 
-    def warn_of_dropped(self, dropped: DroppedPages, standing: Standing) -> None:
-        """Warn of dropped pages whose rows no later sync has read."""
+    def warn_of_dropped(
+        self, dropped: DroppedPages, standing: Standing, *, is_bought: bool
+    ) -> None:
+        """Warn of dropped pages whose rows no later sync has read.
+
+        `is_bought` says that the run is about to buy them again.
+        """
         archive, settings = standing.archive, standing.settings
         if archive is None or not dropped.numbers:
             return
-        least = archive.cost_of_everything(settings.filters, settings.start_date)
+        until = "the sync that `restart` ordered is complete"
+        if not is_bought or self.spec.longest_lookback:  # which may list less than was dropped
+            least = archive.cost_of_everything(settings.filters, settings.start_date)
+            until = f"you {archive.how_to_buy(dropped.since, least)}"
         is_one = len(dropped.numbers) == 1
         self.logger.warning(
-            "%s of %s %s dropped from the archive. Rows may be missing until you %s. [gap]",
+            "%s of %s %s dropped from the archive. Rows may be missing until %s. [gap]",
             f"{'Page' if is_one else 'Pages'} {', '.join(map(str, dropped.numbers))}",
             self.name,
             "was" if is_one else "were",
-            archive.how_to_buy(dropped.since, least),
+            until,
         )
 
     def report_decision(self, request: Request, standing: Standing) -> None:

@@ -67,3 +67,16 @@ def test_of_two_archives_of_a_stream_the_message_names_the_one_of_the_run(
     for command in ("drop", "restart", "state", "month"):
         arguments = [command, "career_sites", *(["2"] if command == "drop" else [])]
         assert "Name one of them" in archive_command(tap, *arguments).stderr
+
+
+def test_what_is_damaged_of_another_address_ends_no_run(
+    tap: Tap, files: Files, other: dict[str, Any]
+) -> None:
+    tap.succeed()
+    own = set(files.names)
+    run_other(tap, other)
+    (file,) = (name for name in {*files.names} - own if name.endswith("archive.json"))
+    files.damage(file)
+    run = tap.succeed()
+    assert len(run.ids) == 120
+    assert re.search(r"restart career_sites-[0-9a-f]+`", run.stderr)

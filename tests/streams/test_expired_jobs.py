@@ -127,8 +127,16 @@ def test_jobs_that_were_read_before_are_told_to_stay_open(
 
 def test_jobs_that_were_read_within_7_days_stay_open_nowhere(both: Tap, tmp_path: Path) -> None:
     before = tap_of(both.sandbox, tmp_path, "jobs").succeed()
-    pass_time(both, timedelta(days=6))
+    pass_time(both, timedelta(days=5))
     assert gaps(both.succeed(state=before.state)) == []
+
+
+def test_jobs_that_another_pipeline_has_read_since_show_nothing(
+    alone: Tap, hiring: Sandbox, tmp_path: Path
+) -> None:
+    before = tap_of(hiring, tmp_path, "jobs").succeed(archive_dir=str(tmp_path / "before"))
+    tap_of(hiring, tmp_path, "jobs").succeed()  # into the archive that is read here
+    assert len(gaps(alone.succeed(state=before.state))) == 1
 
 
 def test_interrupted_sync_older_than_7_days_starts_over(alone: Tap, hiring: Sandbox) -> None:

@@ -14,7 +14,7 @@ from tap_jobo.streams import FEEDS, SETTINGS
 from tap_jobo.streams.jobs import JOBS
 from tap_jobo.sync.settings import SyncSettings
 from tap_jobo.sync.state import read_state
-from tests.archive.helpers import Warehouse, change, refused
+from tests.archive.helpers import Warehouse, change, damage, pages, refused
 from tests.support import Run, Tap, complaint, complaints, error_code
 from tests.support.jobs import bookmark_of, rows_of, tap_of
 
@@ -216,6 +216,15 @@ def test_a_question_of_one_stream_is_asked_before_the_others_are_billed(
     assert "No stream was read, so nothing was billed" in run.stderr
     assert run.records == []
     assert len(hiring.feed_requests) == requests
+
+
+def test_a_damaged_stream_has_its_ways_out_beside_a_question_of_another(both: Tap) -> None:
+    state = both.succeed().state
+    sites = [page for page in pages(both.folder / "archive") if "career_sites" in str(page)]
+    damage(sites[-1])
+    run = both.run(state=state, jobs_work_models=["onsite", "remote"])
+    assert run.codes("CRITICAL") == ["filters-changed", "archive-damaged"]
+    assert "drop career_sites" in run.stderr
 
 
 def test_one_decision_is_for_all_streams(both: Tap, hiring: Sandbox) -> None:
