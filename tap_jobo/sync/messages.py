@@ -303,19 +303,21 @@ class Messages:
             has_profiles: Whether the profiles of the companies are read along.
             has_gap: Whether a warning follows that says how to buy everything again.
         """
-        restart = self.command("restart", self.name)
-        then, again = "", f" To buy everything again instead, which is billed: {restart}."
+        then = again = ""
         if request:
             kinds = {"full": "everything", "added": "the added values", "changes": "changes"}
             what = kinds[request.sync.kind] if request.page == 1 else "the rest of a sync"
             then = f" Then this run asks Jobo for {what}."
         is_full = request and request.page == 1 and request.sync.kind == "full"
+        if not (self.spec.is_free or is_full or has_gap):
+            restart = self.command("restart", self.name)
+            again = f" To buy everything again instead, which is billed: {restart}."
         self.logger.info(
             "%s has no state: loading %s.%s%s",
             self.name,
             contents.as_load,
             then,
-            "" if self.spec.is_free or is_full or has_gap else again,
+            again,
         )
         if has_profiles:
             self.logger.info(
