@@ -66,7 +66,7 @@ FIRST_RESULTS = {
     ),
     "Another run is buying career_sites. This run has loaded what the archive has, and waits up to "
     "ten minutes.": f"{MESSAGES}#run-in-progress",
-    "stopped before the first page": "run/monitor.html#the-summary",
+    "no page read in this run": "run/monitor.html#the-summary",
     "ModuleNotFoundError": "change/upgrade.html",
     # Other tasks.
     "remove tap": "start/install.html",
