@@ -51,7 +51,7 @@ class TestBudget:
         self, tap: Tap
     ) -> None:
         line = tap.refuse(max_credits=2_999, jobs_batch_size=1_000)
-        for part in ("3,000 credits ($3.00)", "1,000 rows of jobs", "max_credits (2,999)"):
+        for part in ("3,000 credits ($3.00)", "one page of 1,000 rows", "max_credits (2,999)"):
             assert part in line
         ways = ["max_credits: 3000", "lower jobs_batch_size", "remove max_credits"]
         assert list(ways_out(line)) == ways
@@ -67,7 +67,7 @@ class TestBudget:
 
     def test_one_below_the_price_of_the_row_of_a_test(self, tap: Tap) -> None:
         line = complaint(tap.run("--test", max_credits=1))
-        for part in ("50 credits ($0.05)", "1 row of career_sites", "max_credits (1)"):
+        for part in ("50 credits ($0.05)", "one page of 1 row", "max_credits (1)"):
             assert part in line
         assert "batch_size" not in line
 
