@@ -113,7 +113,7 @@ def _describe(archive: StreamArchive) -> Iterator[str]:
 @click.option("--meltano", is_flag=True, help="In the form that `meltano state merge` reads.")
 @click.pass_obj
 def state(archive_dir: str | None, streams: Sequence[str], *, meltano: bool) -> None:
-    """Write the state at the beginning of archives that went on from a state.
+    """Write the state from which incomplete archives continued.
 
     A run with it loads all that the archives have, free. Use it if the state is lost, and the
     warehouse has the rows from before.
@@ -190,7 +190,7 @@ def _export(archive: StreamArchive) -> Iterator[str]:
 def drop(
     archive_dir: str | None, stream: str | None, page: int | None, *, quarantined: bool, yes: bool
 ) -> None:
-    """Replace a page that can't be read by one without rows.
+    """Replace a page that can't be read with an empty page.
 
     The last page of a stream is bought again with the next run. The rows of any other page stay
     missing until `restart` buys them again. So it asks before it drops a page that can be read.
@@ -268,7 +268,7 @@ def _rows_and_cursor(archive: StreamArchive, entry: Entry) -> tuple[int, str | N
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.pass_obj
 def restart(archive_dir: str | None, stream: str, since: str | None, *, yes: bool) -> None:
-    """Let the next run buy a stream from Jobo anew: everything, or what changed since a date.
+    """Let the next run buy a stream again: everything, or what changed since a date.
 
     The archive keeps what it has.
     """
@@ -357,7 +357,7 @@ def month(archive_dir: str | None, stream: str, count: int | None, *, yes: bool)
 @click.argument("page", type=click.IntRange(min=1))
 @click.pass_obj
 def decode(archive_dir: str | None, stream: str, page: int) -> None:
-    """Decode a page that was kept as it came, because it is too large, so that a run can load it.
+    """Decode a page that was kept as received, because it is too large, so that a run can load it.
 
     This takes memory for all of it, and so does the run.
     """

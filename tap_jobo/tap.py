@@ -32,6 +32,7 @@ from tap_jobo.singer.writer import StdoutWriter
 from tap_jobo.streams import FEEDS, SETTINGS
 from tap_jobo.streams.career_sites import CAREER_SITES
 from tap_jobo.streams.feed_spec import FeedSpec
+from tap_jobo.sync.preview import stops_run
 from tap_jobo.wording import CREDITS_PER_DOLLAR, dollars
 
 _TEST_HELP: Final = (
@@ -81,7 +82,9 @@ class TapJobo(Tap):
             kwargs["catalog"] = read_catalog(catalog)
         self.logger.addFilter(is_useful)
         super().__init__(config=config, validate_config=validate_config, **kwargs)
-        cast("StdoutWriter", self.message_writer).shutdown = self._shutdown
+        writer = cast("StdoutWriter", self.message_writer)
+        writer.shutdown = self._shutdown
+        writer.describe_bill = lambda: self.run.describe_bill()  # noqa: PLW0108 - it is set later
 
     @override
     def _setup_signal_handlers(self) -> None:
@@ -206,11 +209,15 @@ class TapJobo(Tap):
         if not value or ctx.params["about"]:
             return
         tap = cls._of_command_line(ctx)
-        for stream in tap.order.read_streams:
-            stream.check_settings()
-            click.echo(stream.name)
-            for lines in stream.preview():
-                click.echo(indent(lines, "  "))
+        tap.order.check_settings()
+        previews = {stream.name: [*stream.preview()] for stream in tap.order.read_streams}
+        asking = [name for name, lines in previews.items() if stops_run(lines)]
+        for name, lines in previews.items():
+            if asking and name not in asking:
+                lines.append(f"but nothing is read until you decide about {' and '.join(asking)}")
+            click.echo(name)
+            for each in lines:
+                click.echo(indent(each, "  "))
         ctx.exit()
 
     @classmethod

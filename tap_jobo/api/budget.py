@@ -275,9 +275,15 @@ class FeedCost:
         page = f"the next page of {self._spec.name} may cost {cost:,} ({dollars(cost)})"
         if cost and cost > budget.left:
             verb = "is" if budget.left < 0 else "would be"
+            then = self._describe_share()
+            if cost > (budget.max_credits or 0):
+                then = (
+                    f"No page fits max_credits at this price: raise it to {cost} or more, or run "
+                    "with --test to learn the price again."
+                )
             raise BudgetReachedError(
                 f"max_credits {verb} exceeded: {budget.credits:,} of {budget.max_credits:,} "
-                f"credits used ({dollars(budget.credits)}), and {page}. {self._describe_share()} "
+                f"credits used ({dollars(budget.credits)}), and {page}. {then} "
                 "[limit-reached]"
             )
         if self.month:
@@ -290,8 +296,8 @@ class FeedCost:
             return "The next run resumes from here."
         name = self._spec.name
         return (
-            f"Nothing of {name} was bought, because the streams before it used up the limit. To "
-            f"give {name} its own limit, read it in a pipeline of its own."
+            f"Nothing of {name} was bought, because what other streams left does not cover a "
+            f"page. To give {name} its own limit, read it in a pipeline of its own."
         )
 
     def left_this_month(self) -> tuple[float, str]:

@@ -176,7 +176,7 @@ class CompaniesStream(JoboStream):
         """Log a summary and METRIC lines."""
         how = completeness(is_complete=is_complete)
         if self._are_profiles_missing:
-            how += ", but those of earlier career sites are missing"
+            how += ", and profiles of earlier career sites are missing"
         figures = self.profiles.figures()
         self.logger.info("Summary: %s: %s, 0 credits ($0.00); %s.", self.name, figures, how)
         self.log_figures({"jobo_sync_complete": int(is_complete), **self.profiles.metrics()})

@@ -156,9 +156,12 @@ class FeedStream(JoboStream):
                 "[no-jobs-filter]"
             )
         elif not (budget.is_limited or self._settings.start_date):
+            kept = "is kept in the archive"
+            if not self.config["archive"]:
+                kept = "is only in your warehouse, because the archive is off"
             yield (
                 f"The first sync of {self.name} buys every row ({price}). Press Ctrl-C to stop: "
-                "what is billed by then is kept. Set a filter or max_credits to buy fewer. "
+                f"what is billed by then {kept}. Set a filter or max_credits to buy fewer. "
                 "[no-limit]"
             )
 

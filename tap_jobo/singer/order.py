@@ -10,7 +10,7 @@ from typing import Final
 
 from tap_jobo.archive.store import HeldError
 from tap_jobo.clock import Clock
-from tap_jobo.errors import StateError, TapJoboError
+from tap_jobo.errors import ConfigError, StateError, TapJoboError
 from tap_jobo.singer.stream import JoboStream
 from tap_jobo.wording import Lines
 
@@ -48,6 +48,17 @@ class StreamOrder:
         for stream in self._streams:
             stream.check_selection()
 
+    def check_settings(self) -> None:
+        """Raise ConfigError if the settings do not allow to read some of the streams."""
+        errors = []
+        for stream in self.read_streams:
+            try:
+                stream.check_settings()
+            except ConfigError as error:
+                errors.append(error)
+        if errors:
+            raise ConfigError(*(message for error in errors for message in error.messages))
+
     def start(self) -> None:
         """Check and open the streams that are read, once in a run."""
         if self._is_started:
@@ -62,9 +73,8 @@ class StreamOrder:
 
     def _prepare(self) -> None:
         self.check_selection()
+        self.check_settings()
         streams = self.read_streams
-        for stream in streams:
-            stream.check_settings()
         errors, hints = self._open_and_check(streams)
         if errors:  # of all streams, because one answer may be right for all
             if len(errors) < len(streams):

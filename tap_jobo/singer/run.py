@@ -26,6 +26,7 @@ from tap_jobo.signals import ShutdownSignal
 from tap_jobo.streams import FEEDS
 from tap_jobo.streams.feed_spec import FeedSpec
 from tap_jobo.way_out import archive_command
+from tap_jobo.wording import dollars
 
 _TEST_RETRY_FOR: Final = 10.0  # seconds of backoff in a connection check, whose user is waiting
 
@@ -153,6 +154,15 @@ class RunContext:
 
     def _key(self, spec: FeedSpec) -> ArchiveKey:
         return archive_key(spec, api_key=self._config["api_key"], api_url=self.url)
+
+    def describe_bill(self) -> str:
+        """Return what the run was billed so far, and what becomes of that if it ends here."""
+        if not self.budget.credits:
+            return "Nothing was billed."
+        then = "The archive is off, so rows that the target did not store are billed again."
+        if self._config["archive"]:
+            then = "The next run loads what is in the archive, free."
+        return f"This run was billed {dollars(self.budget.credits)}. {then}"
 
     @property
     def archive_location(self) -> str:

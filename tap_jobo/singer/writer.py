@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import datetime
 from typing import Any, Final
@@ -28,6 +28,7 @@ class StdoutWriter(MsgSpecWriter):
     Attributes:
         omits_states: Whether STATE messages are omitted, as in a test.
         shutdown: Ends a write that is blocked because the target does not read.
+        describe_bill: Returns what the run was billed, and what becomes of that, for an error.
     """
 
     def __init__(self) -> None:
@@ -35,6 +36,7 @@ class StdoutWriter(MsgSpecWriter):
         _widen_pipe()
         self.omits_states = False
         self.shutdown = ShutdownSignal()
+        self.describe_bill: Callable[[], str] = lambda: ""
         self._lines = bytearray()
         self._last_state = b""
         self._is_cut_off = False
@@ -67,7 +69,14 @@ class StdoutWriter(MsgSpecWriter):
         lines, self._lines = self._lines, bytearray()
         if lines and not self._is_cut_off:
             self._is_cut_off = True  # by a signal or an error, unless it returns
-            _write(lines, self.shutdown)
+            try:
+                _write(lines, self.shutdown)
+            except OSError as error:
+                raise OutputError(
+                    f"Standard output cannot be written ({error.strerror}): the target exited, or "
+                    f"its disk is full. {self.describe_bill()} See the target's log, and run "
+                    "again. [output-closed]"
+                ) from error
             self._is_cut_off = False
 
 
@@ -95,14 +104,9 @@ def _write(lines: bytearray, shutdown: ShutdownSignal) -> None:
         while rest:
             with shutdown.abort_after(_GRACE):
                 rest = rest[os.write(number, rest[:_PIECE]) :]
-    except OSError as error:
+    except OSError:
         # Buffered data would fail again when the interpreter flushes it at exit.
         with open(os.devnull, "wb") as nowhere:  # noqa: PTH123
             os.dup2(nowhere.fileno(), number)
         shutdown.raise_if_set()  # Ctrl-C in a terminal ends the target too: that is the reason
-        raise OutputError(
-            f"Standard output cannot be written ({error.strerror}): the target exited, or its disk "
-            "is full. The summary shows what was billed. The next run loads the pages in the "
-            "archive, free. If the archive is off, rows that the target did not store are billed "
-            "again. See the target's log, and run again. [output-closed]"
-        ) from error
+        raise

@@ -96,11 +96,15 @@ class Messages:
             f"all of {each.name} again ({each.price_per_thousand}): {self._read_again(each.name)}"
             for each in self.ended
         ]
-        where = "in the pipeline that reads the jobs, " if self.is_ended_elsewhere else ""
-        return (
-            f"To find them, {where}buy {', or '.join(ways)}. Then run, and delete the rows that "
-            "the run does not return."
-        )
+        delete = "Then run, and delete the rows that the run does not return."
+        if self.is_ended_elsewhere:
+            names = " or ".join(each.name for each in self.ended)
+            return (
+                f"To find them, buy all of {names} again ({self.ended[0].price_per_thousand}) in "
+                "the pipeline that reads it: with `tap-jobo-archive restart` and its archive_dir "
+                f"or, if its archive is off, without a state. {delete}"
+            )
+        return f"To find them, buy {', or '.join(ways)}. {delete}"
 
     def question(self, asked: Question, standing: Standing) -> StateError:
         """Return the error that asks the user to decide."""
@@ -207,6 +211,7 @@ class Messages:
         self, error: EndlessFeedError, progress: Progress, spent: float
     ) -> EndlessFeedError:
         """Return the error for a sync without progress, whose rows so far have cost `spent`."""
+        anew = f"{self._restart(progress)}: buys its rows again ({self.spec.describe_price()})"
         more = "otherwise, each run requests such pages again, free"
         if spent:
             page = f"up to {dollars(progress.sync.batch_size * spent / progress.rows)} each"
@@ -218,7 +223,7 @@ class Messages:
                 "endless-feed",
                 ("pause the schedule", more),
                 ("contact Jobo", "and run again once this is fixed: the sync resumes"),
-                ("or start the sync over", self._begin_over(progress, spent)),
+                ("or start the sync over", anew),
             )
         )
 
@@ -264,12 +269,16 @@ class Messages:
         """Return how to begin a sync in progress over, and what is billed again."""
         if not self.location:
             return f"{without_a_state()}: buys everything ({self.spec.describe_price()})"
-        since = since_to_begin_over(progress.sync)
-        restart = self.command("restart", self.name, *(["--since", since] if since else []))
-        if not spent:
-            return f"{restart}, free so far"
         rows = plural(progress.rows, "row")
-        return f"{restart}: its {rows} so far are billed again ({dollars(spent)})"
+        again = f"its {rows} so far are billed again ({dollars(spent)})"
+        return f"{self._restart(progress)}: {again}"
+
+    def _restart(self, progress: Progress) -> str:
+        """Return what begins a sync in progress over."""
+        if not self.location:
+            return without_a_state()
+        since = since_to_begin_over(progress.sync)
+        return self.command("restart", self.name, *(["--since", since] if since else []))
 
     def warn_of_restart(self, rejection: RejectedError, progress: Progress, spent: float) -> None:
         """Warn that a sync starts over."""
@@ -350,15 +359,19 @@ class Messages:
         """
         if standing.view is None or standing.view.is_empty:
             if standing.state and standing.state.position.has_begun:
+                lost = "Jobo may no longer list what only it had"
+                if not self.spec.is_free:
+                    price = self.spec.price_per_thousand
+                    lost = f"the pages that only it had are billed again ({price})"
                 self.logger.warning(
                     "The archive %s has nothing of %s yet, so it continues from the state. Rows in "
                     "the warehouse are not billed again, but another warehouse can't be loaded "
-                    "from this archive%s. If an archive was lost, the pages that only it had are "
-                    "billed again (%s): keep archive_dir on a disk that lasts. [archive-empty]",
+                    "from this archive%s. If an archive was lost, %s: keep archive_dir on a disk "
+                    "that lasts. [archive-empty]",
                     self.location,
                     self.name,
                     ", and max_credits_per_month counts from zero" if begins_count else "",
-                    self.spec.price_per_thousand,
+                    lost,
                 )
             return
         self.logger.warning(

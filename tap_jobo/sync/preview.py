@@ -1,6 +1,6 @@
 """What a run would load, ask, and buy: the plan in words, for `--plan`."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from tap_jobo.errors import FormatError, StateError
 from tap_jobo.model import Entry
@@ -31,7 +31,15 @@ def preview(opening: Opening, new: NewSync, count_rows: Callable[[Entry], int]) 
     if isinstance(request, Question):
         yield f"ask: {opening.messages.question(request, opening.standing(opening.position))}"
     elif request:
-        yield f"buy: {describe_request(request)} ({_price(request, opening)}){_given_up(opening)}"
+        then = ", and then what changed" if request.sync.kind == "added" else ""
+        price = _price(request, opening)
+        yield f"buy: {describe_request(request)} ({price}){then}{_given_up(opening)}"
+
+
+def stops_run(preview: Sequence[str]) -> bool:
+    """Return whether a run would read no stream: it asks, and loads nothing before that."""
+    *loads, last = preview or [""]
+    return last.startswith("ask: ") and not any("from the archive" in load for load in loads)
 
 
 def _describe_load(opening: Opening, count_rows: Callable[[Entry], int]) -> str:

@@ -63,15 +63,18 @@ def _incomplete(standing: Standing, command: Command) -> Lines:
     if first and first.receipt:
         lacks = f"begins on {first.receipt.received_at[:10]}, without earlier rows"
     state, restart = command("state", name), command("restart", name)
+    rest = "what changed"
+    if standing.position.progress:
+        rest = f"the rest of a sync ({_price(standing)})"
     then = (
         f"write the output of {state} to a file, and run with it as the state: loads the archive, "
-        "free, and then buys what changed. If several streams ask, name all of them in the command"
+        f"free, and then buys {rest}. If several streams ask, name all of them in the command"
     )
     if "invoke" in state:  # through Meltano, which keeps the state
         then = (
             f"write the output of {state} to a file, and merge it: `meltano state merge "
             "--input-file FILE STATE_ID` (`meltano state list` shows the id). The run then loads "
-            "the archive, free, and buys what changed. If several streams ask, name all of them in "
+            f"the archive, free, and buys {rest}. If several streams ask, name all of them in "
             "the first command"
         )
     return question(

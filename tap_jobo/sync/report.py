@@ -59,9 +59,9 @@ class Report:
         limit, (left, month) = self.budget.left, self.cost.left_this_month()
         limits = []
         if not math.isinf(limit):
-            limits.append(f"at most {limit:,} credits ({dollars(limit)})")
+            limits.append(f"at most {plural(int(limit), 'credit')} ({dollars(limit)})")
         if month:
-            limits.append(f"{left:,} credits ({dollars(left)}) left for {month}")
+            limits.append(f"{plural(int(left), 'credit')} ({dollars(left)}) left for {month}")
         return limits or [_UNLIMITED]
 
     def estimate(self, rows: int, page_size: int) -> None:

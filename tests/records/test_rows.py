@@ -59,12 +59,14 @@ class TestFields:
 class TestRows:
     def test_row_without_a_uuid_is_skipped_with_an_error_and_counted(self, tap: Tap) -> None:
         bad = [None, "row", ["row"], {"name": "Nameless"}, {"id": 5}, {"id": COMPANY[:-1]}]
+        shown = [None, "row", ["row"], None, 5, COMPANY[:-1]]
         fault = Fault(replace=lambda body: {**body, "career_sites": [*bad, *body["career_sites"]]})
         run = _run_on(tap, fault)
         assert len(run.records) == 5
         errors = run.lines("ERROR")
         assert len(errors) == len(bad)
-        assert all(repr(row) in error for row, error in zip(bad, errors, strict=True))
+        assert all(repr(id_) in error for id_, error in zip(shown, errors, strict=True))
+        assert "Nameless" not in run.stderr
         assert "5 rows in 1 page, 6 skipped" in run.stderr
         tap.run(state=run.state)
         assert tap.sandbox.rows_billed == 5

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -216,6 +217,25 @@ def test_a_question_of_one_stream_is_asked_before_the_others_are_billed(
     assert "No stream was read, so nothing was billed" in run.stderr
     assert run.records == []
     assert len(hiring.feed_requests) == requests
+
+
+def test_a_plan_says_that_a_question_stops_the_other_streams(both: Tap, hiring: Sandbox) -> None:
+    state = both.succeed().state
+    requests = len(hiring.feed_requests)
+    plan = both.run("--plan", state=state, jobs_work_models=["onsite", "remote"]).stdout
+    assert plan.count("nothing is read until you decide about jobs") == 1
+    added = both.run(
+        "--plan", state=state, jobs_work_models=["onsite", "remote"], on_filter_change="resync"
+    ).stdout
+    assert "nothing is read" not in added
+    assert re.search(r"all rows of the added values \(.*\), and then what changed", added)
+    assert len(hiring.feed_requests) == requests
+
+
+def test_the_limits_of_all_streams_are_checked_at_once(both: Tap) -> None:
+    both.settings |= {"batch_size": 50, "jobs_batch_size": 1_000}
+    said = complaints(both.run(max_credits=2_400))
+    assert [line.split()[0] for line in said] == ["career_sites", "jobs"]
 
 
 def test_a_damaged_stream_has_its_ways_out_beside_a_question_of_another(both: Tap) -> None:
