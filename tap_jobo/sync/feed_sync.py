@@ -204,8 +204,10 @@ class FeedSync:
             )
         elif contents.pages:  # none, if the last page was dropped
             self.messages.announce_load(contents)
-        is_ordered = request is not None and request.why == "restart"
-        is_bought = is_ordered and request is not None and dropped.are_read_by(request.sync)
+        is_bought = request is not None and (
+            (request.page > 1 or request.why == "restart")
+            and dropped.are_read_by(request.sync, request.page)
+        )
         self.messages.warn_of_dropped(dropped, opening.standing(position), is_bought=is_bought)
         if opening.state is None and position.gap:
             self.messages.warn_of_gap("", opening.standing(position))

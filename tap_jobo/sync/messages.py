@@ -102,7 +102,8 @@ class Messages:
             return (
                 f"To find them, buy all of {names} again ({self.ended[0].price_per_thousand}) in "
                 "the pipeline that reads it: with `tap-jobo-archive restart` and its archive_dir "
-                f"or, if its archive is off, without a state. {delete}"
+                "or, if its archive is off, without a state, which buys all of its streams again. "
+                f"{delete}"
             )
         return f"To find them, buy {', or '.join(ways)}. {delete}"
 
@@ -268,7 +269,8 @@ class Messages:
     def _begin_over(self, progress: Progress, spent: float) -> str:
         """Return how to begin a sync in progress over, and what is billed again."""
         if not self.location:
-            return f"{without_a_state()}: buys everything ({self.spec.describe_price()})"
+            price = f"{self.spec.describe_price()} for {self.name}"
+            return f"{without_a_state()}: buys every selected stream again ({price})"
         rows = plural(progress.rows, "row")
         again = f"its {rows} so far are billed again ({dollars(spent)})"
         return f"{self._restart(progress)}: {again}"
@@ -410,7 +412,7 @@ class Messages:
         archive, settings = standing.archive, standing.settings
         if archive is None or not dropped.numbers:
             return
-        until = "the sync that `restart` ordered is complete"
+        until = "the sync that this run reads is complete"
         if not is_bought or self.spec.longest_lookback:  # which may list less than was dropped
             least = archive.cost_of_everything(settings.filters, settings.start_date)
             until = f"you {archive.how_to_buy(dropped.since, least)}"

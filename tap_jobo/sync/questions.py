@@ -109,7 +109,7 @@ def _other_archive(standing: Standing, _: Command) -> Lines:
         ("the archive of the state exists", "set archive_dir to it"),
         (
             "that archive is lost",
-            "set archive_dir to a new folder, which continues from the state, free",
+            "set archive_dir to a new folder: that continues from the state, and buys no row again",
         ),
     ]
     if view and view.is_complete:
@@ -129,7 +129,9 @@ def _other_filters(standing: Standing, _: Command) -> Lines:
     if not change:
         end = standing.position.bookmark
         change = f"they end at {end}, and start_date in this run is later: {settings.start_date}"
-    own = "continues from the state, free" if state else f"buys everything ({_price(standing)})"
+    own = f"buys everything ({_price(standing)})"
+    if state:
+        own = "continues from the state, and buys no row again"
     ways = [("another pipeline uses it", f"set archive_dir to a folder of its own: that {own}")]
     more = ""
     if state and settings.filter_as(state.position):
@@ -146,6 +148,9 @@ def _other_filters(standing: Standing, _: Command) -> Lines:
             " If you changed the filters, choose resync or keep: the run also loads these rows, "
             "free, and the filters change for every pipeline that uses the archive."
         )
+        if progress := standing.position.progress:
+            lost = what_is_given_up(progress, settings.spec)
+            more += f" A sync in progress would be given up: {lost}."
     ways.append(("or use its filters", "loads it, free, and continues where it ends"))
     return question(
         f"{name} stopped, nothing billed or loaded: the archive {standing.location}, or the backup "
@@ -194,7 +199,10 @@ def what_stays_missing(position: Position, settings: SyncSettings) -> str:
     which = _added(position, settings)
     what = f"rows with {which} that" if which else "rows that only the new filters match and that"
     since = start_of_changes(position, settings)
-    return f"{what} last changed before {since} stay missing until they change"
+    return (
+        f"{what} last changed before {since}, and were not bought before, stay missing until they "
+        "change"
+    )
 
 
 def what_resync_buys(standing: Standing) -> str:
