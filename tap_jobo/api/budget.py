@@ -186,12 +186,11 @@ class FeedCost:
         """Raise ConfigError if a limit does not cover a page at list price."""
         cost = math.ceil(rows * self._spec.list_price)
         if names := self._limits_below(cost):
-            limits = " and ".join(f"{name} ({self._limit(name):,})" for name in names)
             raise ConfigError(
                 question(
                     f"{self._spec.name} stopped, nothing billed: one page of "
                     f"{plural(rows, 'row')} costs {cost:,} credits ({dollars(cost)}), more than "
-                    f"{limits}.",
+                    f"{self._describe_limits(names)}.",
                     "limit-too-low",
                     *self._offer_limits(names, cost),
                     *self._offer_smaller_page(rows),
@@ -205,14 +204,14 @@ class FeedCost:
             return
         cost = math.ceil(rows * self.last_price.credits)
         if names := self._limits_below(cost):
-            limits = " and ".join(f"{name} ({self._limit(name):,})" for name in names)
             raise ConfigError(
                 question(
                     f"{self._spec.name} stopped before the next page: since "
                     f"{to_minute(self.last_price.since)}, a row costs "
                     f"{self.last_price.credits:g} credits (list price: "
                     f"{self._spec.list_price:g}). A page of {plural(rows, 'row')} may "
-                    f"cost {cost:,} ({dollars(cost)}), more than {limits}. That page was not "
+                    f"cost {cost:,} ({dollars(cost)}), more than "
+                    f"{self._describe_limits(names)}. That page was not "
                     "billed.",
                     "limit-too-low",
                     *self._offer_limits(names, cost),
@@ -234,6 +233,9 @@ class FeedCost:
         """Return the settings that do not allow a page of this cost."""
         names = ("max_credits", "max_credits_per_month")
         return [name for name in names if cost > self._limit(name)]
+
+    def _describe_limits(self, names: Sequence[str]) -> str:
+        return " and ".join(f"{name} ({self._limit(name):,})" for name in names)
 
     def _offer_limits(self, names: Sequence[str], cost: int) -> list[tuple[str, str]]:
         """Return what lets a page of this cost be bought: one limit, or one and the other."""
@@ -275,23 +277,22 @@ class FeedCost:
         page = f"the next page of {self._spec.name} may cost {cost:,} ({dollars(cost)})"
         if cost and cost > budget.left:
             verb = "is" if budget.left < 0 else "would be"
-            then = self._describe_share()
-            if cost > (budget.max_credits or 0):
-                then = (
-                    f"No page fits max_credits at this price: raise it to {cost} or more, or run "
-                    "with --test to learn the price again."
-                )
             raise BudgetReachedError(
                 f"max_credits {verb} exceeded: {budget.credits:,} of {budget.max_credits:,} "
-                f"credits used ({dollars(budget.credits)}), and {page}. {then} "
-                "[limit-reached]"
+                f"credits used ({dollars(budget.credits)}), and {page}. "
+                f"{self._describe_next(cost)} [limit-reached]"
             )
         if self.month:
             self.month.note_balance(budget.last_balance)
             self.month.reserve(self.credits, cost, page)
 
-    def _describe_share(self) -> str:
-        """Return what follows once `max_credits` is reached, perhaps by other streams alone."""
+    def _describe_next(self, cost: int) -> str:
+        """Return what follows once `max_credits` does not cover a page of this cost."""
+        if cost > (self._budget.max_credits or 0):
+            return (
+                f"No page fits max_credits at this price: raise it to {cost} or more, or run "
+                "with --test to learn the price again."
+            )
         if self.credits or not self._budget.credits:
             return "The next run resumes from here."
         name = self._spec.name

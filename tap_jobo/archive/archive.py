@@ -349,17 +349,16 @@ class StreamArchive:
     def damaged(self, number: int, what: object) -> FormatError:
         """Return the error for an entry that cannot be read."""
         stream, header = self.key.stream, self.header(number)
-        drop, name = (
-            self.command("drop", str(number)),
-            layout.page_name(self.key.name, number),
-        )
+        drop = self.command("drop", str(number))
+        name = layout.page_name(self.key.name, number)
         most = f"up to {dollars(self.spec.page_cap * self.spec.list_price)} at list price"
         price = f" ({dollars(header.credits) if header else most})"
-        again = f"the next run buys it again{price}"
-        if not header or header.page > 1:
-            again += ", or the whole sync if its cursor has expired"
-        ways = [("or drop the page", f"{drop}: {again}")]
-        if number != self.head:
+        if number == self.head:
+            again = f"the next run buys it again{price}"
+            if not header or header.page > 1:
+                again += ", or the whole sync if its cursor has expired"
+            ways = [("or drop the page", f"{drop}: {again}")]
+        else:
             buy = self.how_to_buy(self.since_of(number), self.cost_of_everything())
             ways = [
                 ("or drop the page", f"{drop}: its rows{price} are then missing"),

@@ -104,11 +104,11 @@ class FeedStream(JoboStream):
 
     def _early_rows(self) -> Iterator[str]:
         """Yield a warning if rows were read before the stream that reports those that are gone."""
-        lookback, read = self.spec.longest_lookback, self._ended_before
-        if read and lookback and not self._opening.position.has_begun:
-            listed = self._run.api_clock.now() - lookback + _LONGEST_RUN
-            read = [each for each in read if not self._is_read_since(each, listed)]
-        if read and lookback and not self._opening.position.has_begun:
+        lookback, ended = self.spec.longest_lookback, self._ended_before
+        if not (ended and lookback) or self._opening.position.has_begun:
+            return
+        listed = self._run.api_clock.now() - lookback + _LONGEST_RUN
+        if read := [each for each in ended if not self._is_read_since(each, listed)]:
             names = " and ".join(each.name for each in read)
             yield (
                 f"{self.name} was selected later than {names}. Jobo lists "

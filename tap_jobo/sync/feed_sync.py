@@ -205,8 +205,7 @@ class FeedSync:
         elif contents.pages:  # none, if the last page was dropped
             self.messages.announce_load(contents)
         is_bought = request is not None and (
-            (request.page > 1 or request.why == "restart")
-            and dropped.are_read_by(request.sync, request.page)
+            (request.page > 1 or request.why == "restart") and dropped.are_read_by(request.sync)
         )
         self.messages.warn_of_dropped(dropped, opening.standing(position), is_bought=is_bought)
         if opening.state is None and position.gap:

@@ -131,12 +131,9 @@ class DroppedPages:
         dates = [sync.since if sync and sync.kind != "full" else None for sync in syncs]
         return min(filter(None, dates)) if all(dates) and dates else None
 
-    def are_read_by(self, sync: Sync, page: int) -> bool:
-        """Return whether a sync whose next page has this number reads all of their rows again."""
-        since = self.since
-        if page > 1 and (sync.first or 0) <= max(self.numbers, default=0):
-            return False  # it began before they were dropped
-        return sync.kind == "full" or bool(since and (sync.since or "") <= since)
+    def are_read_by(self, sync: Sync) -> bool:
+        """Return whether a sync, once it is complete, has read all of their rows again."""
+        return all(_reads_again(sync, *each) for each in self._headers.items())
 
 
 def _reads_again(sync: Sync, number: int, dropped: EntryHeader) -> bool:

@@ -84,10 +84,10 @@ class Messages:
         """What to run to buy all rows again."""
         return self._read_again(self.name)
 
-    def _read_again(self, stream: str) -> str:
+    def _read_again(self, stream: str, *arguments: str) -> str:
         if not self.location:
             return without_a_state()
-        return self.command("restart", stream)
+        return self.command("restart", stream, *arguments)
 
     @property
     def find_ended(self) -> str:
@@ -212,7 +212,7 @@ class Messages:
         self, error: EndlessFeedError, progress: Progress, spent: float
     ) -> EndlessFeedError:
         """Return the error for a sync without progress, whose rows so far have cost `spent`."""
-        anew = f"{self._restart(progress)}: buys its rows again ({self.spec.describe_price()})"
+        anew = self._begin_over(progress, f"buys its rows again ({self.spec.describe_price()})")
         more = "otherwise, each run requests such pages again, free"
         if spent:
             page = f"up to {dollars(progress.sync.batch_size * spent / progress.rows)} each"
@@ -258,29 +258,26 @@ class Messages:
         )
         if self.spec.is_free:
             return ApiError(f"{ends} Run again later: the next run starts over. [cursor-rejected]")
+        again = f"its {plural(progress.rows, 'row')} so far are billed again ({dollars(spent)})"
         return ApiError(
             question(
                 f"{ends} {_LET_ONE_RUN_FINISH}",
                 "cursor-rejected",
-                ("start the sync over", self._begin_over(progress, spent)),
+                ("start the sync over", self._begin_over(progress, again)),
             )
         )
 
-    def _begin_over(self, progress: Progress, spent: float) -> str:
-        """Return how to begin a sync in progress over, and what is billed again."""
+    def _begin_over(self, progress: Progress, again: str) -> str:
+        """Return how to begin a sync in progress over.
+
+        `again` says what is billed again. Without an archive, that is all that is selected.
+        """
         if not self.location:
             price = f"{self.spec.describe_price()} for {self.name}"
-            return f"{without_a_state()}: buys every selected stream again ({price})"
-        rows = plural(progress.rows, "row")
-        again = f"its {rows} so far are billed again ({dollars(spent)})"
-        return f"{self._restart(progress)}: {again}"
-
-    def _restart(self, progress: Progress) -> str:
-        """Return what begins a sync in progress over."""
-        if not self.location:
-            return without_a_state()
+            again = f"buys every selected stream again ({price})"
         since = since_to_begin_over(progress.sync)
-        return self.command("restart", self.name, *(["--since", since] if since else []))
+        way = self._read_again(self.name, *(["--since", since] if since else []))
+        return f"{way}: {again}"
 
     def warn_of_restart(self, rejection: RejectedError, progress: Progress, spent: float) -> None:
         """Warn that a sync starts over."""

@@ -210,6 +210,20 @@ def test_a_dropped_page_of_changes_names_the_date_that_buys_it(
     assert tap.succeed(state=older).codes("WARNING") == []
 
 
+def test_a_sync_of_added_values_buys_no_dropped_page_again(tap: Tap) -> None:
+    tap.settings |= {"batch_size": 2, "country_codes": ["DE"]}
+    first = tap.succeed()
+    change(tap, *dict.fromkeys(first.ids))
+    second = tap.succeed(state=first.state)
+    page = str(len(first.ids) // 2 + 2)
+    written(tap, "drop", "career_sites", page, "--yes")
+    wider: Any = {"country_codes": ["DE", "FR"], "on_filter_change": "resync"}
+    tap.succeed(state=second.state, max_credits=100, **wider)
+    (warning,) = tap.succeed(state=first.state, **wider).messages_of("WARNING", "gap")
+    assert f"Page {page} " in warning
+    assert "restart career_sites" in warning
+
+
 def test_a_page_whose_predecessor_is_damaged_is_dropped_after_it(tap: Tap, files: Files) -> None:
     tap.run()
     for page in files.pages[1:]:
