@@ -89,8 +89,7 @@ def test_every_example_sets_the_limits_of_the_installation() -> None:
     job = yaml.safe_load((EXAMPLES / "kubernetes/cronjob.yaml").read_text("utf-8"))
     (container,) = job["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"]
     workflow = yaml.safe_load((EXAMPLES / "github-actions/jobo.yml").read_text("utf-8"))
-    page = (REPOSITORY / "docs/run/production.md").read_text("utf-8")
-    cron = re.findall(r'"(max_credits\w*)": (\d+)', page)
+    cron = re.findall(r'"(max_credits\w*)": (\d+)', install)  # its config.json
     for limits in (
         {each["name"]: each["value"] for each in container["env"]},
         workflow["jobs"]["run"]["env"],

@@ -100,6 +100,15 @@ FIRST_RESULTS = {
     "proxy": f"{MESSAGES}#api-unavailable",
     "max_credits": "reference/settings.html#max-credits",
     "timezoen": "reference/targets.html#time-zone",
+    "404": f"{MESSAGES}#request-rejected",
+    "out of disk space": f"{MESSAGES}#archive-unusable",
+    "cannot alter type of a column used by a view or rule": "query/job-board.html#query-open-jobs",
+    "Run invocation could not be completed as block failed: Extractor failed": (
+        "run/monitor.html#exit-codes"
+    ),
+    "unlock archive": "change/archive.html#one-run-at-a-time",
+    "jobs per company": "query/answers.html#which-companies-have-the-most-open-jobs",
+    "dbt package": "query/dbt.html",
     # Nothing is found.
     "qqqqqq": "Nothing found. Try a code such as filters-changed, or another word.",
 }
