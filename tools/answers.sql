@@ -86,13 +86,6 @@ GROUP BY country
 ORDER BY jobs DESC, country NULLS LAST
 LIMIT 5;
 
--- How many jobs open each month, by experience level?
-SELECT month(opened_at) AS month, experience_level, count(*) AS jobs
-FROM analytics.jobo__job_openings
-WHERE experience_level IN ('Entry', 'Lead', 'Senior')
-GROUP BY month, experience_level
-ORDER BY month, experience_level;
-
 -- What does each experience level pay per year?
 WITH ranked AS (
     SELECT

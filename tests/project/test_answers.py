@@ -58,7 +58,7 @@ def test_answers_and_charts_are_those_of_the_sandbox(
     for path, content in files.items():
         assert path.read_text("utf-8") == content, "run: uv run tools/answers.py"
     page = files[tool["PAGE"]]
-    assert page.count("```sql") == page.count("```text") == 17
+    assert page.count("```sql") == page.count("```text") == 16
 
 
 Answers = Callable[[str, str, Iterable[str]], list[Any]]
