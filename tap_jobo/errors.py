@@ -96,6 +96,24 @@ class CutOffError(ApiError):
     """A response took too long, or is too large. The text is a sentence without its period."""
 
 
+class PageCutOffError(ApiError):
+    """The response with a page was cut off.
+
+    Attributes:
+        why: What happened, without advice.
+        setting: That for smaller pages, empty if there is none.
+        credits: What the page may have cost.
+    """
+
+    def __init__(self, why: str, setting: str, credits_: int) -> None:
+        lower = f" Lower {setting}." if setting else ""
+        super().__init__(
+            f"{why} This run does not request it again, but the next one does.{lower} "
+            "[response-cut-off]"
+        )
+        self.why, self.setting, self.credits = why, setting, credits_
+
+
 class RetriesExhaustedError(ApiError):
     """Every try got no response, or one that asks to try again later; `why` has no advice."""
 

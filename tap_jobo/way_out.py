@@ -33,6 +33,19 @@ def without_a_state() -> str:
     return "run once without a state"
 
 
+def begin_anew(price: str, *, has_archive: bool) -> str:
+    """Return the way out of a state that is of no use, and what that buys.
+
+    Args:
+        price: Of what is bought, empty if it is not known of which stream that is.
+        has_archive: Whether the archive is on.
+    """
+    then = "loads what the archive has, free, and buys the rest"
+    if not has_archive:
+        then = "buys every selected stream again"
+    return f"{without_a_state()}: {then}{price and f' ({price})'}"
+
+
 def select_only(stream: str) -> str:
     """Return how to select one stream and no other: in Meltano's variable, or in the catalog."""
     if plugin := os.environ.get("MELTANO_EXTRACTOR_NAME"):

@@ -19,6 +19,8 @@ from tap_jobo.model import Charge, LastPrice, Receipt
 from tap_jobo.streams.feed_spec import FeedSpec
 from tap_jobo.wording import dollars, plural, question
 
+_LIMITS: Final = {"max_credits": "run", "max_credits_per_month": "month"}
+"""The settings that limit what is spent, and in what."""
 _GLITCH: Final = 10
 """So many times what a page may cost is more than any price would rise to."""
 
@@ -81,10 +83,9 @@ class Budget:
 
     def describe_limit(self) -> str:
         """Return how far runs may go, in words."""
-        periods = {"max_credits": "run", "max_credits_per_month": "month"}
-        limits: dict[str, int | None] = {name: getattr(self, name) for name in periods}
+        limits: dict[str, int | None] = {name: getattr(self, name) for name in _LIMITS}
         most = [
-            f"{dollars(limit)} in each {periods[name]} ({name})"
+            f"{dollars(limit)} in each {_LIMITS[name]} ({name})"
             for name, limit in limits.items()
             if limit is not None
         ]
@@ -127,10 +128,17 @@ class Budget:
 
 @dataclass(frozen=True, slots=True)
 class Dispute:
-    """What is wrong with what a page has cost, as a sentence without its period."""
+    """What is wrong with what a page has cost, as a sentence without its period.
+
+    Attributes:
+        what: That sentence.
+        ends_run: Whether the claim is probably a glitch.
+        excess: The credits that are then counted too much.
+    """
 
     what: str
     ends_run: bool = False
+    excess: int = 0
 
 
 class FeedCost:
@@ -193,7 +201,7 @@ class FeedCost:
                     f"{self._describe_limits(names)}.",
                     "limit-too-low",
                     *self._offer_limits(names, cost),
-                    *self._offer_smaller_page(rows),
+                    *self._offer_smaller_page(self._spec.list_price),
                     (f"remove {' and '.join(names)}", "if rows are free on your plan"),
                 )
             )
@@ -215,7 +223,7 @@ class FeedCost:
                     "billed.",
                     "limit-too-low",
                     *self._offer_limits(names, cost),
-                    *self._offer_smaller_page(rows),
+                    *self._offer_smaller_page(self.last_price.credits),
                     *self._offer_test(),
                 )
             )
@@ -231,14 +239,15 @@ class FeedCost:
 
     def _limits_below(self, cost: int) -> list[str]:
         """Return the settings that do not allow a page of this cost."""
-        names = ("max_credits", "max_credits_per_month")
-        return [name for name in names if cost > self._limit(name)]
+        return [name for name in _LIMITS if cost > self._limit(name)]
 
     def _describe_limits(self, names: Sequence[str]) -> str:
         return " and ".join(f"{name} ({self._limit(name):,})" for name in names)
 
     def _offer_limits(self, names: Sequence[str], cost: int) -> list[tuple[str, str]]:
         """Return what lets a page of this cost be bought: one limit, or one and the other."""
+        if cost > self.left_this_month()[0]:
+            names = [*dict.fromkeys([*names, "max_credits_per_month"])]
         first, *others = (self._offer_limit(name, cost) for name in names)
         return [first, *((f"and {do}", then) for do, then in others)]
 
@@ -257,14 +266,14 @@ class FeedCost:
         limit: int | None = getattr(self._budget, name)
         return math.inf if limit is None else limit
 
-    def _offer_smaller_page(self, rows: int) -> list[tuple[str, str]]:
-        setting = self._spec.page_size_setting
-        is_page = setting and rows > 1 and not self.is_in_sync  # not the one row of `--test`
-        return (
-            [(f"lower {setting.name}", "unless a sync is in progress, which keeps its page size")]
-            if setting and is_page
-            else []
-        )
+    def _offer_smaller_page(self, price: float) -> list[tuple[str, str]]:
+        """Return how a new sync gets pages that the limits allow, if that is known to help."""
+        setting, left = self._spec.page_size_setting, self.left_this_month()[0]
+        rows = int(min(left, *map(self._limit, _LIMITS)) // price)
+        if setting is None or rows < 1 or self.is_in_sync:
+            return []
+        then = "or fewer, unless a sync is in progress, which keeps its page size"
+        return [(f"{setting.name}: {rows}", then)]
 
     def reserve(self, rows: int) -> None:
         """Check that a page fits into what is left of the budget; a free page always does."""
@@ -436,6 +445,7 @@ class FeedCost:
                 f"{plural(rows, 'row')} of {self._spec.name}{doubt}. The page should cost "
                 f"{dollars(requested * price)} at most",
                 ends_run=True,
+                excess=deducted - math.ceil(rows * price),
             )
         if not deducted or rows >= requested:
             return None

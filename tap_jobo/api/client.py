@@ -22,6 +22,7 @@ from tap_jobo.errors import (
     BudgetReachedError,
     CutOffError,
     FailedTryError,
+    PageCutOffError,
     TapJoboError,
     UnreachableError,
 )
@@ -151,13 +152,8 @@ def _cut_off(error: CutOffError, cost: FeedCost | None, rows: int) -> ApiError:
     if cost is None:
         return FailedTryError(str(error))
     credits_ = cost.charge_in_full({}, rows)
-    smaller = ""
-    if setting := cost.page_size_setting:
-        smaller = f" Lower {setting}. A sync in progress keeps its page size until you restart it."
-    return ApiError(
-        f"{error}. The page of {plural(rows, 'row')} ({dollars(credits_)}) may have been billed. "
-        f"This run does not request it again, but the next one does.{smaller} [response-cut-off]"
-    )
+    page = f"The page of {plural(rows, 'row')} ({dollars(credits_)}) may have been billed."
+    return PageCutOffError(f"{error}. {page}", cost.page_size_setting, credits_)
 
 
 def _charge_failed(failure: FailedTryError, cost: FeedCost | None, rows: int) -> int:
@@ -170,7 +166,7 @@ def _require_success(
 ) -> ApiResponse:
     """Return a response that succeeded. A refusal is charged if it says that it was billed."""
     try:
-        return require_success(response, feed, rows)
+        return require_success(response, feed, rows, is_in_sync=bool(cost and cost.is_in_sync))
     except FailedTryError:  # which may be tried again
         raise
     except TapJoboError:

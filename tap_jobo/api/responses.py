@@ -64,9 +64,16 @@ class ApiResponse:
 
 
 def require_success(
-    response: ApiResponse, feed: FeedSpec | None = None, rows: int = 0
+    response: ApiResponse,
+    feed: FeedSpec | None = None,
+    rows: int = 0,
+    *,
+    is_in_sync: bool = False,
 ) -> ApiResponse:
-    """Return the response if it succeeded; with a feed, it was asked for a page of `rows`."""
+    """Return the response if it succeeded; with a feed, it was asked for a page of `rows`.
+
+    `is_in_sync` says that the page continues a sync, which keeps its page size.
+    """
     status, headers = response.status, response.headers
     is_success = HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES
     if is_success and _is_usable(response, feed):
@@ -86,15 +93,17 @@ def require_success(
             is_rate_limit=status == HTTPStatus.TOO_MANY_REQUESTS,
         )
     if status == HTTPStatus.PAYMENT_REQUIRED and feed and not response.is_html:
-        message = _balance_too_low(message, facts, headers, feed, rows)
+        raise _balance_too_low(response, message, feed, rows, is_in_sync=is_in_sync)
     raise _refusal(response, message, feed)
 
 
 def _balance_too_low(
-    message: str, facts: Mapping[str, Any], headers: Mapping[str, str], feed: FeedSpec, rows: int
-) -> str:
+    response: ApiResponse, message: str, feed: FeedSpec, rows: int, *, is_in_sync: bool
+) -> ApiError:
     """Return what was asked up front, and what the account has, as far as Jobo says so."""
     page = f"the next page of {feed.name} ({plural(rows, 'row')})"
+    said, headers = _parse_error(response), response.headers
+    facts = said if isinstance(said, dict) else {}
     required, balance = (
         next(
             (number for each in said if (number := parse_number(each)) is not None),
@@ -106,14 +115,21 @@ def _balance_too_low(
         )
     )
     if required is None:
-        return f"{message}. Jobo checks up front whether the balance covers {page}"
-    has = "" if balance is None else f", and the account has {dollars(balance)}"
-    return f"The balance is too low (402): Jobo wants {dollars(required)} for {page}{has}"
+        message += f". Jobo checks up front whether the balance covers {page}"
+    else:
+        has = "" if balance is None else f", and the account has {dollars(balance)}"
+        message = f"The balance is too low (402): Jobo wants {dollars(required)} for {page}{has}"
+    advice, setting = "Top up and run again.", feed.page_size_setting
+    fits = int(balance * rows // required) if required and balance is not None else 1
+    if setting and fits and not is_in_sync:
+        lower = f"set {setting.name} to {fits}" if required else f"lower {setting.name}"
+        advice += f" To spend the rest of the balance instead, {lower}."
+    return ApiError(f"{message}. {_bill(response, feed)} {advice} {_code(response)}")
 
 
 def _refusal(response: ApiResponse, message: str, feed: FeedSpec | None) -> ApiError:
     status = response.status
-    advice = _advice(response, feed)
+    advice = _advice(response)
     if feed:
         advice = f"{_bill(response, feed)} {advice}"
     advice = f"{advice} {_code(response)}"
@@ -151,15 +167,12 @@ def _bill(response: ApiResponse, feed: FeedSpec) -> str:
     return f"This request for {feed.name} was not billed."
 
 
-def _advice(response: ApiResponse, feed: FeedSpec | None) -> str:
+def _advice(response: ApiResponse) -> str:
     status = response.status
     if status < HTTPStatus.BAD_REQUEST:
         return "To protect the key, redirects are not followed. Correct api_url."
     if response.is_html and status != HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
         return _GATEWAY_ADVICE
-    if status == HTTPStatus.PAYMENT_REQUIRED and feed and feed.page_size_setting:
-        lower = f"lower {feed.page_size_setting.name}. A sync in progress keeps its page size"
-        return f"Top up and run again. To spend the rest of the balance on a new sync, {lower}."
     return ADVICE.get(status, "Check the setting api_url, or contact Jobo.")
 
 

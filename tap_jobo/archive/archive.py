@@ -36,7 +36,7 @@ from tap_jobo.wording import dollars, plural, question
 
 _WAYS: Final = (
     ("restore the file", "from a backup, free"),
-    ("or move the folder away", "with a state, the archive then continues from it, free"),
+    ("or move its folder away", "with a state, the archive then continues from it, free"),
     ("", "without a state, the run buys everything"),
 )
 _AHEAD: Final = 8  # entries that are read ahead from a bucket

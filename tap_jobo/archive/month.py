@@ -248,6 +248,11 @@ class MonthCount:
             self._count(billed)
             self._write(self._credits)
 
+    def count(self, billed: int) -> int:
+        """Return the credits that the stream has cost this month."""
+        self._count(billed)
+        return self._credits.get(min(self._months()), 0)
+
     def left(self, billed: int) -> tuple[float, str]:
         """Return the credits that the limit leaves, below 0 if it was lowered, and the month."""
         if self.limit is None:

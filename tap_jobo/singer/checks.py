@@ -18,8 +18,8 @@ from tap_jobo.errors import ConfigError, StateError
 from tap_jobo.redaction import without_key
 from tap_jobo.streams.feed_spec import FeedSpec
 from tap_jobo.sync.settings import SyncSettings
-from tap_jobo.sync.state import STATE_ADVICE, STATE_KEYS, read_state
-from tap_jobo.way_out import without_a_state
+from tap_jobo.sync.state import STATE_KEYS, read_state
+from tap_jobo.way_out import begin_anew
 from tap_jobo.wording import question
 
 _OPTIONS: Final = [value for name, value in vars(mapper).items() if name.startswith("MAPPER_")]
@@ -125,9 +125,6 @@ def check_environment(
     """
     own = state.get("environment")
     if own and environment and own != environment:
-        then = "loads what the archive has, free, and buys the rest"
-        if not has_archive:
-            then = "buys everything"
         raise StateError(
             question(
                 f"The state belongs to Meltano's environment {without_key(str(own))[:50]}, but "
@@ -136,9 +133,21 @@ def check_environment(
                 ("two runs started together", "run again, one after the other: they share a file"),
                 ("you asked for --plan", "add --state FILE, with what `meltano state get` prints"),
                 ("you copied the state", "set its 'environment' to null"),
-                ("none of these", f"{without_a_state()}: it {then}"),
+                ("none of these", begin_anew("", has_archive=has_archive)),
             )
         )
+
+
+def _unusable(why: str, config: Mapping[str, Any], price: str = "") -> StateError:
+    """Return the error for a state that this tap did not write, or not so."""
+    return StateError(
+        question(
+            f"The state is not from this tap: {why}. Nothing was billed.",
+            "invalid-state",
+            ("you have that of the last run", "pass it as that run wrote it"),
+            ("or it is lost", begin_anew(price, has_archive=config["archive"])),
+        )
+    )
 
 
 def check_state(
@@ -152,19 +161,16 @@ def check_state(
     bookmarks = state.get("bookmarks", None if state else {})
     is_valid = isinstance(bookmarks, dict)
     if not (is_valid and all(isinstance(each, dict) for each in bookmarks.values())):
-        raise StateError(
-            "Invalid state: 'bookmarks' must be an object with an object for each stream. Nothing "
-            f"was billed. {STATE_ADVICE} [invalid-state]"
-        )
+        raise _unusable("'bookmarks' must be an object with an object for each stream", config)
     specs = {spec.name: spec for spec in feeds}
     for name, bookmark in bookmarks.items():
         if spec := specs.get(name):
             if bookmark and bookmark.keys().isdisjoint(STATE_KEYS):
-                raise StateError(
-                    f"Invalid state: bookmarks.{name} has none of {', '.join(STATE_KEYS)}. Nothing "
-                    f"was billed. {STATE_ADVICE} [invalid-state]"
-                )
-            read_state(bookmark, SyncSettings.of(spec, config, is_full_table=False))
+                raise _unusable(f"bookmarks.{name} has none of {', '.join(STATE_KEYS)}", config)
+            try:
+                read_state(bookmark, SyncSettings.of(spec, config, is_full_table=False))
+            except ValueError as error:
+                raise _unusable(str(error), config, spec.price_per_thousand) from None
         elif near := get_close_matches(name.lower(), specs, 1, _SIMILAR):
             raise StateError(
                 f"Invalid state: {_no('stream', name, near)} Nothing was billed. [invalid-state]"

@@ -114,8 +114,8 @@ class CompaniesStream(JoboStream):
             self.logger.warning(
                 "Earlier runs read career sites without companies, so the profiles of these sites "
                 "are missing until a site changes. To get them, free, write the ids of the sites "
-                "in your warehouse to a file, and set company_ids_file to it for one run. "
-                "[missing-profiles]"
+                "in your warehouse to a file, and set company_ids_file to it for one run, "
+                "which then reads no career sites. [missing-profiles]"
             )
 
     def note_page(self) -> None:

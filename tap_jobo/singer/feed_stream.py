@@ -69,6 +69,8 @@ class FeedStream(JoboStream):
     @override
     def check_settings(self) -> None:
         """Raise ConfigError if a limit does not allow one page."""
+        bookmark = self.tap_state.get("bookmarks", {}).get(self.name, {})
+        self._cost.is_in_sync = bool(bookmark.get("sync", {}).get("started_at"))
         self._cost.check_page(self._settings.batch_size)
 
     @override

@@ -30,6 +30,7 @@ from tap_jobo.errors import (
     BudgetReachedError,
     EndlessFeedError,
     FormatError,
+    PageCutOffError,
     RejectedError,
     TapJoboError,
 )
@@ -335,6 +336,11 @@ class FeedSync:
         """Fetch a page; if its cursor is rejected, the first page of the sync that begins over."""
         try:
             return request, *self.reader.fetch_page(request.sync, request.cursor)
+        except PageCutOffError as error:
+            if position.progress is None:
+                raise
+            spent = position.progress.rows * self.reader.cost.price
+            raise self.messages.cut_off(error, position.progress, spent) from error
         except RejectedError as rejection:
             if not (request.cursor and rejection.names_cursor):
                 raise
@@ -426,7 +432,8 @@ class FeedSync:
         dispute = self.reader.cost.reconcile(header.receipt, len(page.items), size)
         checked = self._check(entry, page)
         if dispute and dispute.ends_run and not self._end:
-            self._end = self.messages.unexpected_bill(dispute.what)
+            count = self._month.count(self.reader.cost.credits) if self._month else None
+            self._end = self.messages.unexpected_bill(dispute, count)
         elif dispute:
             self.messages.logger.error(
                 "%s. The page is delivered. Contact Jobo. [unexpected-bill]", dispute.what
@@ -467,7 +474,8 @@ class FeedSync:
         return checked
 
     def _unreadable(self, error: Exception, entry: Entry) -> FormatError:
-        return self.messages.unreadable(error, entry, self.opening.archive, self._refusal)
+        is_new, archive = entry.header.run == self._run_id, self.opening.archive
+        return self.messages.unreadable(error, entry, archive, self._refusal, is_new=is_new)
 
     def _advance(self, header: EntryHeader, page: ParsedPage) -> Position:
         return fold.advance(header, len(page.items), _next_cursor(page))

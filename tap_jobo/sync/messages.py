@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
+from tap_jobo.api.budget import Dispute
 from tap_jobo.api.session import INFLATED
 from tap_jobo.archive.archive import StreamArchive
 from tap_jobo.archive.store import StoreError
@@ -14,6 +15,7 @@ from tap_jobo.errors import (
     ApiError,
     EndlessFeedError,
     FormatError,
+    PageCutOffError,
     RejectedError,
     StateError,
     UnexpectedBillError,
@@ -36,7 +38,7 @@ from tap_jobo.sync.repair import since_to_begin_over
 from tap_jobo.sync.settings import SyncSettings, starts_by
 from tap_jobo.sync.start import Question
 from tap_jobo.sync.watch import MAX_REPEATED
-from tap_jobo.way_out import select_only, without_a_state
+from tap_jobo.way_out import begin_anew, select_only, without_a_state
 from tap_jobo.wording import dollars, plural, question
 
 _LET_ONE_RUN_FINISH: Final = (
@@ -50,6 +52,11 @@ class Quarantined(NamedTuple):
 
     new: int
     fate: str
+
+
+def _so_far(progress: Progress, spent: float) -> str:
+    """Return what a sync that starts over buys again."""
+    return f"its {plural(progress.rows, 'row')} so far are billed again ({dollars(spent)})"
 
 
 @dataclass(kw_only=True)
@@ -84,28 +91,31 @@ class Messages:
         """What to run to buy all rows again."""
         return self._read_again(self.name)
 
-    def _read_again(self, stream: str, *arguments: str) -> str:
+    def _read_again(self, stream: str) -> str:
         if not self.location:
-            return without_a_state()
-        return self.command("restart", stream, *arguments)
+            return f"{without_a_state()}, which buys every selected stream again"
+        return self.command("restart", stream)
 
     @property
     def find_ended(self) -> str:
         """How to find the rows that are gone, but no longer reported as gone."""
+        price = self.ended[0].price_per_thousand
+        delete = "delete the rows that the run does not return"
+        if self.is_ended_elsewhere:
+            names = " or ".join(each.name for each in self.ended)
+            return (
+                f"To find them, buy all of {names} again ({price}) in the pipeline that reads it: "
+                "with `tap-jobo-archive restart` and its archive_dir or, if its archive is off, "
+                f"without a state, which buys all of its streams again. Then run, and {delete}."
+            )
+        if not self.location:
+            names = " and ".join(each.name for each in self.ended)
+            return f"To find them, {self.read_again} ({price} for {names}), and {delete}."
         ways = [
             f"all of {each.name} again ({each.price_per_thousand}): {self._read_again(each.name)}"
             for each in self.ended
         ]
-        delete = "Then run, and delete the rows that the run does not return."
-        if self.is_ended_elsewhere:
-            names = " or ".join(each.name for each in self.ended)
-            return (
-                f"To find them, buy all of {names} again ({self.ended[0].price_per_thousand}) in "
-                "the pipeline that reads it: with `tap-jobo-archive restart` and its archive_dir "
-                "or, if its archive is off, without a state, which buys all of its streams again. "
-                f"{delete}"
-            )
-        return f"To find them, buy {', or '.join(ways)}. {delete}"
+        return f"To find them, buy {', or '.join(ways)}. Then run, and {delete}."
 
     def question(self, asked: Question, standing: Standing) -> StateError:
         """Return the error that asks the user to decide."""
@@ -120,7 +130,14 @@ class Messages:
             can_correct: Whether the state alone has it; otherwise, so has the archive.
         """
         correct = "replication_key_value (or started_at of 'sync') in the state"
-        ways = [("correct the state", f"set {correct} to a time in the past")]
+        price = self.spec.price_per_thousand
+        ways = [
+            (
+                "correct the state",
+                f"set {correct} to a time in the past: the run buys what changed since ({price})",
+            ),
+            ("or leave it out", begin_anew(price, has_archive=bool(self.location))),
+        ]
         if not can_correct:
             then = f"and correct {correct}: the archive then continues from it, free"
             ways = [
@@ -144,47 +161,54 @@ class Messages:
         entry: Entry,
         archive: StreamArchive | None,
         refusal: StoreError | None = None,
+        *,
+        is_new: bool = False,
     ) -> FormatError:
-        """Return the error for a page at the head that cannot be parsed, or fails a check."""
-        cost = entry.header.credits
+        """Return the error for a page at the head that cannot be parsed, or fails a check.
+
+        Args:
+            error: What is wrong with it.
+            entry: The page.
+            archive: The archive, None if it is off.
+            refusal: Why it is not in the archive, if the archive can't be written.
+            is_new: Whether this run has bought it, and no earlier one.
+        """
         if archive is None or not entry.number:
-            then = f"It was billed ({dollars(cost)}). The next run is billed for it again"
-            if not cost:
-                then = "It was not billed. The next run requests it again"
             lost = "the archive is off"
             if archive and refusal:
                 lost = f"the archive {archive.store.location} can't be written ({refusal.why})"
-            return FormatError(
-                f"{error}. The page is not kept, because {lost}. {then}. Pause the schedule, and "
-                "upgrade tap-jobo. [format-changed]"
-            )
-        number, receipt = str(entry.number), entry.header.receipt
+            return self._unreadable_and_lost(error, entry.header, lost)
+        number, cost = str(entry.number), entry.header.credits
         billed = f"It was billed ({dollars(cost)})" if cost else "It was not billed"
+        if cost and not is_new:
+            billed = f"An earlier run was billed for it ({dollars(cost)}), and this run for nothing"
         again = f"billed again ({dollars(cost)})" if cost else "requested again, free"
         if cost and entry.header.page > 1:
             again += ", or the whole sync if its cursor has expired"
-        drop = ("drop it", f"{self.command('drop', self.name, number)}: it is then {again}")
-        if receipt and receipt.encoding:
+        what = f"{error}. {billed}. It stays in the archive as page {number} of {self.name}."
+        drop = f"{self.command('drop', self.name, number)}: it is then {again}"
+        if encoding := entry.header.receipt and entry.header.receipt.encoding:
             decode = self.command("decode", self.name, number)
             way = ("load it, free", f"give the tap memory for all of it, and run {decode}")
-            if receipt.encoding not in INFLATED:
-                way = ("keep it for now", "contact Jobo, or let the proxy send responses as gzip")
-            return FormatError(
-                question(
-                    f"{error}. {billed}, and stays in the archive as page {number}, as it came.",
-                    "page-too-large",
-                    way,
-                    drop,
-                )
-            )
-        return FormatError(
-            question(
-                f"{error}. {billed}, and stays in the archive as page {number}.",
-                "format-changed",
-                ("load it, free", "upgrade tap-jobo, and run again"),
-                drop,
-            )
-        )
+            if encoding not in INFLATED:
+                then = f"loads it, free. Until then, no run buys any of {self.name}"
+                way = (f"wait for a version that reads {encoding}", then)
+                drop = f"let Jobo or the proxy send gzip, and then {drop}"
+            return FormatError(question(what, "page-too-large", way, ("or drop it", drop)))
+        way = ("load it, free", "upgrade tap-jobo, and run again")
+        return FormatError(question(what, "format-changed", way, ("or drop it", drop)))
+
+    def _unreadable_and_lost(self, error: Exception, header: EntryHeader, why: str) -> FormatError:
+        cost, encoding = header.credits, header.receipt and header.receipt.encoding
+        then = f"It was billed ({dollars(cost)}). The next run is billed for it again"
+        if not cost:
+            then = "It was not billed. The next run requests it again"
+        what = f"{error}. The page of {self.name} is not kept, because {why}. {then}."
+        if not encoding:
+            mend = "Pause the schedule, and upgrade tap-jobo."
+            return FormatError(f"{what} {mend} [format-changed]")
+        mend = "lower the page size" if encoding in INFLATED else "let Jobo or the proxy send gzip"
+        return FormatError(f"{what} Pause the schedule, and {mend}. [page-too-large]")
 
     def not_written(self, header: EntryHeader, archive: StreamArchive, error: StoreError) -> str:
         """Return the error for a page that the store refused."""
@@ -197,16 +221,29 @@ class Messages:
             f"repair permissions: until then, each run {again}. [archive-unusable]"
         )
 
-    def unexpected_bill(self, what: str) -> UnexpectedBillError:
-        """Return the error for a deduction that cannot be right. Its page is delivered."""
+    def unexpected_bill(self, dispute: Dispute, count: int | None) -> UnexpectedBillError:
+        """Return the error for a deduction that cannot be right. Its page is delivered.
+
+        Args:
+            dispute: What is wrong with it.
+            count: The credits that the month counts with it, None without an archive.
+        """
         correct = ""
-        if self.location:
-            month = self.command("month", self.name, "--set", "CREDITS")
+        if count is not None:
+            month = self.command("month", self.name, "--set", str(count - dispute.excess))
             correct = f" If the claim was wrong, correct the count of the month: {month}."
         return UnexpectedBillError(
-            f"{what}. The page is delivered, and the run ends. Compare the balance of your "
+            f"{dispute.what}. The page is delivered, and the run ends. Compare the balance of your "
             f"account, and contact Jobo.{correct} [unexpected-bill]"
         )
+
+    def cut_off(self, error: PageCutOffError, progress: Progress, spent: float) -> ApiError:
+        """Return the error for a page whose response was cut off, in the middle of a sync."""
+        anew = self._begin_over(progress, _so_far(progress, spent))
+        ways = [("run again", f"requests the page again ({dollars(error.credits)})")]
+        if error.setting:
+            ways.append(("or restart with smaller pages", f"lower {error.setting}, and {anew}"))
+        return ApiError(question(error.why, "response-cut-off", *ways))
 
     def endless(
         self, error: EndlessFeedError, progress: Progress, spent: float
@@ -215,8 +252,8 @@ class Messages:
         anew = self._begin_over(progress, f"buys its rows again ({self.spec.describe_price()})")
         more = "otherwise, each run requests such pages again, free"
         if spent:
-            page = f"up to {dollars(progress.sync.batch_size * spent / progress.rows)} each"
-            more = f"otherwise, each run buys at least {MAX_REPEATED} more pages ({page})"
+            most = dollars(MAX_REPEATED * progress.sync.batch_size * spent / progress.rows)
+            more = f"otherwise, each run buys {MAX_REPEATED} pages (up to {most}) or more"
         return EndlessFeedError(
             question(
                 f"{error}, so the sync of {self.name} stops. Its pages are loaded, and the summary "
@@ -258,7 +295,7 @@ class Messages:
         )
         if self.spec.is_free:
             return ApiError(f"{ends} Run again later: the next run starts over. [cursor-rejected]")
-        again = f"its {plural(progress.rows, 'row')} so far are billed again ({dollars(spent)})"
+        again = _so_far(progress, spent)
         return ApiError(
             question(
                 f"{ends} {_LET_ONE_RUN_FINISH}",
@@ -274,15 +311,14 @@ class Messages:
         """
         if not self.location:
             price = f"{self.spec.describe_price()} for {self.name}"
-            again = f"buys every selected stream again ({price})"
+            return begin_anew(price, has_archive=False)
         since = since_to_begin_over(progress.sync)
-        way = self._read_again(self.name, *(["--since", since] if since else []))
-        return f"{way}: {again}"
+        arguments = ["--since", since] if since else []
+        return f"{self.command('restart', self.name, *arguments)}: {again}"
 
     def warn_of_restart(self, rejection: RejectedError, progress: Progress, spent: float) -> None:
         """Warn that a sync starts over."""
-        rows = plural(progress.rows, "row")
-        bill = f"its {rows} so far are billed again ({dollars(spent)}). {_LET_ONE_RUN_FINISH}"
+        bill = f"{_so_far(progress, spent)}. {_LET_ONE_RUN_FINISH}"
         self.logger.warning(
             "%s. This request was not billed. The sync starts over, and %s [cursor-rejected]",
             rejection.why,
@@ -364,9 +400,9 @@ class Messages:
                     lost = f"the pages that only it had are billed again ({price})"
                 self.logger.warning(
                     "The archive %s has nothing of %s yet, so it continues from the state. Rows in "
-                    "the warehouse are not billed again, but another warehouse can't be loaded "
-                    "from this archive%s. If an archive was lost, %s: keep archive_dir on a disk "
-                    "that lasts. [archive-empty]",
+                    "the warehouse are not billed again, but this archive lacks them, so it can't "
+                    "load another warehouse%s. If an archive was lost, %s: keep archive_dir on a "
+                    "disk that lasts. [archive-empty]",
                     self.location,
                     self.name,
                     ", and max_credits_per_month counts from zero" if begins_count else "",
@@ -377,10 +413,11 @@ class Messages:
             "The archive %s lacks rows that the state of %s says were bought. It continues from "
             "the state, without them. Nothing is billed again, but a new warehouse can't be loaded "
             "from it. To complete it, restore a backup, and run once without a state, which loads "
-            "the backup, free, and buys what the backup lacks. Or buy everything again (%s): %s. "
-            "[archive-adopted]",
+            "the backup, free, and buys what the backup lacks (%s). Or buy everything again (%s): "
+            "%s. [archive-adopted]",
             self.location,
             self.name,
+            self.spec.price_per_thousand,
             price_of_everything(standing),
             self.command("restart", self.name),
         )

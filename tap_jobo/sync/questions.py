@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
 from tap_jobo.archive.archive import StreamArchive
 from tap_jobo.clock import to_minute
@@ -17,6 +18,9 @@ from tap_jobo.sync.state import State
 from tap_jobo.way_out import without_a_state
 from tap_jobo.wording import Lines, dollars, plural, question
 
+_FROM_STATE: Final = (
+    "continues from the state, and buys no row again, but can't load another warehouse"
+)
 Command = Callable[..., str]
 """Returns the command line of `tap-jobo-archive` in backticks."""
 
@@ -81,7 +85,7 @@ def _incomplete(standing: Standing, command: Command) -> Lines:
         f"{name} stopped, nothing billed: it has no state, and the archive {standing.location} "
         f"{lacks}.",
         "archive-incomplete",
-        ("you left the state out", "run again with the state, free"),
+        ("you left the state out by mistake", "run again with it, free"),
         ("the warehouse has the earlier rows", then),
         (
             "the warehouse lacks them",
@@ -109,7 +113,7 @@ def _other_archive(standing: Standing, _: Command) -> Lines:
         ("the archive of the state exists", "set archive_dir to it"),
         (
             "that archive is lost",
-            "set archive_dir to a new folder: that continues from the state, and buys no row again",
+            f"set archive_dir to a new folder: that {_FROM_STATE}",
         ),
     ]
     if view and view.is_complete:
@@ -131,7 +135,7 @@ def _other_filters(standing: Standing, _: Command) -> Lines:
         change = f"they end at {end}, and start_date in this run is later: {settings.start_date}"
     own = f"buys everything ({_price(standing)})"
     if state:
-        own = "continues from the state, and buys no row again"
+        own = _FROM_STATE
     ways = [("another pipeline uses it", f"set archive_dir to a folder of its own: that {own}")]
     more = ""
     if state and settings.filter_as(state.position):

@@ -84,18 +84,26 @@ class TestRefusals:
     def test_empty_balance_in_the_middle_keeps_the_sync(self, tap: Tap, sandbox: Sandbox) -> None:
         sandbox.error_shape, sandbox.balance = "message", 3_734
         run = tap.run()
-        for part in ("402", "$2.50", "$1.23", "batch_size"):
+        for part in ("402", "$2.50", "$1.23"):
             assert part in complaint(run)
+        assert "batch_size" not in complaint(run)
         assert error_code(run) == "balance-too-low"
         assert len(run.ids) == run.bookmark["sync"]["rows"] == 50
         assert len(sandbox.feed_requests) == 2
+
+    def test_balance_below_the_first_page_buys_smaller_ones(
+        self, tap: Tap, sandbox: Sandbox
+    ) -> None:
+        sandbox.error_shape, sandbox.balance = "message", 1_234
+        assert "set batch_size to 24." in complaint(tap.run())
+        assert len(tap.run(batch_size=24).ids) == 24
 
     def test_empty_balance_for_a_free_feed_is_no_matter_of_its_page_size(
         self, sandbox: Sandbox, tmp_path: Path
     ) -> None:
         sandbox.faults.add(Fault(status=402), endpoint="expired_jobs")
         line = complaint(tap_of(sandbox, tmp_path, "expired_jobs").run())
-        assert line.endswith("This request for expired_jobs was not billed. Top up.")
+        assert line.endswith("This request for expired_jobs was not billed. Top up and run again.")
 
     def test_wrong_key_is_rejected_by_the_api(self, tap: Tap, sandbox: Sandbox) -> None:
         line = complaint(tap.run(api_key="jbe_live_wrong"))

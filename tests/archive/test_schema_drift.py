@@ -97,7 +97,9 @@ def test_a_page_of_another_format_is_billed_once_and_stays_until_a_version_knows
     assert line.count("$2.50") == 2  # what it cost, and what it costs again
     for state in (first.state, None):
         again = tap.run(state=state)
-        assert complaint(again) == line
+        assert error_code(again) == "format-changed"
+        assert commands_in(complaint(again)) == commands_in(line)
+        assert "An earlier run was billed" in complaint(again)
         assert {*again.ids} <= {*first.ids}
     assert tap.sandbox.rows_billed == 100
     rewrite(pages(folder)[1], body=json.dumps(known[0]).encode())  # what a later version reads

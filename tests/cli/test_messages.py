@@ -124,6 +124,8 @@ def states(on: Stage) -> Iterator[Run]:
     tap = on.tap()
     yield tap.run(state={"bookmarks": {"career_sites": {"sync": 5}}})
     yield tap.run(state=state_of("career_sites", "2100-01-01T00:00:00Z"))
+    yield tap.run(state={"bookmarks": {"career_sites": {"sync": 5}}}, archive=False)
+    yield tap.run(state=state_of("career_sites", "2100-01-01T00:00:00Z"), archive=False)
     state = tap.succeed(env={"MELTANO_ENVIRONMENT": "dev"}).state
     yield tap.run(state=state, env={"MELTANO_ENVIRONMENT": "prod"})
 
@@ -292,12 +294,18 @@ def limits(on: Stage) -> Iterator[Run]:
     dearer.sandbox.faults.add(Fault(headers={"X-Credits-Deducted": "9000"}), on=2)
     state = dearer.run(max_credits=5_000).state
     yield dearer.run(state=state, max_credits_per_month=12_000, max_credits=5_000)
+    yield dearer.run(state=state, max_credits_per_month=21_000, max_credits=5_000)
+    yield dearer.run(state=state, max_credits=2_000)
+    yield on.tap().run(max_credits=40)
 
 
 @scene
 def balances(on: Stage) -> Iterator[Run]:
     tap = on.tap()
     tap.sandbox.balance = 3_734
+    yield tap.run()
+    tap = on.tap()
+    tap.sandbox.balance = 1_234
     yield tap.run()
     yield on.tap(credits_alert_threshold=10**9).run()
 
@@ -338,6 +346,10 @@ def outages(on: Stage) -> Iterator[Run]:
     lost.sandbox.faults.add(Fault(send_as=504, times=None), endpoint="career_sites")
     yield lost.run_quickly()
     large = on.tap()
+    state = large.succeed(max_credits=2_500).state
+    large.oddities["TEST_MOST_BYTES"] = "5000"
+    yield large.run(state=state)
+    large = on.tap()
     large.oddities["TEST_MOST_BYTES"] = "5000"
     yield large.run()
 
@@ -359,11 +371,16 @@ def formats(on: Stage) -> Iterator[Run]:
     tap = on.tap()
     tap.sandbox.faults.add(renamed, on=2, endpoint="career_sites")
     yield tap.run()
+    yield tap.run()
     tap = on.tap()
     tap.sandbox.faults.add(renamed, endpoint="career_sites")
     yield tap.run("--test")
     tap = on.tap()
     encoded = Fault(garbage=b"\x0b\x02\x80\x00", headers={"Content-Encoding": "br"})
+    tap.sandbox.faults.add(encoded, endpoint="career_sites")
+    yield tap.run()
+    yield tap.run()
+    tap = on.tap(archive=False)
     tap.sandbox.faults.add(encoded, endpoint="career_sites")
     yield tap.run()
     tap = on.tap()
@@ -410,6 +427,12 @@ def without_an_archive(on: Stage) -> Iterator[Run]:
         run = tap.run(state=state)
         state = run.state
     yield run
+    tap = on.tap("career_sites", "jobs", archive=False)
+    without_cursor = Fault(replace=lambda body: {**body, "next_cursor": None, "has_more": True})
+    tap.sandbox.faults.add(without_cursor, on=3, endpoint="career_sites")
+    yield tap.run(jobs_sources=["lever_co"])
+    tap = on.tap("jobs", "expired_jobs", archive=False)
+    yield tap.run(state=state_of("jobs", "2026-01-01T00:00:00Z"))
 
 
 # Archive, output, and the tap itself

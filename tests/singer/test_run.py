@@ -53,7 +53,7 @@ class TestBudget:
         line = tap.refuse(max_credits=2_999, jobs_batch_size=1_000)
         for part in ("3,000 credits ($3.00)", "one page of 1,000 rows", "max_credits (2,999)"):
             assert part in line
-        ways = ["max_credits: 3000", "lower jobs_batch_size", "remove max_credits"]
+        ways = ["max_credits: 3000", "jobs_batch_size: 999", "remove max_credits"]
         assert list(ways_out(line)) == ways
 
     def test_a_feed_that_it_does_not_reach_is_told_how_to_get_a_share(self, tap: Tap) -> None:

@@ -11,7 +11,6 @@ import pytest
 
 from jobo_sandbox import Sandbox
 from tap_jobo.clock import format_timestamp
-from tap_jobo.errors import StateError
 from tap_jobo.streams.career_sites import CAREER_SITES
 from tap_jobo.sync.settings import SyncSettings
 from tap_jobo.sync.state import read_state
@@ -257,7 +256,7 @@ class TestState:
             changes = {"sync": {**PENDING, **sync}}
         part = {"replication_key_value": OLD, **changes}
         with pytest.raises(
-            StateError, match=rf"`bookmarks\.career_sites(\.sync)?\.{named}`"
+            ValueError, match=rf"`bookmarks\.career_sites(\.sync)?\.{named}`"
         ) as refusal:
             read_state(part, SETTINGS)
         assert "\n" not in str(refusal.value)
@@ -271,7 +270,7 @@ class TestState:
             if name == "started_at":  # without it, there is none
                 assert read_state({"sync": left}, SETTINGS) is None
                 continue
-            with pytest.raises(StateError, match=name):
+            with pytest.raises(ValueError, match=name):
                 read_state({"sync": left}, SETTINGS)
 
     @pytest.mark.parametrize("archive", [True, False])

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from jobo_sandbox import Fault, Sandbox
-from tap_jobo.errors import StateError
 from tap_jobo.streams import FEEDS, SETTINGS
 from tap_jobo.streams.jobs import JOBS
 from tap_jobo.sync.settings import SyncSettings
@@ -57,7 +56,7 @@ def test_narrowing_matches_nothing_new(name: str, old: Any, new: Any, *, is_narr
 def test_state_with_impossible_filters_is_refused(filters: Any) -> None:
     config = {"on_filter_change": "error", "lookback_minutes": 15}
     settings = SyncSettings.of(JOBS, config, is_full_table=False)
-    with pytest.raises(StateError, match="must hold strings and lists of strings"):
+    with pytest.raises(ValueError, match="must hold strings and lists of strings"):
         read_state({"filters": filters}, settings)
 
 
