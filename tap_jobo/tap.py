@@ -32,7 +32,6 @@ from tap_jobo.singer.writer import StdoutWriter
 from tap_jobo.streams import FEEDS, SETTINGS
 from tap_jobo.streams.career_sites import CAREER_SITES
 from tap_jobo.streams.feed_spec import FeedSpec
-from tap_jobo.sync.preview import stops_run
 from tap_jobo.wording import CREDITS_PER_DOLLAR, dollars
 
 _TEST_HELP: Final = (
@@ -210,14 +209,15 @@ class TapJobo(Tap):
             return
         tap = cls._of_command_line(ctx)
         tap.order.check_settings()
-        previews = {stream.name: [*stream.preview()] for stream in tap.order.read_streams}
-        asking = [name for name, lines in previews.items() if stops_run(lines)]
-        for name, lines in previews.items():
-            if asking and name not in asking:
-                lines.append(f"but nothing is read until you decide about {' and '.join(asking)}")
+        previews = {stream.name: stream.preview() for stream in tap.order.read_streams}
+        asking = [name for name, preview in previews.items() if preview.stops_run]
+        for name, preview in previews.items():
             click.echo(name)
-            for each in lines:
+            for each in preview.lines:
                 click.echo(indent(each, "  "))
+            if asking and name not in asking:
+                why = f"but nothing is read until you decide about {' and '.join(asking)}"
+                click.echo(indent(why, "  "))
         ctx.exit()
 
     @classmethod

@@ -79,12 +79,12 @@ class BilledPagesStream(JoboStream):
         super().log_sync_costs()
 
     @override
-    def summarize(self, *, has_failed: bool) -> None:
+    def log_summary(self, *, is_complete: bool) -> None:
         """Log a summary and METRIC lines."""
         rows = plural(self._record_counter.value, "row")
-        how = completeness(is_complete=not has_failed)
+        how = completeness(is_complete=is_complete)
         self.logger.info("Summary: %s: %s, 0 credits ($0.00); %s.", self.name, rows, how)
-        self.log_figures({"jobo_sync_complete": int(not has_failed)})
+        self.log_figures({"jobo_sync_complete": int(is_complete)})
         self._record_counter.exit()  # which the SDK has done before any feed was read
 
     @override

@@ -170,8 +170,9 @@ class CompaniesStream(JoboStream):
     def summarize(self, *, has_failed: bool) -> None:
         """Log how many profiles were read, unless `career_sites` does because it is followed."""
         if self.has_explicit_ids:
-            self.log_summary(is_complete=not has_failed)
+            super().summarize(has_failed=has_failed)
 
+    @override
     def log_summary(self, *, is_complete: bool) -> None:
         """Log a summary and METRIC lines."""
         how = completeness(is_complete=is_complete)

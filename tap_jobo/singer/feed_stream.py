@@ -29,7 +29,7 @@ from tap_jobo.sync.guards import CheckedPage, PageGuard
 from tap_jobo.sync.messages import Messages
 from tap_jobo.sync.opening import Opening
 from tap_jobo.sync.plan import NewSync, Request, Run, plan
-from tap_jobo.sync.preview import preview
+from tap_jobo.sync.preview import Preview, preview
 from tap_jobo.sync.report import Report
 from tap_jobo.sync.settings import SyncSettings
 from tap_jobo.sync.state import read_state
@@ -168,7 +168,7 @@ class FeedStream(JoboStream):
             )
 
     @override
-    def preview(self) -> Iterator[str]:
+    def preview(self) -> Preview:
         """Return what a run would load, ask, and buy."""
         return preview(self._opening, self._feed_sync.new_sync(), self._reader.count_rows)
 
@@ -267,11 +267,20 @@ class FeedStream(JoboStream):
                 self._cost.settle()
 
     @override
-    def summarize(self, *, has_failed: bool) -> None:
-        """Log the sync's summary, and that of the profiles that were read along."""
+    def log_summary(self, *, is_complete: bool) -> None:
+        """Log the sync's summary, and that of the profiles that were read along.
+
+        A limit also ends a sync early, and is no failure.
+        """
         self.log_figures(self._report.finish())
-        if self._follower and self._follower.is_following:
-            self._follower.log_summary(is_complete=self._report.is_complete)
+        if self._following:
+            self._following.log_summary(is_complete=self._report.is_complete)
+
+    @override
+    def log_unread(self) -> None:
+        super().log_unread()
+        if self._following:
+            self._following.log_unread()
 
     # What the sync is made of
 

@@ -5,7 +5,7 @@ stream that another run buys is loaded, and tried again once all others are read
 """
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from tap_jobo.archive.store import HeldError
@@ -37,6 +37,7 @@ class StreamOrder:
         self._give_up_at: float | None = None
         self._held: set[str] = set()  # the streams that another run was found to buy
         self._failures: dict[str, TapJoboError] = {}
+        self._stopping: set[str] = set()  # the streams because of which no stream is read
 
     @property
     def read_streams(self) -> list[JoboStream]:
@@ -50,51 +51,52 @@ class StreamOrder:
 
     def check_settings(self) -> None:
         """Raise ConfigError if the settings do not allow to read some of the streams."""
-        errors = []
-        for stream in self.read_streams:
-            try:
-                stream.check_settings()
-            except ConfigError as error:
-                errors.append(error)
-        if errors:
-            raise ConfigError(*(message for error in errors for message in error.messages))
+        _raise_together(self._check_settings())
 
     def start(self) -> None:
         """Check and open the streams that are read, once in a run."""
         if self._is_started:
             return
         self._is_started = True
-        try:
-            self._prepare()
-        except BaseException:  # a monitor looks at the summary of each stream
-            for stream in self.read_streams:
-                stream.summarize(has_failed=True)
-            raise
-
-    def _prepare(self) -> None:
+        self._stopping = {each.name for each in self.read_streams}
         self.check_selection()
-        self.check_settings()
-        streams = self.read_streams
-        errors, hints = self._open_and_check(streams)
-        if errors:  # of all streams, because one answer may be right for all
-            if len(errors) < len(streams):
-                self._logger.info("No stream was read, so nothing was billed: see the error below.")
-            failed = [*errors, *self._failures.values()]
-            raise StateError(*(message for error in failed for message in error.messages))
+        self._stop_if(self._check_settings())
+        errors, hints = self._open_and_check()
+        self._stop_if(errors)
+        self._stopping = set()
         for hint in dict.fromkeys(hints):  # several streams may share a filter
             self._logger.warning("%s", hint)
 
-    def _open_and_check(self, streams: Sequence[JoboStream]) -> tuple[list[StateError], list[str]]:
+    def _stop_if(self, errors: Mapping[str, TapJoboError]) -> None:
+        """Stop the run before it reads any stream, if some of them can't be read."""
+        if not errors:
+            return
+        self._stopping = {*errors}
+        if len(errors) < len(self.read_streams):
+            self._logger.info("No stream was read, so nothing was billed: see the error below.")
+        _raise_together({**errors, **self._failures})
+
+    def _check_settings(self) -> dict[str, ConfigError]:
+        """Return the errors of the streams whose settings do not allow to read them."""
+        errors = {}
+        for stream in self.read_streams:
+            try:
+                stream.check_settings()
+            except ConfigError as error:
+                errors[stream.name] = error
+        return errors
+
+    def _open_and_check(self) -> tuple[dict[str, StateError], list[str]]:
         """Open all streams, then check those that are open; return the errors and the hints."""
-        errors: list[StateError] = []
+        errors: dict[str, StateError] = {}
         hints: list[str] = []
         opened = []
-        for stream in streams:
+        for stream in self.read_streams:
             try:
                 stream.open()
                 opened.append(stream)
             except StateError as error:
-                errors.append(error)
+                errors[stream.name] = error
             except TapJoboError as error:
                 if error.ends_run:
                     raise
@@ -103,8 +105,17 @@ class StreamOrder:
             try:
                 hints += stream.check_position()
             except StateError as error:
-                errors.append(error)
+                errors[stream.name] = error
         return errors, hints
+
+    def summarize_rest(self) -> None:
+        """Summarize the streams that have no summary, because the run ends before their turn.
+
+        A monitor looks at the summary of each stream.
+        """
+        for stream in self.read_streams:
+            if not (stream.is_summarized or stream.is_following):
+                stream.end_early(has_failed=stream.name in self._stopping | self._failures.keys())
 
     # Streams that another run buys
 
@@ -122,8 +133,8 @@ class StreamOrder:
         if name not in self._held:
             self._held.add(name)
             self._logger.info(
-                "Another run is buying %s%s. This run has loaded what the archive has, and waits "
-                "up to ten minutes.",
+                "Another run is buying %s%s. This run loads the pages of the other run from the "
+                "archive, and waits up to ten minutes for it to end.",
                 name,
                 error.holder,
             )
@@ -165,3 +176,10 @@ class StreamOrder:
             raise TapJoboError(
                 *(Lines(f"{name}: {error}") for name, error in self._failures.items())
             )
+
+
+def _raise_together(errors: Mapping[str, TapJoboError]) -> None:
+    """Raise the errors of all streams as one, because one answer may be right for all."""
+    if errors:
+        messages = (message for error in errors.values() for message in error.messages)
+        raise type(next(iter(errors.values())))(*messages)

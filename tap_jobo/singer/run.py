@@ -46,6 +46,9 @@ class Order(Protocol):
     def finish(self, name: str) -> None:
         """Try the streams that wait again, once the last stream was read."""
 
+    def summarize_rest(self) -> None:
+        """Summarize the streams that have no summary, because the run ends before their turn."""
+
     def add_failure(self, name: str, error: TapJoboError) -> None:
         """Record that a stream has failed, so that the run goes on with the next one."""
 

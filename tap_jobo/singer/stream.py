@@ -24,6 +24,7 @@ from tap_jobo.errors import ConfigError, StateError, TapJoboError
 from tap_jobo.records.converter import RecordConverter, Row
 from tap_jobo.singer.run import RunContext
 from tap_jobo.singer.writer import StdoutWriter
+from tap_jobo.sync.preview import Preview
 from tap_jobo.wording import dollars
 
 USELESS: Final = {
@@ -62,6 +63,7 @@ class JoboStream(RESTStream[Any]):
         self.plain_logger = tap.logger.getChild(self.name)
         self.plain_logger.addFilter(self._name_stream)
         self.primary_keys: tuple[str, ...] = ("id",)
+        self.is_summarized = False
 
     def _name_stream(self, record: LogRecord) -> bool:
         """Let a line name the stream, because a log may not show the logger."""
@@ -95,14 +97,21 @@ class JoboStream(RESTStream[Any]):
         """Write the records of a run, or the few that `--test` asks for; leave none to the SDK."""
         try:
             if self.ABORT_AT_RECORD_COUNT is None:
-                self._run.order.start()
-                self._read_or_skip()
-                self._run.order.finish(self.name)
+                self._read_in_order()
             elif self.is_read:  # the SDK's own dry runs select all streams
                 self.write_rows(self.sample(self.ABORT_AT_RECORD_COUNT))
         finally:
             self._writer.flush()
         return ()
+
+    def _read_in_order(self) -> None:
+        try:
+            self._run.order.start()
+            self._read_or_skip()
+            self._run.order.finish(self.name)
+        except BaseException:
+            self._run.order.summarize_rest()
+            raise
 
     def _read_or_skip(self) -> None:
         if self._run.order.has_failed(self.name):  # before it could be read
@@ -166,14 +175,31 @@ class JoboStream(RESTStream[Any]):
         """
         return ()
 
-    def preview(self) -> Iterable[str]:
+    def preview(self) -> Preview:
         """Return what a run would load, ask, and buy. This may send free requests."""
-        return ()
+        return Preview()
 
     def read_again(self) -> None:
         """Try again to buy what another run was found to buy."""
 
     def summarize(self, *, has_failed: bool) -> None:
+        """Log the summary of the stream, and its METRIC lines."""
+        self.is_summarized = True
+        self.log_summary(is_complete=not has_failed)
+
+    def end_early(self, *, has_failed: bool) -> None:
+        """Log the summary of a stream that the run does not reach, or reads no further."""
+        if has_failed or self._record_counter.value:
+            self.summarize(has_failed=True)
+        else:
+            self.log_unread()
+
+    def log_unread(self) -> None:
+        """Log that the run did not read the stream: its last sync may be complete."""
+        self.logger.info("Summary: %s: not read in this run.", self.name)
+        self.log_figures({"jobo_sync_complete": 0})
+
+    def log_summary(self, *, is_complete: bool) -> None:
         """Log the summary of the stream, and its METRIC lines."""
 
     @property

@@ -140,7 +140,7 @@ class FeedSync:
         So that is asked before any other stream is billed.
         """
         opening = self.opening
-        if opening.archive and opening.first <= opening.archive.head:
+        if opening.has_pages_to_load:
             return
         request = self._planned()
         if isinstance(request, Question):
@@ -174,7 +174,7 @@ class FeedSync:
             return
         first = opening.first
         yield from self._load_bills(archive, first)
-        if first > archive.head:
+        if not opening.has_pages_to_load:
             return
         contents, versions, dropped = Contents(), LastVersions(self.reader), DroppedPages()
         for entry, following in with_following(archive.read_all(first, keep=True)):

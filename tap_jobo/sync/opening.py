@@ -98,6 +98,11 @@ class Opening:
         return self.decision.first if isinstance(self.decision, Load) else self.view.head + 1
 
     @property
+    def has_pages_to_load(self) -> bool:
+        """Whether the archive has pages that the warehouse lacks."""
+        return self.archive is not None and self.first <= self.archive.head
+
+    @property
     def is_on_archive(self) -> bool:
         """Whether the state is a place in the archive, from which the run goes on."""
         if self._view is None or self.state is None:

@@ -1,6 +1,7 @@
 """What a run would load, ask, and buy: the plan in words, for `--plan`."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
 from tap_jobo.errors import FormatError, StateError
 from tap_jobo.model import Entry
@@ -12,8 +13,21 @@ from tap_jobo.sync.report import describe_request
 from tap_jobo.sync.start import Adopt, Question
 
 
-def preview(opening: Opening, new: NewSync, count_rows: Callable[[Entry], int]) -> Iterator[str]:
-    """Yield a line each for what a run would load, ask, and buy.
+@dataclass
+class Preview:
+    """What a run would do with a stream.
+
+    Attributes:
+        lines: What it would load, ask, and buy.
+        stops_run: Whether it would ask before anything is loaded, so that no stream is read.
+    """
+
+    lines: list[str] = field(default_factory=list)
+    stops_run: bool = False
+
+
+def preview(opening: Opening, new: NewSync, count_rows: Callable[[Entry], int]) -> Preview:
+    """Return what a run would load, ask, and buy.
 
     Args:
         opening: Where the run starts. Nothing is written.
@@ -24,22 +38,20 @@ def preview(opening: Opening, new: NewSync, count_rows: Callable[[Entry], int]) 
         opening.look()
         load = _describe_load(opening, count_rows)
     except (FormatError, StateError) as error:
-        yield f"ask: {error}"
-        return
-    yield f"load: {load}"
+        return Preview([f"ask: {error}"], stops_run=isinstance(error, StateError))
+    preview = Preview([f"load: {load}"])
     request = plan(opening.position, opening.settings, Run(), new, opening.ordered)
     if isinstance(request, Question):
-        yield f"ask: {opening.messages.question(request, opening.standing(opening.position))}"
+        preview.stops_run = not opening.has_pages_to_load
+        question = opening.messages.question(request, opening.standing(opening.position))
+        preview.lines.append(f"ask: {question}")
     elif request:
         then = ", and then what changed" if request.sync.kind == "added" else ""
         price = _price(request, opening)
-        yield f"buy: {describe_request(request)} ({price}){then}{_given_up(opening)}"
-
-
-def stops_run(preview: Sequence[str]) -> bool:
-    """Return whether a run would read no stream: it asks, and loads nothing before that."""
-    *loads, last = preview or [""]
-    return last.startswith("ask: ") and not any("from the archive" in load for load in loads)
+        preview.lines.append(
+            f"buy: {describe_request(request)} ({price}){then}{_given_up(opening)}"
+        )
+    return preview
 
 
 def _describe_load(opening: Opening, count_rows: Callable[[Entry], int]) -> str:
@@ -48,7 +60,7 @@ def _describe_load(opening: Opening, count_rows: Callable[[Entry], int]) -> str:
         return "nothing, because the archive is off"
     if isinstance(opening.decision, Adopt):
         return "nothing. The archive continues from the state"
-    if opening.first > archive.head:
+    if not opening.has_pages_to_load:
         return "nothing"
     contents = Contents()
     for entry in archive.read_all(opening.first):

@@ -64,8 +64,8 @@ FIRST_RESULTS = {
     "No stream was read, so nothing was billed: see the error below.": (
         f"{MESSAGES}#filters-changed"
     ),
-    "Another run is buying career_sites. This run has loaded what the archive has, and waits up to "
-    "ten minutes.": f"{MESSAGES}#run-in-progress",
+    "Another run is buying career_sites. This run loads the pages of the other run from the "
+    "archive, and waits up to ten minutes for it to end.": f"{MESSAGES}#run-in-progress",
     "no page read in this run": "run/monitor.html#the-summary",
     "ModuleNotFoundError": "change/upgrade.html",
     # Other tasks.

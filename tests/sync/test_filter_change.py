@@ -231,6 +231,22 @@ def test_a_plan_says_that_a_question_stops_the_other_streams(both: Tap, hiring: 
     assert len(hiring.feed_requests) == requests
 
 
+def test_a_plan_does_not_stop_other_streams_where_a_run_does_not(both: Tap) -> None:
+    """A damaged page, and a question that comes after a load, concern their own stream."""
+    first = both.succeed(country_codes=["US"])
+    both.sandbox.world.touch(next(iter(rows_of(first, "career_sites"))))
+    both.succeed(state=first.state, country_codes=["US"])
+    asked: Any = {"state": first.state, "country_codes": ["DE"]}
+    for damaged in (False, True):
+        if damaged:
+            sites = [page for page in pages(both.folder / "archive") if "career_sites" in str(page)]
+            damage(sites[-1])
+        plan = both.run("--plan", **asked).stdout
+        assert "  ask: " in plan
+        assert "nothing is read" not in plan
+        assert "; sync complete." in both.run(**asked).summaries["jobs"]
+
+
 def test_the_limits_of_all_streams_are_checked_at_once(both: Tap) -> None:
     both.settings |= {"batch_size": 50, "jobs_batch_size": 1_000}
     said = complaints(both.run(max_credits=2_400))
