@@ -15,6 +15,7 @@ from jobo_sandbox.faults import Fault
 from jobo_sandbox.folder import Folder, RefusedError, Saved
 from jobo_sandbox.limits import FEED_LIMITS, PROFILE_LIMITS
 from jobo_sandbox.options import Options, read_options
+from jobo_sandbox.ports import free_port
 from jobo_sandbox.postgres import running_postgres, stop_postgres
 from jobo_sandbox.server import Sandbox
 from jobo_sandbox.summary import outcome, summary
@@ -156,7 +157,7 @@ def _make_sandbox(saved: Saved, options: Options) -> Sandbox:
         created_at=datetime.fromisoformat(saved.created_at),
         secret=bytes.fromhex(saved.secret),
         balance=saved.balance if options.balance is None else options.balance,
-        port=saved.api_port,
+        port=saved.api_port or free_port(),
     )
     if options.rate_limits:
         sandbox.rate_limits, sandbox.profile_rate_limits = FEED_LIMITS, PROFILE_LIMITS

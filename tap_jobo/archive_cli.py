@@ -20,8 +20,8 @@ from tap_jobo.archive.month import Spent, read_spent, write_spent
 from tap_jobo.archive.naming import all_keys, keys_meant, stream_of
 from tap_jobo.archive.store import MissingError, Store
 from tap_jobo.clock import Clock, format_timestamp, parse_timestamp, to_minute
-from tap_jobo.errors import ApiError, ArchiveError, FormatError
-from tap_jobo.model import Entry, Filters
+from tap_jobo.errors import ArchiveError, FormatError
+from tap_jobo.model import Filters
 from tap_jobo.records.values import parse_uuid
 from tap_jobo.settings.reading import read_environment
 from tap_jobo.settings.setting import config_schema
@@ -29,9 +29,7 @@ from tap_jobo.streams import SETTINGS
 from tap_jobo.streams.feed_spec import FeedSpec
 from tap_jobo.sync import repair
 from tap_jobo.sync.erase import without_rows
-from tap_jobo.sync.load import Contents
-from tap_jobo.sync.opening import survey
-from tap_jobo.sync.position import ArchiveView
+from tap_jobo.sync.inspection import Inspection, Problems, rows_and_cursor, view_of
 from tap_jobo.sync.state import State
 from tap_jobo.wording import dollars, plural
 
@@ -60,15 +58,16 @@ def main(context: click.Context, archive_dir: str | None) -> None:
 @click.pass_obj
 def list_(archive_dir: str | None) -> None:
     """List the streams, what they have cost, and what is missing or in quarantine."""
+    problems = Problems()
     with _opened(archive_dir) as (store, keys):
         for name in keys:
-            archive = _archive(store, name)
-            spent = read_spent(store, name)
+            spent = problems.note(partial(read_spent, store, name))
+            archive = problems.note(partial(_archive, store, name))
             _echo(f"{name}{_describe_owner(spent)}")
-            for line in _describe(archive):
+            for line in _describe(archive, spent, problems):
                 _echo(f"  {line}")
-            for month, credits_ in sorted(spent.credits.items() if spent else ()):
-                _echo(f"  {month}: {dollars(credits_)} billed")
+    if problems:
+        raise click.ClickException("\n".join(problems))
 
 
 def _describe_owner(spent: Spent | None) -> str:
@@ -78,34 +77,19 @@ def _describe_owner(spent: Spent | None) -> str:
     return f" ({kind}{spent.address})"
 
 
-def _describe(archive: StreamArchive) -> Iterator[str]:
-    """Yield what a stream's archive has, as far as it can be read."""
-    contents, problems, since = Contents(), [], ""
-    parser = PageParser(archive.spec)
-    for number in archive.numbers:
-        header = archive.header(number)
-        if header and header.receipt:
-            since = since or header.receipt.received_at
-        if header and header.is_dropped:
-            problems.append(f"page {number} was dropped")
-            continue
-        try:
-            entry = archive.read(number)
-        except FormatError:
-            problems.append(f"page {number} is damaged or missing")
-            continue
-        contents.note(entry.header, parser.count_items(entry.body))
-    pages, rows = plural(contents.pages, "page"), plural(contents.rows, "row")
-    begins = f", since {since}" if since else ""
-    yield f"{pages}, {rows}, {dollars(contents.credits)}{begins}"
-    with_head = _view(archive) if not problems else None
-    if with_head and not with_head.is_complete:
-        yield "incomplete: it lacks what the first warehouse had before"
-    if with_head and with_head.position.gap:
-        yield "gap: rows from before a change of filters were not bought (on_filter_change: keep)"
-    yield from problems
-    if quarantined := len(archive.quarantined):
-        yield plural(quarantined, "quarantined row")
+def _describe(
+    archive: StreamArchive | None, spent: Spent | None, problems: Problems
+) -> Iterator[str]:
+    """Yield what a stream's archive has, as far as it can be read, and what it has cost."""
+    inspection = Inspection(archive, problems) if archive else None
+    if archive and inspection:
+        yield from inspection.describe()
+        if quarantined := len(archive.quarantined):
+            yield plural(quarantined, "quarantined row")
+    for month, credits_ in sorted(spent.credits.items() if spent else ()):
+        rest = credits_ - inspection.costs[month] if inspection else 0
+        more = f", {dollars(rest)} of it for tests or missing pages" if rest > 0 else ""
+        yield f"{month}: {dollars(credits_)} billed{more}"
 
 
 @main.command()
@@ -248,18 +232,8 @@ def _read_entry(archive: StreamArchive, page: int) -> repair.ReadEntry | None:
         return None
     with suppress(FormatError):
         entry = archive.read(page)
-        return repair.ReadEntry(entry.header, *_rows_and_cursor(archive, entry))
+        return repair.ReadEntry(entry.header, *rows_and_cursor(archive, entry))
     return None
-
-
-def _rows_and_cursor(archive: StreamArchive, entry: Entry) -> tuple[int, str | None]:
-    if entry.header.is_dropped:
-        return 0, None
-    try:
-        page = PageParser(archive.spec).parse(entry.body)
-    except ApiError as error:
-        raise FormatError(f"Page {entry.number} can't be parsed: {error}.") from None
-    return len(page.items), page.next_cursor if page.has_more else None
 
 
 @main.command()
@@ -281,7 +255,7 @@ def restart(archive_dir: str | None, stream: str, since: str | None, *, yes: boo
 
 def _restart(archive: StreamArchive, since: str | None, *, yes: bool) -> None:
     stream, spec = archive.key.stream, archive.spec
-    view = _view(archive)
+    view = view_of(archive)
     file = repair.restart(view, since, _filters_of_settings(spec))
     if file is None:
         why = "has no complete sync yet, a full one in progress, or other filters than the settings"
@@ -433,12 +407,6 @@ def _names_any(content: bytes, ids: set[str | None]) -> bool:
 def _archive(store: Store, name: str) -> StreamArchive:
     key = ArchiveKey(stream=stream_of(name), address="", api_key="", account="", name=name)
     return StreamArchive(store, key)
-
-
-def _view(archive: StreamArchive) -> ArchiveView:
-    """Return the archive as a run sees it. Raises `FormatError` if the head cannot be read."""
-    read_end = partial(_rows_and_cursor, archive)
-    return survey(archive, read_end, is_free_feed=archive.spec.is_free)
 
 
 def _key_of(store: Store, keys: Sequence[str], stream: str) -> str:

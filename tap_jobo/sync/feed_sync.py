@@ -182,7 +182,7 @@ class FeedSync:
             contents.note(entry.header, self.reader.count_rows(entry))
             versions.note(entry)
             after = following.header.before if following else opening.view.position
-            dropped.note(entry.number, entry.header, after)
+            dropped.note(entry.number, entry.header, ends_sync=after.progress is None)
         self._announce_load(contents, dropped)  # before a kill can come between
         for entry, following in with_following(archive.read_all(first)):
             self.raise_if_over()

@@ -100,15 +100,20 @@ class DroppedPages:
         self._missing: list[tuple[int, EntryHeader]] = []
         self._last: list[tuple[int, EntryHeader]] = []  # those with no other page after them
 
-    def note(self, number: int, header: EntryHeader, after: Position) -> None:
-        """Take up an entry, in the order of the archive, with the position after it."""
+    def note(self, number: int, header: EntryHeader, *, ends_sync: bool) -> None:
+        """Take up an entry, in the order of the archive."""
         if header.is_dropped:
             self._last.append((number, header))
             return
         self._missing = self._missing_before(header.before)
         self._last = []
-        if header.sync and after.progress is None:
+        if header.sync and ends_sync:
             self._missing = [each for each in self._missing if not _reads_again(header.sync, *each)]
+
+    def note_damaged(self) -> None:
+        """Take up an entry that cannot be read: perhaps it has no rows of the pages before it."""
+        self._missing += self._last
+        self._last = []
 
     def _missing_before(self, position: Position) -> list[tuple[int, EntryHeader]]:
         """Return the pages that are missing where the feed is read from a position on."""

@@ -27,7 +27,7 @@ from tests.archive.helpers import (
     rewrite,
     succeeded,
 )
-from tests.support import COMMAND, Run, Tap, error_code, execute, state_at
+from tests.support import COMMAND, Run, Tap, commands_in, complaint, error_code, execute, state_at
 from tests.support.archives import Files
 from tests.support.crash import run_meanwhile
 from tests.support.repository import REPOSITORY
@@ -48,6 +48,13 @@ def written(tap: Tap, *args: str) -> list[str]:
     run = succeeded(archive_command(tap, *args))
     assert run.stderr == ""
     return run.stdout.splitlines()
+
+
+def listed(tap: Tap) -> tuple[list[str], str]:
+    """What `list` shows of an archive of which something cannot be read, and its error."""
+    run = archive_command(tap, "list")
+    assert run.returncode == 1
+    return run.stdout.splitlines(), run.stderr
 
 
 def exported(tap: Tap, *args: str) -> list[dict[str, Any]]:
@@ -75,7 +82,7 @@ def quarantine_a_row(tap: Tap) -> dict[str, Any]:
 # list
 
 
-def test_list_shows_what_was_bought_and_what_it_cost(warehouse: Warehouse, files: Files) -> None:
+def test_list_shows_what_was_bought_and_what_it_cost(warehouse: Warehouse) -> None:
     tap = warehouse.tap
     warehouse.run()
     change(tap, *list(tap.sandbox.world.rows())[:4])
@@ -85,8 +92,83 @@ def test_list_shows_what_was_bought_and_what_it_cost(warehouse: Warehouse, files
     assert title.endswith(f" (test key, {tap.sandbox.url})")
     assert figures.startswith("  4 pages, 124 rows, $6.20, since 20")
     assert month.strip()[7:] == ": $6.20 billed"
-    files.damage(files.pages[1])
-    assert "  page 2 is damaged or missing" in written(tap, "list")
+    tap.succeed("--test")
+    assert (
+        written(tap, "list")[2]
+        == f"{month[:9]}: $6.25 billed, $0.05 of it for tests or missing pages"
+    )
+
+
+@pytest.mark.parametrize("number", [1, 3])
+def test_list_shows_what_can_be_read_and_a_way_out_of_what_cannot(
+    tap: Tap, files: Files, number: int
+) -> None:
+    """The way out is that of a run."""
+    tap.succeed()
+    files.damage(files.pages[number - 1])
+    (_title, figures, month), error = listed(tap)
+    assert " 2 pages, " in figures
+    assert month.strip()[7:].startswith(": $6.00 billed")
+    assert error.startswith(f"Error: Page {number} of career_sites in the archive")
+    assert "[archive-damaged]" in error
+    damaged = commands_in(error)
+    assert damaged == commands_in(complaint(tap.run()))
+    assert damaged[0] == ["drop", "career_sites", str(number)]
+
+
+@pytest.mark.parametrize("file", ["archive.json", "month"])
+def test_list_shows_the_rest_of_a_stream_whose_small_file_is_damaged(
+    tap: Tap, files: Files, file: str
+) -> None:
+    tap.succeed()
+    (name,) = (each for each in files.copy() if file in each)
+    files.store.replace(name, b"{}")
+    (title, known), error = listed(tap)
+    assert title.startswith("career_sites-")
+    assert "$6.00" in known
+    assert name in error
+
+
+def test_list_shows_a_last_page_that_this_version_cannot_parse(tap: Tap, files: Files) -> None:
+    tap.succeed()
+    files.rewrite(files.pages[-1], body=b"<html>")
+    (_, figures, _), error = listed(tap)
+    assert figures.startswith("  3 pages, ")
+    assert commands_in(error) == [["drop", "career_sites", "3"]]
+    refused = archive_command(tap, "restart", "career_sites", "--yes")
+    assert commands_in(refused.stderr) == [["drop", "career_sites", "3"]]
+
+
+def dropped(tap: Tap) -> list[tuple[str, str]]:
+    """The dropped pages in the list, with what becomes of their rows."""
+    lines = [line.strip() for line in written(tap, "list") if "dropped" in line]
+    return [(line.split(" dropped")[0], line.split(" dropped")[1]) for line in lines]
+
+
+def test_list_shows_where_rows_of_dropped_pages_may_be_missing(
+    warehouse: Warehouse, files: Files
+) -> None:
+    """Until a later sync has read them again."""
+    tap = warehouse.tap
+    tap.settings["batch_size"] = 50
+    warehouse.run()
+    written(tap, "drop", "career_sites", "2", "--yes")
+    ((page, then),) = dropped(tap)
+    assert page == "page 2 was"
+    assert commands_in(then) == [["restart", "career_sites"]]
+    written(tap, "restart", "career_sites", "--yes")
+    ((_, then),) = dropped(tap)
+    assert then == ": rows may be missing until the sync that `restart` ordered is complete"
+    warehouse.run(max_credits=2_500)
+    ((_, then),) = dropped(tap)
+    assert then == ": rows may be missing until the sync in progress is complete"
+    warehouse.run()
+    assert dropped(tap) == [("page 2 was", ", and its rows were bought again")]
+    last = str(len(files.pages))
+    written(tap, "drop", "career_sites", last, "--yes")
+    assert (f"page {last} was", ": the next run buys it again") in dropped(tap)
+    warehouse.run()
+    assert {then for _, then in dropped(tap)} == {", and its rows were bought again"}
 
 
 def test_list_shows_gaps_and_archives_that_lack_what_came_before(tap: Tap, files: Files) -> None:

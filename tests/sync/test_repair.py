@@ -126,7 +126,7 @@ def pass_dropped(folder: Folder, *numbers: int, last: int = 11) -> DroppedPages:
     for number in range(1, last + 1):
         page = folder.pages[number]
         header = replace(page.header, is_dropped=number in numbers)
-        pages.note(number, header, page.position)
+        pages.note(number, header, ends_sync=page.position.progress is None)
     return pages
 
 

@@ -195,7 +195,7 @@ class TapRun:
         for number in numbers:
             page = folder.pages[number]
             versions.note(Entry(number, page.header, b""))
-            dropped.note(number, page.header, page.position)
+            dropped.note(number, page.header, ends_sync=page.position.progress is None)
         self.world.warn_of_dropped(self.pipe, dropped)
         for number in numbers:
             page = folder.pages[number]
