@@ -81,11 +81,10 @@ class BilledPagesStream(JoboStream):
     @override
     def log_summary(self, *, is_complete: bool) -> None:
         """Log a summary and METRIC lines."""
-        rows = plural(self._record_counter.value, "row")
+        rows = plural(self._record_counter.total, "row")
         how = completeness(is_complete=is_complete)
         self.logger.info("Summary: %s: %s, 0 credits ($0.00); %s.", self.name, rows, how)
         self.log_figures({"jobo_sync_complete": int(is_complete)})
-        self._record_counter.exit()  # which the SDK has done before any feed was read
 
     @override
     def _write_state_message(self) -> None:

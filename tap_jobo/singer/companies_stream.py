@@ -181,7 +181,6 @@ class CompaniesStream(JoboStream):
         figures = self.profiles.figures()
         self.logger.info("Summary: %s: %s, 0 credits ($0.00); %s.", self.name, figures, how)
         self.log_figures({"jobo_sync_complete": int(is_complete), **self.profiles.metrics()})
-        self._record_counter.exit()  # which the SDK does later, or not at all
 
     @override
     def _write_schema_message(self) -> None:

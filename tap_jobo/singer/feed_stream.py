@@ -334,7 +334,7 @@ class FeedStream(JoboStream):
         follower = self._following
         return Report(
             stream=self.name,
-            count_rows=lambda: self._record_counter.value,
+            count_rows=lambda: self._record_counter.total,
             budget=self._run.budget,
             cost=self._cost,
             logger=self.plain_logger,

@@ -189,7 +189,7 @@ class JoboStream(RESTStream[Any]):
 
     def end_early(self, *, has_failed: bool) -> None:
         """Log the summary of a stream that the run does not reach, or reads no further."""
-        if has_failed or self._record_counter.value:
+        if has_failed or self._record_counter.total:
             self.summarize(has_failed=True)
         else:
             self.log_unread()
@@ -233,12 +233,16 @@ class JoboStream(RESTStream[Any]):
         self._run.order.raise_failures()
 
     def log_figures(self, figures: Mapping[str, int | None]) -> None:
-        """Log figures that the SDK does not count as METRIC lines, without those that are None."""
+        """Log METRIC lines: figures that are not None, and the records, as the SDK does later.
+
+        It does not if the stream is read again, or along with others.
+        """
         tags = {metrics.Tag.STREAM.value: self.name}
         for name, value in figures.items():
             if value is not None:
                 metric: Any = SimpleNamespace(value=name)  # like a member of the SDK's own enum
                 metrics.log(self.metrics_logger, metrics.Point("counter", metric, value, tags))
+        self._record_counter.exit()
 
     def write_rows(self, rows: Sequence[Row], received_at: datetime | None = None) -> list[str]:
         """Write rows as RECORDs, and return the ids of those that no stream map has removed.
@@ -315,15 +319,23 @@ class JoboStream(RESTStream[Any]):
 
 
 class _RecordCounter(metrics.Counter):
-    """Counts a stream's records, and logs the count once, at the end, if it is not zero.
+    """Counts a stream's records, and logs the count at the end, if it is not zero.
 
     The SDK's counter logs every minute, and each time starts again from zero.
     """
 
+    _logged = 0
+
+    @property
+    def total(self) -> int:
+        """The records of the run: a stream that another run buys is read more than once."""
+        return self._logged + self.value
+
     @override
     def exit(self) -> None:
-        """Log the count."""
+        """Log the records since this was called last."""
         if self.value:
+            self._logged += self.value
             super().exit()
 
 
