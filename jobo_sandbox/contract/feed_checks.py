@@ -125,7 +125,7 @@ def pages(api: Api, feed: FeedSpec) -> str:
 
 @check(DOCS, HANDLED, *BILLED)
 def price(api: Api, feed: FeedSpec) -> str:
-    """X-Credits-Deducted is the list price of the rows, of one or of five."""
+    """X-Credits-Deducted matches the list price, for one row and for five."""
     for answer in (api.page(feed), api.page(feed, 5)):
         count, deducted = len(answer.items(feed)), answer.credits()
         expect(count, "the first page has no rows", CHANGE)

@@ -22,7 +22,8 @@ ARCHIVE_DIR: Final = Setting(
     description=(
         "Where to store the archive: a folder or, with the extra `tap-jobo[cloud]`, "
         "s3://bucket/prefix, gs://bucket/prefix, or azure://container/prefix, with credentials "
-        "from the environment. By default, a folder in the user's state folder. Pipelines with "
+        "from the environment. By default, archive/NAME in a Meltano project, where NAME is the "
+        "plugin's name, and otherwise tap-jobo in the user's state folder. Pipelines with "
         "the same filters share an archive. Give a pipeline with other filters its own."
     ),
     type=of.text(

@@ -98,10 +98,14 @@ class FeedStream(JoboStream):
         yield from self._early_rows()
         yield from self._unfiltered_rows()
         is_new = not position.bookmark or position.current.filters != self._settings.filters
+        yield from self._unlikely_values(are_looked_up=is_new)
+
+    def _unlikely_values(self, *, are_looked_up: bool) -> Iterator[str]:
+        """Yield a warning for each value of a filter that probably matches no row."""
         for setting in self.spec.filters:
             value = self.config.get(setting.name)
             yield from setting.value_hints(value)
-            if is_new:
+            if are_looked_up:
                 yield from self._run.known_values.warnings(setting, value)
 
     def _early_rows(self) -> Iterator[str]:
@@ -153,7 +157,7 @@ class FeedStream(JoboStream):
             others = [feed.name for feed in FEEDS if any(feed.filters_of(self.config).values())]
             why = f": filters of {others[0]} don't apply to it" if others else ""
             yield (
-                f"{self.name} has no filter{why}, so this buys {self.name} of the whole world "
+                f"{self.name} has no filter{why}, so this buys all {self.name} worldwide "
                 f"({price}), {budget.describe_limit()}. Set {' or '.join(suggested)} to buy fewer. "
                 "[no-jobs-filter]"
             )
@@ -210,6 +214,8 @@ class FeedStream(JoboStream):
     @override
     def sample(self, limit: int) -> Sequence[Row]:
         """Fetch at most `limit` rows with one request; pages and state stay as they are."""
+        for hint in self._unlikely_values(are_looked_up=True):
+            self.logger.warning("%s", hint)
         sync = self._first_request.sync
         sync = replace(sync, batch_size=min(limit, sync.batch_size))
         with self._counted_in_month():

@@ -298,9 +298,7 @@ def test_the_command_checks_the_sandbox_and_asks_before_it_spends(checked: Sandb
 
 def test_a_line_has_its_source_and_what_the_tap_does(checked: Sandbox) -> None:
     checked.price = 40
-    start = (
-        "differs            career_sites_price: X-Credits-Deducted is the list price of the rows"
-    )
+    start = "differs            career_sites_price: X-Credits-Deducted matches the list price"
     end = "[documentation] (40 credits for 1 row; tap-jobo: handled)"
     lines = contract_of(checked).stdout.splitlines()
     assert [line for line in lines if line.startswith(start) and line.endswith(end)]
