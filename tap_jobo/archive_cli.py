@@ -219,7 +219,8 @@ def _drop(archive: StreamArchive, page: int, *, yes: bool) -> None:
         rows = f"{plural(own.rows, 'row')} ({dollars(own.header.cost(own.rows))})"
         _confirm(f"Page {page} of {archive.key.stream} can be read. This drops its {rows}.")
     archive.drop(page, header)
-    then = "The next run buys it again."
+    price = f" ({dollars(header.credits)})" if header.credits else ""
+    then = f"The next run buys it again{price}."
     if page != archive.head:
         buy = archive.how_to_buy(archive.since_of(page), archive.cost_of_everything())
         then = f"Its rows are missing until you {buy}."

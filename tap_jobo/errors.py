@@ -70,6 +70,10 @@ class UnauthorizedError(ApiError):
 class EndlessFeedError(ApiError):
     """The pages of a sync repeat, or stay empty, without an end."""
 
+    def __init__(self, *messages: str, are_empty: bool = False) -> None:
+        super().__init__(*messages)
+        self.are_empty = are_empty
+
 
 @dataclass(eq=False)
 class FailedTryError(ApiError):

@@ -32,7 +32,7 @@ from tap_jobo.singer.writer import StdoutWriter
 from tap_jobo.streams import FEEDS, SETTINGS
 from tap_jobo.streams.career_sites import CAREER_SITES
 from tap_jobo.streams.feed_spec import FeedSpec
-from tap_jobo.wording import CREDITS_PER_DOLLAR, dollars
+from tap_jobo.wording import dollars
 
 _TEST_HELP: Final = (
     "Check the connection and the key with one row of each selected feed, which is billed "
@@ -130,9 +130,9 @@ class TapJobo(Tap):
                 Catalog({name: entry for name, entry in self.catalog.items() if name in selected})
             )
         except Exception as error:  # the SDK's errors about a map are of any type
+            why = str(error).rstrip(".")
             raise ConfigError(
-                f"Setting 'stream_maps' is not valid: {error}. Nothing was billed. "
-                "[invalid-setting]"
+                f"Setting 'stream_maps' is not valid: {why}. Nothing was billed. [invalid-setting]"
             ) from error
         for name in self.streams:
             removed = RemoveRecordTransform(name, {"properties": {}}, None, None)
@@ -245,8 +245,7 @@ class TapJobo(Tap):
         if run.budget.balance is not None:
             shown.append(f"balance {dollars(run.budget.balance)}")
         shown += run.matches
-        # A job costs a third of a cent.
-        cost = f"${run.budget.credits / CREDITS_PER_DOLLAR:,.3f}".removesuffix("0")
+        cost = dollars(run.budget.credits)
         cost = f"cost {'up to ' if run.budget.possibly_billed else ''}{cost}"
         self.logger.info(
             "Connection OK: %s; this test %s.",

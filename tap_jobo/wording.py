@@ -8,8 +8,9 @@ CREDITS_PER_DOLLAR: Final = 1_000
 
 
 def dollars(credits_: float) -> str:
-    """Format credits as US dollars, such as `$2.50`."""
-    return f"${credits_ / CREDITS_PER_DOLLAR:,.2f}"
+    """Format credits as US dollars, such as `$2.50`, or `$0.003` for a job."""
+    amount = credits_ / CREDITS_PER_DOLLAR
+    return f"${amount:,.3f}".removesuffix("0") if amount < 1 else f"${amount:,.2f}"
 
 
 def plural(count: int, noun: str) -> str:

@@ -341,7 +341,10 @@ class FeedCost:
         elif dispute:  # so may the next page
             self.price = max(self.price, cost / requested)
         elif rows and (charge.deducted or (charge.deducted == 0 and not cost)):
+            known = self.last_price
             self._learn(cost / min(rows, requested), page.received_at)
+            if self.last_price and self.last_price != known and rows <= requested:
+                self._warn_of_price(self.last_price.credits)
         elif cost:  # of which the response says nothing: never a price of zero
             self.price = max(self._highest_price, cost / requested)
         elif not rows:
@@ -357,6 +360,17 @@ class FeedCost:
             self.last_price = LastPrice(credits=price, since=now)
         if self.month and self.last_price != known:
             self.month.note_price(self.last_price)
+
+    def _warn_of_price(self, price: float) -> None:
+        self._budget.logger.warning(
+            "A row of %s now costs %g credits (list price: %g), so a page of %s rows costs %s. "
+            "Contact Jobo, and set max_credits to limit what a run spends. [unexpected-bill]",
+            self._spec.name,
+            price,
+            self._spec.list_price,
+            f"{self._spec.page_cap:,}",
+            dollars(self._spec.page_cap * price),
+        )
 
     def _report(self, charge: Charge, cost: int, rows: int, requested: int) -> None:
         """Warn of what a page has cost, if that was not to be expected."""
@@ -395,7 +409,7 @@ class FeedCost:
                 self.price,
                 " If rows are free on your plan, remove the limits."
                 if self._budget.is_limited
-                else "",
+                else " Contact Jobo.",
             )
 
     def _is_first(self, what: str) -> bool:

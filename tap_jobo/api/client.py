@@ -108,7 +108,10 @@ class Client:
             cost.reserve(rows)
         except BudgetReachedError as reached:
             if failed:
-                raise ApiError(f"{failed}. {reached}") from None
+                why = str(reached).removesuffix(" [limit-reached]")
+                raise ApiError(
+                    f"{failed}. It was not requested again: {why} [api-unavailable]"
+                ) from None
             raise
 
     def fetch_once(self, request: PreparedRequest, timeout: float) -> ApiResponse:

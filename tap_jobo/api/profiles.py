@@ -121,6 +121,7 @@ class Profiles:
         if self._bad_in_a_row >= _MIN_BAD_PROFILES:
             raise ApiError(
                 f"The API's format has changed: the last {_MIN_BAD_PROFILES} company profiles have "
-                "no valid 'id' or 'name', or other names for their fields. No state was written "
-                "for them. Upgrade tap-jobo, or deselect companies. [format-changed]"
+                "no valid 'id' or 'name', or other names for their fields. Profiles are free, and "
+                "the next run requests them again. Upgrade tap-jobo, or deselect companies. "
+                "[format-changed]"
             )

@@ -18,6 +18,7 @@ from typing import Final, Self
 from tap_jobo.archive import files, layout
 from tap_jobo.archive.entries import (
     DamagedEntryError,
+    OtherVersionError,
     decode_entry,
     encode_entry,
     read_entry,
@@ -34,11 +35,6 @@ from tap_jobo.streams.feed_spec import FeedSpec
 from tap_jobo.way_out import archive_command
 from tap_jobo.wording import dollars, plural, question
 
-_WAYS: Final = (
-    ("restore the file", "from a backup, free"),
-    ("or move its folder away", "with a state, the archive then continues from it, free"),
-    ("", "without a state, the run buys everything"),
-)
 _AHEAD: Final = 8  # entries that are read ahead from a bucket
 _MOST_KEPT: Final = 32_000_000  # bytes of entries that the second reading of a load need not read
 
@@ -67,11 +63,11 @@ class StreamArchive:
         self.store = store
         self.key = key
         name = layout.FILE.format(key.name)
-        self.file = files.read(store, name, ArchiveFile, _WAYS)
+        self.file = files.read(store, name, ArchiveFile, self._ways)
         numbers = self._list(after - 1) if after else []
         numbers = numbers or self._list(0)
         if numbers and self.file is None:
-            raise files.DamagedFileError(name, store.location, "is missing", _WAYS)
+            raise files.DamagedFileError(name, store.location, "is missing", self._ways())
         self.head = max([*numbers, self.file.first - 1 if self.file else 0])
         self._headers: dict[int, EntryHeader] = {}
         self._kept: dict[int, bytes] = {}
@@ -321,6 +317,11 @@ class StreamArchive:
         """The feed whose pages these are."""
         return next(each for each in FEEDS if each.name == self.key.stream)
 
+    @property
+    def folder(self) -> str:
+        """The name of its folder in the archive."""
+        return f"{layout.TOP}/{self.key.name}"
+
     def since_of(self, number: int) -> str | None:
         """Return the date since which a sync of changes reads a page again, None if none does."""
         own, after = self.header(number), self.header(number + 1)
@@ -346,6 +347,19 @@ class StreamArchive:
         name = shortest_name(self.store, self.key.name)
         return archive_command(command, name, *arguments, location=self.store.location)
 
+    def _ways(self) -> files.Ways:
+        """Return how the user gets `archive.json` back."""
+        then = (
+            f"move {self.folder} out of the archive. With a state, the archive then continues from "
+            "it, and the run buys what changed"
+        )
+        return (
+            ("if another version wrote it", "use that version, or a newer one, free"),
+            ("or restore it", "from a backup, free"),
+            ("or begin a new one", then),
+            ("", f"without a state, the run buys everything ({self.spec.price_per_thousand})"),
+        )
+
     def damaged(self, number: int, what: object) -> FormatError:
         """Return the error for an entry that cannot be read."""
         stream, header = self.key.stream, self.header(number)
@@ -364,12 +378,15 @@ class StreamArchive:
                 ("or drop the page", f"{drop}: its rows{price} are then missing"),
                 ("and then, for its rows", buy),
             ]
+        first = ("restore the file", f"{name} from a backup, free")
+        if isinstance(what, OtherVersionError):
+            first = ("use that version", f"or a newer one: loads {name}, free")
         return FormatError(
             question(
                 f"Page {number} of {stream} in the archive {self.store.location} {what}. Nothing "
                 "was billed for this stream.",
                 "archive-damaged",
-                ("restore the file", f"{name} from a backup, free"),
+                first,
                 *ways,
             )
         )

@@ -35,6 +35,10 @@ class DamagedEntryError(Exception):
         self.header = header
 
 
+class OtherVersionError(DamagedEntryError):
+    """Another version of tap-jobo has written an entry."""
+
+
 def encode_entry(entry: Entry) -> bytes:
     """Return the content of an entry's file."""
     line = add_checksum(msgspec.json.encode(entry.header))
@@ -77,6 +81,4 @@ def _decode_header(content: bytes) -> EntryHeader:
     except DamagedLineError:
         raise DamagedEntryError("is damaged") from None
     except msgspec.DecodeError:
-        raise DamagedEntryError(
-            "was written by another version of tap-jobo, which can load it"
-        ) from None
+        raise OtherVersionError("was written by another version of tap-jobo") from None

@@ -1,7 +1,7 @@
 """The small JSON files of the archive: one line each, which ends in its checksum."""
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 import msgspec
@@ -39,7 +39,7 @@ def encode(value: msgspec.Struct) -> bytes:
     return add_checksum(msgspec.json.encode(value))
 
 
-def read(store: Store, name: str, kind: type[_T], ways: Ways) -> _T | None:
+def read(store: Store, name: str, kind: type[_T], ways: Callable[[], Ways]) -> _T | None:
     """Return what is in a small file, None if there is no such file.
 
     Args:
@@ -47,7 +47,7 @@ def read(store: Store, name: str, kind: type[_T], ways: Ways) -> _T | None:
         name: The name of the file.
         kind: A type that has no defaults and forbids unknown fields, so that nothing that a file
             lacks is made up.
-        ways: How the user gets the file back, for messages.
+        ways: Returns how the user gets the file back, for messages.
 
     Raises:
         DamagedFileError: The file is damaged, or does not have exactly the fields of its type.
@@ -58,10 +58,10 @@ def read(store: Store, name: str, kind: type[_T], ways: Ways) -> _T | None:
     except MissingError:
         return None
     except DamagedLineError:
-        raise DamagedFileError(name, store.location, "is damaged", ways) from None
+        raise DamagedFileError(name, store.location, "is damaged", ways()) from None
     except (msgspec.DecodeError, ValueError, RecursionError):  # of JSON, UTF-8, or nesting
         why = "was written by another version of tap-jobo, or is damaged"
-        raise DamagedFileError(name, store.location, why, ways) from None
+        raise DamagedFileError(name, store.location, why, ways()) from None
 
 
 def add_checksum(line: bytes) -> bytes:

@@ -71,7 +71,7 @@ class Spent(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 def read_spent(store: Store, name: str) -> Spent | None:
     """Return the count of an archive key. Raises `DamagedFileError`."""
-    return files.read(store, layout.MONTH.format(name), Spent, _WAYS)
+    return files.read(store, layout.MONTH.format(name), Spent, lambda: _WAYS)
 
 
 def write_spent(

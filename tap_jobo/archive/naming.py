@@ -51,7 +51,7 @@ def shortest_name(store: Store, key: str) -> str:
 def _is_empty(store: Store, key: str) -> bool:
     """Return whether nothing was bought or adopted yet."""
     with suppress(FormatError):
-        file = files.read(store, layout.FILE.format(key), ArchiveFile, ways=())
+        file = files.read(store, layout.FILE.format(key), ArchiveFile, ways=tuple)
         has_page = any(map(layout.PAGE.fullmatch, store.list(f"{layout.TOP}/{key}")))
         return not has_page and (file is None or file.origin is None)
     return False

@@ -125,14 +125,18 @@ def check_environment(
     """
     own = state.get("environment")
     if own and environment and own != environment:
+        plan = (
+            "add --state FILE, with the output of `meltano state get STATE_ID` (`meltano state "
+            "list` shows the id)"
+        )
         raise StateError(
             question(
                 f"The state belongs to Meltano's environment {without_key(str(own))[:50]}, but "
                 f"this run is in {environment}. Nothing was billed.",
                 "invalid-state",
                 ("two runs started together", "run again, one after the other: they share a file"),
-                ("you asked for --plan", "add --state FILE, with what `meltano state get` prints"),
-                ("you copied the state", "set its 'environment' to null"),
+                ("you asked for --plan", plan),
+                ("you copied the state", "set 'environment' to null in it"),
                 ("none of these", begin_anew("", has_archive=has_archive)),
             )
         )
@@ -142,9 +146,9 @@ def _unusable(why: str, config: Mapping[str, Any], price: str = "") -> StateErro
     """Return the error for a state that this tap did not write, or not so."""
     return StateError(
         question(
-            f"The state is not from this tap: {why}. Nothing was billed.",
+            f"The state can't be used: {why}. Nothing was billed.",
             "invalid-state",
-            ("you have that of the last run", "pass it as that run wrote it"),
+            ("you have the state of the last run", "pass it as that run wrote it"),
             ("or it is lost", begin_anew(price, has_archive=config["archive"])),
         )
     )
@@ -166,11 +170,13 @@ def check_state(
     for name, bookmark in bookmarks.items():
         if spec := specs.get(name):
             if bookmark and bookmark.keys().isdisjoint(STATE_KEYS):
-                raise _unusable(f"bookmarks.{name} has none of {', '.join(STATE_KEYS)}", config)
+                raise _unusable(f"bookmarks.{name} has none of this tap's keys", config)
             try:
                 read_state(bookmark, SyncSettings.of(spec, config, is_full_table=False))
             except ValueError as error:
-                raise _unusable(str(error), config, spec.price_per_thousand) from None
+                price = spec.price_per_thousand
+                price += "" if config["archive"] else f" for {name}"
+                raise _unusable(str(error), config, price) from None
         elif near := get_close_matches(name.lower(), specs, 1, _SIMILAR):
             raise StateError(
                 f"Invalid state: {_no('stream', name, near)} Nothing was billed. [invalid-state]"

@@ -1,10 +1,10 @@
 """The stream of a feed: a `RESTStream` whose records come from a `FeedSync`."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from datetime import datetime, timedelta
 from functools import cached_property
-from typing import Final
+from typing import Any, Final
 
 from msgspec.structs import replace
 from singer_sdk import Tap
@@ -38,6 +38,11 @@ from tap_jobo.wording import dollars
 _LONGEST_RUN: Final = timedelta(days=1)  # until a run asks for what was listed when it began
 
 
+def _has_begun(bookmark: Mapping[str, Any]) -> bool:
+    """Return whether the state says that a feed was read, if only in part."""
+    return bool(bookmark.get("replication_key_value") or bookmark.get("sync", {}).get("started_at"))
+
+
 class FeedStream(JoboStream):
     """A feed of the API."""
 
@@ -63,6 +68,13 @@ class FeedStream(JoboStream):
     def is_read(self) -> bool:
         """Whether a run reads the stream; not if the settings name companies instead."""
         return super().is_read and not (self._follower and self._follower.has_explicit_ids)
+
+    @property
+    @override
+    def why_unread(self) -> str:
+        if self._follower and self._follower.has_explicit_ids:
+            return "company_ids or company_ids_file is set"
+        return super().why_unread
 
     # Before the run's first billed request
 
@@ -91,8 +103,9 @@ class FeedStream(JoboStream):
             clock = self._run.api_clock
             if instant and clock.is_future(parse_timestamp(instant)):
                 now = format_timestamp(clock.now())
+                standing = self._opening.standing(position)
                 can_correct = self._opening.continues_from_state
-                raise self._messages.in_future(instant, now, can_correct=can_correct)
+                raise self._messages.in_future(instant, now, standing, can_correct=can_correct)
         if position.has_begun:
             self._feed_sync.ask()
         yield from self._early_rows()
@@ -144,8 +157,7 @@ class FeedStream(JoboStream):
         return [
             each
             for each in FEEDS
-            if each.name in self.spec.ends_rows_of
-            and bookmarks.get(each.name, {}).get("replication_key_value")
+            if each.name in self.spec.ends_rows_of and _has_begun(bookmarks.get(each.name, {}))
         ]
 
     def _unfiltered_rows(self) -> Iterator[str]:
@@ -249,7 +261,7 @@ class FeedStream(JoboStream):
         if receipt := entry.header.receipt:
             self._cost.reconcile(receipt, len(page.items), rows)
         page_size = self._settings.batch_size
-        doubts = Doubts(self.spec, self.plain_logger, lambda: "")
+        doubts = Doubts(self.spec, self.plain_logger, None)
         guard = PageGuard(self.spec, self._converter, doubts, page_size)
         checked = guard.check(entry.header, page, estimate=0)
         if checked.skipped and not checked.records:

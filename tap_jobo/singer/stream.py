@@ -120,9 +120,9 @@ class JoboStream(RESTStream[Any]):
             return
         if not self.is_read:
             self.logger.warning(
-                "%s is selected but not read: 'stream_maps' removes it, or company IDs are set. "
-                "[no-stream]",
+                "%s is selected, but not read in this run, because %s. [no-stream]",
                 self.name,
+                self.why_unread,
             )
             return
         self.try_to_read(self.read)
@@ -201,6 +201,11 @@ class JoboStream(RESTStream[Any]):
 
     def log_summary(self, *, is_complete: bool) -> None:
         """Log the summary of the stream, and its METRIC lines."""
+
+    @property
+    def why_unread(self) -> str:
+        """Why a stream that is selected is not read."""
+        return "'stream_maps' removes it"
 
     @property
     def is_read(self) -> bool:

@@ -23,11 +23,12 @@ class Doubts:
     Args:
         spec: The feed.
         logger: Gets the warnings.
-        read_again: Returns what to run to read everything again.
+        read_again: Returns what to run to read everything again, None if nothing was read, as by
+            `--test`.
     """
 
     def __init__(
-        self, spec: FeedSpec, logger: logging.Logger, read_again: Callable[[], str]
+        self, spec: FeedSpec, logger: logging.Logger, read_again: Callable[[], str] | None
     ) -> None:
         self._spec = spec
         self._logger = logger
@@ -40,13 +41,11 @@ class Doubts:
         Args:
             why: A sentence without its period.
         """
-        self._logger.warning(
-            "%s. If rows are missing, contact Jobo, and then buy everything again (%s): %s. "
-            "[missing-rows]",
-            why,
-            self._spec.price_per_thousand,
-            self._read_again(),
-        )
+        then = ""
+        if self._read_again:
+            verb, price = "read" if self._spec.is_free else "buy", self._spec.price_per_thousand
+            then = f", and then {verb} everything again ({price}): {self._read_again()}"
+        self._logger.warning("%s. If rows are missing, contact Jobo%s. [missing-rows]", why, then)
 
     def check_error(self, *, has_error: bool) -> None:
         """Warn once of an error beside the rows of a page."""
@@ -85,8 +84,8 @@ class Doubts:
         is_without_rows = not rows and sync.kind == "full" and header.before.bookmark is None
         if is_without_rows and sync.reads:
             self._logger.warning(
-                "No row of %s matches %s, so this run delivered nothing. Values must match "
-                "exactly: check their spelling. After you correct them, run once with "
+                "No row of %s matches %s, so none was bought. Values must match exactly: check "
+                "their spelling. After you correct them, run once with "
                 "on_filter_change: resync, which buys all rows that match (%s). [no-match]",
                 name,
                 describe(sync.reads),
@@ -109,7 +108,7 @@ class Doubts:
             self._logger.warning(
                 "Page %s of %s in the archive, and perhaps others, is in a format that this "
                 "version does not expect. What does not fit is in _rescued_data, if that is "
-                "selected. [format-changed]",
+                "selected. Upgrade tap-jobo. [format-changed]",
                 number,
                 self._spec.name,
             )

@@ -139,18 +139,18 @@ def check_for_schema_drift(conversion: Conversion, page_size: int, stream: str) 
         raise FormatError(
             f"Each of the {compared:,} rows of this page of {stream} has another name in place of "
             f"{' and '.join(map(repr, renamed[:2]))}, so the API's format has changed. No row of "
-            "the page was emitted"
+            "the page was loaded"
         )
     for field, bad in conversion.damaged.items():
         if field not in conversion.left_out and bad == rows >= min(MIN_BAD_ROWS, page_size):
             raise FormatError(
                 f"None of the {rows:,} rows of this page of {stream} has a usable '{field}', so "
-                "the API's format has changed. No row of the page was emitted"
+                "the API's format has changed. No row of the page was loaded"
             )
     if conversion.missing and rows >= min(MIN_BAD_ROWS, page_size):
         examples = " and ".join(map(repr, conversion.missing[:2]))
         raise FormatError(
             f"No row of this page of {stream} has any of {len(conversion.missing)} documented "
             f"fields, such as {examples}, so the API's format has changed. No row of the page was "
-            "emitted"
+            "loaded"
         )

@@ -105,8 +105,9 @@ class Messages:
             names = " or ".join(each.name for each in self.ended)
             return (
                 f"To find them, buy all of {names} again ({price}) in the pipeline that reads it: "
-                "with `tap-jobo-archive restart` and its archive_dir or, if its archive is off, "
-                f"without a state, which buys all of its streams again. Then run, and {delete}."
+                "`tap-jobo-archive --archive-dir ITS_ARCHIVE_DIR restart STREAM` or, if its "
+                "archive is off, a run without a state, which buys all of its streams again. Then "
+                f"run, and {delete}."
             )
         if not self.location:
             names = " and ".join(each.name for each in self.ended)
@@ -115,35 +116,42 @@ class Messages:
             f"all of {each.name} again ({each.price_per_thousand}): {self._read_again(each.name)}"
             for each in self.ended
         ]
-        return f"To find them, buy {', or '.join(ways)}. Then run, and {delete}."
+        return f"To find them, buy {', and '.join(ways)}. Then run, and {delete}."
 
     def question(self, asked: Question, standing: Standing) -> StateError:
         """Return the error that asks the user to decide."""
         return ask(asked, standing, self.command)
 
-    def in_future(self, instant: str, now: str, *, can_correct: bool) -> StateError:
+    def in_future(
+        self, instant: str, now: str, standing: Standing, *, can_correct: bool
+    ) -> StateError:
         """Return the error for a position in the future.
 
         Args:
             instant: The bookmark, or the start of a sync in progress.
             now: The API's time.
+            standing: Where the stream stands.
             can_correct: Whether the state alone has it; otherwise, so has the archive.
         """
-        correct = "replication_key_value (or started_at of 'sync') in the state"
-        price = self.spec.price_per_thousand
-        ways = [
-            (
-                "correct the state",
-                f"set {correct} to a time in the past: the run buys what changed since ({price})",
-            ),
-            ("or leave it out", begin_anew(price, has_archive=bool(self.location))),
-        ]
-        if not can_correct:
-            then = f"and correct {correct}: the archive then continues from it, free"
+        price, archive = self.spec.price_per_thousand, standing.archive
+        everything = f"everything of {self.name} ({price_of_everything(standing)})"
+        correct = (
+            "set replication_key_value (or started_at of 'sync') in the state to a time in the "
+            f"past: the run buys what changed since ({price})"
+        )
+        anew = self._begin_anew()
+        if standing.view and standing.view.is_empty:
+            anew = f"{without_a_state()}: buys {everything}"
+        ways = [("correct the state", correct), ("or leave it out", anew)]
+        if archive and not can_correct:
+            move = f"move {archive.folder} out of the archive"
             ways = [
-                (f"wait until {instant}", "free"),
-                ("or correct it", f"move the folder of {self.name} in the archive away, {then}"),
+                (f"wait until {instant}", "and run again"),
+                ("or begin another archive", f"{move}: the run then buys {everything}"),
             ]
+            if standing.state:
+                then = f"{move}, and {correct}. This archive can then load no other warehouse"
+                ways[1] = ("or correct the state", then)
         return StateError(
             question(
                 f"{self.name} stopped, nothing billed: its bookmark {instant} is in the future. "
@@ -195,8 +203,11 @@ class Messages:
                 way = (f"wait for a version that reads {encoding}", then)
                 drop = f"let Jobo or the proxy send gzip, and then {drop}"
             return FormatError(question(what, "page-too-large", way, ("or drop it", drop)))
-        way = ("load it, free", "upgrade tap-jobo, and run again")
-        return FormatError(question(what, "format-changed", way, ("or drop it", drop)))
+        ways = [
+            ("if a newer version reads it", "upgrade tap-jobo, and run again: loads it, free"),
+            ("if Jobo sent it wrong", f"contact Jobo. Once this is fixed, {drop}"),
+        ]
+        return FormatError(question(what, "format-changed", *ways))
 
     def _unreadable_and_lost(self, error: Exception, header: EntryHeader, why: str) -> FormatError:
         cost, encoding = header.credits, header.receipt and header.receipt.encoding
@@ -231,7 +242,10 @@ class Messages:
         correct = ""
         if count is not None:
             month = self.command("month", self.name, "--set", str(count - dispute.excess))
-            correct = f" If the claim was wrong, correct the count of the month: {month}."
+            correct = (
+                " If the claim was wrong, correct the count of the month before the next run: "
+                f"{month}."
+            )
         return UnexpectedBillError(
             f"{dispute.what}. The page is delivered, and the run ends. Compare the balance of your "
             f"account, and contact Jobo.{correct} [unexpected-bill]"
@@ -251,9 +265,11 @@ class Messages:
         """Return the error for a sync without progress, whose rows so far have cost `spent`."""
         anew = self._begin_over(progress, f"buys its rows again ({self.spec.describe_price()})")
         more = "otherwise, each run requests such pages again, free"
-        if spent:
-            most = dollars(MAX_REPEATED * progress.sync.batch_size * spent / progress.rows)
-            more = f"otherwise, each run buys {MAX_REPEATED} pages (up to {most}) or more"
+        if spent and not error.are_empty:
+            page = dollars(progress.sync.batch_size * spent / progress.rows)
+            more = (
+                f"otherwise, each run buys at least {MAX_REPEATED} more pages (up to {page} each)"
+            )
         return EndlessFeedError(
             question(
                 f"{error}, so the sync of {self.name} stops. Its pages are loaded, and the summary "
@@ -310,11 +326,15 @@ class Messages:
         `again` says what is billed again. Without an archive, that is all that is selected.
         """
         if not self.location:
-            price = f"{self.spec.describe_price()} for {self.name}"
-            return begin_anew(price, has_archive=False)
+            return self._begin_anew()
         since = since_to_begin_over(progress.sync)
         arguments = ["--since", since] if since else []
         return f"{self.command('restart', self.name, *arguments)}: {again}"
+
+    def _begin_anew(self) -> str:
+        price, has_archive = self.spec.price_per_thousand, bool(self.location)
+        price += "" if has_archive else f" for {self.name}"
+        return begin_anew(price, has_archive=has_archive)
 
     def warn_of_restart(self, rejection: RejectedError, progress: Progress, spent: float) -> None:
         """Warn that a sync starts over."""
@@ -355,7 +375,8 @@ class Messages:
         is_full = request and request.page == 1 and request.sync.kind == "full"
         if not (self.spec.is_free or is_full or has_gap):
             restart = self.command("restart", self.name)
-            again = f" To buy everything again instead, which is billed: {restart}."
+            price = self.spec.price_per_thousand
+            again = f" To buy everything again instead ({price}): {restart}."
         self.logger.info(
             "%s has no state: loading %s.%s%s",
             self.name,
@@ -412,11 +433,12 @@ class Messages:
         self.logger.warning(
             "The archive %s lacks rows that the state of %s says were bought. It continues from "
             "the state, without them. Nothing is billed again, but a new warehouse can't be loaded "
-            "from it. To complete it, restore a backup, and run once without a state, which loads "
-            "the backup, free, and buys what the backup lacks (%s). Or buy everything again (%s): "
-            "%s. [archive-adopted]",
+            "from it. To complete it, replace its folder %s with that of a backup, and run once "
+            "without a state, which loads the backup, free, and buys what the backup lacks (%s). "
+            "Or buy everything again (%s): %s. [archive-adopted]",
             self.location,
             self.name,
+            standing.archive.folder if standing.archive else "",
             self.spec.price_per_thousand,
             price_of_everything(standing),
             self.command("restart", self.name),

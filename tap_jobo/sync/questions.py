@@ -18,8 +18,9 @@ from tap_jobo.sync.state import State
 from tap_jobo.way_out import without_a_state
 from tap_jobo.wording import Lines, dollars, plural, question
 
+_LOAD_ALL: Final = "that loads everything that it has, free, and then buys what changed"
 _FROM_STATE: Final = (
-    "continues from the state, and buys no row again, but can't load another warehouse"
+    "continues from the state, buys only what changed since, and can't load another warehouse"
 )
 Command = Callable[..., str]
 """Returns the command line of `tap-jobo-archive` in backticks."""
@@ -70,6 +71,7 @@ def _incomplete(standing: Standing, command: Command) -> Lines:
     rest = "what changed"
     if standing.position.progress:
         rest = f"the rest of a sync ({_price(standing)})"
+    loads_what_is_missing = f"loads what the warehouse lacks, free, and then buys {rest}"
     then = (
         f"write the output of {state} to a file, and run with it as the state: loads the archive, "
         f"free, and then buys {rest}. If several streams ask, name all of them in the command"
@@ -85,7 +87,7 @@ def _incomplete(standing: Standing, command: Command) -> Lines:
         f"{name} stopped, nothing billed: it has no state, and the archive {standing.location} "
         f"{lacks}.",
         "archive-incomplete",
-        ("you left the state out by mistake", "run again with it, free"),
+        ("you left the state out by mistake", f"run again with it: {loads_what_is_missing}"),
         ("the warehouse has the earlier rows", then),
         (
             "the warehouse lacks them",
@@ -102,7 +104,7 @@ def _other_archive(standing: Standing, _: Command) -> Lines:
         if not view.is_complete:
             both = f"set archive_dir to a new folder, and {both}"
         elif not view.is_empty:
-            both = f"{without_a_state()}: that loads everything that this archive has, free"
+            both = f"{without_a_state()}: {_LOAD_ALL}"
         return question(
             f"{stopped} its state belongs to another address, account, or kind of API key.",
             "other-archive",
@@ -117,7 +119,7 @@ def _other_archive(standing: Standing, _: Command) -> Lines:
         ),
     ]
     if view and view.is_complete:
-        then = f"{without_a_state()}: that loads everything that it has, free"
+        then = f"{without_a_state()}: {_LOAD_ALL}"
         ways.append(("load this archive instead", then))
     return question(
         f"{stopped} its state belongs to another archive than {standing.location}.",
@@ -130,9 +132,13 @@ def _other_filters(standing: Standing, _: Command) -> Lines:
     settings, name, state = standing.settings, standing.name, standing.state
     head = standing.position.current
     change = _change_of(head.filters, head.start_date, settings, differs)
+    what, its = f"has rows of other filters: {change}", "its filters"
     if not change:
-        end = standing.position.bookmark
-        change = f"they end at {end}, and start_date in this run is later: {settings.start_date}"
+        end, start = (
+            to_minute(standing.position.bookmark or ""),
+            to_minute(settings.start_date or ""),
+        )
+        what, its = f"ends at {end}, before the start_date of this run ({start})", "an earlier one"
     own = f"buys everything ({_price(standing)})"
     if state:
         own = _FROM_STATE
@@ -155,10 +161,10 @@ def _other_filters(standing: Standing, _: Command) -> Lines:
         if progress := standing.position.progress:
             lost = what_is_given_up(progress, settings.spec)
             more += f" A sync in progress would be given up: {lost}."
-    ways.append(("or use its filters", "loads it, free, and continues where it ends"))
+    ways.append((f"or use {its}", "loads it, free, and then buys what changed"))
     return question(
         f"{name} stopped, nothing billed or loaded: the archive {standing.location}, or the backup "
-        f"that it was restored from, has rows of other filters: {change}.{more}",
+        f"that it was restored from, {what}.{more}",
         "other-filters",
         *ways,
     )

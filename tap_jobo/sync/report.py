@@ -80,7 +80,7 @@ class Report:
             self.logger.warning(
                 "The rest of this sync costs about %s, but max_credits_per_month leaves %s for %s. "
                 "The sync will wait for the next month. By then, its cursor may have expired, and "
-                "all of its rows would be billed again. Raise the limit, or narrow the filters. "
+                "all of its rows would be billed again. Raise the limit. "
                 "[limit-too-low]",
                 dollars(rest),
                 dollars(left),

@@ -76,7 +76,8 @@ class SyncWatch:
         """Raise `EndlessFeedError` if the sync makes no progress, before another page is bought."""
         if self._empty >= MAX_EMPTY:
             raise EndlessFeedError(
-                f"Jobo returned {MAX_EMPTY} empty pages in a row, although 'has_more' is true"
+                f"Jobo returned {MAX_EMPTY} empty pages in a row, although 'has_more' is true",
+                are_empty=True,
             )
         if self._repeated >= MAX_REPEATED:
             raise EndlessFeedError(

@@ -191,7 +191,7 @@ class TestErrorsThatMayBeBilled:
             (
                 5_000,
                 2,
-                "504. This page ($2.50) may have been billed. max_credits",
+                "This page ($2.50) may have been billed. It was not requested again: max_credits",
             ),
         ],
     )
@@ -303,4 +303,4 @@ class TestFailedStreams:
             executor.submit(go_away)
             run = all_feeds.run_quickly()
         assert "Cannot reach" in complaint(run)
-        assert "Summary: jobs" not in run.stderr
+        assert run.summaries["jobs"] == "not read in this run."

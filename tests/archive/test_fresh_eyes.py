@@ -120,7 +120,7 @@ def test_a_bookmark_in_the_future_is_corrected_as_the_message_says(
     for state in (None, warehouse.state):
         run = tap.run(state=state)
         assert error_code(run) == "invalid-state"
-        assert ways_out(complaint(run))[f"wait until {bookmark}"] == "free"
+        assert ways_out(complaint(run))[f"wait until {bookmark}"] == "and run again"
         assert run.records == []
     pass_time(tap, timedelta(hours=4))
     assert warehouse.rows_billed() == 0

@@ -191,7 +191,7 @@ class TestTestMode:
         )
         assert found
         assert 0 < int(found[1]) < 600
-        assert float(found[2]) == round(int(found[1]) * 0.003, 2)
+        assert float(found[2]) == round(int(found[1]) * 0.003, 3)
 
     @pytest.mark.parametrize("value", ["records", "disabled"])
     def test_it_has_no_other_values(self, tap: Tap, value: str) -> None:

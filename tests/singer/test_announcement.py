@@ -98,8 +98,8 @@ def test_what_follows_pages_of_the_archive(tap: Tap, sandbox: Sandbox) -> None:
     loaded, bought = _announced(run)
     assert loaded == (
         "career_sites has no state: loading 2 pages from the archive, $5.00 not billed again. "
-        "Then this run asks Jobo for the rest of a sync. To buy everything again instead, which is "
-        "billed: `tap-jobo-archive restart career_sites`."
+        "Then this run asks Jobo for the rest of a sync. To buy everything again instead "
+        "($50.00 per 1,000 rows at list price): `tap-jobo-archive restart career_sites`."
     )
     assert bought == ("career_sites: resumes a full sync after 100 rows; max_credits is not set")
     assert run.lines("WARNING") == []

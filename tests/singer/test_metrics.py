@@ -82,7 +82,7 @@ def test_a_first_request_that_fails_has_a_summary(tap: Tap, sandbox: Sandbox, st
     assert run.summaries["career_sites"].startswith(nothing)
     assert run.summaries["companies"] == "0 profiles, 0 credits ($0.00); sync not complete."
     run = tap.run(catalog=catalog, state={"bookmarks": {"career_sites": {"sync": 5}}})
-    assert "The state is not from this tap" in complaint(run)
+    assert "The state can't be used" in complaint(run)
     assert run.summaries == {}
 
 

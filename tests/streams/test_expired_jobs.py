@@ -104,7 +104,7 @@ def test_gap_names_interval_remedy_and_cost(both: Tap, hiring: Sandbox) -> None:
     assert "of the last 7 days" in warning
     # Another pipeline may have read them, into an archive of its own.
     assert "all of jobs or managed_jobs again ($3.00 per 1,000 rows at list price)" in warning
-    assert "`tap-jobo-archive restart` and its archive_dir" in warning
+    assert "`tap-jobo-archive restart STREAM`" in warning
     assert "delete the rows that the run does not return" in warning
     again = both.run(state=run.state)
     assert gaps(again) == []

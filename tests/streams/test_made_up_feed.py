@@ -178,7 +178,7 @@ def test_a_new_warehouse_is_loaded_free(made_up: MadeUp) -> None:
 
 def test_budget_below_its_page_is_refused_before_a_request(made_up: MadeUp) -> None:
     line = made_up.refuse(max_credits=13)
-    for part in ("14 credits ($0.01)", "one page of 7 rows", "max_credits (13)"):
+    for part in ("14 credits ($0.014)", "one page of 7 rows", "max_credits (13)"):
         assert part in line
     assert "max_credits: 14" in ways_out(line)
     assert made_up.succeed(max_credits=14).metrics["jobo_credits"] == 14

@@ -291,7 +291,7 @@ def test_a_pipeline_that_is_asked_goes_on_in_an_archive_of_its_own_free(tap: Tap
         run = tap.run(state=ours.state)
         assert error_code(run) == "other-filters"
         assert run.ids == []
-        assert "continues from the state, and buys no row again" in complaint(run)
+        assert "continues from the state, buys only what changed since" in complaint(run)
     tap.settings["archive_dir"] = str(tap.folder / "own")
     ours.run()
     assert tap.sandbox.rows_billed == billed

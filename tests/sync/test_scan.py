@@ -143,7 +143,7 @@ def test_rejected_cursor_restarts_once_and_states_the_cost(tap: Tap, form: str) 
     run = tap.succeed(start_date="2020-01-01")
     assert run.ids[:100] + run.ids[100:] == [*run.ids[100:200], *run.ids[100:]]
     assert len(run.ids) == 220
-    (warning,) = run.lines("WARNING")
+    (warning,) = run.messages_of("WARNING", "cursor-rejected")
     assert "100 rows" in warning
     assert "$8.00" in warning  # at the latest price
     first, second = (entry.body for entry in tap.sandbox.feed_requests if entry.cursor is None)
