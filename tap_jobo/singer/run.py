@@ -23,7 +23,6 @@ from tap_jobo.archive.store import HeldError, Store
 from tap_jobo.clock import Clock
 from tap_jobo.errors import TapJoboError
 from tap_jobo.signals import ShutdownSignal
-from tap_jobo.streams import FEEDS
 from tap_jobo.streams.feed_spec import FeedSpec
 from tap_jobo.way_out import archive_command
 from tap_jobo.wording import dollars
@@ -172,16 +171,16 @@ class RunContext:
         """The folder or URL of the archive, empty if it is off."""
         return self._store.location if self._config["archive"] else ""
 
-    def archive_command(self, command: str, *arguments: str) -> str:
+    def archive_command(self, command: str, spec: FeedSpec, *arguments: str) -> str:
         """Return the command line of `tap-jobo-archive` for a message.
 
-        Where an argument is a stream, the command gets what names its archive in this run.
+        Args:
+            command: Such as `drop`.
+            spec: The feed. The command gets what names its archive in this run.
+            arguments: What else it takes, such as the number of a page.
         """
-        keys = {spec.name: self._key(spec).name for spec in FEEDS}
-        named = [
-            shortest_name(self._store, keys[each]) if each in keys else each for each in arguments
-        ]
-        return archive_command(command, *named, location=self.archive_location)
+        name = shortest_name(self._store, self._key(spec).name)
+        return archive_command(command, name, *arguments, location=self.archive_location)
 
     @contextmanager
     def hold(self, archive: StreamArchive) -> Iterator[Callable[[], None]]:

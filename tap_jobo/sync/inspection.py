@@ -40,7 +40,7 @@ def rows_and_cursor(archive: StreamArchive, entry: Entry) -> tuple[int, str | No
             spec=archive.spec,
             logger=getLogger(__name__),
             location=archive.store.location,
-            command=lambda command, _stream, *arguments: archive.command(command, *arguments),
+            command=lambda command, _spec, *arguments: archive.command(command, *arguments),
             ended=(),
             is_ended_elsewhere=False,
         )

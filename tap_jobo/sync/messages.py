@@ -89,12 +89,12 @@ class Messages:
     @property
     def read_again(self) -> str:
         """What to run to buy all rows again."""
-        return self._read_again(self.name)
+        return self._read_again(self.spec)
 
-    def _read_again(self, stream: str) -> str:
+    def _read_again(self, spec: FeedSpec) -> str:
         if not self.location:
             return f"{without_a_state()}, which buys every selected stream again"
-        return self.command("restart", stream)
+        return self.command("restart", spec)
 
     @property
     def find_ended(self) -> str:
@@ -113,7 +113,7 @@ class Messages:
             names = " and ".join(each.name for each in self.ended)
             return f"To find them, {self.read_again} ({price} for {names}), and {delete}."
         ways = [
-            f"all of {each.name} again ({each.price_per_thousand}): {self._read_again(each.name)}"
+            f"all of {each.name} again ({each.price_per_thousand}): {self._read_again(each)}"
             for each in self.ended
         ]
         return f"To find them, buy {', and '.join(ways)}. Then run, and {delete}."
@@ -194,9 +194,9 @@ class Messages:
         if cost and entry.header.page > 1:
             again += ", or the whole sync if its cursor has expired"
         what = f"{error}. {billed}. It stays in the archive as page {number} of {self.name}."
-        drop = f"{self.command('drop', self.name, number)}: it is then {again}"
+        drop = f"{self.command('drop', self.spec, number)}: it is then {again}"
         if encoding := entry.header.receipt and entry.header.receipt.encoding:
-            decode = self.command("decode", self.name, number)
+            decode = self.command("decode", self.spec, number)
             way = ("load it, free", f"give the tap memory for all of it, and run {decode}")
             if encoding not in INFLATED:
                 then = f"loads it, free. Until then, no run buys any of {self.name}"
@@ -241,7 +241,7 @@ class Messages:
         """
         correct = ""
         if count is not None:
-            month = self.command("month", self.name, "--set", str(count - dispute.excess))
+            month = self.command("month", self.spec, "--set", str(count - dispute.excess))
             correct = (
                 " If the claim was wrong, correct the count of the month before the next run: "
                 f"{month}."
@@ -296,7 +296,7 @@ class Messages:
             if not has_failed:  # the page is in the archive, and is loaded again
                 raise
             return Quarantined(0, f" {billed} not kept, because the archive can't be written.")
-        export = self.command("export", "--quarantined")
+        export = self.command("export", self.spec, "--quarantined")
         return Quarantined(new, f" {billed} kept in quarantine. To see it: {export}.")
 
     # Rejected cursors
@@ -329,7 +329,7 @@ class Messages:
             return self._begin_anew()
         since = since_to_begin_over(progress.sync)
         arguments = ["--since", since] if since else []
-        return f"{self.command('restart', self.name, *arguments)}: {again}"
+        return f"{self.command('restart', self.spec, *arguments)}: {again}"
 
     def _begin_anew(self) -> str:
         price, has_archive = self.spec.price_per_thousand, bool(self.location)
@@ -374,7 +374,7 @@ class Messages:
             then = f" Then this run asks Jobo for {what}."
         is_full = request and request.page == 1 and request.sync.kind == "full"
         if not (self.spec.is_free or is_full or has_gap):
-            restart = self.command("restart", self.name)
+            restart = self.command("restart", self.spec)
             price = self.spec.price_per_thousand
             again = f" To buy everything again instead ({price}): {restart}."
         self.logger.info(
@@ -441,7 +441,7 @@ class Messages:
             standing.archive.folder if standing.archive else "",
             self.spec.price_per_thousand,
             price_of_everything(standing),
-            self.command("restart", self.name),
+            self.command("restart", self.spec),
         )
 
     def warn_of_gap(self, more: str, standing: Standing) -> None:

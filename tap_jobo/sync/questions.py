@@ -23,7 +23,7 @@ _FROM_STATE: Final = (
     "continues from the state, buys only what changed since, and can't load another warehouse"
 )
 Command = Callable[..., str]
-"""Returns the command line of `tap-jobo-archive` in backticks."""
+"""Returns a command line of `tap-jobo-archive` in backticks, given the command and the feed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +67,8 @@ def _incomplete(standing: Standing, command: Command) -> Lines:
     lacks = "is empty, because it once continued from a state"
     if first and first.receipt:
         lacks = f"begins on {first.receipt.received_at[:10]}, without earlier rows"
-    state, restart = command("state", name), command("restart", name)
+    spec = standing.settings.spec
+    state, restart = command("state", spec), command("restart", spec)
     rest = "what changed"
     if standing.position.progress:
         rest = f"the rest of a sync ({_price(standing)})"
