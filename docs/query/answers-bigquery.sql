@@ -58,8 +58,8 @@ GROUP BY week, ats
 ORDER BY week DESC, ats
 LIMIT 6;
 
--- How long does it take to fill a role?
-SELECT normalized_title AS role, count(*) AS filled, round(avg(days_open)) AS days
+-- How long do openings stay open?
+SELECT normalized_title AS role, count(*) AS closed, round(avg(days_open)) AS days
 FROM analytics.jobo__job_openings
 WHERE closed_at IS NOT NULL
 GROUP BY role
@@ -151,7 +151,7 @@ GROUP BY open_jobs.career_site_id, open_jobs.company_name
 ORDER BY jobs DESC, open_jobs.company_name NULLS LAST
 LIMIT 3;
 
--- Which recently funded companies are hiring?
+-- Which companies that raised money since 2024 are hiring?
 SELECT rounds.name, rounds.investment_type, rounds.raised_usd, count(*) AS open_jobs
 FROM analytics.jobo__funding_rounds AS rounds
 INNER JOIN analytics.jobo__open_jobs AS jobs ON jobs.career_site_id = rounds.career_site_id

@@ -51,7 +51,7 @@ def test_every_entry_is_short_and_has_no_markdown_of_links(tmp_path: Path) -> No
 def test_an_entry_ends_with_the_page_that_it_links_to(tmp_path: Path) -> None:
     run = explain(tmp_path, "explain", "no-limit")
     assert run.stdout.endswith("\n\nSee 'Limit the cost > Cap a run' in the documentation.\n")
-    assert "in the documentation" not in explain(tmp_path, "explain", "gap").stdout
+    assert "in the documentation" not in explain(tmp_path, "explain", "tap-bug").stdout
 
 
 def test_each_link_to_a_page_has_the_title_that_the_page_has() -> None:

@@ -64,8 +64,10 @@ def test_the_readme_has_figures_of_the_page() -> None:
         ),
     ):
         (line,) = re.findall(rf"(?m)^\| {row} \| (.*) \|$", readme)
-        cells = [cell.split(",")[0] for cell in line.split(" | ")]
+        cells = [re.split(r",| \(", cell)[0] for cell in line.split(" | ")]
         assert cells == [f"+ ${cost:,.2f}" if cost else "free" for cost in costs]
+    (at_the_end,) = (name for name in crashes if re.fullmatch(r"dlt [\d.]+", name))
+    assert f"(by default, + ${dollars(crashes[at_the_end]) - 500:,.2f})" in readme
 
 
 def dollars(cell: str) -> float:

@@ -109,6 +109,17 @@ FIRST_RESULTS = {
     "unlock archive": "change/archive.html#one-run-at-a-time",
     "jobs per company": "query/answers.html#which-companies-have-the-most-open-jobs",
     "dbt package": "query/dbt.html",
+    "does it work on mac": "start/install.html",
+    "possibly billed": "start/how-it-works.html#terms",
+    "rate limit exceeded": "reference/prices-and-limits.html#rate-limits",
+    "exit code": "run/monitor.html#exit-codes",
+    "exit code 3": "run/monitor.html#exit-codes",
+    "filter by ats": "reference/settings.html#filter-values",
+    "only companies that use greenhouse": "reference/settings.html#filter-values",
+    "how do I stop spending too much": "run/limit-cost.html",
+    "rotate api key": "run/troubleshoot.html#the-api-key-changed",
+    "run hangs": "run/troubleshoot.html#a-run-seems-to-hang",
+    "pay for the same rows twice": "reference/prices-and-limits.html#the-lookback",
     # Nothing is found.
     "qqqqqq": "Nothing found. Try a code such as filters-changed, or another word.",
 }
