@@ -119,9 +119,11 @@ class TapJobo(Tap):
         check_names(fields, self.input_catalog, self.config.get("stream_maps", {}))
         if not selected:
             plugin = os.environ.get("MELTANO_EXTRACTOR_NAME", self.name)
+            names = [feed.name for feed in self.feeds if feed.is_selected_by_default]
+            by_importance = dict.fromkeys([*names, *self.streams])
             raise ConfigError(
                 "No stream is selected. Nothing was billed. Select one or more of "
-                f"{', '.join(self.streams)}. With Meltano, check the names in 'select', or run "
+                f"{', '.join(by_importance)}. With Meltano, check the names in 'select', or run "
                 f"`meltano select {plugin} career_sites '*'`. [no-stream]"
             )
         try:

@@ -5,12 +5,13 @@ from typing import Final
 from tap_jobo.way_out import explain_command
 
 CREDITS_PER_DOLLAR: Final = 1_000
+_FEW_CENTS: Final = 0.1  # dollars below which tenths of a cent count: a job costs three
 
 
 def dollars(credits_: float) -> str:
     """Format credits as US dollars, such as `$2.50`, or `$0.003` for a job."""
     amount = credits_ / CREDITS_PER_DOLLAR
-    return f"${amount:,.3f}".removesuffix("0") if amount < 1 else f"${amount:,.2f}"
+    return f"${amount:,.3f}".removesuffix("0") if amount < _FEW_CENTS else f"${amount:,.2f}"
 
 
 def plural(count: int, noun: str) -> str:

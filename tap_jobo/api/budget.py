@@ -8,7 +8,7 @@ responses say.
 
 import logging
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -190,10 +190,19 @@ class FeedCost:
             self.month.note_balance(self._budget.last_balance)
             self.month.settle(self.credits)
 
-    def check_page(self, rows: int) -> None:
-        """Raise ConfigError if a limit does not cover a page at list price."""
+    def check_page(
+        self, rows: int, read_month: Callable[[], CountOverRuns | None] = lambda: None
+    ) -> None:
+        """Raise ConfigError if a limit does not cover a page at list price.
+
+        Args:
+            rows: The rows of the page.
+            read_month: Returns the count of the month, None if it can't be read, before a run has
+                opened it.
+        """
         cost = math.ceil(rows * self._spec.list_price)
         if names := self._limits_below(cost):
+            self.month = self.month or read_month()
             raise ConfigError(
                 question(
                     f"{self._spec.name} stopped, nothing billed: one page of "
@@ -256,11 +265,12 @@ class FeedCost:
         then = "or more, to cover a page"
         if name == "max_credits":
             return f"{name}: {cost}", then
-        if self.month is None:  # not read yet
+        if self.month is None:
             return f"raise {name}", f"to {cost} or more, plus what this month has cost so far"
         left, month = self.month.left(self.credits)
         spent = int(self._limit(name) - left)
-        return f"{name}: {cost + spent}", f"{then}, and the {spent:,} credits used in {month}"
+        used = f", and the {spent:,} credits used in {month}" if spent else ""
+        return f"{name}: {cost + spent}", f"{then}{used}"
 
     def _limit(self, name: str) -> float:
         limit: int | None = getattr(self._budget, name)
@@ -268,7 +278,7 @@ class FeedCost:
 
     def _offer_smaller_page(self, price: float) -> list[tuple[str, str]]:
         """Return how a new sync gets pages that the limits allow, if that is known to help."""
-        setting, left = self._spec.page_size_setting, self.left_this_month()[0]
+        setting, (left, _) = self._spec.page_size_setting, self.left_this_month()
         rows = int(min(left, *map(self._limit, _LIMITS)) // price)
         if setting is None or rows < 1 or self.is_in_sync:
             return []

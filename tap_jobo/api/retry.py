@@ -48,7 +48,7 @@ class Retry:
         if self._is_paid and failure.may_be_billed:
             tries, most = self._possibly_billed + 1, len(POSSIBLY_BILLED_WAITS)
             if tries > most:
-                why = f"{failure}. Given up after {tries} tries"
+                why = f"{failure}. Gave up after {tries} tries"
                 raise RetriesExhaustedError(why, *self._bill)
             self.name, self._possibly_billed = f"Retry {tries} of {most}", tries
             pause = POSSIBLY_BILLED_WAITS[tries - 1]
@@ -69,7 +69,7 @@ class Retry:
         self._tries += 1
         if wait > self.seconds_left:
             spent = self._seconds - self.seconds_left
-            why = f"{failure}. Given up after {spent:.0f} seconds"
+            why = f"{failure}. Gave up after {spent:.0f} seconds"
             if failure.is_unreachable and not self._possibly_billed:
                 raise UnreachableError(why)
             raise RetriesExhaustedError(why, *self._bill)
@@ -97,6 +97,7 @@ class RateLimiter:
         self._logger = logger
         self._lock = threading.Lock()
         self._paused_until = clock.monotonic()
+        self._longest_logged = 0.0  # a first sync may wait each minute for hours
 
     def wait(self) -> bool:
         """Wait until the next request may be sent, or a signal arrives; return whether it did."""
@@ -110,7 +111,9 @@ class RateLimiter:
         """Hold back all requests for this many seconds."""
         with self._lock:
             until = self._clock.monotonic() + seconds
-            if seconds > LOGGED_PAUSE and until > self._paused_until + LOGGED_PAUSE:
+            is_longer = seconds > self._longest_logged + LOGGED_PAUSE
+            if is_longer and until > self._paused_until + LOGGED_PAUSE:
+                self._longest_logged = seconds
                 self._logger.info("Jobo's rate limit is reached. Waiting %s s.", f"{seconds:,.0f}")
             self._paused_until = max(self._paused_until, until)
 

@@ -29,7 +29,7 @@ from tap_jobo.archive.naming import shortest_name
 from tap_jobo.archive.store import ExistsError, MissingError, Store
 from tap_jobo.clock import to_minute
 from tap_jobo.errors import ArchiveError, FormatError
-from tap_jobo.model import ArchiveFile, Entry, EntryHeader, Filters
+from tap_jobo.model import ArchiveFile, Entry, EntryHeader, Filters, Sync
 from tap_jobo.streams import FEEDS
 from tap_jobo.streams.feed_spec import FeedSpec
 from tap_jobo.way_out import archive_command
@@ -214,11 +214,18 @@ class StreamArchive:
 
         def is_after(number: int) -> bool:
             header = self.header(number)
-            return header is None or header.sync is None or header.sync.id != id_
+            sync = header.sync if header else self._sync_of_damaged(number)
+            return sync is None or sync.id != id_
 
         numbers = range(first, self.head + 1)
         end = self.header(numbers[bisect_left(numbers, True, key=is_after) - 1])  # noqa: FBT003
         return end.total - start.total + start.credits if end else None
+
+    def _sync_of_damaged(self, number: int) -> Sync | None:
+        """Return the sync of an entry that can't be read, unless it is the last page of it."""
+        following = self.header(number + 1)
+        progress = following.before.progress if following else None
+        return progress.sync if progress else None
 
     def cost_of_everything(
         self, filters: Filters | None = None, start_date: str | None = None
@@ -324,9 +331,8 @@ class StreamArchive:
 
     def since_of(self, number: int) -> str | None:
         """Return the date since which a sync of changes reads a page again, None if none does."""
-        own, after = self.header(number), self.header(number + 1)
-        progress = after.before.progress if after else None
-        sync = own.sync if own else progress and progress.sync
+        own = self.header(number)
+        sync = own.sync if own else self._sync_of_damaged(number)
         return sync.since if sync and sync.kind != "full" else None
 
     def how_to_buy(self, since: str | None, least: int | None) -> str:

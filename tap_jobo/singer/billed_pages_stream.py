@@ -10,7 +10,7 @@ from typing_extensions import override
 
 from tap_jobo.errors import ConfigError
 from tap_jobo.singer.run import RunContext
-from tap_jobo.singer.stream import JoboStream, json_schema
+from tap_jobo.singer.stream import JoboStream, SilentTimer, json_schema
 from tap_jobo.streams.fields import boolean, instant, integer, key, text
 from tap_jobo.wording import completeness, plural
 
@@ -55,6 +55,7 @@ class BilledPagesStream(JoboStream):
         super().__init__(tap, run)
         self.forced_replication_method = REPLICATION_FULL_TABLE
         self._tap_state = {}  # not the tap's, which has no bookmark of this stream
+        self._sync_timer = SilentTimer()
 
     @override
     def check_selection(self) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from datetime import datetime, timedelta
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, Final
 
 from msgspec.structs import replace
@@ -83,7 +83,8 @@ class FeedStream(JoboStream):
         """Raise ConfigError if a limit does not allow one page."""
         bookmark = self.tap_state.get("bookmarks", {}).get(self.name, {})
         self._cost.is_in_sync = bool(bookmark.get("sync", {}).get("started_at"))
-        self._cost.check_page(self._settings.batch_size)
+        read_month = partial(self._run.read_month, self.spec)
+        self._cost.check_page(self._settings.batch_size, read_month)
 
     @override
     def open(self) -> None:
@@ -291,8 +292,10 @@ class FeedStream(JoboStream):
         A limit also ends a sync early, and is no failure.
         """
         self.log_figures(self._report.finish())
-        if self._following:
+        if self._following and (self._report.is_complete or self._report.has_read):
             self._following.log_summary(is_complete=self._report.is_complete)
+        elif self._following:
+            self._following.log_unread()
 
     @override
     def log_unread(self) -> None:

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cached_property, partial
 from typing import Any, Final, Protocol
 
@@ -21,7 +21,7 @@ from tap_jobo.archive.month import MonthCount
 from tap_jobo.archive.naming import shortest_name
 from tap_jobo.archive.store import HeldError, Store
 from tap_jobo.clock import Clock
-from tap_jobo.errors import TapJoboError
+from tap_jobo.errors import ArchiveError, FormatError, TapJoboError
 from tap_jobo.signals import ShutdownSignal
 from tap_jobo.streams.feed_spec import FeedSpec
 from tap_jobo.way_out import archive_command
@@ -209,6 +209,25 @@ class RunContext:
         last = archive.header(archive.head)
         month.include_killed_run(archive.head, last, is_adopted=is_adopted)
         return month
+
+    def read_month(self, spec: FeedSpec) -> MonthCount | None:
+        """Return the count of what a stream costs, for a message. None if it can't be read.
+
+        It is not opened: the local clock says which month it is, and a killed run may not count.
+        """
+        with suppress(ArchiveError, FormatError):
+            if self._config["archive"]:
+                month = MonthCount(
+                    store=self._store,
+                    key=self._key(spec),
+                    limit=self._config.get("max_credits_per_month"),
+                    now=self.clock.now,
+                    raise_if_lost=lambda: None,
+                    logger=self._logger,
+                )
+                month.left(0)
+                return month
+        return None
 
     @cached_property
     def _store(self) -> Store:

@@ -230,6 +230,8 @@ class JoboStream(RESTStream[Any]):
     @override
     def get_sync_timer(self) -> metrics.Timer:
         """Return the timer of the sync, whose METRIC line says whether it succeeded."""
+        if self.is_following:
+            return SilentTimer()
         return self._sync_timer
 
     @override
@@ -321,6 +323,17 @@ class JoboStream(RESTStream[Any]):
         return RecordConverter(
             {"properties": known}, self.plain_logger, self.never_null, deselected
         )
+
+
+class SilentTimer(metrics.Timer):
+    """The timer of a stream that is read along with others: the SDK would log almost zero."""
+
+    def __init__(self) -> None:
+        super().__init__(metrics.Metric.SYNC_DURATION)
+
+    @override
+    def __exit__(self, *_: object) -> None:
+        """Log nothing."""
 
 
 class _RecordCounter(metrics.Counter):

@@ -84,9 +84,9 @@ class Doubts:
         is_without_rows = not rows and sync.kind == "full" and header.before.bookmark is None
         if is_without_rows and sync.reads:
             self._logger.warning(
-                "No row of %s matches %s, so none was bought. Values must match exactly: check "
-                "their spelling. After you correct them, run once with "
-                "on_filter_change: resync, which buys all rows that match (%s). [no-match]",
+                "No row of %s matches %s, so none was bought. Correct the values, which must match "
+                "exactly, and run once with on_filter_change: resync, which buys all rows that "
+                "match (%s). [no-match]",
                 name,
                 describe(sync.reads),
                 self._spec.price_per_thousand,

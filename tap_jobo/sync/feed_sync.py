@@ -236,7 +236,7 @@ class FeedSync:
         self._watch.note_ids([record["id"] for record in records])
         if older:
             records = [record for record in records if record["id"] not in older]
-        self.report.count_page(len(checked.skipped))
+        self.report.count_page(len(checked.skipped), is_loaded=True)
         return self._delivery(entry, records, len(page.items), after)
 
     def _load_bills(self, archive: StreamArchive, first: int) -> Iterator[Delivery]:

@@ -398,10 +398,9 @@ class Messages:
         if head.bookmark:
             what = f"what changed since {start_of_changes(head, settings)}"
         self.logger.warning(
-            "The state of %s is ahead of the archive %s: the archive was restored from a backup, "
-            "was off for a run, could not be written, or lost its last page, or the state's "
-            "bookmark is wrong. This run buys again %s (%s). Rows that it loads from the archive "
-            "again are free. [archive-behind]",
+            "The state of %s is ahead of the archive %s, as after a restored backup, a run with "
+            "the archive off, or a page that could not be written. This run buys again %s (%s). "
+            "Rows that it loads again from the archive are free. [archive-behind]",
             self.name,
             self.location,
             what,

@@ -75,14 +75,13 @@ def _incomplete(standing: Standing, command: Command) -> Lines:
     loads_what_is_missing = f"loads what the warehouse lacks, free, and then buys {rest}"
     then = (
         f"write the output of {state} to a file, and run with it as the state: loads the archive, "
-        f"free, and then buys {rest}. If several streams ask, name all of them in the command"
+        f"free, and then buys {rest}"
     )
     if "invoke" in state:  # through Meltano, which keeps the state
         then = (
             f"write the output of {state} to a file, and merge it: `meltano state merge "
             "--input-file FILE STATE_ID` (`meltano state list` shows the id). The run then loads "
-            f"the archive, free, and buys {rest}. If several streams ask, name all of them in "
-            "the first command"
+            f"the archive, free, and buys {rest}"
         )
     return question(
         f"{name} stopped, nothing billed: it has no state, and the archive {standing.location} "
@@ -90,6 +89,7 @@ def _incomplete(standing: Standing, command: Command) -> Lines:
         "archive-incomplete",
         ("you left the state out by mistake", f"run again with it: {loads_what_is_missing}"),
         ("the warehouse has the earlier rows", then),
+        ("", "if other streams show this error, too, name all of them in that command"),
         (
             "the warehouse lacks them",
             f"{restart}: the next run buys everything ({price_of_everything(standing)})",
@@ -150,8 +150,6 @@ def _other_filters(standing: Standing, _: Command) -> Lines:
             f"{without_a_state()} and with on_filter_change: resync, which loads this archive, "
             f"free, and buys {what_resync_buys(standing)}"
         )
-        if misses_rows(standing.position, settings):
-            then += ", including rows that the archive already has"
         ways.append(("none does", then))
     else:
         ways += _answers(standing)
@@ -224,7 +222,8 @@ def what_resync_buys(standing: Standing) -> str:
         return f"only what changed since {since} ({_price(standing)})"
     if _resync_is_full(position, settings):
         return f"all matching rows ({price_of_everything(standing)})"
-    return f"the rows with {_added(position, settings)} ({_price(standing)})"
+    has = ", including any that the archive already has" if standing.archive else ""
+    return f"the rows with {_added(position, settings)} ({_price(standing)}){has}"
 
 
 def _resync_is_full(position: Position, settings: SyncSettings) -> bool:

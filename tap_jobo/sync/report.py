@@ -3,7 +3,7 @@
 import logging
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
@@ -38,7 +38,7 @@ class Report:
 
     def __post_init__(self) -> None:
         self.show_progress = Progress(self.stream, self._progress, self.logger).update
-        self._pages = self._skipped = self._loaded = 0
+        self._pages = self._skipped = self._loaded = self._loaded_pages = 0
         self._is_announced = False
 
     def announce(self, request: Request) -> None:
@@ -87,14 +87,22 @@ class Report:
                 month,
             )
 
-    def count_page(self, skipped: int) -> None:
+    def count_page(self, skipped: int, *, is_loaded: bool = False) -> None:
         """Count a page that is delivered, with the rows of it that are skipped."""
-        self._pages += 1
+        if is_loaded:
+            self._loaded_pages += 1
+        else:
+            self._pages += 1
         self._skipped += skipped
 
     def count_loaded(self, rows: int) -> None:
         """Count rows from the archive that were written."""
         self._loaded += rows
+
+    @property
+    def has_read(self) -> bool:
+        """Whether the run has read anything, or was billed for it."""
+        return bool(self._pages or self._loaded_pages or self._costs)
 
     def finish(self) -> dict[str, int | None]:
         """Log the summary, and return the figures for METRIC lines."""
@@ -121,17 +129,29 @@ class Report:
         loaded = f", {self._loaded:,} from the archive" if self._loaded else ""
         return f"{profiles}{rows}{loaded}, {dollars(self.cost.credits)}"
 
+    @property
+    def _costs(self) -> bool:
+        return bool(self.cost.credits or self.cost.possibly_billed)
+
+    def _describe_rows(self) -> Iterator[str]:
+        """Yield what came from the archive, and what came from Jobo."""
+        if self._loaded_pages:
+            pages = plural(self._loaded_pages, "page")
+            yield f"{plural(self._loaded, 'row')} in {pages} from the archive"
+        rows = self.count_rows() - self._loaded
+        if self.is_complete and not (rows or self._skipped or self._costs):
+            yield "nothing new"
+        elif self._pages:
+            from_jobo = " from Jobo" if self._loaded_pages else ""
+            yield f"{plural(rows, 'row')} in {plural(self._pages, 'page')}{from_jobo}"
+
     def _figures(self) -> str:
         cost, unconfirmed = self.cost.credits, self.cost.possibly_billed
-        if not (self.is_complete or self._pages or cost or unconfirmed):
-            return "no page read in this run"
-        counts = [
-            (self._loaded, "from the archive"),
-            (self._skipped, "skipped"),
-            (self.quarantined, "quarantined"),
-        ]
+        if not (self.is_complete or self.has_read):
+            return "not read in this run"
+        counts = [(self._skipped, "skipped"), (self.quarantined, "quarantined")]
         parts = [
-            f"{plural(self.count_rows(), 'row')} in {plural(self._pages, 'page')}",
+            *self._describe_rows(),
             *(f"{count:,} {what}" for count, what in counts if count),
             f"{plural(cost, 'credit')} ({dollars(cost)})",
             *([f"{dollars(unconfirmed)} of it possibly billed"] if unconfirmed else []),

@@ -334,5 +334,5 @@ def test_a_run_ends_with_a_summary_and_the_same_figures_as_metrics(tap: Tap) -> 
     assert quiet.metrics.keys() == {
         "jobo_sync_complete", "jobo_credits_balance", "sync_duration",
     }  # fmt: skip
-    text = "0 rows in 1 page, 0 credits ($0.00); sync complete. Balance $9,994.00."
+    text = "nothing new, 0 credits ($0.00); sync complete. Balance $9,994.00."
     assert quiet.summaries == {"career_sites": text}

@@ -186,7 +186,7 @@ def test_time_spent_on_tries_counts_to_the_second(
 ) -> None:
     sandbox.faults.add(fail(times=None))
     take_time(feed, seconds)
-    with pytest.raises(ApiError, match="Given up after"):
+    with pytest.raises(ApiError, match="Gave up after"):
         feed.page()
     assert len(sandbox.feed_requests) == tries
 

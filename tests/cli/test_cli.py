@@ -191,7 +191,7 @@ class TestTestMode:
         )
         assert found
         assert 0 < int(found[1]) < 600
-        assert float(found[2]) == round(int(found[1]) * 0.003, 3)
+        assert float(found[2]) == round(int(found[1]) * 0.003, 2)
 
     @pytest.mark.parametrize("value", ["records", "disabled"])
     def test_it_has_no_other_values(self, tap: Tap, value: str) -> None:
@@ -236,7 +236,7 @@ class TestTestMode:
     def test_it_gives_up_soon(self, tap: Tap, sandbox: Sandbox) -> None:
         sandbox.faults.add(Fault(status=503, times=None))
         run = tap.run_quickly("--test")
-        spent = re.search(r"Given up after (\d+) seconds", complaint(run))
+        spent = re.search(r"Gave up after (\d+) seconds", complaint(run))
         assert spent
         assert len(sandbox.feed_requests) > 1
         assert int(spent[1]) <= 10

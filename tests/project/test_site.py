@@ -66,7 +66,7 @@ FIRST_RESULTS = {
     ),
     "Another run is buying career_sites. This run loads the pages of the other run from the "
     "archive, and waits up to ten minutes for it to end.": f"{MESSAGES}#run-in-progress",
-    "no page read in this run": "run/monitor.html#the-summary",
+    "not read in this run": "run/monitor.html#the-summary",
     "ModuleNotFoundError": "change/upgrade.html",
     # Other tasks.
     "remove tap": "start/install.html",

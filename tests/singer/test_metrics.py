@@ -50,7 +50,8 @@ def test_rows_that_are_loaded_have_a_figure_of_their_own(tap: Tap, sandbox: Sand
     assert run.metrics["jobo_rows_loaded"] == 120
     assert run.metrics["record_count"] == 121
     assert run.metrics["jobo_credits"] == 50
-    text = "121 rows in 5 pages, 120 from the archive, 50 credits ($0.05); sync complete."
+    loaded, bought = "120 rows in 4 pages from the archive", "1 row in 1 page from Jobo"
+    text = f"{loaded}, {bought}, 50 credits ($0.05); sync complete."
     assert run.summaries["career_sites"].startswith(text)
 
 
@@ -78,9 +79,9 @@ def test_a_first_request_that_fails_has_a_summary(tap: Tap, sandbox: Sandbox, st
     sandbox.faults.add(Fault(status=status, times=None), endpoint="career_sites")
     run = tap.run(catalog=catalog)
     assert str(status) in complaint(run)
-    nothing = "no page read in this run; sync not complete."
+    nothing = "not read in this run; sync not complete."
     assert run.summaries["career_sites"].startswith(nothing)
-    assert run.summaries["companies"] == "0 profiles, 0 credits ($0.00); sync not complete."
+    assert run.summaries["companies"] == "not read in this run."
     run = tap.run(catalog=catalog, state={"bookmarks": {"career_sites": {"sync": 5}}})
     assert "The state can't be used" in complaint(run)
     assert run.summaries == {}
@@ -152,7 +153,9 @@ def test_rows_that_no_stream_map_has_passed_are_not_counted(tap: Tap) -> None:
     assert error_code(run) == "invalid-setting"
     assert run.summaries["career_sites"].startswith("0 rows in 1 page, 2,500 credits ($2.50);")
     run = tap.run(stream_maps={"career_sites": {"shout": "upper(nam)"}})  # loads the page
-    assert run.summaries["career_sites"].startswith("0 rows in 1 page, 0 credits ($0.00);")
+    assert run.summaries["career_sites"].startswith(
+        "0 rows in 1 page from the archive, 0 credits ($0.00);"
+    )
 
 
 def test_rows_of_a_page_whose_profiles_fail_are_counted(tap: Tap, sandbox: Sandbox) -> None:

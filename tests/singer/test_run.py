@@ -63,7 +63,7 @@ class TestBudget:
         assert "jobs may cost 30 ($0.03). Nothing of jobs was bought" in second
         assert "pipeline of its own" in second
         assert "; at most 0 credits" not in run.stderr
-        assert run.summaries["jobs"].startswith("no page read in this run;")
+        assert run.summaries["jobs"].startswith("not read in this run;")
 
     def test_one_below_the_price_of_the_row_of_a_test(self, tap: Tap) -> None:
         line = complaint(tap.run("--test", max_credits=1))

@@ -95,12 +95,13 @@ def test_deselected_member_is_in_neither_schema_nor_records(tmp_path: Path) -> N
 def test_no_selected_stream_is_an_error(tap: Tap) -> None:
     """Meltano ignores a misspelled stream in `select`, so nothing would be read for good."""
     nothing: Catalog = {"streams": []}
+    by_importance = sorted(STREAMS, key=lambda name: name != "career_sites")
     for catalog in (_selecting({(): False}), nothing):
         for args in ([], ["--test"], ["--test=schema"]):
             run = tap.run(*args, catalog=catalog)
             assert complaint(run) == (
                 "No stream is selected. Nothing was billed. Select one or more of "
-                f"{', '.join(STREAMS)}. With Meltano, check the names in 'select', or run "
+                f"{', '.join(by_importance)}. With Meltano, check the names in 'select', or run "
                 "`meltano select tap-jobo career_sites '*'`."
             )
             assert run.stdout == ""
