@@ -270,7 +270,7 @@ def _group(name: str) -> str:
     if name.startswith("compan"):
         return "Profiles"
     if name in {each.name for each in SOURCE}:
-        return "Connection and window"
+        return "Connection and dates"
     return "Cost, filters, and archive"
 
 

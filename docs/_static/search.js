@@ -2,8 +2,8 @@
 // words of a query, so that it finds few questions in a reader's own words, and no pasted log line.
 document.addEventListener("DOMContentLoaded", () => {
   const stemmer = new Stemmer();
-  for (const word of ["again", "down", "no", "not", "off", "other", "out", "same"]) {
-    stopwords.delete(word); // they matter here: "api down", "other filters"
+  for (const word of ["again", "down", "no", "not", "off", "other", "out", "over", "same"]) {
+    stopwords.delete(word); // they matter here: "api down", "start over"
   }
 
   // A name such as max_credits, filters-changed, or config.json is a word, and so are its parts.

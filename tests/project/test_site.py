@@ -120,6 +120,22 @@ FIRST_RESULTS = {
     "rotate api key": "run/troubleshoot.html#the-api-key-changed",
     "run hangs": "run/troubleshoot.html#a-run-seems-to-hang",
     "pay for the same rows twice": "reference/prices-and-limits.html#the-lookback",
+    # What a message, a shell, or a person says.
+    "Failed to parse JSON array from string": (
+        "run/troubleshoot.html#a-list-in-a-variable-is-not-accepted"
+    ),
+    "country_codes changed": f"{MESSAGES}#filters-changed",
+    "nothing new": "run/monitor.html#the-summary",
+    "resumes a sync after": "run/monitor.html#the-summary",
+    "SIGKILL": "run/monitor.html#exit-codes",
+    "ctrl-c": "run/monitor.html#exit-codes",
+    "bill is higher than expected": "run/troubleshoot.html#the-cost-jumped",
+    "how do I start over": "change/reload.html#buy-everything-again",
+    "start over": "change/reload.html#buy-everything-again",
+    "restart a sync": "change/reload.html#buy-everything-again",
+    "command not found": "start/install.html",
+    "two api keys": "run/troubleshoot.html#the-api-key-changed",
+    "incremental": "reference/streams.html#modes",
     # Nothing is found.
     "qqqqqq": "Nothing found. Try a code such as filters-changed, or another word.",
 }
