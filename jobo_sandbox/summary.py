@@ -27,7 +27,8 @@ def summary(core: Core, result: str | None = None, tables: Sequence[Table] | Non
     if tables is not None:
         lines += _warehouse(tables)
     requests, rows = _count(len(core.ledger), "request"), _count(core.rows_billed, "row")
-    dollars = f"${core.credits_billed / CREDITS_PER_DOLLAR:,.2f}"
+    digits = 3 if core.credits_billed % 10 else 2  # a job costs three tenths of a cent
+    dollars = f"${core.credits_billed / CREDITS_PER_DOLLAR:,.{digits}f}"
     balance = f"${core.balance / CREDITS_PER_DOLLAR:,.2f} ({core.balance:,} credits)"
     cost = f"would have cost {dollars} at Jobo; the sandbox is free"
     lines.append(f"This run:  {requests}, {rows} billed: {cost}")

@@ -202,10 +202,14 @@ def _drop(archive: StreamArchive, page: int, *, yes: bool) -> None:
         raise click.ClickException(
             f"The archive has no page {page} of {archive.key.stream}. Nothing was dropped."
         )
+    before = archive.header(page)
+    if before and before.is_dropped:
+        _echo(f"Page {page} of {archive.key.stream} was dropped before. Nothing was changed.")
+        return
     header = repair.dropped(
         page,
         archive.file,
-        own=archive.header(page),
+        own=before,
         before=_read_entry(archive, page - 1),
         after=archive.header(page + 1),
     )

@@ -123,7 +123,7 @@ def _balance_too_low(
     fits = int(balance * rows // required) if required and balance is not None else 1
     if setting and fits and not is_in_sync:
         lower = f"set {setting.name} to {fits}" if required else f"lower {setting.name}"
-        advice += f" To spend the rest of the balance instead, {lower}."
+        advice += f" To spend the rest of the balance instead, {lower} for this sync."
     return ApiError(f"{message}. {_bill(response, feed)} {advice} {_code(response)}")
 
 

@@ -69,12 +69,15 @@ class FeedStream(JoboStream):
         """Whether a run reads the stream; not if the settings name companies instead."""
         return super().is_read and not (self._follower and self._follower.has_explicit_ids)
 
-    @property
     @override
-    def why_unread(self) -> str:
-        if self._follower and self._follower.has_explicit_ids:
-            return "company_ids or company_ids_file is set"
-        return super().why_unread
+    def report_unread(self) -> None:
+        if not (self._follower and self._follower.has_explicit_ids):
+            super().report_unread()
+            return
+        self.logger.info(
+            "%s is not read in this run, because company_ids or company_ids_file is set.",
+            self.name,
+        )
 
     # Before the run's first billed request
 

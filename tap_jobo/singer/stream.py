@@ -119,11 +119,7 @@ class JoboStream(RESTStream[Any]):
             self.summarize(has_failed=True)
             return
         if not self.is_read:
-            self.logger.warning(
-                "%s is selected, but not read in this run, because %s. [no-stream]",
-                self.name,
-                self.why_unread,
-            )
+            self.report_unread()
             return
         self.try_to_read(self.read)
 
@@ -202,10 +198,11 @@ class JoboStream(RESTStream[Any]):
     def log_summary(self, *, is_complete: bool) -> None:
         """Log the summary of the stream, and its METRIC lines."""
 
-    @property
-    def why_unread(self) -> str:
-        """Why a stream that is selected is not read."""
-        return "'stream_maps' removes it"
+    def report_unread(self) -> None:
+        """Log why a stream that is selected is not read."""
+        self.logger.warning(
+            "%s is selected, but not read, because 'stream_maps' removes it. [no-stream]", self.name
+        )
 
     @property
     def is_read(self) -> bool:

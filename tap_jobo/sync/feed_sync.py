@@ -199,10 +199,7 @@ class FeedSync:
         request = planned if isinstance(planned, Request) else None
         if opening.state is None:
             has_profiles = self.report.profiles is not None
-            has_gap = position.gap or bool(dropped.numbers)
-            self.messages.announce_load_of_all(
-                contents, request, has_profiles=has_profiles, has_gap=has_gap
-            )
+            self.messages.announce_load_of_all(contents, request, has_profiles=has_profiles)
         elif contents.pages:  # none, if the last page was dropped
             self.messages.announce_load(contents)
         is_bought = request is not None and (
@@ -210,7 +207,8 @@ class FeedSync:
         )
         self.messages.warn_of_dropped(dropped, opening.standing(position), is_bought=is_bought)
         if opening.state is None and position.gap:
-            self.messages.warn_of_gap("", opening.standing(position))
+            closes = request is not None and request.sync.kind == "full" and not request.sync.gap
+            self.messages.warn_of_gap("", opening.standing(position), is_bought=closes)
 
     def _deliver_loaded(
         self,

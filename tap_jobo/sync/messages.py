@@ -357,7 +357,6 @@ class Messages:
         request: Request | None,
         *,
         has_profiles: bool,
-        has_gap: bool,
     ) -> None:
         """Log what a warehouse without a state gets, and what that saves.
 
@@ -365,25 +364,17 @@ class Messages:
             contents: What is loaded.
             request: What is bought after that, None if a question comes first.
             has_profiles: Whether the profiles of the companies are read along.
-            has_gap: Whether a warning follows that says how to buy everything again.
         """
-        then = again = ""
+        then = ""
         if request:
             kinds = {"full": "everything", "added": "the added values", "changes": "changes"}
-            what = kinds[request.sync.kind] if request.page == 1 else "the rest of a sync"
+            what = (
+                kinds[request.sync.kind]
+                if request.page == 1
+                else "the rest of the sync in progress"
+            )
             then = f" Then this run asks Jobo for {what}."
-        is_full = request and request.page == 1 and request.sync.kind == "full"
-        if not (self.spec.is_free or is_full or has_gap):
-            restart = self.command("restart", self.spec)
-            price = self.spec.price_per_thousand
-            again = f" To buy everything again instead ({price}): {restart}."
-        self.logger.info(
-            "%s has no state: loading %s.%s%s",
-            self.name,
-            contents.as_load,
-            then,
-            again,
-        )
+        self.logger.info("%s has no state: loading %s.%s", self.name, contents.as_load, then)
         if has_profiles:
             self.logger.info(
                 "%s: the profiles of these companies are not in the archive. They are requested "
@@ -443,11 +434,21 @@ class Messages:
             self.command("restart", self.spec),
         )
 
-    def warn_of_gap(self, more: str, standing: Standing) -> None:
-        """Warn, once in a run, of rows that `keep` left unbought."""
+    def warn_of_gap(self, more: str, standing: Standing, *, is_bought: bool = False) -> None:
+        """Warn, once in a run, of rows that `keep` left unbought.
+
+        `is_bought` says that the run is about to buy them.
+        """
         if self._is_gap_told:
             return
         self._is_gap_told = True
+        if is_bought:
+            self.logger.warning(
+                "Rows of %s may be missing until this run completes the sync, because "
+                "on_filter_change was 'keep' when the filters changed. [gap]",
+                self.name,
+            )
+            return
         self.logger.warning(
             "Rows of %s may be missing, because on_filter_change was 'keep' when the filters "
             "changed. %sTo buy everything again (%s): %s. [gap]",
@@ -467,7 +468,7 @@ class Messages:
         archive, settings = standing.archive, standing.settings
         if archive is None or not dropped.numbers:
             return
-        until = "the sync that this run reads is complete"
+        until = "this run completes the sync"
         if not is_bought or self.spec.longest_lookback:  # which may list less than was dropped
             least = archive.cost_of_everything(settings.filters, settings.start_date)
             until = f"you {archive.how_to_buy(dropped.since, least)}"

@@ -18,10 +18,12 @@ from tap_jobo.sync.state import State
 from tap_jobo.way_out import without_a_state
 from tap_jobo.wording import Lines, dollars, plural, question
 
-_LOAD_ALL: Final = "that loads everything that it has, free, and then buys what changed"
+_LOAD_ALL: Final = "that loads everything in this archive, free, and then buys what changed"
 _FROM_STATE: Final = (
     "continues from the state, buys only what changed since, and can't load another warehouse"
 )
+DescribeOne = Callable[[str, object, object], str]
+"""Describes how one filter differs, given its name, its old value, and the new one."""
 Command = Callable[..., str]
 """Returns a command line of `tap-jobo-archive` in backticks, given the command and the feed."""
 
@@ -122,8 +124,11 @@ def _other_archive(standing: Standing, _: Command) -> Lines:
     if view and view.is_complete:
         then = f"{without_a_state()}: {_LOAD_ALL}"
         ways.append(("load this archive instead", then))
+    belongs = "belongs to another archive than"
+    if state and state.archive is None:
+        belongs = "names no archive, so it may belong to another one than"
     return question(
-        f"{stopped} its state belongs to another archive than {standing.location}.",
+        f"{stopped} its state {belongs} {standing.location}.",
         "other-archive",
         *ways,
     )
@@ -172,7 +177,11 @@ def _other_filters(standing: Standing, _: Command) -> Lines:
 def _filters_changed(standing: Standing, _: Command) -> Lines:
     settings, position = standing.settings, standing.position
     progress = position.progress
-    text = f"{standing.name} stopped, nothing billed: {what_changed(position, settings)}."
+    state = standing.state
+    # Another pipeline that uses the archive may have changed them.
+    is_own = state is None or state.position.current.filters == position.current.filters
+    change = what_changed(position, settings, changed if is_own else differs)
+    text = f"{standing.name} stopped, nothing billed: {change}."
     ways = _answers(standing)
     back = "nothing is lost"
     if progress:
@@ -253,12 +262,14 @@ def _price(standing: Standing, least: int | None = None) -> str:
     return standing.settings.spec.describe_price(least)
 
 
-def what_changed(position: Position, settings: SyncSettings) -> str:
+def what_changed(
+    position: Position, settings: SyncSettings, describe_one: DescribeOne = changed
+) -> str:
     """Return how the filters differ from those of a position, or of its sync in progress."""
-    change = _change_of(position.filters, position.start_date, settings)
+    change = _change_of(position.filters, position.start_date, settings, describe_one)
     if position.progress and not (change and position.bookmark):
         of = position.progress.sync
-        change = _change_of(of.filters, of.start_date, settings)
+        change = _change_of(of.filters, of.start_date, settings, describe_one)
     return change
 
 
@@ -272,7 +283,7 @@ def _change_of(
     old: Filters,
     old_start: str | None,
     settings: SyncSettings,
-    describe_one: Callable[[str, object, object], str] = changed,
+    describe_one: DescribeOne = changed,
 ) -> str:
     """Return how the settings differ from earlier filters, and from a later start date."""
     before, now = dict(old), dict(settings.filters)

@@ -169,8 +169,7 @@ def describe_request(request: Request) -> str:
         start = parse_timestamp(sync.since) + timedelta(milliseconds=1)
         rows = f"{_KINDS[sync.kind]} since {to_minute(format_timestamp(start))}"
     if request.page > 1:
-        what = f"a sync of {rows}" if sync.since or sync.kind == "added" else "a full sync"
-        rows = f"resumes {what} after {plural(request.rows, 'row')}"
+        rows = f"resumes the sync of {rows} after {plural(request.rows, 'row')}"
     return f"{filters}{rows}"
 
 

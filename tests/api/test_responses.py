@@ -95,7 +95,7 @@ class TestRefusals:
         self, tap: Tap, sandbox: Sandbox
     ) -> None:
         sandbox.error_shape, sandbox.balance = "message", 1_234
-        assert "set batch_size to 24." in complaint(tap.run())
+        assert "set batch_size to 24 for this sync." in complaint(tap.run())
         assert len(tap.run(batch_size=24).ids) == 24
 
     def test_empty_balance_for_a_free_feed_is_no_matter_of_its_page_size(

@@ -88,8 +88,7 @@ def test_without_a_state_everything_is_loaded_and_then_changes_are_bought(
     (line,) = [line for line in run.lines("INFO") if "archive" in line and "Summary" not in line]
     assert line == (
         "career_sites has no state: loading 3 pages from the archive, $6.00 not billed again. "
-        "Then this run asks Jobo for changes. To buy everything again instead "
-        "($50.00 per 1,000 rows at list price): `tap-jobo-archive restart career_sites`."
+        "Then this run asks Jobo for changes."
     )
 
 

@@ -95,7 +95,7 @@ def test_jobs_are_served(tmp_path: Path) -> None:
     options = ("--no-postgres", "--jobs", "30", "--description-bytes", "5000")
     result = wrap(tmp_path, *options, *python, ask)
     assert result.stdout.endswith(" 200\n30\n")
-    assert "1 request, 5 rows billed: would have cost $0.01 at Jobo" in result.stderr
+    assert "1 request, 5 rows billed: would have cost $0.015 at Jobo" in result.stderr
     refused = wrap(tmp_path, "--jobs", "31", "true")
     assert refused.returncode == 1
     assert "with 30 jobs" in refused.stderr

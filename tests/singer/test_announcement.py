@@ -78,7 +78,7 @@ def test_sync_in_progress(tap: Tap) -> None:
     cut = cut_in_request(tap, 3, billed=False)
     run = tap.run(state=cut.state, max_credits=None)
     assert _announced(run) == [
-        "career_sites: resumes a full sync after 100 rows; max_credits is not set"
+        "career_sites: resumes the sync of all rows after 100 rows; max_credits is not set"
     ]
     assert run.lines("WARNING") == []
 
@@ -98,10 +98,11 @@ def test_what_follows_pages_of_the_archive(tap: Tap, sandbox: Sandbox) -> None:
     loaded, bought = _announced(run)
     assert loaded == (
         "career_sites has no state: loading 2 pages from the archive, $5.00 not billed again. "
-        "Then this run asks Jobo for the rest of a sync. To buy everything again instead "
-        "($50.00 per 1,000 rows at list price): `tap-jobo-archive restart career_sites`."
+        "Then this run asks Jobo for the rest of the sync in progress."
     )
-    assert bought == ("career_sites: resumes a full sync after 100 rows; max_credits is not set")
+    assert bought == (
+        "career_sites: resumes the sync of all rows after 100 rows; max_credits is not set"
+    )
     assert run.lines("WARNING") == []
     run = tap.run(state=cut.states[0], max_credits=None, batch_size=10)
     loaded, bought = _announced(run)

@@ -15,7 +15,7 @@ from tap_jobo.streams.jobs import JOBS
 from tap_jobo.sync.settings import SyncSettings
 from tap_jobo.sync.state import read_state
 from tests.archive.helpers import Warehouse, change, damage, pages, refused
-from tests.support import Run, Tap, complaint, complaints, error_code
+from tests.support import Run, Tap, commands_in, complaint, complaints, error_code
 from tests.support.jobs import bookmark_of, rows_of, tap_of
 
 NAMED = {setting.name: setting for setting in SETTINGS}
@@ -319,3 +319,13 @@ def test_a_pipeline_that_is_asked_may_take_the_archive_over(tap: Tap) -> None:
     assert {*run.ids} == matching(tap, "DE", "FR")
     for state in (theirs, None):
         assert refused(tap, state, **german) == "other-filters"
+
+
+def test_a_run_that_closes_a_gap_offers_no_restart(tap: Tap) -> None:
+    state = tap.succeed(country_codes=["DE"]).state
+    tap.succeed(state=state, country_codes=["FR"], on_filter_change="keep")
+    new = tap.succeed(country_codes=["US"], on_filter_change="resync")
+    (warning,) = new.messages_of("WARNING", "gap")
+    assert commands_in(warning) == []
+    assert tap.succeed(state=new.state, country_codes=["US"]).lines("WARNING") == []
+    assert tap.succeed(country_codes=["US"]).messages_of("WARNING", "gap") == []
