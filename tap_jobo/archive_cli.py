@@ -88,7 +88,11 @@ def _describe(
             yield plural(quarantined, "quarantined row")
     for month, credits_ in sorted(spent.credits.items() if spent else ()):
         rest = credits_ - inspection.costs[month] if inspection else 0
-        more = f", {dollars(rest)} of it for tests or missing pages" if rest > 0 else ""
+        more = (
+            f", {dollars(rest)} of it for tests, lost responses, or missing pages"
+            if rest > 0
+            else ""
+        )
         yield f"{month}: {dollars(credits_)} billed{more}"
 
 

@@ -121,7 +121,7 @@ MUTANTS: Final = (
     Mutant(
         "a page dropped at the head counts as a state ahead",
         "sync/start _would_buy_all",
-        "view.is_head_dropped and state.offset == view.head",
+        "view.is_dropped(state.offset)",
         "False",
     ),
     Mutant(

@@ -280,7 +280,8 @@ class FeedCost:
         """Return how a new sync gets pages that the limits allow, if that is known to help."""
         setting, (left, _) = self._spec.page_size_setting, self.left_this_month()
         rows = int(min(left, *map(self._limit, _LIMITS)) // price)
-        if setting is None or rows < 1 or self.is_in_sync:
+        is_known = self.month is not None or math.isinf(self._limit("max_credits_per_month"))
+        if setting is None or rows < 1 or self.is_in_sync or not is_known:
             return []
         then = "or fewer, unless a sync is in progress, which keeps its page size"
         return [(f"{setting.name}: {rows}", then)]

@@ -70,13 +70,8 @@ class FeedReader:
 
     def parse_page(self, entry: Entry) -> ParsedPage:
         """Return what a page says. Raises `ApiError` if it is not as documented."""
+        check_encoding(entry, self.spec)
         receipt = entry.header.receipt
-        if receipt and receipt.encoding:
-            why = f"is compressed as {receipt.encoding}, which this version can't read"
-            if receipt.encoding in INFLATED:
-                most = f"{MOST_BYTES // 10**6} MB"
-                why = f"is larger than {most} when it is decompressed, or is damaged"
-            raise ApiError(f"A page of {self.spec.name} {why}")
         return self._parser.parse(entry.body, is_billed=bool(receipt and receipt.charge.deducted))
 
     def parse_loaded(self, entry: Entry) -> ParsedPage:
@@ -107,3 +102,14 @@ class FeedReader:
             rows = self.rows(entry, self.parse_loaded(entry))
             ids = [row.get("id") for row in rows if isinstance(row, dict)]
         return [*filter(None, map(parse_uuid, ids))]
+
+
+def check_encoding(entry: Entry, spec: FeedSpec) -> None:
+    """Raise `ApiError` if a page is kept as it came, because it could not be decompressed."""
+    receipt = entry.header.receipt
+    if receipt and receipt.encoding:
+        why = f"is compressed as {receipt.encoding}, which this version can't read"
+        if receipt.encoding in INFLATED:
+            most = f"{MOST_BYTES // 10**6} MB"
+            why = f"is larger than {most} when it is decompressed, or is damaged"
+        raise ApiError(f"A page of {spec.name} {why}")

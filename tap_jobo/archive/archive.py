@@ -124,6 +124,11 @@ class StreamArchive:
                 return None
         return self._headers[number]
 
+    def is_dropped(self, number: int) -> bool:
+        """Return whether an entry was dropped, as far as its header can be read."""
+        header = self.header(number)
+        return header is not None and header.is_dropped
+
     def headers(self, numbers: Sequence[int]) -> Iterator[EntryHeader | None]:
         """Yield the headers of entries; in a bucket, several are read at a time."""
         workers = _AHEAD if self.store.is_remote else 1

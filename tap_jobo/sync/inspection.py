@@ -7,6 +7,7 @@ from functools import partial
 from logging import getLogger
 from typing import TypeVar
 
+from tap_jobo.api.feed import check_encoding
 from tap_jobo.api.pages import PageParser
 from tap_jobo.archive.archive import StreamArchive
 from tap_jobo.errors import ApiError, FormatError
@@ -34,6 +35,7 @@ def rows_and_cursor(archive: StreamArchive, entry: Entry) -> tuple[int, str | No
     if entry.header.is_dropped:
         return 0, None
     try:
+        check_encoding(entry, archive.spec)
         page = PageParser(archive.spec).parse(entry.body)
     except ApiError as error:
         messages = Messages(

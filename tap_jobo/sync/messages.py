@@ -218,7 +218,7 @@ class Messages:
         if not encoding:
             mend = "Pause the schedule, and upgrade tap-jobo."
             return FormatError(f"{what} {mend} [format-changed]")
-        mend = "lower the page size" if encoding in INFLATED else "let Jobo or the proxy send gzip"
+        mend = "contact Jobo" if encoding in INFLATED else "let Jobo or the proxy send gzip"
         return FormatError(f"{what} Pause the schedule, and {mend}. [page-too-large]")
 
     def not_written(self, header: EntryHeader, archive: StreamArchive, error: StoreError) -> str:

@@ -116,14 +116,9 @@ class Opening:
             return False
         if self._view.is_head_dropped and self.state.offset == self._view.head:
             return False  # `drop` has said that its last page is bought again
-        if not self.is_on_archive or self._is_dropped(self.state.offset):
+        if not self.is_on_archive or self._view.is_dropped(self.state.offset):
             return isinstance(self.decision, Load) and self.decision.is_ahead
         return not fold.are_alike(self.state.position, self._position_at(self.state.offset))
-
-    def _is_dropped(self, number: int) -> bool:
-        assert self.archive is not None  # noqa: S101 - as above
-        header = self.archive.header(number)
-        return header is not None and header.is_dropped
 
     def _position_at(self, offset: int) -> Position:
         assert self.archive is not None  # noqa: S101 - as above
@@ -206,10 +201,10 @@ def survey(
         empty,
         head=archive.head,
         head_id=header.id,
-        is_head_dropped=header.is_dropped,
         end_ids=fold.end_ids(archive.head, archive.id_of, archive.header),
         position=fold.advance(header, rows, next_cursor),
         complete_base=fold.base_after(header, next_cursor),
         overcount=header.credits - header.cost(rows),
         id_of=archive.id_of,
+        is_dropped=archive.is_dropped,
     )

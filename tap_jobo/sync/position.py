@@ -95,26 +95,31 @@ class ArchiveView:
         file: The content of `archive.json`.
         head: The number of the last entry, or `first` - 1.
         head_id: The id of the entry at the head, which may be that of the origin.
-        is_head_dropped: Whether the last entry has no rows, because it was dropped.
         end_ids: The id of the head, and if it was dropped, those of the entries before it, up to
             the last one that was not: what comes after that has yet to be bought.
         position: The position at the head.
         complete_base: Page 1 of the last complete full sync, of any number.
         overcount: Credits that the header at the head counts too much, because its page is short.
         id_of: Returns the id of the entry with a number, None if there is none.
+        is_dropped: Returns whether the entry with a number has no rows, because it was dropped.
         is_free_feed: Whether its feed costs nothing, and is listed for some days only.
     """
 
     file: ArchiveFile
     head: int
     head_id: str | None
-    is_head_dropped: bool
     end_ids: frozenset[str | None]
     position: Position
     complete_base: int | None
     overcount: int
     id_of: Callable[[int], str | None]
+    is_dropped: Callable[[int], bool]
     is_free_feed: bool
+
+    @property
+    def is_head_dropped(self) -> bool:
+        """Whether the last entry was dropped, so that its page is bought again."""
+        return self.is_dropped(self.head)
 
     @property
     def is_empty(self) -> bool:
@@ -179,11 +184,11 @@ def empty_view(file: ArchiveFile, *, is_free_feed: bool) -> ArchiveView:
         file=file,
         head=file.first - 1,
         head_id=origin.entry if origin else None,
-        is_head_dropped=False,
         end_ids=frozenset({origin.entry if origin else None}),
         position=origin.position if origin else NOTHING,
         complete_base=None,
         overcount=0,
         id_of=lambda number: origin.entry if origin and number == file.first - 1 else None,
+        is_dropped=lambda _: False,
         is_free_feed=is_free_feed,
     )

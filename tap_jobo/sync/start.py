@@ -73,11 +73,12 @@ def _would_buy_all(state: State, view: ArchiveView, *, is_ahead: bool) -> bool:
     """Return whether the archive would buy a full sync that the state already has, or most of it.
 
     That is so if its head has no bookmark, but the state has one, or is further than the next page
-    of the head's sync.
+    of the head's sync. It is not so if the last page that the state has was dropped: then the sync
+    goes on from there, as the user wants.
     """
     if view.position.bookmark is not None or view.ordered:
         return False
-    if view.is_head_dropped and state.offset == view.head:  # it is bought again
+    if view.is_dropped(state.offset):
         return False
     if state.position.bookmark is not None:
         return True

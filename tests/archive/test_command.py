@@ -95,7 +95,7 @@ def test_list_shows_what_was_bought_and_what_it_cost(warehouse: Warehouse) -> No
     tap.succeed("--test")
     assert (
         written(tap, "list")[2]
-        == f"{month[:9]}: $6.25 billed, $0.05 of it for tests or missing pages"
+        == f"{month[:9]}: $6.25 billed, $0.05 of it for tests, lost responses, or missing pages"
     )
 
 

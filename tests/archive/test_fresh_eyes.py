@@ -145,3 +145,18 @@ def test_a_dropped_first_page_of_other_filters_is_not_taken_for_another_pipeline
     billed = tap.sandbox.rows_billed
     new = tap.succeed(**WIDER)
     assert (len(new.ids), new.lines("WARNING")) == (billed - 5, [])
+
+
+@pytest.mark.usefixtures("files")
+def test_a_state_whose_last_page_was_dropped_stays_in_its_archive(tap: Tap) -> None:
+    """Although the page was bought again since, and dropped once more."""
+    state = tap.succeed().state
+    succeeded(archive_command(tap, "drop", "career_sites", "3", "--yes"))
+    tap.succeed()
+    succeeded(archive_command(tap, "drop", "career_sites", "4", "--yes"))
+    billed = tap.sandbox.rows_billed
+    run = tap.succeed(state=state)
+    assert run.lines("WARNING") == []
+    assert tap.sandbox.rows_billed == billed + 20
+    assert len({*tap.succeed().ids}) == 120
+    assert tap.sandbox.rows_billed == billed + 20

@@ -215,13 +215,17 @@ class Folder:
             empty,
             head=self.head,
             head_id=self.last.header.id,
-            is_head_dropped=self.last.header.is_dropped,
             end_ids=end_ids(self.head, self.id_of, self.header),
             position=self.last.position,
             complete_base=self.last.base,
             overcount=0,
             id_of=self.id_of,
+            is_dropped=self.is_dropped,
         )
+
+    def is_dropped(self, number: int) -> bool:
+        header = self.header(number)
+        return header is not None and header.is_dropped
 
     def first_damaged(self, numbers: Iterable[int]) -> int | None:
         return next((number for number in numbers if number in self.damaged), None)
