@@ -120,11 +120,13 @@ def _balance_too_low(
         has = "" if balance is None else f", and the account has {dollars(balance)}"
         message = f"The balance is too low (402): Jobo wants {dollars(required)} for {page}{has}"
     advice, setting = "Top up and run again.", feed.page_size_setting
-    is_known = required and balance is not None
-    fits = int(balance * rows // required) if required and balance is not None else rows - 1
-    if setting and 0 < fits < rows and not is_in_sync:
-        lower = f"set {setting.name} to {fits}" if is_known else f"lower {setting.name}"
-        advice += f" To spend the rest of the balance instead, {lower} for this sync."
+    if setting and not is_in_sync:
+        fits, lower = rows - 1, f"lower {setting.name}"
+        if required and balance is not None:
+            fits = int(balance * rows // required)
+            lower = f"set {setting.name} to {fits}"
+        if 0 < fits < rows:
+            advice += f" To spend the rest of the balance instead, {lower} for this sync."
     return ApiError(f"{message}. {_bill(response, feed)} {advice} {_code(response)}")
 
 
