@@ -213,12 +213,3 @@ def test_alert_of_kubernetes_reads_the_state_in_the_bucket(
             assert run.returncode == code, run.stderr
             late = "No sync was completed for a day: ['career_sites']"
             assert (late in run.stderr) == bool(code)
-
-
-@pytest.mark.exhaustive
-def test_proposals_to_the_sdk_reproduce() -> None:
-    proposals = REPOSITORY / "proposals"
-    run = execute([sys.executable, str(proposals / "reproduce_sdk.py")], environment())
-    assert run.returncode == 0, run.stderr
-    page = (proposals / "singer-sdk-taps.md").read_text("utf-8")
-    assert f"```text\n{run.stdout.rstrip()}\n```" in page
