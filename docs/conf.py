@@ -105,7 +105,7 @@ mermaid_height = "auto"
 mermaid_fullscreen = False
 html_show_copyright = html_show_sphinx = False
 linkcheck_ignore = ["http://127.0.0.1"]  # the sandbox's servers are not there
-exclude_patterns = ["_build", "facts.md"]
+exclude_patterns = ["_build"]
 linkcheck_anchors = False
 
 

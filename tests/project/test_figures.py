@@ -1,4 +1,4 @@
-"""Numbers of the documentation that follow from others, and the list of those that do not."""
+"""Numbers of the documentation that follow from others."""
 
 from __future__ import annotations
 
@@ -9,11 +9,9 @@ import pytest
 from benchmarks.report import RESULTS, table
 from jobo_sandbox.limits import FEED_LIMITS, PROFILE_LIMITS
 from tap_jobo.archive import lease
-from tests.support.docs import PAGES
 from tests.support.repository import REPOSITORY
 
 PRICES = (REPOSITORY / "docs/reference/prices-and-limits.md").read_text("utf-8")
-FACTS = REPOSITORY / "docs/facts.md"
 TERMS = (REPOSITORY / "docs/start/how-it-works.md").read_text("utf-8")
 
 
@@ -71,13 +69,3 @@ def test_the_terms_are_few_and_each_is_explained_once() -> None:
     terms = re.findall(r"\*\*(.+?)\*\*", TERMS.partition("## Terms")[2])
     assert len(terms) == len(set(terms))
     assert 20 <= len(terms) <= 27
-
-
-def test_the_list_of_facts_names_pages_that_exist() -> None:
-    """And each of its facts stands on its page, in these words."""
-    text = FACTS.read_text("utf-8")
-    rows = re.findall(r"(?m)^\| `(\S+)` \| (.*?) \| .*? \|$", text)
-    assert len(rows) > 20
-    shown = {path: " ".join(path.read_text("utf-8").split()) for path in PAGES}
-    for page, fact in rows:
-        assert fact in shown[REPOSITORY / page], f"{page}: {fact}"
