@@ -105,10 +105,6 @@ build:
 contract *arguments:
     uv run -m jobo_sandbox contract "$@"
 
-# move the entries of changelog.d to CHANGELOG.md, for a release: just changelog 0.2.0
-changelog version:
-    uv run towncrier build --yes --version "$1"
-
 # write the texts of all messages to tests/snapshots/messages.txt, to read what a change does to them
 messages:
     JOBO_WRITE_MESSAGES=1 uv run pytest tests/cli/test_messages.py -n 0 -q
