@@ -87,7 +87,7 @@ def test_a_question_has_a_line_for_each_way_out(tap: Tap) -> None:
 
 def test_a_question_is_one_record_of_a_json_log(tap: Tap) -> None:
     state = tap.succeed(country_codes=["DE"]).state
-    logging = {"SINGER_SDK_LOG_CONFIG": str(REPOSITORY / "examples/logging/logging.yml")}
+    logging = {"SINGER_SDK_LOG_CONFIG": str(REPOSITORY / "tests/support/json_log.yml")}
     run = tap.run(state=state, env=logging, country_codes=["DE", "FR"])
     records = [json.loads(line) for line in run.stderr.splitlines()]
     (question,) = (each for each in records if each["level"] == "critical")

@@ -1,10 +1,8 @@
-"""The examples, as far as they run without Docker, a cluster, GitHub, or systemd."""
+"""The examples, as far as they run without Docker, a cluster, or GitHub."""
 
 from __future__ import annotations
 
-import configparser
 import re
-import shlex
 import shutil
 import sys
 from pathlib import Path
@@ -15,7 +13,7 @@ from dotenv import dotenv_values
 
 from jobo_sandbox import Sandbox
 from tests.support import execute
-from tests.support.meltano import IN_A_BUCKET, PIPELINE, Project, environment
+from tests.support.meltano import PIPELINE, Project, environment
 from tests.support.repository import REPOSITORY
 from tests.support.s3 import serve_s3
 
@@ -93,46 +91,13 @@ def test_every_example_sets_the_limits_of_the_installation() -> None:
     for limits in (
         {each["name"]: each["value"] for each in container["env"]},
         workflow["jobs"]["run"]["env"],
-        dotenv_values(EXAMPLES / "systemd/jobo.env"),
         dotenv_values(REPOSITORY / ".env.example"),
         {f"TAP_JOBO_{name.upper()}": value for name, value in cron},
     ):
         assert limits.items() >= LIMITS.items()
-    for name in ("airflow", "dagster"):
-        code = (EXAMPLES / f"{name}/jobo.py").read_text("utf-8")
-        compile(code, name, "exec")
-        assert dict(re.findall(r'"(TAP_JOBO_MAX\w+)": "(\d+)"', code)) == LIMITS
-
-
-@pytest.mark.exhaustive
-def test_service_of_systemd_runs_the_pipeline(project: Project) -> None:
-    service = configparser.ConfigParser(interpolation=None)
-    service.read(EXAMPLES / "systemd/jobo.service")
-    program, *arguments = shlex.split(service["Service"]["ExecStart"])
-    assert program == f"/home/{service['Service']['User']}/.local/bin/meltano"  # of `uv tool`
-    project.run(*arguments)
-    assert project.is_current()
-    assert int(service["Service"]["TimeoutStopSec"]) >= 60
-
-
-@pytest.mark.exhaustive
-def test_asset_of_dagster_has_rows_and_credits(project: Project, tmp_path: Path) -> None:
-    code = (EXAMPLES / "dagster/jobo.py").read_text("utf-8")
-    code = code.replace("/srv/meltano", str(project.folder))
-    code += "\nfor LIMITS['TAP_JOBO_MAX_CREDITS'] in ('5000', '10000'):\n"
-    code += "    result = dg.materialize([career_sites])\n"
-    code += "    (event,) = result.asset_materializations_for_node('career_sites')\n"
-    code += "    (check,) = result.get_asset_check_evaluations()\n"
-    code += "    figures = {name: value.value for name, value in event.metadata.items()}\n"
-    code += "    print(figures, check.passed)\n"
-    (tmp_path / "jobo.py").write_text(code)
-    python = ["uv", "run", "--no-project", "--with", "dagster", "python", "jobo.py"]
-    run = execute(python, project.environment(), tmp_path)
-    assert run.returncode == 0, run.stderr
-    assert [line for line in run.stdout.splitlines() if line.startswith("{")] == [
-        "{'rows': 100, 'credits': 5000} False",
-        "{'rows': 50, 'credits': 2500} True",
-    ]
+    code = (EXAMPLES / "airflow/jobo.py").read_text("utf-8")
+    compile(code, "airflow", "exec")
+    assert dict(re.findall(r'"(TAP_JOBO_MAX\w+)": "(\d+)"', code)) == LIMITS
 
 
 AIRFLOW = """
@@ -190,26 +155,3 @@ def test_workflow_fails_if_a_limit_ends_a_sync(project: Project) -> None:
         run = execute([*shell, alert["run"]], env, project.folder)
         assert run.returncode == code, run.stderr
         assert ("A limit ended the sync of ['career_sites'] early." in run.stderr) == bool(code)
-
-
-@pytest.mark.exhaustive
-def test_alert_of_kubernetes_reads_the_state_in_the_bucket(
-    plugins: Path, postgres_port: int, tmp_path: Path
-) -> None:
-    job = yaml.safe_load((EXAMPLES / "kubernetes/alert.yaml").read_text("utf-8"))
-    (container,) = job["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"]
-    command = [*container["command"], *container["args"]]
-    with serve_s3() as s3, Sandbox(size=150, seed=1) as sandbox:
-        variables = {
-            **s3.env,
-            "JOBO_BUCKET": f"s3://{s3.bucket}",
-            "MELTANO_STATE_BACKEND_S3_ENDPOINT_URL": s3.address,
-        }
-        args = (plugins, tmp_path / "project", postgres_port, sandbox, "alert", variables)
-        project = Project.make(IN_A_BUCKET, *args)
-        for limit, code in (("5000", 1), ("10000", 0)):
-            project.run(env={"TAP_JOBO_MAX_CREDITS": limit})
-            run = execute(command, project.environment(), project.folder)
-            assert run.returncode == code, run.stderr
-            late = "No sync was completed for a day: ['career_sites']"
-            assert (late in run.stderr) == bool(code)

@@ -41,7 +41,7 @@ def test_exit_codes_are_what_happens(tap: Tap, sandbox: Sandbox) -> None:
 
 
 def test_the_log_is_json_and_without_the_key(tap: Tap, sandbox: Sandbox) -> None:
-    path = REPOSITORY / "examples/logging/logging.yml"
+    path = REPOSITORY / "tests/support/json_log.yml"
     variables = {"SINGER_SDK_LOG_CONFIG": str(path)}
     run = tap.run(env=variables)
     lines = [json.loads(line) for line in run.stderr.splitlines()]
