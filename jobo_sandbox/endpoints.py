@@ -96,36 +96,6 @@ def _filters(core: Core, _: Entry) -> Reply:
     return Reply(200, {"enums": enums, "sources": counts})
 
 
-def _industries(core: Core, entry: Entry) -> Reply:
-    """Return the industries that contain `q`, most frequent first."""
-    counts = Counter(tag for row in core.world.rows().values() for tag in row["industries"])
-    counts.update(dict.fromkeys(words.INDUSTRIES, 0))
-    options = [
-        {"key": key, "count": count}
-        for key, count in counts.most_common()
-        if entry.body.get("q", "") in key
-    ]
-    return Reply(200, {"facet": "industries", "options": options[: _limit(entry)]})
-
-
-def _locations(_: Core, entry: Entry) -> Reply:
-    """Return the places whose name starts with `q`: cities, regions, and countries."""
-    text = entry.body.get("q", "").casefold()
-    cities = [place[:3] for place in words.JOB_LOCATIONS]
-    regions = [(None, region, country) for _, region, country in cities]
-    countries = [(None, None, country) for _, _, country in cities]
-    suggestions = [
-        dict(zip(("city", "region", "country"), place, strict=True))
-        for place in dict.fromkeys((*cities, *regions, *countries))
-        if len(text) > 1 and next(filter(None, place)).casefold().startswith(text)
-    ]
-    return Reply(200, {"suggestions": suggestions[: _limit(entry)]})
-
-
-def _limit(entry: Entry) -> int:
-    return int(entry.body.get("limit", 20))
-
-
 def _page(core: Core, entry: Entry) -> Reply:
     """Return a page of a feed, unless the request is bad or the balance too low."""
     feed = FEEDS[entry.endpoint]
@@ -251,6 +221,4 @@ _OTHERS: dict[str, Callable[[Core, Entry], Reply]] = {
     "clock": _profile,
     "filters": _filters,
     "other": lambda core, _: error(404, "There is no such endpoint.", core.error_shape),
-    "industries": _industries,
-    "locations": _locations,
 }

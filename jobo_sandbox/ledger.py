@@ -6,7 +6,7 @@ from datetime import datetime
 from threading import Lock
 from typing import Any, Final
 
-OTHERS: Final = ("profile", "clock", "filters", "industries", "locations", "other")
+OTHERS: Final = ("profile", "clock", "filters", "other")
 """The endpoints that are not feeds. `clock` is a profile with `Cache-Control: no-cache`, requested
 for the `Date` of its response."""
 

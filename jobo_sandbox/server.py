@@ -98,8 +98,6 @@ def _make_app(core: Core) -> web.Application:
     for endpoint, feed in FEEDS.items():
         add(feed.method, feed.path, endpoint)
     add("GET", "/api/connectors/filters", "filters")
-    add("GET", "/api/connectors/filter-options/industries", "industries")
-    add("GET", "/api/connectors/locations/suggest", "locations")
     add("GET", "/api/companies/{id}", "profile")
     add("*", "/{path:.*}", "other")
     return app

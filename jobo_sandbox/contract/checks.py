@@ -87,17 +87,6 @@ def filter_values(api: Api) -> None:
     _expect_objects(body.get("sources"), {"key"})
 
 
-@check(CLIENT, HANDLED)
-def suggestions(api: Api) -> None:
-    """The free suggestions of industries and locations have the documented fields."""
-    industries = api.get("/api/connectors/filter-options/industries", limit=3)
-    places = api.get("/api/connectors/locations/suggest", q="berlin", limit=3)
-    if _NOT_FOUND in {industries.status, places.status}:
-        raise NotTestable("this API does not have them")
-    _expect_objects(industries.delivered().body().get("options"), {"key", "count"})
-    _expect_objects(places.delivered().body().get("suggestions"), {"city", "region", "country"})
-
-
 @check(DOCS, CHANGE)
 def expired_jobs(api: Api) -> str:
     """Ids of expired jobs are UUIDs, batch_size of them at most, and a cursor leads to others."""

@@ -114,10 +114,6 @@ class Client:
                 ) from None
             raise
 
-    def fetch_once(self, request: PreparedRequest, timeout: float) -> ApiResponse:
-        """Return the response to a free request, or raise ApiError after one try."""
-        return require_success(self._send(request, timeout))
-
     def _send(
         self, request: PreparedRequest, seconds: float, cost: FeedCost | None = None, rows: int = 0
     ) -> ApiResponse:

@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from difflib import get_close_matches
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from singer_sdk import typing as th
 
@@ -59,8 +59,6 @@ class Setting:
     default: str | int | None = None
     required: bool = False
     secret: bool = False
-    # The free endpoint that lists the values of a filter, see `api.known_values`.
-    listed_by: Literal["filters", "locations"] | None = None
     is_usual: Callable[[str], object] = lambda _: True  # whether an item of a list probably exists
     # What another text stands for, empty if that is not known.
     find_meant: Callable[[str], str] = lambda _: ""

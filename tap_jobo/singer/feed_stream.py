@@ -114,16 +114,12 @@ class FeedStream(JoboStream):
             self._feed_sync.ask()
         yield from self._early_rows()
         yield from self._unfiltered_rows()
-        is_new = not position.bookmark or position.current.filters != self._settings.filters
-        yield from self._unlikely_values(are_looked_up=is_new)
+        yield from self._unlikely_values()
 
-    def _unlikely_values(self, *, are_looked_up: bool) -> Iterator[str]:
+    def _unlikely_values(self) -> Iterator[str]:
         """Yield a warning for each value of a filter that probably matches no row."""
         for setting in self.spec.filters:
-            value = self.config.get(setting.name)
-            yield from setting.value_hints(value)
-            if are_looked_up:
-                yield from self._run.known_values.warnings(setting, value)
+            yield from setting.value_hints(self.config.get(setting.name))
 
     def _early_rows(self) -> Iterator[str]:
         """Yield a warning if rows were read before the stream that reports those that are gone."""
@@ -230,7 +226,7 @@ class FeedStream(JoboStream):
     @override
     def sample(self, limit: int) -> Sequence[Row]:
         """Fetch at most `limit` rows with one request; pages and state stay as they are."""
-        for hint in self._unlikely_values(are_looked_up=True):
+        for hint in self._unlikely_values():
             self.logger.warning("%s", hint)
         sync = self._first_request.sync
         sync = replace(sync, batch_size=min(limit, sync.batch_size))

@@ -11,7 +11,6 @@ from requests import PreparedRequest, Request
 from tap_jobo.api.api_clock import ApiClock, read_api_clock
 from tap_jobo.api.budget import Budget
 from tap_jobo.api.client import Client
-from tap_jobo.api.known_values import KnownValues
 from tap_jobo.api.retry import FREE_RETRY_SECONDS
 from tap_jobo.api.session import ApiSession
 from tap_jobo.archive import open_store
@@ -139,11 +138,6 @@ class RunContext:
     def api_clock(self) -> ApiClock:
         """The API's clock, read once per run by a free request."""
         return read_api_clock(self.profile_client, self.prepare, self.clock)
-
-    @cached_property
-    def known_values(self) -> KnownValues:
-        """The filter values that Jobo lists, fetched at most once per run."""
-        return KnownValues(self.profile_client, self.prepare)
 
     # The archive
 

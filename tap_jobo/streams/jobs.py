@@ -45,7 +45,6 @@ _LOCATIONS: Final = Setting(
         "several of these. What you leave out matches everything. Use full names, such as Germany."
     ),
     type=of.list_of_objects("country", "region", "city"),
-    listed_by="locations",
 )
 _SOURCES: Final = Setting(
     name="jobs_sources",
@@ -54,7 +53,6 @@ _SOURCES: Final = Setting(
         "or lever_co. An unknown id matches nothing."
     ),
     type=of.list_of("texts, such as greenhouse"),
-    listed_by="filters",
 )
 _WORK_MODELS: Final = _choices("work_models", "remote", "hybrid", "onsite")
 _EMPLOYMENT_TYPES: Final = _choices(

@@ -18,7 +18,6 @@ from jobo_sandbox import Fault, Sandbox
 from tests.archive.helpers import archive_command
 from tests.support import Run, Tap, complaint, error_code, execute
 from tests.support.archives import Files, files_at
-from tests.support.jobs import tap_of
 from tests.support.raw_api import RawApi, drip, head, page, send, send_page, serve_raw
 
 pytestmark = pytest.mark.slow
@@ -242,15 +241,6 @@ def test_a_flood_of_interim_responses_is_cut_off(
 
 
 # The log
-
-
-def test_texts_of_the_api_are_escaped_in_suggestions(sandbox: Sandbox, tmp_path: Path) -> None:
-    tap = tap_of(sandbox, tmp_path, "jobs")
-    tap.settings["jobs_locations"] = [{"city": "Berli"}]
-    place = {"city": "Berlin\x1b[2J", "region": None, "country": "Germany"}
-    sandbox.faults.add(Fault(replace={"suggestions": [place]}, times=None), endpoint="locations")
-    run = tap.run()
-    assert "\x1b" not in run.stderr
 
 
 def test_a_forgotten_config_env_is_one_error(sandbox: Sandbox, tmp_path: Path) -> None:

@@ -345,7 +345,6 @@ LIES = [
         "others",
         body("filters", lambda b: b | {"enums": {"work_models": ["x"]}}),
     ),
-    Lie("suggestions", "others", body("industries", lambda _: {"options": [{}]})),
     # What the tap must bear
     Lie(
         "rate_limit_headers",

@@ -1,15 +1,14 @@
-"""Filter values are compared with those that Jobo lists, before anything is billed."""
+"""Filter values whose form is not Jobo's are a warning, before anything is billed."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from jobo_sandbox import Sandbox
 from tap_jobo.streams import SETTINGS
-from tests.support import Run, Tap
+from tests.support import Tap
 from tests.support.jobs import tap_of
 
 
@@ -19,49 +18,13 @@ def tap(hiring: Sandbox, tmp_path: Path) -> Tap:
     return tap_of(hiring, tmp_path, "career_sites", "jobs", "managed_jobs")
 
 
-def unknown_values(run: Run) -> list[str]:
-    assert run.returncode == 0, run.stderr
-    return [line for line in run.lines("WARNING") if "Jobo does not list" in line]
-
-
-def test_unknown_values_are_a_warning_before_anything_is_billed(tap: Tap, hiring: Sandbox) -> None:
-    known = next(job["source"] for job in hiring.world.jobs().values())
-    run = tap.run(
-        jobs_sources=["lever", known],
-        country_codes=["UK", "DE"],
-        jobs_locations=[{"country": "Germny"}],
-    )
-    lines = unknown_values(run)  # each once, though two feeds have a filter of sources
-    assert [line.split(" ", 2)[1] for line in lines] == [
-        f"'{name}':" for name in ("jobs_locations", "jobs_sources")
-    ]
-    assert "Jobo does not list 'lever', so it matches no rows. Did you mean 'lever_co'?" in lines[1]
-    assert run.stderr.index("'UK' probably matches no rows") < run.stderr.index("Summary")
-    first = [entry.endpoint for entry in hiring.ledger[:3]]
-    assert sorted({*first}) == ["clock", "filters", "locations"]
-
-
-def test_without_such_a_filter_the_list_is_not_requested(tap: Tap, hiring: Sandbox) -> None:
-    tap.succeed(jobs_posted_after="2020-01-01", country_codes=["XX"])
-    assert not hiring.requests_to("filters") + hiring.requests_to("locations")
-
-
-def test_values_are_looked_up_until_a_sync_is_complete_and_when_they_change(
-    jobs_tap: Tap, hiring: Sandbox
+def test_an_unlikely_value_is_a_warning_before_anything_is_billed(
+    tap: Tap, hiring: Sandbox
 ) -> None:
-    run: Run | None = None
-
-    def lookups(**settings: Any) -> int:
-        nonlocal run
-        before = len(hiring.requests_to("filters"))
-        run = jobs_tap.succeed(state=run and run.state, **settings)
-        return len(hiring.requests_to("filters")) - before
-
-    sources = {"jobs_sources": [*{job["source"] for job in hiring.world.jobs().values()}]}
-    assert lookups(max_credits=120, **sources) == 1
-    assert lookups(**sources) == 1  # the first sync is not complete
-    assert lookups(**sources) == 0
-    assert lookups(jobs_sources=sources["jobs_sources"][:1]) == 1
+    run = tap.succeed(country_codes=["UK", "DE"])
+    assert [code for code in run.codes("WARNING") if code == "no-match"] == ["no-match"]
+    assert run.stderr.index("'UK' probably matches no rows") < run.stderr.index("Summary")
+    assert not hiring.requests_to("filters")  # nothing is looked up
 
 
 NAMED = {setting.name: setting for setting in SETTINGS}
