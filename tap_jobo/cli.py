@@ -8,7 +8,7 @@ from typing import Any, Final
 import click
 
 from tap_jobo.errors import InterruptedRunError, TapJoboError
-from tap_jobo.explain import codes, explain, similar
+from tap_jobo.explain import codes, explain
 from tap_jobo.redaction import without_key
 from tap_jobo.tap import TapJobo
 from tap_jobo.wording import one_line
@@ -44,9 +44,9 @@ def explain_code(code: str | None) -> None:
         return
     text = explain(code, min(shutil.get_terminal_size().columns, _WIDEST))
     if text is None:
-        near = similar(code)
-        advice = f"Did you mean {' or '.join(near)}?" if near else "`tap-jobo explain` lists all."
-        raise click.BadArgumentUsage(f"There is no message {ascii(code)[1:-1]}. {advice}")
+        raise click.BadArgumentUsage(
+            f"There is no message {ascii(code)[1:-1]}. `tap-jobo explain` lists all."
+        )
     click.echo(text)
 
 

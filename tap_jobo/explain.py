@@ -3,7 +3,6 @@
 import re
 import textwrap
 from collections.abc import Iterator
-from difflib import get_close_matches
 from functools import cache
 from importlib.resources import files
 from typing import Final
@@ -36,11 +35,6 @@ def explain(code: str, width: int) -> str | None:
     code = code.strip("[]")
     entry = entries().get(code)
     return entry and "\n\n".join([code, *_paragraphs(entry, width), *_pages(entry, width)])
-
-
-def similar(code: str) -> list[str]:
-    """Return the codes that are most like one that does not exist."""
-    return get_close_matches(code.strip("[]").lower(), entries(), 3, 0.4)
 
 
 def _paragraphs(entry: str, width: int) -> Iterator[str]:

@@ -136,7 +136,7 @@ def _invalid(
 def _but_is(value: object, setting: Setting) -> str:
     """Return what a setting is instead; nothing of a text, which may hold a secret."""
     for each in value if isinstance(value, list) else [value]:
-        if isinstance(each, str) and (meant := setting.meant(each)) not in ("", each):
+        if isinstance(each, str) and (meant := setting.find_meant(each)) not in ("", each):
             return f", not {each!a}: did you mean {meant}?"
     if "array" in setting.type.schema["type"]:
         how = "; write it as JSON or, with --config ENV, separate the values by commas."

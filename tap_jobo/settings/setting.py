@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from difflib import get_close_matches
 from typing import Any, Final
 
 from singer_sdk import typing as th
@@ -60,8 +59,7 @@ class Setting:
     required: bool = False
     secret: bool = False
     is_usual: Callable[[str], object] = lambda _: True  # whether an item of a list probably exists
-    # What another text stands for, empty if that is not known.
-    find_meant: Callable[[str], str] = lambda _: ""
+    find_meant: Callable[[str], str] = lambda _: ""  # what another text stands for, if known
 
     def value_hints(self, values: Any) -> list[str]:
         """Return a warning for each item of a list, or None, that probably matches nothing."""
@@ -73,15 +71,8 @@ class Setting:
         ]
 
     def _advise(self, value: str) -> str:
-        meant = self.meant(value)
+        meant = self.find_meant(value)
         return f"Did you mean {meant}?" if meant else f"Use {self.type.expected}."
-
-    def meant(self, value: str) -> str:
-        """Return the value that a mistyped one was probably meant to be, empty if none is."""
-        schema = self.type.schema
-        allowed = schema.get("enum") or schema.get("items", {}).get("enum", ())
-        near = get_close_matches(value.lower(), allowed, 1)
-        return near[0] if near else self.find_meant(value)
 
     def narrows(self, old: Any, new: Any) -> bool:
         """Return whether every row that matches a filter's new value matches the old one.

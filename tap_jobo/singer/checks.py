@@ -1,7 +1,7 @@
 """Refuses names of streams and fields that do not exist in the catalog, stream maps, and state.
 
-A misspelled name would load data without its mask, or bill rows that nobody wants. So it is an
-error before the first request.
+A field that a misspelled name was to remove would be loaded, and a misspelled stream billed or
+not read. So such a name is an error before the first request.
 """
 
 import logging
@@ -23,7 +23,7 @@ from tap_jobo.way_out import begin_anew
 from tap_jobo.wording import question
 
 _OPTIONS: Final = [value for name, value in vars(mapper).items() if name.startswith("MAPPER_")]
-_SIMILAR: Final = 0.75  # similarity from which a new name counts as a misspelled one
+_SIMILAR: Final = 0.75  # similarity from which another name counts as a misspelled stream
 
 
 def check_names(
@@ -42,11 +42,11 @@ def _unknown_in_catalog(
 ) -> Iterator[str]:
     for stream, entry in (catalog or Catalog()).items():
         if stream not in fields:
-            yield f"Invalid catalog: {_no('stream', stream, fields)}"
+            yield f"Invalid catalog: {_no_stream(stream, fields)}"
             continue
         named = {path[1] for path in entry.metadata if path} | {*(entry.schema.properties or ())}
         for field in sorted(named - {*fields[stream]}):
-            yield f"Invalid catalog: in {stream}, {_no('field', field, fields[stream])}"
+            yield f"Invalid catalog: in {stream}, field {field!a} does not exist."
 
 
 def _unknown_in_maps(
@@ -58,29 +58,18 @@ def _unknown_in_maps(
         known = {field for name in fields if fnmatch(name, source) for field in fields[name]}
         where = f"Setting 'stream_maps': in {key}, "
         if not known and key != mapper.MAPPER_ELSE_OPTION:
-            yield f"Setting 'stream_maps': {_no('stream', source, fields)}"
+            yield f"Setting 'stream_maps': {_no_stream(source, fields)}"
             continue
         for name in sorted(members.keys() - known - {*_OPTIONS}):
             if name.startswith("__"):
-                yield where + _no("option", name, _OPTIONS)
+                yield f"{where}option {name!a} does not exist."
             elif members[name] in (None, mapper.NULL_STRING):
-                yield where + _no("field", name, known)
-            elif field := _misspelled_field(name, known, members):
-                yield (
-                    f"{where}{_no('field', name, [field])} To add a column with such a name, map "
-                    f"{field} as well."
-                )
+                yield f"{where}field {name!a} does not exist."
 
 
-def _misspelled_field(name: str, known: Collection[str], members: Collection[str]) -> str | None:
-    near = [field for field in known if abs(len(field) - len(name)) <= 1]
-    field = next(iter(get_close_matches(name.lower(), near, 1, _SIMILAR)), None)
-    return None if field in members or mapper.MAPPER_ELSE_OPTION in members else field
-
-
-def _no(what: str, name: str, known: Collection[str]) -> str:
+def _no_stream(name: str, known: Collection[str]) -> str:
     near = get_close_matches(name.lower(), known, 1)
-    return f"{what} {name!a} does not exist{f': did you mean {near[0]}?' if near else '.'}"
+    return f"stream {name!a} does not exist{f': did you mean {near[0]}?' if near else '.'}"
 
 
 def read_catalog(catalog: dict[str, Any]) -> Catalog:
@@ -179,7 +168,7 @@ def check_state(
                 raise _unusable(str(error), config, price) from None
         elif near := get_close_matches(name.lower(), specs, 1, _SIMILAR):
             raise StateError(
-                f"Invalid state: {_no('stream', name, near)} Nothing was billed. [invalid-state]"
+                f"Invalid state: {_no_stream(name, near)} Nothing was billed. [invalid-state]"
             )
         elif name != other:
             logger.warning("Ignoring the bookmark of stream %a, which does not exist.", name)

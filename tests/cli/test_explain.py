@@ -70,11 +70,11 @@ def test_without_a_code_all_are_listed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("code", ["filter-changed", "[filter-changed]"])
-def test_an_unknown_code_gets_the_closest(tmp_path: Path, code: str) -> None:
+def test_an_unknown_code_is_one_error(tmp_path: Path, code: str) -> None:
     run = explain(tmp_path, "explain", code)
     assert run.returncode == 2
     assert run.stderr.count("\n") == 1
-    assert "Did you mean filters-changed" in run.stderr
+    assert "filter-changed" in run.stderr
 
 
 def test_options_before_it_do_no_harm(tmp_path: Path) -> None:

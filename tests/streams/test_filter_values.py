@@ -51,7 +51,7 @@ def test_common_forms_raise_no_hint() -> None:
 
 def test_a_country_by_another_name_is_told_as_its_code() -> None:
     for value, code in {"UK": "GB", "USA": "US", "DEU": "DE", "Germany": "DE", "de": "DE"}.items():
-        assert NAMED["country_codes"].meant(value) == code
+        assert NAMED["country_codes"].find_meant(value) == code
     (hint,) = NAMED["country_codes"].value_hints(["UK"])
     assert "Did you mean GB?" in hint
 
