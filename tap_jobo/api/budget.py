@@ -63,7 +63,6 @@ class Budget:
     logger: logging.Logger
     max_credits: int | None = None
     max_credits_per_month: int | None = None
-    credits_alert_threshold: int | None = None
     credits: int = 0
     possibly_billed: int = 0
     balance: int | None = None
@@ -92,7 +91,7 @@ class Budget:
         return f"at most {' and '.join(most)}" if most else "without a limit"
 
     def note_balance(self, headers: Mapping[str, str]) -> int:
-        """Record the balance that a response reports, warn if it is low, and return its fall.
+        """Record the balance that a response reports, and return its fall.
 
         What the run has counted as possibly billed in the meantime explains a part of the fall.
         """
@@ -103,16 +102,6 @@ class Budget:
             fall = self.last_balance - balance - (self.possibly_billed - self._expected)
         self.balance = self.last_balance = balance
         self._expected = self.possibly_billed
-        threshold = self.credits_alert_threshold
-        if threshold is not None and balance < threshold:
-            self.logger.warning(
-                "The balance of %s credits (%s) is below credits_alert_threshold %s. Top up. "
-                "[balance-too-low]",
-                f"{balance:,}",
-                dollars(balance),
-                f"{threshold:,}",
-            )
-            self.credits_alert_threshold = None  # once per run
         return max(0, fall)
 
     def return_fall(self, fall: int) -> None:

@@ -110,8 +110,9 @@ class Profiles:
     def _skip(self, company_id: str, why: str) -> None:
         self.skipped += 1
         self.logger.error(
-            "Skipped the profile of company %s: %s. To retry it (free), name the ID in company_ids "
-            "for one run, which then reads no career sites. [rows-skipped]",
+            "Skipped the profile of company %s: %s. To retry it (free), write the ID to a file, "
+            "and set company_ids_file to it for one run, which then reads no career sites. "
+            "[rows-skipped]",
             company_id,
             why,
         )

@@ -46,8 +46,8 @@ class ApiSession(requests.Session):
         self.headers["Accept-Encoding"] = "gzip"  # the one that `_decode` reads
         # It would log headers that it cannot parse as they came, and with a traceback.
         logging.getLogger("urllib3.connection").disabled = True
-        for scheme in ("https://", "http://"):  # 16 is the most that companies_concurrency allows
-            self.mount(scheme, _WatchedAdapter(pool_maxsize=16))
+        for scheme in ("https://", "http://"):
+            self.mount(scheme, _WatchedAdapter())
 
     @override
     def get_redirect_target(self, resp: Response) -> None:

@@ -15,7 +15,6 @@ _BUCKET_URL: Final = (
     r"(?:/(?!\.\.?(?:/|\Z))[A-Za-z0-9._=-]+)*/?"
 )
 _MOST_CREDITS: Final = 10**12  # a billion dollars
-_UUID: Final = r"^(?i:[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-f]{32})\Z"
 
 ARCHIVE_DIR: Final = Setting(
     name="archive_dir",
@@ -105,11 +104,6 @@ CONTROL: Final = (  # how to run, and company profiles; listed after the setting
         type=of.integer(1, _MOST_CREDITS),
     ),
     Setting(
-        name="credits_alert_threshold",
-        description="Log a warning if the account's balance is below this many credits.",
-        type=of.integer(0, _MOST_CREDITS),
-    ),
-    Setting(
         name="archive",
         description=(
             "Archive every billed page. A crash then costs at most the page in flight, and you "
@@ -120,22 +114,11 @@ CONTROL: Final = (  # how to run, and company profiles; listed after the setting
     ),
     ARCHIVE_DIR,
     Setting(
-        name="companies_concurrency",
-        description="How many company profiles the tap requests at once, 1 to 16.",
-        type=of.integer(1, 16),
-        default=4,
-    ),
-    Setting(
-        name="company_ids",
-        description=(
-            "Ids of companies. The stream `companies` then reads only their profiles, free, and "
-            "the tap reads no career sites. For more than 1,000 ids, use `company_ids_file`."
-        ),
-        type=of.list_of("UUIDs", {"pattern": _UUID}),
-    ),
-    Setting(
         name="company_ids_file",
-        description="Path of a text file with any number of company ids, one per line.",
+        description=(
+            "Path of a text file with any number of company ids, one per line. The stream "
+            "`companies` then reads only their profiles, free, and the tap reads no career sites."
+        ),
         type=of.text("the path of a text file with a UUID on each line", r"[^\0]+"),
     ),
 )

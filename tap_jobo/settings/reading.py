@@ -89,12 +89,10 @@ def validated(
     own = {setting.name: setting for setting in settings}
     ignored, misspelled = _unread(given, properties, environ)
     found = [*_invalid(given, own, properties, ignored)]
-    for name in sorted(given.keys() - properties.keys()):
-        near = get_close_matches(name.lower(), properties, 1, _SIMILAR)
-        advice = f"did you mean {near[0]}?" if near else "remove it."
-        found.append(f"Setting '{ascii(name)[1:-1]}' does not exist: {advice}")
-    if {"company_ids", "company_ids_file"} <= given.keys():
-        found.append("Set only one of the settings 'company_ids' and 'company_ids_file'.")
+    found += [
+        f"Setting '{ascii(name)[1:-1]}' does not exist: {_advise(name, properties, environ)}"
+        for name in sorted(given.keys() - properties.keys())
+    ]
     if "max_credits_per_month" in given and given.get("archive") is False:
         found.append(
             "Setting 'max_credits_per_month' needs the archive, which counts what the month has "
@@ -131,6 +129,18 @@ def _invalid(
             yield f"Setting '{name}' is empty. {advice} {setting.type.expected}."
         elif not setting.type.allows(value):
             yield f"Setting '{name}' must be {setting.type.expected}{_but_is(value, setting)}"
+
+
+def _advise(name: str, properties: Collection[str], environ: Mapping[str, str]) -> str:
+    """Return what to do about a setting that does not exist, or not any more."""
+    if near := get_close_matches(name.lower(), properties, 1, _SIMILAR):
+        return f"did you mean {near[0]}?"
+    if plugin := environ.get("MELTANO_EXTRACTOR_NAME"):  # it also passes a definition's defaults
+        return (
+            "remove it. If it is only in the plugin's definition, update that: `meltano add "
+            f"--update --from-ref plugin.yaml {plugin}`, with the plugin.yaml of this version."
+        )
+    return "remove it."
 
 
 def _but_is(value: object, setting: Setting) -> str:

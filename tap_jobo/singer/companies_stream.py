@@ -66,8 +66,8 @@ class CompaniesStream(JoboStream):
 
     @property
     def has_explicit_ids(self) -> bool:
-        """Whether the settings name the companies, so that the feed is not read."""
-        return bool(self.config.get("company_ids") or self.config.get("company_ids_file"))
+        """Whether a file names the companies, so that the feed is not read."""
+        return "company_ids_file" in self.config
 
     @property
     @override
@@ -79,9 +79,8 @@ class CompaniesStream(JoboStream):
         """Raise ConfigError if explicit ids replace a feed, and are not read."""
         if self.has_explicit_ids and self.leader.selected and not self.selected:
             raise ConfigError(
-                "Setting 'company_ids' or 'company_ids_file' names companies, but the stream "
-                "companies is not selected. Nothing was billed. Select it, or remove the setting. "
-                "[no-stream]"
+                "Setting 'company_ids_file' names companies, but the stream companies is not "
+                "selected. Nothing was billed. Select it, or remove the setting. [no-stream]"
             )
 
     @override
@@ -91,7 +90,7 @@ class CompaniesStream(JoboStream):
             raise ConfigError(
                 "companies reads the profiles of the companies in career_sites, which is not "
                 "selected. Nothing was billed. Select career_sites too, or list company ids in "
-                "company_ids or company_ids_file. [no-stream]"
+                "company_ids_file. [no-stream]"
             )
         if self._is_incremental:
             self.logger.warning(
@@ -200,10 +199,8 @@ class CompaniesStream(JoboStream):
 
     @cached_property
     def _ids(self) -> list[str]:
-        """The companies that the settings name."""
-        name = self.config.get("company_ids_file")
-        ids = map(parse_uuid, self.config.get("company_ids", ()))
-        return [*dict.fromkeys(_read_ids(Path(name)) if name else filter(None, ids))]
+        """The companies that the file names."""
+        return [*dict.fromkeys(_read_ids(Path(self.config["company_ids_file"])))]
 
 
 def _position(state: Mapping[str, Any]) -> str:

@@ -74,10 +74,7 @@ class FeedStream(JoboStream):
         if not (self._follower and self._follower.has_explicit_ids):
             super().report_unread()
             return
-        self.logger.info(
-            "%s is not read in this run, because company_ids or company_ids_file is set.",
-            self.name,
-        )
+        self.logger.info("%s is not read in this run, because company_ids_file is set.", self.name)
 
     # Before the run's first billed request
 

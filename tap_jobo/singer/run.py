@@ -26,6 +26,7 @@ from tap_jobo.streams.feed_spec import FeedSpec
 from tap_jobo.way_out import archive_command
 from tap_jobo.wording import dollars
 
+_PROFILES_AT_ONCE: Final = 4
 _TEST_RETRY_FOR: Final = 10.0  # seconds of backoff in a connection check, whose user is waiting
 
 
@@ -89,7 +90,6 @@ class RunContext:
             logger=logger,
             max_credits=config.get("max_credits"),
             max_credits_per_month=config.get("max_credits_per_month"),
-            credits_alert_threshold=config.get("credits_alert_threshold"),
         )
 
     # The API
@@ -119,8 +119,7 @@ class RunContext:
     @cached_property
     def profile_client(self) -> Client:
         """The client for profiles, with several concurrent requests."""
-        workers = self._config["companies_concurrency"]
-        return self._client(workers=workers, retry_seconds=FREE_RETRY_SECONDS)
+        return self._client(workers=_PROFILES_AT_ONCE, retry_seconds=FREE_RETRY_SECONDS)
 
     def _client(self, **options: Any) -> Client:
         if self.is_test:

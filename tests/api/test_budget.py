@@ -29,8 +29,8 @@ PLAN_HEADERS = [
 ]
 
 
-def make_budget(max_credits: int | None = None, alert_threshold: int | None = None) -> Budget:
-    return Budget(max_credits=max_credits, credits_alert_threshold=alert_threshold, logger=LOGGER)
+def make_budget(max_credits: int | None = None) -> Budget:
+    return Budget(max_credits=max_credits, logger=LOGGER)
 
 
 def sites(budget: Budget) -> FeedCost:
@@ -311,14 +311,9 @@ def test_a_run_whose_budget_is_used_still_loads(tap: Tap) -> None:
     assert run.bookmark["sync"]["rows"] == 100
 
 
-@pytest.mark.parametrize("threshold", [8_000, 4_020, None])
-def test_balance_below_the_threshold_logs_one_warning(tap: Tap, threshold: int | None) -> None:
+def test_the_balance_is_a_metric(tap: Tap) -> None:
     tap.sandbox.balance = 10_020
-    run = tap.run(credits_alert_threshold=threshold)
-    assert run.metrics["jobo_credits_balance"] == 4_020
-    warnings = run.lines("WARNING")
-    assert len(warnings) == (threshold == 8_000)
-    assert not warnings or ("7,520" in warnings[0] and "8,000" in warnings[0])
+    assert tap.run().metrics["jobo_credits_balance"] == 4_020
 
 
 def test_a_run_ends_with_a_summary_and_the_same_figures_as_metrics(tap: Tap) -> None:

@@ -203,10 +203,12 @@ class TestTestMode:
         assert {message["stream"] for message in run.messages} == {"expired_jobs"}
         assert "the key is valid; this test was free." in run.lines("INFO")[-1]
 
-        company_ids = [next(iter(sandbox.world.rows()))]
+        company_id = next(iter(sandbox.world.rows()))
+        path = tap.folder / "ids.txt"
+        path.write_text(company_id)
         catalog = selecting(catalog, expired_jobs=False, companies=True)
-        run = tap.run("--test", catalog=catalog, company_ids=company_ids)
-        assert run.ids == company_ids
+        run = tap.run("--test", catalog=catalog, company_ids_file=str(path))
+        assert run.ids == [company_id]
         assert re.search(r"responded; this test was free\.", run.lines("INFO")[-1])
         assert "companies reads the profiles of the companies in career_sites" in tap.refuse(
             "--test", catalog=catalog

@@ -310,7 +310,6 @@ def balances(on: Stage) -> Iterator[Run]:
     tap = on.tap()
     tap.sandbox.balance = 1_234
     yield tap.run()
-    yield on.tap(credits_alert_threshold=10**9).run()
 
 
 @scene

@@ -181,8 +181,8 @@ def test_a_search_looks_through_what_users_read(site: Path) -> None:
         "project/changelog"
     ]
     assert texts["project/changelog"] == ""
-    assert "credits_alert_threshold" in texts["run/limit-cost#watch-the-balance"]
-    assert "credits_alert_threshold" not in texts["run/limit-cost"]  # only its own text
+    assert "jobo_credits_balance" in texts["run/limit-cost#watch-the-balance"]
+    assert "jobo_credits_balance" not in texts["run/limit-cost"]  # only its own text
 
 
 def test_nothing_is_cut_off_or_small_and_a_search_finds_what_is_asked(site: Path) -> None:

@@ -42,7 +42,6 @@ VALUES: dict[str, Any] = {
     **{setting.name: _example(setting) for setting in FILTERS},
     "on_filter_change": "keep",
     "max_credits": 100_000,
-    "credits_alert_threshold": 20_000_000,
     "archive": False,
 }
 BODY = {
@@ -88,7 +87,6 @@ class TestSources:
         assert run.returncode == 0, run.stderr
         assert sandbox.feed_requests[0].body == BODY
         assert not (tap.folder / "archive").exists()
-        assert any("credits_alert_threshold" in line for line in run.lines("WARNING"))
 
     def test_dotenv_file_is_read_and_variables_win(self, tap: Tap, sandbox: Sandbox) -> None:
         (tap.folder / ".env").write_text(
@@ -145,16 +143,16 @@ class TestSources:
 class TestRefusedByTheProcess:
     def test_empty_values_are_errors_in_a_file(self, tap: Tap, sandbox: Sandbox) -> None:
         """`"country_codes": []` must not mean every country."""
-        run = tap.run(country_codes=[], start_date="", jobs_locations=[], company_ids=[])
+        run = tap.run(country_codes=[], start_date="", jobs_locations=[], company_ids_file="")
         assert [line.split(".")[0] for line in complaints(run)] == [
             f"Setting '{name}' is empty"
-            for name in ("start_date", "country_codes", "jobs_locations", "company_ids")
+            for name in ("start_date", "country_codes", "jobs_locations", "company_ids_file")
         ]
         assert sandbox.ledger == []
 
     def test_empty_variables_are_errors(self, tap: Tap, sandbox: Sandbox) -> None:
         """As a CI system passes variables that are not set."""
-        names = [name for name in NAMES if name not in ("company_ids", "company_ids_file")]
+        names = [name for name in NAMES if name != "company_ids_file"]
         empty = {f"TAP_JOBO_{name.upper()}": "" for name in names}
         lines = complaints(_run_with_variables(tap, empty))
         assert [line.split(".")[0] for line in lines] == [
@@ -176,8 +174,6 @@ class TestRefusedByTheProcess:
             stream_maps={"jobs": {"__else__": 5}},
             max_credit=10,
             nonsense=1,
-            company_ids=[GUID],
-            company_ids_file="ids.txt",
         )
         key, *others = complaints(run)
         assert key.startswith("Setting 'api_key' must be your Jobo API key")
@@ -190,7 +186,6 @@ class TestRefusedByTheProcess:
             ),
             "Setting 'max_credit' does not exist: did you mean max_credits?",
             "Setting 'nonsense' does not exist: remove it.",
-            "Set only one of the settings 'company_ids' and 'company_ids_file'.",
         ]
         assert run.stdout == ""
         assert sandbox.ledger == []
@@ -226,9 +221,9 @@ class TestVariablesThatAreNotRead:
 
     @pytest.mark.parametrize("args", [[], ["--test"], ["--test=schema"]])
     def test_one_that_the_configuration_lacks(self, tap: Tap, args: list[str]) -> None:
-        variables = {"TAP_JOBO_CREDITS_ALERT_THRESHOLD": "5000"}
+        variables = {"TAP_JOBO_MAX_CREDITS": "5000"}
         line = tap.refuse(*args, env=variables)
-        assert line.startswith("TAP_JOBO_CREDITS_ALERT_THRESHOLD is set, but nothing reads it")
+        assert line.startswith("TAP_JOBO_MAX_CREDITS is set, but nothing reads it")
         assert "--config ENV" in line
         for command in (["--discover"], ["--about"], ["--config", "ENV"]):
             assert tap.run(*command, env=variables).returncode == 0
@@ -313,9 +308,7 @@ BAD: dict[str, list[object]] = {
     "on_filter_change": ["Error", True],
     "max_credits": [0, "100", 10**400],
     "max_credits_per_month": [0, "100", 1.5, 10**400],
-    "credits_alert_threshold": [-1, 10**400],
     "archive_dir": [5, "a\0b", "s3://key:secret@bucket"],
-    "company_ids": [["5"]],
     "jobs_locations": [
         {"country": "Germany"},
         ["Germany"],

@@ -69,8 +69,9 @@ def test_that_the_archive_is_off(tap: Tap) -> None:
 
 
 def test_named_companies(sandbox: Sandbox, tmp_path: Path) -> None:
-    ids = list(sandbox.world.rows())[:3]
-    run = tap_of(sandbox, tmp_path, "companies").run(company_ids=ids)
+    path = tmp_path / "ids.txt"
+    path.write_text("\n".join(list(sandbox.world.rows())[:3]))
+    run = tap_of(sandbox, tmp_path, "companies").run(company_ids_file=str(path))
     assert _announced(run) == ["companies: 3 company IDs"]
 
 

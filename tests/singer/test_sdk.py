@@ -31,7 +31,7 @@ pytestmark = pytest.mark.portable
 # The standard tests are made when this module is imported, and keep these settings by reference:
 # the fixture below fills in where the sandbox is before they run.
 SITES: dict[str, Any] = {"api_key": "unknown", "api_url": "http://127.0.0.1", "archive": False}
-PROFILES: dict[str, Any] = {**SITES, "company_ids": ["013bc6ba-d8a9-48f4-970c-4b00ecd78663"]}
+PROFILES: dict[str, Any] = {**SITES, "company_ids_file": "unknown"}
 OVERRIDDEN = [
     (Stream, FeedStream, "_write_starting_replication_value"),
     (Stream, CompaniesStream, "_write_schema_message"),
@@ -64,11 +64,13 @@ with kept_signals():
 
 
 @pytest.fixture(scope="module", autouse=True)
-def sandbox() -> Iterator[Sandbox]:
+def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
     with kept_signals(), Sandbox(size=20, jobs=120, rows_with_updated_at=True) as sandbox:
         for config in (SITES, PROFILES):
             config.update(api_key=sandbox.api_key, api_url=sandbox.url)
-        PROFILES["company_ids"] = [next(iter(sandbox.world.rows()))]
+        path = tmp_path_factory.mktemp("companies") / "ids.txt"
+        path.write_text(next(iter(sandbox.world.rows())))
+        PROFILES["company_ids_file"] = str(path)
         yield sandbox
 
 

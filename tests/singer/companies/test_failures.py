@@ -63,7 +63,7 @@ class TestOneProfile:
         for victim, status, error in zip(victims, (500, 503), run.lines("ERROR"), strict=True):
             assert f"Skipped the profile of company {victim}: " in error
             assert str(status) in error
-            assert "name the ID in company_ids for one run" in error
+            assert "set company_ids_file to it for one run" in error
             assert asked_for(tap.sandbox).count(victim) >= 2
         assert run.metrics["jobo_profiles_skipped"] == 2
         assert "118 profiles, 2 skipped" in run.stderr

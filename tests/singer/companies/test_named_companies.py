@@ -36,7 +36,8 @@ class TestNamedCompanies:
         ids = list(sandbox.world.rows())[10:90:3]
         sandbox.company_gone(ids[4])
         nobody = str(UUID(int=5))
-        run = alone.succeed(company_ids=[*map(str.upper, ids), nobody, ids[0]])
+        named = file_of_ids(alone, [*map(str.upper, ids), nobody, ids[0]])
+        run = alone.succeed(company_ids_file=named)
         assert run.ids == [key for key in ids if key != ids[4]]
         assert profiles_of(run) == [expected_profile(sandbox, key) for key in run.ids]
         assert sandbox.feed_requests == []
@@ -50,17 +51,18 @@ class TestNamedCompanies:
 
     @pytest.mark.parametrize("done", [0, 60])
     def test_a_run_that_fails_is_summarized(self, alone: Tap, done: int) -> None:
-        alone.sandbox.faults.add(Fault(status=401, times=None), on=done + 1)
-        run = alone.run(company_ids=[*alone.sandbox.world.rows()], companies_concurrency=1)
+        ids = [*alone.sandbox.world.rows()]
+        alone.sandbox.faults.add(Fault(status=401, times=None), company_id=ids[done])
+        run = alone.run(company_ids_file=file_of_ids(alone, ids))
         assert "401" in complaint(run)
         text = f"{done} profiles, 0 credits ($0.00); sync not complete."
         assert run.summaries == {"companies": text}
 
-    def test_they_can_be_a_thousand_a_variable_or_lines_of_a_file(self, alone: Tap) -> None:
+    def test_they_can_be_a_thousand_lines_and_named_by_a_variable(self, alone: Tap) -> None:
         ids = [*alone.sandbox.world.rows()]
-        assert alone.run(company_ids=ids * 8 + ids[:40]).ids == ids
+        assert alone.run(company_ids_file=file_of_ids(alone, ids * 8 + ids[:40])).ids == ids
         assert len(alone.sandbox.ledger) == 120
-        variables = {"TAP_JOBO_COMPANY_IDS": ",".join(ids[:3])}
+        variables = {"TAP_JOBO_COMPANY_IDS_FILE": file_of_ids(alone, ids[:3])}
         assert alone.run("--config", "ENV", env=variables).ids == ids[:3]
         text = f"\ufeff{ids[0]}\r\n\r\n" + "".join(f"  {key} \n" for key in ids[:9] * 20) + ids[9]
         path = alone.folder / "ids.txt"
@@ -76,10 +78,9 @@ class TestNamedCompanies:
             return {**profile, "id": profile["id"].replace("-", "")}
 
         sandbox.faults.add(Fault(replace=without_dashes, times=None), endpoint="profile")
-        for setting in ({"company_ids": plain}, {"company_ids_file": file_of_ids(alone, plain)}):
-            run = alone.succeed(**setting)
-            assert run.ids == ids
-        assert sorted(map(str, asked_for(sandbox))) == sorted(ids * 2)
+        run = alone.succeed(company_ids_file=file_of_ids(alone, plain))
+        assert run.ids == ids
+        assert sorted(map(str, asked_for(sandbox))) == sorted(ids)
 
     def test_a_file_without_ids_is_one_warning(self, alone: Tap, sandbox: Sandbox) -> None:
         """As after a query that failed or found nothing."""
@@ -95,7 +96,7 @@ class TestNamedCompanies:
         ids = list(tap.sandbox.world.rows())[:3]
         pending = plain.run.states[0]
         assert pending["bookmarks"]["career_sites"]["sync"]["cursor"]
-        run = tap.succeed(company_ids=ids, state=pending)
+        run = tap.succeed(company_ids_file=file_of_ids(tap, ids), state=pending)
         assert run.ids == ids
         assert run.lines("WARNING") == []
         assert any("career_sites is not read in this run" in line for line in run.lines("INFO"))
@@ -109,8 +110,16 @@ class TestNamedCompanies:
 
 class TestRefused:
     def test_list_with_anything_but_ids(self, alone: Tap) -> None:
-        ids = [str(UUID(int=1)) + "/../feed"]
-        assert "'company_ids'" in alone.refuse(company_ids=ids)
+        path = file_of_ids(alone, [str(UUID(int=1)) + "/../feed"])
+        assert "line 1 of" in alone.refuse(company_ids_file=path)
+
+    @pytest.mark.parametrize("name", ["company_ids", "companies_concurrency"])
+    def test_a_setting_of_an_older_version(self, alone: Tap, name: str) -> None:
+        """Meltano passes a default of an older definition of the plugin, too."""
+        line = alone.refuse(env={"MELTANO_EXTRACTOR_NAME": "tap-jobo"}, **{name: 4})
+        assert f"Setting '{name}' does not exist" in line
+        assert ("company_ids_file" in line) == (name == "company_ids")
+        assert ("meltano add --update" in line) == (name == "companies_concurrency")
 
     def test_ids_while_companies_is_not_selected(self, tap: Tap, sandbox: Sandbox) -> None:
         tap.catalog = discover()
@@ -143,7 +152,8 @@ class TestResume:
         sandbox.company_gone(ids[60])
         hold = Hold()
         sandbox.faults.add(Fault(hold=hold), company_id=ids[70])
-        process = alone.start(company_ids=ids, pipe_size=BIG_PIPE)
+        path = file_of_ids(alone, ids)
+        process = alone.start(company_ids_file=path, pipe_size=BIG_PIPE)
         hold.wait()
         wait_for(lambda: len(sandbox.ledger) == 2 * BATCH and sandbox.open_requests == 1)
         process.send_signal(signal.SIGKILL)
@@ -158,23 +168,24 @@ class TestResume:
         assert part_of(cut)["ids_done"] == BATCH
 
         before = len(sandbox.profile_requests)
-        again = alone.succeed(company_ids=ids, state=cut.state)
+        again = alone.succeed(company_ids_file=path, state=cut.state)
         assert again.ids == [key for key in ids[BATCH:] if key != ids[60]]
         assert sorted(map(str, asked_for(sandbox)[before:])) == sorted(ids[BATCH:])
         resumed = "companies: resuming the list of company IDs after 50 of 120."
         assert resumed in again.lines("INFO")
         assert part_of(again) == {**part_of(cut), "ids_done": 120}
 
-        third = alone.run(company_ids=ids, state=again.state)
+        third = alone.run(company_ids_file=path, state=again.state)
         assert third.ids == [key for key in ids if key != ids[60]]
+        assert alone.run("--test", company_ids_file=path, state=cut.state).ids == ids[:1]
         other = alone.run(company_ids_file=file_of_ids(alone, ids[:3]), state=cut.state)
         assert other.ids == ids[:3]
         assert part_of(other)["ids_done"] == 3
-        assert alone.run("--test", company_ids=ids, state=cut.state).ids == ids[:1]
 
     @pytest.mark.parametrize("done", ["3", 9_999])
     def test_state_that_the_tap_did_not_write_starts_over(self, alone: Tap, done: object) -> None:
         ids = [*alone.sandbox.world.rows()][:3]
-        part = {**part_of(alone.run(company_ids=ids)), "ids_done": done}
-        run = alone.succeed(company_ids=ids, state={"bookmarks": {"companies": part}})
+        path = file_of_ids(alone, ids)
+        part = {**part_of(alone.run(company_ids_file=path)), "ids_done": done}
+        run = alone.succeed(company_ids_file=path, state={"bookmarks": {"companies": part}})
         assert run.ids == ids

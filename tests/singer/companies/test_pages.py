@@ -44,16 +44,15 @@ def test_profiles_follow_their_page_in_order_before_the_state(plain: Plain) -> N
     assert sorted(map(str, asked_for(plain.sandbox))) == sorted(rows)
 
 
-@pytest.mark.parametrize("workers", [1, 4])
-def test_concurrency_is_used_in_full(tap: Tap, sandbox: Sandbox, workers: int) -> None:
-    settings: Json = {} if workers == 4 else {"companies_concurrency": workers}
+def test_concurrency_is_used_in_full(tap: Tap, sandbox: Sandbox) -> None:
+    workers = 4
     holds = [Hold() for _ in range(workers)]
     for hold in holds:
         sandbox.faults.add(Fault(hold=hold), endpoint="profile")
     for number, status in enumerate((404, 429, 503)):
         fault = Fault(status=status, headers={"Retry-After": "0.01"})
         sandbox.faults.add(fault, endpoint="profile", on=20 + 9 * number)
-    process = tap.start(**settings)
+    process = tap.start()
     for hold in holds:
         hold.wait()
     assert sandbox.open_requests == workers

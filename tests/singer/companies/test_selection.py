@@ -19,7 +19,7 @@ pytestmark = pytest.mark.slow
 
 def test_companies_need_career_sites(alone: Tap) -> None:
     line = alone.refuse()
-    for name in ("companies", "career_sites", "company_ids", "company_ids_file"):
+    for name in ("companies", "career_sites", "company_ids_file"):
         assert re.search(rf"\b{name}\b", line)
 
 
