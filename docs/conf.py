@@ -161,7 +161,6 @@ NEVER = "(?!)"
 FORMS = dict.fromkeys(
     ("buy", "code", "credit", "filter", "limit", "load", "page", "run", "stream", "target"), NEVER
 ) | {
-    "quarantine": "quarantined?",
     "state": "state(?!s)",  # an error states
     "sync": "(?<!you )(?<!to )syncs?",  # a verb
 }

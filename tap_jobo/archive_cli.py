@@ -4,7 +4,7 @@ import errno
 import json
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from functools import partial
 from logging import getLogger
@@ -21,14 +21,14 @@ from tap_jobo.archive.naming import all_keys, keys_meant, stream_of
 from tap_jobo.archive.store import MissingError, Store
 from tap_jobo.clock import Clock, format_timestamp, parse_timestamp, to_minute
 from tap_jobo.errors import ArchiveError, FormatError
-from tap_jobo.model import Filters
-from tap_jobo.records.values import parse_uuid
+from tap_jobo.model import ArchiveFile, Filters
+from tap_jobo.records.values import ERASED
 from tap_jobo.settings.reading import read_environment
 from tap_jobo.settings.setting import config_schema
 from tap_jobo.streams import SETTINGS
 from tap_jobo.streams.feed_spec import FeedSpec
 from tap_jobo.sync import repair
-from tap_jobo.sync.erase import without_rows
+from tap_jobo.sync.erase import comparable_id, without_rows
 from tap_jobo.sync.inspection import Inspection, Problems, rows_and_cursor, view_of
 from tap_jobo.sync.state import State
 from tap_jobo.wording import dollars, plural
@@ -57,7 +57,7 @@ def main(context: click.Context, archive_dir: str | None) -> None:
 @main.command(name="list")
 @click.pass_obj
 def list_(archive_dir: str | None) -> None:
-    """List the streams, what they have cost, and what is missing or in quarantine."""
+    """List the streams, what they have cost, and what is missing."""
     problems = Problems()
     with _opened(archive_dir) as (store, keys):
         for name in keys:
@@ -84,8 +84,6 @@ def _describe(
     inspection = Inspection(archive, problems) if archive else None
     if archive and inspection:
         yield from inspection.describe()
-        if quarantined := len(archive.quarantined):
-            yield plural(quarantined, "quarantined row")
     for month, credits_ in sorted(spent.credits.items() if spent else ()):
         rest = credits_ - inspection.costs[month] if inspection else 0
         more = (
@@ -133,28 +131,28 @@ def _origin(archive: StreamArchive) -> State:
 
 @main.command()
 @click.argument("streams", nargs=-1, metavar="[STREAM]...")
-@click.option("--quarantined", is_flag=True, help="Only the quarantined rows, as received.")
+@click.option("--page", type=click.IntRange(min=1), help="Only this page of one stream.")
 @click.pass_obj
-def export(archive_dir: str | None, streams: Sequence[str], *, quarantined: bool) -> None:
+def export(archive_dir: str | None, streams: Sequence[str], page: int | None) -> None:
     """Write raw rows to standard output as JSON Lines: every version, with the time it came."""
+    if page and len(streams) != 1:
+        raise click.UsageError("Name one stream with --page.")
     problems: list[str] = []
     with _opened(archive_dir) as (store, keys):
         for name in [_key_of(store, keys, stream) for stream in streams] or keys:
             archive = _archive(store, name)
-            if quarantined:
-                for file in archive.quarantined:
-                    _write(store.read(file))
-                continue
-            problems += _export(archive)
+            if page:
+                _require_page(archive, page, "exported")
+            problems += _export(archive, [page] if page else archive.numbers)
     if problems:
         raise click.ClickException(f"{'; '.join(problems)}. Everything else is exported.")
 
 
-def _export(archive: StreamArchive) -> Iterator[str]:
-    """Write the rows of an archive, and yield what cannot be read."""
+def _export(archive: StreamArchive, numbers: Sequence[int]) -> Iterator[str]:
+    """Write the rows of some pages of an archive, and yield what cannot be read."""
     stream = archive.key.stream
     parser = PageParser(archive.spec)
-    for number in archive.numbers:
+    for number in numbers:
         try:
             entry = archive.read(number)
         except FormatError:
@@ -162,57 +160,42 @@ def _export(archive: StreamArchive) -> Iterator[str]:
             continue
         receipt = entry.header.receipt
         where = {"stream": stream, "page": number, "received_at": receipt and receipt.received_at}
-        for row in parser.parse_items(entry.body).items if entry.body else ():
-            _write(json.dumps({**where, "row": row}).encode())
+        rows = parser.parse_items(entry.body).items if entry.body else []
+        for row_number, row in enumerate(rows, 1):
+            if row != ERASED:
+                _write(json.dumps({**where, "row_number": row_number, "row": row}).encode())
 
 
 # Commands that write: they take the lock of the stream
 
 
 @main.command()
-@click.argument("stream", required=False)
-@click.argument("page", type=click.IntRange(min=1), required=False)
-@click.option("--quarantined", is_flag=True, help="Drop all quarantined rows instead.")
+@click.argument("stream")
+@click.argument("page", type=click.IntRange(min=1))
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.pass_obj
-def drop(
-    archive_dir: str | None, stream: str | None, page: int | None, *, quarantined: bool, yes: bool
-) -> None:
+def drop(archive_dir: str | None, stream: str, page: int, *, yes: bool) -> None:
     """Replace a page that can't be read with an empty page.
 
     The last page of a stream is bought again with the next run. The rows of any other page stay
     missing until `restart` buys them again. So it asks before it drops a page that can be read.
     """
-    if quarantined != (stream is None) or quarantined != (page is None):
-        raise click.UsageError("Name a stream and a page, or give --quarantined.")
     with _opened(archive_dir) as (store, keys):
-        if stream is None or page is None:
-            _drop_quarantined(store, keys)
-            return
         archive = _archive(store, _key_of(store, keys, stream))
         with archive.lock():
             archive = archive.again(0)
             _drop(archive, page, yes=yes)
 
 
-def _drop_quarantined(store: Store, keys: Sequence[str]) -> None:
-    files = [file for name in keys for file in _archive(store, name).quarantined]
-    store.remove(files)
-    _echo(f"Dropped {plural(len(files), 'quarantined row')}.")
-
-
 def _drop(archive: StreamArchive, page: int, *, yes: bool) -> None:
-    if page not in archive.numbers or archive.file is None:
-        raise click.ClickException(
-            f"The archive has no page {page} of {archive.key.stream}. Nothing was dropped."
-        )
+    file = _require_page(archive, page, "dropped")
     before = archive.header(page)
     if before and before.is_dropped:
         _echo(f"Page {page} of {archive.key.stream} was dropped before. Nothing was changed.")
         return
     header = repair.dropped(
         page,
-        archive.file,
+        file,
         own=before,
         before=_read_entry(archive, page - 1),
         after=archive.header(page + 1),
@@ -361,53 +344,67 @@ def decode(archive_dir: str | None, stream: str, page: int) -> None:
 
 
 @main.command()
-@click.argument("ids", nargs=-1, required=True, metavar="ID...")
+@click.argument("names", nargs=-1, required=True, metavar="ID...|STREAM")
+@click.option("--page", type=click.IntRange(min=1), help="The page of STREAM that has the row.")
+@click.option("--row", type=click.IntRange(min=1), help="The number of the row in that page.")
 @click.pass_obj
-def erase(archive_dir: str | None, ids: Sequence[str]) -> None:
-    """Remove rows by their id from every page and from quarantine.
+def erase(archive_dir: str | None, names: Sequence[str], page: int | None, row: int | None) -> None:
+    """Remove rows from the archive: by their id from every page, or one row by its number.
 
-    Pages keep their number and their price.
+    Pages and the other rows keep their numbers, and pages their price. Jobo may send a row again:
+    it then returns.
     """
-    wanted = {parse_uuid(each) for each in ids}
-    if None in wanted:
-        raise click.UsageError("Each ID must be a UUID.")
+    if (page is None) != (row is None) or (page and len(names) > 1):
+        raise click.UsageError("Name ids, or one stream with --page and --row.")
     with _opened(archive_dir) as (store, keys):
-        for name in keys:
-            archive = _archive(store, name)
+        if page and row:
+            archive = _archive(store, _key_of(store, keys, names[0]))
             with archive.lock():
-                _erase(archive.again(0), wanted)
+                _erase_row(archive.again(0), page, row)
+        else:
+            for name in keys:
+                archive = _archive(store, name)
+                with archive.lock():
+                    _erase_ids(archive.again(0), {comparable_id(each) for each in names})
     _echo(
         "If Jobo sends a row again, it returns. Copies may be in versioned buckets, in backups, in "
         "other archives, and in warehouses."
     )
 
 
-def _erase(archive: StreamArchive, ids: set[str | None]) -> None:
-    spec, pages, unread = archive.spec, 0, []
+def _erase_ids(archive: StreamArchive, ids: Collection[str | None]) -> None:
+    pages, unread = 0, []
     for number in archive.numbers:
         try:
             entry = archive.read(number)
-            erased = without_rows(entry, spec, ids) if entry.body else None
+            erased = without_rows(entry, archive.spec, lambda _, id_: id_ in ids)
         except (FormatError, ValueError):
             unread.append(str(number))
             continue
         if erased:
             archive.rewrite(erased)
             pages += 1
-    rows = [file for file in archive.quarantined if _names_any(archive.store.read(file), ids)]
-    archive.store.remove(rows)
-    done = f"erased from {plural(pages, 'page')} and {plural(len(rows), 'quarantined row')}"
-    if not (pages or rows):
+    done = f"erased from {plural(pages, 'page')}"
+    if not pages:
         done = "no row has this id" if len(ids) == 1 else "no row has one of these ids"
     _echo(f"{archive.key.name}: {done}.")
     if unread:
         _echo(f"{archive.key.name}: not searched, because they can't be read: {', '.join(unread)}")
 
 
-def _names_any(content: bytes, ids: set[str | None]) -> bool:
-    """Return whether a quarantined row, whose id is not usable, has one of some ids anywhere."""
-    text = content.decode(errors="replace").lower()
-    return any(each and each in text for each in ids)
+def _erase_row(archive: StreamArchive, page: int, row: int) -> None:
+    _require_page(archive, page, "erased")
+    where, entry = f"page {page} of {archive.key.stream}", archive.read(page)
+    try:
+        erased = without_rows(entry, archive.spec, lambda number, _: number == row)
+    except ValueError:
+        raise click.ClickException(
+            f"The rows of {where} can't be read. To remove them, drop the page."
+        ) from None
+    if erased is None:
+        raise click.ClickException(f"There is no row {row} in {where}, or it was erased before.")
+    archive.rewrite(erased)
+    _echo(f"{archive.key.name}: erased row {row} of page {page}.")
 
 
 # What the commands share
@@ -429,6 +426,15 @@ def _key_of(store: Store, keys: Sequence[str], stream: str) -> str:
             f"{', '.join(found)}."
         )
     return found[0]
+
+
+def _require_page(archive: StreamArchive, page: int, done: str) -> ArchiveFile:
+    """Return the content of `archive.json` if the archive has a page; `done` is for the message."""
+    if page not in archive.numbers or archive.file is None:
+        raise click.ClickException(
+            f"The archive has no page {page} of {archive.key.stream}. Nothing was {done}."
+        )
+    return archive.file
 
 
 def _confirm(what: str) -> None:

@@ -4,7 +4,6 @@ An entry is a page as it was billed. It is created once, under the next number, 
 warehouse is loaded from here, free, as often as it has to be.
 """
 
-import hashlib
 import re
 import secrets
 from bisect import bisect_left
@@ -26,7 +25,7 @@ from tap_jobo.archive.entries import (
 )
 from tap_jobo.archive.key import KEY_DIGITS, ArchiveKey
 from tap_jobo.archive.naming import shortest_name
-from tap_jobo.archive.store import ExistsError, MissingError, Store
+from tap_jobo.archive.store import ExistsError, Store
 from tap_jobo.clock import to_minute
 from tap_jobo.errors import ArchiveError, FormatError
 from tap_jobo.model import ArchiveFile, Entry, EntryHeader, Filters, Sync
@@ -304,23 +303,6 @@ class StreamArchive:
     def rewrite(self, entry: Entry) -> None:
         """Replace the body of an entry, as `erase` does. The caller has the lock."""
         self.store.replace(layout.page_name(self.key.name, entry.number), encode_entry(entry))
-
-    # Rows that cannot be delivered
-
-    @property
-    def quarantined(self) -> list[str]:
-        """The names of the files of rows in quarantine."""
-        return self.store.list(f"{layout.QUARANTINES}/{self.key.name}")
-
-    def quarantine(self, row: bytes) -> bool:
-        """Keep a raw row that cannot be delivered, and return whether it is new there."""
-        digest = hashlib.sha256(row).hexdigest()[:32]
-        name = layout.QUARANTINE.format(self.key.name, digest)
-        with suppress(MissingError):
-            if self.store.read(name) == row:
-                return False
-        self.store.replace(name, row)  # at once, before the state moves past it
-        return True
 
     # Messages
 

@@ -151,7 +151,7 @@ class Folder:
                     yield from self._walk(name, after)
 
     def _remove_temporary_files(self, key: str) -> None:
-        """Remove what killed runs were writing, except quarantined rows, which need no lock."""
+        """Remove what killed runs were writing."""
         with self._errors():
             for written in (f"{layout.TOP}/{key}/", layout.MONTH.format(key)):
                 for path in self._root.glob(f"{written}*{_TEMPORARY}"):

@@ -9,8 +9,6 @@ OLD_TOPS: Final = ("v1", "v2")  # of development versions, which had other layou
 FILE: Final = "v3/{}/archive.json"  # what is known of a stream's archive besides its pages
 MONTHS: Final = "v3/month"  # apart from the archives, so that listing it lists nothing else
 MONTH: Final = "v3/month/{}.json"  # what a stream was billed, by month
-QUARANTINES: Final = "v3/quarantine"
-QUARANTINE: Final = "v3/quarantine/{}/{}"  # a row that cannot be delivered
 
 LOCK: Final = "{}.lock"  # in a folder, the lock of a key
 LEASES: Final = "leases"

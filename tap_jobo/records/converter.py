@@ -18,7 +18,7 @@ from tap_jobo.records.renamed import (
     renamed_fields,
     writes_nulls,
 )
-from tap_jobo.records.values import parse_uuid
+from tap_jobo.records.values import ERASED, parse_uuid
 
 Row = dict[str, Any]
 
@@ -28,7 +28,7 @@ class Conversion:
     """The result of converting a page's rows; nothing has been emitted yet."""
 
     records: Sequence[Row]  # one per row with a usable id, in order
-    skipped: Sequence[object]  # the rows without a usable id, as received
+    skipped: Mapping[int, object]  # those without one, by their numbers in the page, from 1
     # In how many rows `id` is not usable, or a field that is never null is missing or of the wrong
     # type. A row that is not a JSON object counts for all. An explicit null is data.
     damaged: Mapping[str, int]
@@ -60,15 +60,17 @@ class RecordConverter:
         self.row_type = object_type(fields, {"id", *never_null})
 
     def convert(self, rows: Sequence[object]) -> Conversion:
-        """Convert the rows of a page."""
+        """Convert the rows of a page, without those that were erased."""
+        numbered = {number: row for number, row in enumerate(rows, 1) if row != ERASED}
+        rows = [*numbered.values()]
         records: list[Row] = []
-        skipped: list[object] = []
-        for row in rows:
+        skipped: dict[int, object] = {}
+        for number, row in numbered.items():
             row_id = parse_uuid(row.get("id")) if isinstance(row, dict) else None
             if row_id:
                 records.append(self._record(row, row_id))
             else:
-                skipped.append(row)
+                skipped[number] = row
         damaged = {"id": len(skipped)}
         for name in self._never_null:
             damaged[name] = sum(self._is_damaged(row, name) for row in rows)
@@ -80,10 +82,16 @@ class RecordConverter:
         missing = missing_fields(comparable, self._fields.keys())
         return Conversion(records, skipped, damaged, left_out, renamed, missing)
 
-    def log_skipped(self, rows: Sequence[object], fate: str = "") -> None:
-        """Log rows that are skipped; the lines end with what has become of them."""
-        for row in rows:
-            self._log.row_skipped(row, fate)
+    def log_skipped(self, rows: Mapping[int, object], page: str = "a page", fate: str = "") -> None:
+        """Log rows that are skipped.
+
+        Args:
+            rows: The rows, by their numbers in the page.
+            page: Which page that is.
+            fate: What has become of each row: a sentence.
+        """
+        for number, row in rows.items():
+            self._log.row_skipped(row, f"row {number} of {page}", fate and f" {fate}")
 
     def _is_deselected(self, problem: Problem) -> bool:
         """Return whether a value must be neither emitted nor logged."""

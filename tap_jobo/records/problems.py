@@ -43,12 +43,11 @@ class ProblemLog:
         self._left_out: set[str] = set()
         self._lines: Counter[str] = Counter()
 
-    def row_skipped(self, row: object, fate: str) -> None:
+    def row_skipped(self, row: object, place: str, fate: str) -> None:
         """Log a row without a usable id, but not its other values, which may be about a person."""
         row_id = row.get("id") if isinstance(row, dict) else row
-        self._error(
-            "Skipped a row whose id is not a UUID: %s.%s [rows-skipped]", _shown(row_id), fate
-        )
+        text = "Skipped %s, because its id is not a UUID: %s.%s [rows-skipped]"
+        self._error(text, place, _shown(row_id), fate)
 
     def field_left_out(self, name: str) -> None:
         """Log, once, a field that no row of a page has although it is never null."""

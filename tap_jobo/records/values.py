@@ -17,6 +17,9 @@ CANONICAL_TIMESTAMP: Final = (
     rf"[12][0-9]{{3}}-{_DAY}T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:[.][0-9]+)?Z"
 )
 
+ERASED: Final = {"_erased": True}
+"""What an archived page has in place of an erased row, so that later rows keep their numbers."""
+
 _UUID: Final = re.compile(f"{CANONICAL_UUID}|[0-9a-f]{{32}}", re.ASCII | re.IGNORECASE)
 _TIMESTAMP: Final = re.compile(CANONICAL_TIMESTAMP)
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")

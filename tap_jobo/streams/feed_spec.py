@@ -9,6 +9,7 @@ from singer_sdk import typing as th
 
 from tap_jobo.model import Filters
 from tap_jobo.records.problems import RESCUED_DATA
+from tap_jobo.records.values import ERASED
 from tap_jobo.settings.setting import Setting
 from tap_jobo.wording import dollars
 
@@ -82,7 +83,9 @@ class FeedSpec:
 
     def rows(self, items: list[Any], started_at: str) -> list[Any]:
         """Return the rows of a page's items: by default, the items themselves."""
-        return [self.to_row(item, started_at) for item in items] if self.to_row else items
+        if self.to_row is None:
+            return items
+        return [item if item == ERASED else self.to_row(item, started_at) for item in items]
 
     def covers(self, filters: Filters, old: Filters) -> bool:
         """Return whether every row that matches old filters matches others, too."""

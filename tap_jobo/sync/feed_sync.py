@@ -230,7 +230,7 @@ class FeedSync:
         checked = self._guard.accept(entry, page) if following else self._check(entry, page)
         after = following.before if following else self._advance(header, checked.page)
         records = checked.records
-        self._quarantine(checked.skipped)
+        self._log_skipped(entry, checked)
         self._watch.note_ids([record["id"] for record in records])
         if older:
             records = [record for record in records if record["id"] not in older]
@@ -436,7 +436,7 @@ class FeedSync:
             self.messages.logger.error(
                 "%s. The page is delivered. Contact Jobo. [unexpected-bill]", dispute.what
             )
-        self._quarantine(checked.skipped)
+        self._log_skipped(entry, checked)
         return checked
 
     def _after_page(self, header: EntryHeader, checked: CheckedPage, position: Position) -> None:
@@ -503,13 +503,11 @@ class FeedSync:
         receipt = entry.header.receipt
         return parse_timestamp(receipt.received_at) if receipt else self.clock().now()
 
-    def _quarantine(self, skipped: Sequence[object]) -> None:
-        """Keep rows without a usable id, besides in their page, where they can be found."""
-        kept = self.messages.quarantine(
-            skipped, self.opening.archive, has_failed=self._refusal is not None
-        )
-        self.report.quarantined += kept.new
-        self.converter.log_skipped(skipped, kept.fate)
+    def _log_skipped(self, entry: Entry, checked: CheckedPage) -> None:
+        """Log the rows without a usable id, where they can be found."""
+        if checked.skipped:
+            page, fate = self.messages.skipped(entry, len(checked.page.items), self.opening.archive)
+            self.converter.log_skipped(checked.skipped, page, fate)
 
     # The watch
 

@@ -4,7 +4,7 @@ A single bad row is skipped or rescued. If all rows are bad in the same way, the
 and continuing would discard rows that were billed, or overwrite good values with null.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -29,12 +29,12 @@ class CheckedPage:
     Attributes:
         page: What it says; it is the last one of its sync if nothing can follow it.
         records: Its rows.
-        skipped: Those of its rows that have no usable id, as received.
+        skipped: Those of its rows that have no usable id, by their numbers in the page.
     """
 
     page: ParsedPage
     records: Sequence[Row]
-    skipped: Sequence[object]
+    skipped: Mapping[int, object]
 
 
 class PageGuard:
@@ -79,7 +79,7 @@ class PageGuard:
         self._doubts.check_error(has_error=page.has_error)
         self._doubts.check_window(sync, page.items)
         if page.are_rows_checked:
-            return CheckedPage(page, self._converter.complete(page.items), ())
+            return CheckedPage(page, self._converter.complete(page.items), {})
         conversion = self._converter.convert(self._spec.rows(page.items, sync.started_at))
         check_for_schema_drift(conversion, self._page_size or sync.batch_size, self._spec.name)
         return CheckedPage(page, conversion.records, conversion.skipped)
@@ -91,7 +91,7 @@ class PageGuard:
         stop at it.
         """
         if page.are_rows_checked:
-            return CheckedPage(page, self._converter.complete(page.items), ())
+            return CheckedPage(page, self._converter.complete(page.items), {})
         sync = entry.header.sync
         started_at, batch_size = (sync.started_at, sync.batch_size) if sync else ("", 1)
         conversion = self._converter.convert(self._spec.rows(page.items, started_at))

@@ -1,10 +1,9 @@
 """What the user is told about a stream: what a run does, and what went wrong."""
 
-import json
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Final
 
 from tap_jobo.api.budget import Dispute
 from tap_jobo.api.session import INFLATED
@@ -45,13 +44,6 @@ _LET_ONE_RUN_FINISH: Final = (
     "A cursor may expire between runs, so let one run finish the sync, without a limit that ends "
     "it earlier."
 )
-
-
-class Quarantined(NamedTuple):
-    """How many rows were put in quarantine, and what to say of their fate."""
-
-    new: int
-    fate: str
 
 
 def _so_far(progress: Progress, spent: float) -> str:
@@ -281,23 +273,23 @@ class Messages:
             )
         )
 
-    def quarantine(
-        self, skipped: Sequence[object], archive: StreamArchive | None, *, has_failed: bool
-    ) -> Quarantined:
-        """Keep rows without a usable id, and say what has become of them."""
-        if not skipped:
-            return Quarantined(0, "")
-        billed = "It is" if self.spec.is_free else "It was billed, and is"
-        if archive is None:
-            return Quarantined(0, f" {billed} not kept, because the archive is off.")
-        try:
-            new = sum([archive.quarantine(json.dumps(row).encode()) for row in skipped])
-        except StoreError:
-            if not has_failed:  # the page is in the archive, and is loaded again
-                raise
-            return Quarantined(0, f" {billed} not kept, because the archive can't be written.")
-        export = self.command("export", self.spec, "--quarantined")
-        return Quarantined(new, f" {billed} kept in quarantine. To see it: {export}.")
+    def skipped(self, entry: Entry, rows: int, archive: StreamArchive | None) -> tuple[str, str]:
+        """Return which page a skipped row is in, and what has become of the row.
+
+        Args:
+            entry: The page.
+            rows: The number of its rows.
+            archive: The archive, None if it is off.
+        """
+        cost = entry.header.cost(rows) / rows
+        billed = f"It was billed ({dollars(cost)})" if cost else "It was not billed"
+        if entry.number:
+            number = str(entry.number)
+            export = self.command("export", self.spec, "--page", number)
+            fate = f"{billed}, and stays in the archive. To see it: {export}."
+            return f"page {number} of {self.name}", fate
+        why = "can't be written" if archive else "is off"
+        return f"a page of {self.name}", f"{billed}, and is not kept, because the archive {why}."
 
     # Rejected cursors
 

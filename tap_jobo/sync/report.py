@@ -33,7 +33,6 @@ class Report:
     cost: FeedCost
     logger: logging.Logger
     is_complete: bool = False
-    quarantined: int = 0
     profiles: Profiles | None = None
 
     def __post_init__(self) -> None:
@@ -149,10 +148,9 @@ class Report:
         cost, unconfirmed = self.cost.credits, self.cost.possibly_billed
         if not (self.is_complete or self.has_read):
             return "not read in this run"
-        counts = [(self._skipped, "skipped"), (self.quarantined, "quarantined")]
         parts = [
             *self._describe_rows(),
-            *(f"{count:,} {what}" for count, what in counts if count),
+            *([f"{self._skipped:,} skipped"] if self._skipped else []),
             f"{plural(cost, 'credit')} ({dollars(cost)})",
             *([f"{dollars(unconfirmed)} of it possibly billed"] if unconfirmed else []),
         ]

@@ -146,7 +146,7 @@ def _outcome(body: bytes, converter: RecordConverter, parser: PageParser) -> obj
         converter.complete(records)
     else:
         found = converter.convert(page.items)
-        records, bad = [*found.records], (repr(found.skipped), dict(found.damaged))
+        records, bad = [*found.records], (repr([*found.skipped.values()]), dict(found.damaged))
     written = [json.dumps(record) for record in records]  # as 1 and 1.0 differ
     return written, bad, page.next_cursor, page.has_more, page.estimated_total
 

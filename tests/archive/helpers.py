@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import sys
@@ -43,10 +42,6 @@ def rewrite(page: Path, **changes: Any) -> None:
 def damage(page: Path, position: int = -3) -> None:
     """Change one byte of a page."""
     page.write_bytes(damaged(page.read_bytes(), position))
-
-
-def quarantined(folder: Path) -> list[Any]:
-    return [json.loads(file.read_text()) for file in sorted(folder.glob("v3/quarantine/*/*"))]
 
 
 def succeeded(run: Run) -> Run:

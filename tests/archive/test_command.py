@@ -71,14 +71,6 @@ def refusal(run: Run) -> str:
     return line
 
 
-def quarantine_a_row(tap: Tap) -> dict[str, Any]:
-    """Run the tap over rows of which one has no usable id; return that row."""
-    key = next(iter(tap.sandbox.world.rows()))
-    tap.sandbox.world.touch(key, id=7)
-    assert tap.run().metrics["jobo_rows_skipped"] == 1
-    return tap.sandbox.world.rows()[key]
-
-
 # list
 
 
@@ -179,14 +171,6 @@ def test_list_shows_gaps_and_archives_that_lack_what_came_before(tap: Tap, files
     tap.sandbox.world.touch(next(iter(tap.sandbox.world.rows())), name="Changed")
     tap.succeed(state=state_at("2026-01-01T00:00:00Z"))
     assert any(line.startswith("  incomplete: ") for line in written(tap, "list"))
-
-
-def test_list_counts_quarantined_rows(tap: Tap) -> None:
-    row = quarantine_a_row(tap)
-    assert "  1 quarantined row" in written(tap, "list")
-    assert [json.loads(line) for line in written(tap, "export", "--quarantined")] == [row]
-    assert written(tap, "drop", "--quarantined") == ["Dropped 1 quarantined row."]
-    assert written(tap, "export", "--quarantined") == []
 
 
 # export
@@ -323,7 +307,7 @@ def test_drop_of_what_is_not_there_changes_nothing(tap: Tap, files: Files) -> No
     before = files.copy()
     assert "no page 4" in refusal(archive_command(tap, "drop", "career_sites", "4"))
     assert "no stream jobs" in refusal(archive_command(tap, "drop", "jobs", "1"))
-    for args in (["drop"], ["drop", "career_sites"], ["drop", "--quarantined", "career_sites"]):
+    for args in (["drop"], ["drop", "career_sites"]):
         assert archive_command(tap, *args).returncode == 2
     assert files.copy() == before
 
@@ -447,8 +431,8 @@ def test_erase_takes_a_row_out_of_every_page(warehouse: Warehouse, files: Files)
     change(tap, key)
     warehouse.run()
     ids = [(files.header(page).id, files.header(page).total) for page in files.pages]
-    first, second = written(tap, "erase", key.upper())
-    assert first.endswith(": erased from 2 pages and 0 quarantined rows.")
+    first, second = written(tap, "erase", key.upper().replace("-", ""))
+    assert first.endswith(": erased from 2 pages.")
     assert "backups" in second
     assert not any(key.encode() in files.entry(page).body for page in files.pages)
     assert [(files.header(page).id, files.header(page).total) for page in files.pages] == ids
@@ -459,14 +443,35 @@ def test_erase_takes_a_row_out_of_every_page(warehouse: Warehouse, files: Files)
     assert key in tap.succeed(state=new.state).ids
 
 
-def test_erase_takes_a_row_out_of_quarantine(tap: Tap) -> None:
-    key = next(iter(tap.sandbox.world.rows()))
-    tap.sandbox.world.touch(key, id=7)
+@pytest.mark.parametrize("id_", [7, "N. N.", "", " "])
+def test_erase_takes_out_a_row_whose_id_is_any_text(tap: Tap, id_: object) -> None:
+    tap.sandbox.world.touch(next(iter(tap.sandbox.world.rows())), id=id_)
     tap.run()
-    assert written(tap, "erase", key)[0].endswith(" 1 quarantined row.")
-    assert written(tap, "export", "--quarantined") == []
-    assert archive_command(tap, "erase", "nobody").returncode == 2
-    assert written(tap, "erase", key)[0].endswith(": no row has this id.")
+    assert id_ in [each["row"]["id"] for each in exported(tap)]
+    assert written(tap, "erase", "nobody")[0].endswith(": no row has this id.")
+    assert written(tap, "erase", str(id_), "nobody")[0].endswith(": erased from 1 page.")
+    assert len(exported(tap)) == 119
+    assert written(tap, "erase", str(id_))[0].endswith(": no row has this id.")
+
+
+def test_erase_of_what_is_not_there_changes_nothing(tap: Tap, files: Files) -> None:
+    tap.run()
+    before = files.copy()
+    for args in (["--page", "1"], ["--row", "1"], ["more", "--page", "1", "--row", "1"]):
+        assert archive_command(tap, "erase", "career_sites", *args).returncode == 2
+    where = ["erase", "career_sites", "--page"]
+    assert "no page 4" in refusal(archive_command(tap, *where, "4", "--row", "1"))
+    assert "no row 51" in refusal(archive_command(tap, *where, "1", "--row", "51"))
+    assert files.copy() == before
+
+
+def test_erase_says_which_pages_it_cannot_read(tap: Tap, files: Files) -> None:
+    tap.run()
+    files.rewrite(files.pages[0], body=b'{"rows": [{"id": "a"}]}')
+    _, unread, _ = written(tap, "erase", "a")
+    assert unread.endswith(": 1")
+    where = ["--page", "1", "--row", "1"]
+    assert "drop" in refusal(archive_command(tap, "erase", "career_sites", *where))
 
 
 # What all commands share

@@ -418,7 +418,7 @@ def test_a_page_that_cannot_be_written_is_delivered_and_ends_the_run(
 @pytest.mark.parametrize(
     ("change_", "headers"),
     [
-        ({"id": "none"}, {}),  # a row to quarantine
+        ({"id": "none"}, {}),  # a row to skip
         ({}, {"X-Credits-Deducted": "5000"}),  # a price to remember
         ({}, {"X-Credits-Deducted": "1000000"}),  # a page to dispute
     ],
@@ -457,7 +457,6 @@ def test_an_estimate_that_cannot_be_made_keeps_no_page_from_the_target(tmp_path:
 
 def close_archive(folder: Path) -> None:
     """Put a file in place of each folder that a run writes to."""
-    (folder / "v3" / "quarantine").touch()
     (folder / "v3" / "month").rename(folder / "month")
     (folder / "v3" / "month").touch()
     for key in folder.glob("v3/*-*"):

@@ -17,9 +17,9 @@ from tap_jobo.records.converter import Conversion
 from tap_jobo.sync.guards import check_for_schema_drift
 from tests.archive.helpers import (
     archive_command,
+    header,
     loaded,
     pages,
-    quarantined,
     rewrite,
     succeeded,
 )
@@ -91,7 +91,7 @@ def test_a_page_of_another_format_is_billed_once_and_stays_until_a_version_knows
     assert first.bookmark["replication_key_value"] is None
     if field:
         assert f"None of the 50 rows of this page of career_sites has a usable '{field}'" in line
-        assert "in quarantine" not in first.stderr  # the rows are kept with their page
+        assert first.messages_of("ERROR", "rows-skipped") == []
     assert error_code(first) == "format-changed"
     assert commands_in(line) == [["drop", "career_sites", "2"]]
     assert line.count("$2.50") == 2  # what it cost, and what it costs again
@@ -126,7 +126,7 @@ def test_another_name_shows_a_changed_format_with_a_second_one_or_in_five_rows(
 ) -> None:
     page = Conversion(
         records=[{}] * rows,
-        skipped=[{}] * skipped,
+        skipped={number: {} for number in range(skipped)},
         damaged={},
         left_out=[],
         renamed=["apply_url", "listing_url"][:renamed],
@@ -137,7 +137,7 @@ def test_another_name_shows_a_changed_format_with_a_second_one_or_in_five_rows(
         check_for_schema_drift(page, 50, "jobs")
 
 
-def test_rows_without_a_usable_id_never_add_up(tap: Tap, folder: Path) -> None:
+def test_rows_without_a_usable_id_never_add_up(tap: Tap) -> None:
     rows = rows_without_id(1, 2, 3, 4, 5, 6)
     empty: list[Row] = []
     tap.sandbox.faults.add(pages_of(rows[:2], empty, rows[2:4], [*rows[4:], rows[5]]))
@@ -145,60 +145,64 @@ def test_rows_without_a_usable_id_never_add_up(tap: Tap, folder: Path) -> None:
     for _ in range(3):
         run = succeeded(tap.run(state=state))
         state = run.state
-    assert sorted(row["id"] for row in quarantined(folder)) == [1, 2, 3, 4, 5, 6]
-    assert "3 skipped, 2 quarantined, " in run.summaries["career_sites"]  # one came twice
+    assert "3 skipped, " in run.summaries["career_sites"]
     assert run.metrics["jobo_rows_skipped"] == 3
-    (first, _, _) = run.messages_of("ERROR", "rows-skipped")
-    (shown,) = commands_in(first)
-    exported = succeeded(archive_command(tap, *shown)).stdout.splitlines()
-    assert sorted(json.loads(line)["id"] for line in exported) == [1, 2, 3, 4, 5, 6]
+
+
+@pytest.mark.parametrize("is_loaded", [False, True])
+def test_a_skipped_row_is_shown_and_erased_by_its_number(tap: Tap, *, is_loaded: bool) -> None:
+    def spoil(body: Body) -> Body:
+        body["career_sites"][7]["id"] = 7
+        body["career_sites"][9] = None
+        return body
+
+    tap.sandbox.faults.add(Fault(replace=spoil), on=2)
+    run = succeeded(tap.run())
+    if is_loaded:
+        run = succeeded(tap.run())
+        assert loaded(run) == 118
+    lines = run.messages_of("ERROR", "rows-skipped")
+    assert ["row 8 of page 2" in lines[0], "row 10 of page 2" in lines[1]] == [True, True]
+    assert all("$0.05" in line for line in lines)
+    (shown,) = commands_in(lines[0])
+    exported = [*map(json.loads, succeeded(archive_command(tap, *shown)).stdout.splitlines())]
+    assert {each["page"] for each in exported} == {2}
+    rows = {each["row_number"]: each["row"] for each in exported}
+    assert (len(rows), rows[8]["id"], rows[10]) == (50, 7, None)
+    for number in ("8", "10"):  # the second one keeps its number
+        erased = archive_command(tap, "erase", "career_sites", "--page", "2", "--row", number)
+        assert "If Jobo sends a row again, it returns." in succeeded(erased).stdout
+    exported = [*map(json.loads, succeeded(archive_command(tap, *shown)).stdout.splitlines())]
+    assert [each["row_number"] for each in exported] == [*range(1, 8), 9, *range(11, 51)]
+    again = tap.run()
+    assert loaded(again) == 118
+    assert again.messages_of("ERROR", "rows-skipped") == []
+    assert tap.sandbox.rows_billed == 120
+
+
+@pytest.mark.parametrize("count", [1, 50])
+def test_erased_rows_change_neither_the_position_nor_the_bill(
+    tap: Tap, folder: Path, count: int
+) -> None:
+    first = tap.succeed(max_credits=2_500)
+    before = header(pages(folder)[0])
+    succeeded(archive_command(tap, "erase", *first.ids[:count]))
+    assert header(pages(folder)[0]) == before
+    new = tap.succeed(max_credits=2_500)  # the page is the head
+    assert new.bookmark["sync"]["rows"] == 100
+    assert {*new.ids}.isdisjoint(first.ids[:count])
+    last = tap.succeed(state=new.state)
+    assert {*first.ids, *new.ids, *last.ids} == tap.sandbox.world.rows().keys()
+    assert tap.sandbox.rows_billed == 120
 
 
 @pytest.mark.parametrize("count", [4, 50])
-def test_rows_with_a_usable_id_are_delivered_whatever_else_is_null(
-    tap: Tap, folder: Path, count: int
-) -> None:
+def test_rows_with_a_usable_id_are_delivered_whatever_else_is_null(tap: Tap, count: int) -> None:
     changed = [*tap.sandbox.world.rows().values()][:count]
     rows = [{**row, "name": None, "ats": None} for row in changed]
     tap.sandbox.faults.add(pages_of(rows, rows))
     run = succeeded(tap.run())
     assert len(run.ids) == count
     assert {row["ats"] for row in run.records} == {None}
-    assert quarantined(folder) == []
+    assert "skipped" not in run.summaries["career_sites"]
     succeeded(tap.run(state=run.state))
-
-
-def test_a_row_is_quarantined_once_however_often_it_is_loaded(tap: Tap, folder: Path) -> None:
-    def spoil(body: Body) -> Body:
-        body["career_sites"][7]["id"] = 7
-        return body
-
-    tap.sandbox.faults.add(Fault(replace=spoil))
-    tap.run()
-    (row,) = quarantined(folder)
-    for _ in range(2):
-        again = tap.run()
-        assert loaded(again) == 119
-        assert "1 skipped" in again.summaries["career_sites"]
-        assert "quarantined" not in again.summaries["career_sites"]
-    assert tap.run(state=again.state).returncode == 0
-    assert quarantined(folder) == [row]
-
-
-def test_a_row_that_quarantine_refuses_is_not_passed_by_the_state(tap: Tap, folder: Path) -> None:
-    def spoil(body: Body) -> Body:
-        body["career_sites"][7]["id"] = 7
-        return body
-
-    first = tap.succeed(max_credits=2_500)
-    (folder / "v3" / "quarantine").touch()  # in place of the folder
-    tap.sandbox.faults.add(Fault(replace=spoil), on=2)
-    run = tap.run(state=first.state)
-    assert error_code(run) == "archive-unusable"
-    assert run.ids == []
-    assert all(state == first.state for state in run.states)
-    (folder / "v3" / "quarantine").unlink()
-    last = tap.succeed(state=first.state)
-    assert len({*first.ids, *last.ids}) == 119
-    assert len(quarantined(folder)) == 1
-    assert tap.sandbox.rows_billed == 120

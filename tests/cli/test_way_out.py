@@ -36,8 +36,8 @@ def test_without_a_declaration_the_program_gets_the_folder(
 ) -> None:
     monkeypatch.setenv("PATH", "")  # as in a plugin's virtual environment, which no shell looks in
     program = Path(sys.executable).with_name("tap-jobo-archive")
-    line = archive_command("export", "--quarantined", location="s3://bucket/a b")
-    assert line == f"`{program} --archive-dir 's3://bucket/a b' export --quarantined`"
+    line = archive_command("export", "jobs", location="s3://bucket/a b")
+    assert line == f"`{program} --archive-dir 's3://bucket/a b' export jobs`"
 
 
 def test_a_program_on_the_path_is_called_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from jobo_sandbox import Fault, Sandbox
-from tests.archive.helpers import pass_time
+from tests.archive.helpers import archive_command, pass_time
 from tests.support import Run, Tap, complaint, error_code
 from tests.support.clock import with_clock
 from tests.support.companies import Json
@@ -325,3 +325,10 @@ def test_malformed_ids_are_skipped(alone: Tap, hiring: Sandbox) -> None:
     run = alone.succeed()
     assert "2 skipped" in run.stderr
     assert rows_of(run, "expired_jobs").keys() <= hiring.world.expired_jobs().keys()
+
+
+def test_an_erased_job_is_not_loaded_again(alone: Tap) -> None:
+    first = alone.succeed()
+    erased = archive_command(alone, "erase", first.ids[0])
+    assert ": erased from 1 page." in erased.stdout
+    assert {*alone.succeed().ids} == {*first.ids[1:]}
