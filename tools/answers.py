@@ -64,7 +64,7 @@ def fill(folder: Path, warehouse: Warehouse) -> None:
             run = with_clock(pipeline.tap(), today).succeed(state=pipeline.state)
             load(run, warehouse.loader, warehouse.destination, folder)
             pipeline.state = run.state
-            warehouse.dbt("build --exclude-resource-type unit_test")
+            warehouse.dbt("build")
             _change(sandbox)
 
 

@@ -122,7 +122,7 @@ class Builds:
         folder = postgres.dbt.folder
         project = ["--project-dir", str(PACKAGE), "--profiles-dir", str(PACKAGE)]
         command = [*tool_of(plugin_of("utilities", "dbt-postgres")), "dbt", "--quiet", "build"]
-        self._command = [*command, *project, "--exclude-resource-type", "unit_test"]
+        self._command = [*command, *project]
         paths = {"DBT_TARGET_PATH": str(folder / "target"), "DBT_LOG_PATH": str(folder)}
         self._environment = os.environ | paths | dict(postgres.dbt.settings)
 

@@ -95,7 +95,7 @@ def _changed_world(sandbox: Sandbox, warehouse: Warehouse) -> World:
     warehouse.execute(f"DELETE FROM companies WHERE id = '{ids.deleted}'")
     for table in ("jobs", "managed_jobs"):
         warehouse.execute(f"DELETE FROM {table} WHERE id = '{ids.job_deleted}'")
-    ids.second = _build(sandbox, warehouse, "build --exclude-resource-type unit_test")
+    ids.second = _build(sandbox, warehouse, "build")
     return ids
 
 
@@ -156,9 +156,7 @@ def test_models_are_the_same_in_duckdb(tmp_path: Path) -> None:
         sandbox.company_gone(alone)
         Pipeline(sandbox, warehouse.loader, warehouse.destination, tmp_path).run()
         warehouse.execute(f"CREATE TABLE appended AS {stored} UNION ALL {stored}")
-        # The unit tests are the integration project's.
-        commands = "build --exclude-resource-type unit_test", "source freshness"
-        build = _build(sandbox, warehouse, *commands)
+        build = _build(sandbox, warehouse, "build", "source freshness")
     build = replace(build, managed_jobs=frozenset())
     check_spend(build)
     check_directory(build)
@@ -166,13 +164,22 @@ def test_models_are_the_same_in_duckdb(tmp_path: Path) -> None:
 
 
 @pytest.mark.exhaustive
-def test_integration_project_builds(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["postgres", "duckdb"])
+def test_integration_project_builds_and_runs_the_unit_tests(
+    kind: str, postgres: Postgres, tmp_path: Path
+) -> None:
     package = tmp_path / "dbt"
     shutil.copytree(PACKAGE, package, ignore=shutil.ignore_patterns("target", "dbt_packages"))
-    settings = {"DBT_DUCKDB_PATH": str(tmp_path / "jobo.duckdb")}
-    dbt = Dbt("dbt-duckdb", tmp_path, settings, {}, project=package / "integration_tests")
+    settings = {**postgres.dbt.settings, "DBT_DUCKDB_PATH": str(tmp_path / "jobo.duckdb")}
+    dbt = Dbt(f"dbt-{kind}", tmp_path, settings, {}, project=package / "integration_tests")
     run = dbt("deps", "seed", "build --exclude resource_type:seed", "run")
     assert run.stdout.count("WARN=0 ERROR=0 SKIP=0") == 3
+    declared = sum(
+        len(yaml.safe_load(path.read_text("utf-8")).get("unit_tests", []))
+        for path in (PACKAGE / "models").rglob("_*.yml")
+    )
+    assert declared > 10
+    assert f" {declared} unit tests" in run.stdout
 
 
 def test_every_mart_is_public_and_has_a_primary_key() -> None:

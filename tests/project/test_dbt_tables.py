@@ -20,9 +20,7 @@ from tests.support.warehouses import Bigquery, Duckdb, Postgres, Row, Snowflake,
 pytestmark = pytest.mark.exhaustive
 
 KINDS = ("postgres", "duckdb", "snowflake", "bigquery")
-NO_UNIT_TEST = "--exclude-resource-type unit_test"
-BUILD = f"build {NO_UNIT_TEST}"
-MODELS = f"{BUILD} --exclude-resource-type test"
+MODELS = "build --exclude-resource-type test"
 """Without the tests of what was built."""
 
 
@@ -51,16 +49,14 @@ def test_an_incremental_build_is_a_full_one(postgres: Postgres, tmp_path: Path) 
         warehouse, schema = warehouse_of(kind, postgres, tmp_path)
         create(warehouse, STREAMS, schema)
         world = World(Random(1))
-        for command in (MODELS, BUILD):
+        for command in (MODELS, "build"):
             warehouse.execute(world.step(schema, 12))
             warehouse.dbt(command)
         for models in STAGING:
             warehouse.execute(world.step(schema, 12))
             warehouse.dbt(f"run --select {models}")
         warehouse.execute(world.step(schema, 12))
-        # Unit tests have VALUES as rows, which is not Snowflake's or BigQuery's.
-        test = f"test {NO_UNIT_TEST}" if kind in {"snowflake", "bigquery"} else "test"
-        warehouse.dbt(f"{MODELS} --exclude {' '.join(STAGING)}", test)
+        warehouse.dbt(f"{MODELS} --exclude {' '.join(STAGING)}", "test")
         warehouse.dbt(MODELS)
         results.append(_tables(warehouse, OF_THE_CLOCK))
     incremental = _tables(postgres, {"built_at"})
@@ -132,7 +128,7 @@ def test_rows_that_are_stored_while_a_build_runs_wait_for_the_next(postgres: Pos
     changed = at(4, **{**SITE, "industries": ["energy"]})
     postgres.execute(upsert("public", "career_sites", [changed, new]))
     postgres.dbt(f"{build} --exclude stg_jobo__career_sites")
-    postgres.dbt(f"test {NO_UNIT_TEST} --select +jobo__ats_share --indirect-selection cautious")
+    postgres.dbt("test --select +jobo__ats_share --indirect-selection cautious")
     assert _industries(postgres) == {("acme", "food")}
     postgres.dbt(only("stg_jobo__career_site_industries"))
     assert _industries(postgres) == {("acme", "energy"), ("new", "food")}
@@ -341,7 +337,7 @@ def test_places_and_skills_of_a_deleted_job_leave(postgres: Postgres) -> None:
 def test_only_ids_in_another_spelling_get_a_warning(postgres: Postgres) -> None:
     """A team can load the career sites of some countries and the jobs of others."""
     create(postgres, STREAMS, "public")
-    test = f"test {NO_UNIT_TEST} --select ids_of_jobs_match_sites ids_of_profiles_match_sites"
+    test = "test --select ids_of_jobs_match_sites ids_of_profiles_match_sites"
     site, other, unknown = (f"0190a1b2-0000-7000-8000-00000000000{number}" for number in range(3))
     for stream, ids in {"career_sites": (site, other), "companies": (site, unknown)}.items():
         rows = [at(2, **{**SITE, "id": key}) for key in ids]
@@ -369,7 +365,7 @@ def test_shares_by_month_have_an_ats_with_a_long_name(
         for key, each in (("a", ats), ("b", "oracle_recruiting_cloud")):
             row = at(day if key == "a" else 2, **{**SITE, "id": key, "ats": each})
             warehouse.execute(upsert(schema, "career_sites", [row]))
-        warehouse.dbt(f"{BUILD} --select +jobo__ats_share_by_month")
+        warehouse.dbt("build --select +jobo__ats_share_by_month")
     shares = warehouse.tables(["jobo__ats_share_by_month"])["jobo__ats_share_by_month"]
     assert {(row["ats"], row["percent"]) for row in shares} == {
         ("ashby", 50), ("oracle_recruiting_cloud", 50),
@@ -396,7 +392,7 @@ def test_spend_is_read_from_a_column_with_a_reserved_name(
         f"INSERT INTO {schema}.billed_pages VALUES ('a', 'jobs', 1000, 3000, {stored}),"
         f" ('b', 'jobs', 1, 3, {stored})"
     )
-    warehouse.dbt(f"{BUILD} --select +{SPEND}")
+    warehouse.dbt(f"build --select +{SPEND}")
     (day,) = warehouse.tables([SPEND])[SPEND]
     assert (day["day"], day["billed_rows"], day["credits"]) == ("2026-01-02", 1001, 3003)
 
@@ -407,7 +403,7 @@ def test_only_some_streams_are_loaded(tmp_path: Path) -> None:
     loaded: list[str] = []
     for stream, opened, command in (
         ("companies", set(), MODELS), ("jobs", {"open", "gone"}, MODELS),
-        ("expired_jobs", {"open"}, BUILD),
+        ("expired_jobs", {"open"}, "build"),
     ):  # fmt: skip
         create(warehouse, [stream], "main")
         _fill(warehouse, "main", (stream,))
@@ -424,7 +420,7 @@ def test_only_some_streams_are_loaded(tmp_path: Path) -> None:
     on = {"jobs", "billed_pages"}
     variables = {f"jobo__using_{stream}": stream in on for stream in (*STREAMS, "billed_pages")}
     dbt = replace(warehouse.dbt, variables=variables)
-    run = dbt(f"{BUILD} --full-refresh")
+    run = dbt("build --full-refresh")
     assert "WARN=0 ERROR=0 SKIP=0" in run.stdout
     assert re.findall(r"There is no table (\S+),", run.stdout) == ["main.billed_pages"]
     tables = warehouse.tables(["jobo__open_jobs", SPEND])
@@ -459,7 +455,7 @@ def test_each_tag_builds_alone(postgres: Postgres) -> None:
     built = set()
     for tag in ("jobo_core", "jobo_people", "jobo_market"):
         postgres.execute("DROP SCHEMA IF EXISTS analytics CASCADE")
-        run = postgres.dbt(f"{BUILD} --select tag:{tag}")
+        run = postgres.dbt(f"build --select tag:{tag}")
         assert "WARN=0 ERROR=0 SKIP=0" in run.stdout
         built |= set(re.findall(r"OK created .* analytics\.(jobo__\w+)", run.stdout))
     assert built == set(MARTS)
@@ -484,7 +480,7 @@ def test_a_part_of_the_models_builds_without_the_others(
     for day, part in enumerate((*parts, "jobo__open_jobs"), start=4):
         for stream, row in rows.items():
             warehouse.execute(upsert(schema, stream, [at(day, **{**row, "id": f"new {day}"})]))
-        assert "WARN=0 ERROR=0 SKIP=0" in warehouse.dbt(f"{BUILD} --select {part}").stdout
+        assert "WARN=0 ERROR=0 SKIP=0" in warehouse.dbt(f"build --select {part}").stdout
 
 
 def test_a_row_without_a_current_version_fails_a_test(tmp_path: Path) -> None:
@@ -627,7 +623,7 @@ def test_a_database_that_is_not_in_utc_fails_first(postgres: Postgres) -> None:
     postgres.execute_alone(
         "ALTER DATABASE " + postgres.database + " SET timezone TO 'Europe/London'"
     )
-    run = postgres.dbt.attempt(BUILD)
+    run = postgres.dbt.attempt("build")
     output = " ".join(run.stdout.split())
     assert run.returncode == 1
     assert "The time zone of dbt's session is Europe/London, not UTC. Nothing was built." in output
