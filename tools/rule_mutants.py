@@ -316,20 +316,14 @@ MUTANTS: Final = (
     Mutant(
         "a sync in progress goes on with other filters",
         "sync/plan _plan",
-        "progress is not None and s.fit(p)",
-        "progress is not None",
+        "progress and s.fit(p)",
+        "progress",
     ),
     Mutant(
         "a sync is given up without a question",
         "sync/plan _plan",
-        "is_given_up or (is_missing and not wants_full)",
-        "is_missing and not wants_full",
-    ),
-    Mutant(
-        "two full syncs in a run",
-        "sync/plan _plan",
-        "s.is_full_table and not run.has_full",
-        "s.is_full_table",
+        "is_given_up or is_missing",
+        "is_missing",
     ),
     Mutant(
         "a free feed asks",

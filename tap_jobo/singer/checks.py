@@ -161,7 +161,7 @@ def check_state(
             if bookmark and bookmark.keys().isdisjoint(STATE_KEYS):
                 raise _unusable(f"bookmarks.{name} has none of this tap's keys", config)
             try:
-                read_state(bookmark, SyncSettings.of(spec, config, is_full_table=False))
+                read_state(bookmark, SyncSettings.of(spec, config))
             except ValueError as error:
                 price = spec.price_per_thousand
                 price += "" if config["archive"] else f" for {name}"

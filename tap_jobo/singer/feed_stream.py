@@ -14,7 +14,7 @@ from typing_extensions import override
 from tap_jobo.api.budget import FeedCost
 from tap_jobo.api.feed import FeedReader
 from tap_jobo.clock import format_timestamp, parse_timestamp
-from tap_jobo.errors import ApiError, ArchiveError, FormatError
+from tap_jobo.errors import ApiError, ArchiveError, ConfigError, FormatError
 from tap_jobo.model import NOTHING, Entry, entry_outside, new_id
 from tap_jobo.records.converter import Row
 from tap_jobo.singer.billed_pages_stream import BilledPagesStream
@@ -77,6 +77,22 @@ class FeedStream(JoboStream):
         self.logger.info("%s is not read in this run, because company_ids_file is set.", self.name)
 
     # Before the run's first billed request
+
+    @override
+    def check_selection(self) -> None:
+        """Raise ConfigError if the catalog says FULL_TABLE: each run would buy everything."""
+        if not self.is_read or self.replication_method != REPLICATION_FULL_TABLE:
+            return
+        ways = "a run without a state buys everything once"
+        if self.config["archive"]:
+            ways = (
+                f"`tap-jobo-archive restart {self.name}` lets the next run buy everything once, "
+                "and a run without a state (`meltano run --full-refresh`) loads the archive, free"
+            )
+        raise ConfigError(
+            f"{self.name} can't be FULL_TABLE. Nothing was billed. Remove that: {ways}. "
+            "[invalid-catalog]"
+        )
 
     @override
     def check_settings(self) -> None:
@@ -303,8 +319,7 @@ class FeedStream(JoboStream):
 
     @cached_property
     def _settings(self) -> SyncSettings:
-        is_full_table = self.replication_method == REPLICATION_FULL_TABLE
-        return SyncSettings.of(self.spec, self.config, is_full_table=is_full_table)
+        return SyncSettings.of(self.spec, self.config)
 
     @cached_property
     def _messages(self) -> Messages:

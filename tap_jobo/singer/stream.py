@@ -75,7 +75,7 @@ class JoboStream(RESTStream[Any]):
 
     @override
     def apply_catalog(self, catalog: Catalog) -> None:
-        """Apply what a catalog selects, and FULL_TABLE. The keys are always those of the tap."""
+        """Apply what a catalog selects. The keys are always those of the tap."""
         own_key = self.replication_key
         if entry := catalog.get_stream(self.name):
             entry.metadata.setdefault((), StreamMetadata(selected=self.selected_by_default))

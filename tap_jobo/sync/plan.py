@@ -15,7 +15,7 @@ from tap_jobo.model import Again, Kind, Position, Progress, Sync
 from tap_jobo.sync.settings import SyncSettings, earlier, starts_by
 from tap_jobo.sync.start import Question
 
-Why = Literal["nothing", "go on", "changes", "full_table", "answered", "restart", "rejected", "old"]
+Why = Literal["nothing", "go on", "changes", "answered", "restart", "rejected", "old"]
 ANEW: Final = Again(since=None, head=None)
 """The order to buy everything, as a free feed does where another one would ask."""
 FILTERS_CHANGED: Final = Question("filters-changed", ("resync", "keep"))
@@ -30,12 +30,10 @@ class Run:
     Attributes:
         began: The ids of the syncs that it began.
         finished: The ids of the syncs whose last page it bought.
-        has_full: Whether it bought the last page of a full sync.
     """
 
     began: set[str | None] = field(default_factory=set)
     finished: set[str] = field(default_factory=set)
-    has_full: bool = False
 
     def note(self, sync: Sync, page: int, *, is_last: bool) -> None:
         """Take up a page that was bought."""
@@ -43,7 +41,6 @@ class Run:
             self.began.add(sync.id)
         if is_last:
             self.finished.add(sync.id)
-            self.has_full |= sync.kind == "full"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,22 +116,20 @@ def _plan(  # noqa: PLR0911 - a row of the table each
     progress = p.progress
     if not p.has_begun or (ordered and ordered.since is None):
         return _full(s, new, "restart" if ordered else "nothing")
-    fits = progress is not None and s.fit(p)
-    wants_full = s.is_full_table and not run.has_full
-    if progress and fits and (progress.sync.kind == "full" or not wants_full):
+    if progress and s.fit(p):
         return _go_on(progress, s, new, ordered)
-    is_given_up = progress is not None and not fits
+    is_given_up = progress is not None
     is_missing = misses_rows(p, s)
-    if s.on_filter_change == "error" and (is_given_up or (is_missing and not wants_full)):
+    if s.on_filter_change == "error" and (is_given_up or is_missing):
         return FILTERS_CHANGED
-    if wants_full or p.bookmark is None:
-        return _full(s, new, "full_table" if wants_full else "answered")
+    if p.bookmark is None:
+        return _full(s, new, "answered")
     if is_missing and s.on_filter_change == "resync":
         return _resync(p, s, new)
     is_same = p.filters == s.filters and not is_given_up and not is_missing
     if is_same and not ordered and _is_recent(p, s, run, new):
         return None
-    gives_up_full = progress is not None and is_given_up and progress.sync.kind == "full"
+    gives_up_full = progress is not None and progress.sync.kind == "full"
     return _changes(p, s, new, ordered, gap=is_missing or gives_up_full)
 
 

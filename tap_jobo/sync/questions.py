@@ -196,7 +196,7 @@ def _answers(standing: Standing) -> list[tuple[str, str]]:
     """Return what `on_filter_change` can be set to, and what that buys."""
     settings, position = standing.settings, standing.position
     resync = f"buys {what_resync_buys(standing)}"
-    if position.bookmark is None or settings.is_full_table:
+    if position.bookmark is None:
         return [("on_filter_change: resync or keep", resync)]
     if standing.archive and _resync_is_full(position, settings):
         resync += ". A new warehouse then loads only what was bought from that sync on"
@@ -226,7 +226,7 @@ def what_stays_missing(position: Position, settings: SyncSettings) -> str:
 def what_resync_buys(standing: Standing) -> str:
     """Return what `resync` buys, and its price."""
     position, settings = standing.position, standing.settings
-    if not (misses_rows(position, settings) or settings.is_full_table):
+    if not misses_rows(position, settings):
         since = start_of_changes(position, settings)
         return f"only what changed since {since} ({_price(standing)})"
     if _resync_is_full(position, settings):
@@ -237,7 +237,7 @@ def what_resync_buys(standing: Standing) -> str:
 
 def _resync_is_full(position: Position, settings: SyncSettings) -> bool:
     """Return whether `resync` buys everything, and not only the values that were added."""
-    is_first = position.bookmark is None or settings.is_full_table
+    is_first = position.bookmark is None
     return is_first or (misses_rows(position, settings) and not _added(position, settings))
 
 

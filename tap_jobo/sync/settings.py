@@ -1,4 +1,4 @@
-"""What the settings and the catalog ask of a feed, as far as it decides what is bought."""
+"""What the settings ask of a feed, as far as it decides what is bought."""
 
 from collections.abc import Mapping
 from contextlib import suppress
@@ -22,7 +22,6 @@ class SyncSettings:
         on_filter_change: The setting.
         lookback: How long before the bookmark a sync of changes starts.
         batch_size: Rows per page of a new sync.
-        is_full_table: Whether the catalog says FULL_TABLE.
     """
 
     spec: FeedSpec
@@ -31,10 +30,9 @@ class SyncSettings:
     on_filter_change: Literal["error", "resync", "keep"]
     lookback: timedelta
     batch_size: int
-    is_full_table: bool
 
     @classmethod
-    def of(cls, spec: FeedSpec, config: Mapping[str, Any], *, is_full_table: bool) -> Self:
+    def of(cls, spec: FeedSpec, config: Mapping[str, Any]) -> Self:
         """Return what a configuration asks of a feed."""
         start = config.get("start_date")
         filters = spec.filters_of(config)
@@ -45,7 +43,6 @@ class SyncSettings:
             on_filter_change=config["on_filter_change"],
             lookback=timedelta(minutes=config["lookback_minutes"]),
             batch_size=spec.page_size(config),
-            is_full_table=is_full_table,
         )
 
     def filter_as(self, position: Position) -> bool:

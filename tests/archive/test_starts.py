@@ -8,8 +8,16 @@ from typing import Any
 import pytest
 
 from jobo_sandbox import Sandbox
-from tests.archive.helpers import Warehouse, change, kill, loaded, refused, succeeded
-from tests.support import Tap, full_table, state_at
+from tests.archive.helpers import (
+    Warehouse,
+    archive_command,
+    change,
+    kill,
+    loaded,
+    refused,
+    succeeded,
+)
+from tests.support import Tap, state_at
 from tests.support.archives import Files, files_at
 from tests.support.jobs import tap_of
 
@@ -270,7 +278,8 @@ def test_a_new_warehouse_is_refused_as_long_as_it_would_lack_rows(
     billed = tap.sandbox.rows_billed
     assert loaded(tap.run(state=adopted)) == 1
     assert tap.sandbox.rows_billed == billed
-    warehouse.run(catalog=full_table())
+    succeeded(archive_command(tap, "restart", "career_sites", "--yes"))
+    warehouse.run()
     assert tap.sandbox.rows_billed == billed + 120
     assert Warehouse(tap).rows_billed() == 0
     goes_on(warehouse, files)

@@ -107,6 +107,9 @@ def catalogs(on: Stage) -> Iterator[Run]:
     (root,) = (each for each in items if not each["breadcrumb"])
     root["metadata"] |= {"replication-method": "INCREMENTAL", "selected": True}
     yield on.tap().run(catalog=catalog)
+    full_table = discover()
+    entry_of(full_table)["replication_method"] = "FULL_TABLE"
+    yield on.tap().run(catalog=full_table)
 
 
 @scene
@@ -137,8 +140,6 @@ def changed_filters(on: Stage) -> Iterator[Run]:
     yield tap.run(state=state, country_codes=["DE", "FR"])
     yield tap.run(state=state, country_codes=["DE", "FR"], founded_after=1850)
     yield tap.run(state=state, country_codes=["FR"], start_date="2020-01-01")
-    full_table = deepcopy(tap.catalog)
-    entry_of(full_table)["replication_method"] = "FULL_TABLE"
     yield tap.run(state=state, country_codes=["US"])
     kept = tap.succeed(state=state, country_codes=["DE", "FR"], on_filter_change="keep")
     yield kept

@@ -16,6 +16,7 @@ from tests.support import (
     complaint,
     complaints,
     entry_of,
+    error_code,
     kept_signals,
     schema_message,
     state_at,
@@ -117,15 +118,29 @@ class TestCatalog:
         warned = ["no-incremental"] if key == "replication-method" else []
         assert [code for code in run.codes("WARNING") if code == "no-incremental"] == warned
 
+    @pytest.mark.parametrize("arguments", [(), ("--test",), ("--plan",)])
+    def test_a_feed_cannot_be_full_table(
+        self, tap: Tap, catalog: dict[str, Any], arguments: tuple[str, ...]
+    ) -> None:
+        (root,) = (each for each in entry_of(catalog)["metadata"] if not each["breadcrumb"])
+        root["metadata"]["replication-method"] = "FULL_TABLE"  # as Meltano writes it
+        run = tap.run(*arguments, catalog=catalog)
+        assert error_code(run) == "invalid-catalog"
+        assert "`tap-jobo-archive restart career_sites`" in run.stderr
+        assert tap.sandbox.ledger == []
+
     def test_metadata_goes_over_the_top_level_key(self, tap: Tap, catalog: dict[str, Any]) -> None:
         (root,) = (each for each in entry_of(catalog)["metadata"] if not each["breadcrumb"])
-        state = tap.run().state
-        root["metadata"]["replication-method"] = "FULL_TABLE"  # as Meltano writes it
-        full = tap.run(state=state, catalog=catalog)
-        assert len(full.ids) == 120
         entry_of(catalog)["replication_method"] = "FULL_TABLE"
         root["metadata"]["replication-method"] = "INCREMENTAL"
-        assert tap.run(state=full.state, catalog=catalog).ids == []
+        assert len(tap.succeed(catalog=catalog).ids) == 120
+
+    def test_a_feed_that_is_not_selected_can_be_full_table(
+        self, tap: Tap, catalog: dict[str, Any]
+    ) -> None:
+        """As with `"*": {replication-method: FULL_TABLE}` for the streams of another plugin."""
+        entry_of(catalog, "jobs")["replication_method"] = "FULL_TABLE"
+        assert len(tap.succeed(catalog=catalog).ids) == 120
 
     @pytest.mark.parametrize("schema", [{}, {"properties": {"id": {"type": "integer"}}}])
     def test_keys_are_those_of_the_tap(

@@ -299,18 +299,6 @@ def discover() -> dict[str, Any]:
     return catalog
 
 
-def full_table() -> dict[str, Any]:
-    """The catalog that says FULL_TABLE for the career sites."""
-    catalog = discover()
-    entry = entry_of(catalog)
-    entry["replication_method"] = "FULL_TABLE"
-    for part in entry["metadata"]:
-        if not part["breadcrumb"]:
-            part["metadata"]["forced-replication-method"] = "FULL_TABLE"
-            part["metadata"]["replication-method"] = "FULL_TABLE"
-    return catalog
-
-
 @cache
 def _discovered() -> str:
     with TemporaryDirectory() as folder:

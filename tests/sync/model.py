@@ -25,7 +25,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from functools import cache, lru_cache
+from functools import lru_cache
 from itertools import cycle
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -41,7 +41,7 @@ from tap_jobo.archive.entries import DamagedEntryError, decode_entry
 from tap_jobo.archive.files import check_line
 from tap_jobo.clock import format_timestamp, parse_timestamp
 from tap_jobo.model import ArchiveFile, EntryHeader
-from tests.support import Run, Tap, discover, entry_of, execute, ways_out
+from tests.support import Run, Tap, execute, ways_out
 from tests.support.crash import parse, wait_for
 from tests.support.s3 import S3, serve_s3
 from tests.support.target import Message, Row, Target
@@ -223,7 +223,6 @@ class Settings:
     countries: tuple[str, ...] = ()
     start_date: str | None = None
     on_filter_change: str = "error"
-    is_full_table: bool = False
     batch_size: int = 2
     lookback_minutes: int = 0
 
@@ -238,15 +237,6 @@ class Settings:
         if self.start_date:
             config["start_date"] = self.start_date
         return config
-
-
-@cache
-def full_table() -> dict[str, Any]:
-    """The catalog that says FULL_TABLE."""
-    catalog = deepcopy(discover())
-    (root,) = (part for part in entry_of(catalog)["metadata"] if not part["breadcrumb"])
-    root["metadata"]["replication-method"] = "FULL_TABLE"
-    return catalog
 
 
 @dataclass
@@ -560,8 +550,7 @@ class World:
         if is_off:
             config["archive"] = False
         tap = Tap(self.sandbox, self.folder, {"archive_dir": self.place.location(pipe.archive)})
-        catalog = full_table() if self.settings.is_full_table else pipe.catalog
-        command = tap.command(state=state, catalog=catalog, settings=config)
+        command = tap.command(state=state, catalog=pipe.catalog, settings=config)
         arguments = [*_MORTAL_TAP[2:], *command[1:]]
         env = tap.environment(
             {
@@ -616,8 +605,6 @@ class World:
         """Take up what the archive and the state of a run have now."""
         held, pipe = self.held(running.pipe.archive), running.pipe
         running.bookmark = pipe.position.get("replication_key_value") if running.state else None
-        if self.settings.is_full_table:  # each run buys everything
-            self.allow(pipe.archive)
         if running.is_off:
             return
         running.archived, running.archive_id = self.known(held), held.id
@@ -1092,7 +1079,7 @@ class World:
 
     def settle(self) -> None:
         """All accidents end; each pipeline runs until two runs in a row were good."""
-        self.change_settings(on_filter_change="error", is_full_table=False)
+        self.change_settings(on_filter_change="error")
         for pipe in self.pipelines.values():
             self._run_until_good(pipe)
             wanted = self.matching(self.settings.countries, self.settings.start_date)

@@ -37,9 +37,7 @@ PENDING: dict[str, Any] = {
     "filters": {},
     "reads": {},
 }
-SETTINGS = SyncSettings.of(
-    CAREER_SITES, {"on_filter_change": "error", "lookback_minutes": 15}, is_full_table=False
-)
+SETTINGS = SyncSettings.of(CAREER_SITES, {"on_filter_change": "error", "lookback_minutes": 15})
 NO_SYNC = dict.fromkeys(PENDING)
 
 

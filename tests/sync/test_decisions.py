@@ -1,4 +1,4 @@
-"""What a run asks, bills, emits, and misses after other settings, a full table, or a lost state.
+"""What a run asks, bills, emits, and misses after other settings, or a lost state.
 
 Each case is a past, which is one run or more, and a run with other settings. The warehouse has what
 the runs wrote whose state was stored. What it misses is compared with a run that has nothing.
@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from jobo_sandbox import Sandbox
-from tests.support import Run, Tap, full_table
+from tests.support import Run, Tap
 
 pytestmark = pytest.mark.slow
 
@@ -35,7 +35,6 @@ AGENCIES: Settings = {"is_agency": True}
 NO_AGENCIES: Settings = {"is_agency": False}
 FOUNDED_1960: Settings = {"founded_after": 1960}
 FOUNDED_1990: Settings = {"founded_after": 1990}
-FULL: Settings = {"replication": "FULL_TABLE"}
 NO_LOOKBACK: Settings = {"lookback_minutes": 0}
 LATEST_100: Settings = {"start_date": 100}  # when the hundredth last company changed
 LATEST_7: Settings = {"start_date": 7}
@@ -151,7 +150,6 @@ ADDED_VALUES: dict[str, Case] = {
     "keep": Case(GERMAN, DE_FR | KEEP, 8, 8, warns=CHANGED, misses=8),
     "another filter narrower": Case(GERMAN, DE_FR | NO_AGENCIES | RESYNC, 8, 8, warns=CHANGED),
     "an earlier start": Case([(DE | LATEST_100, DONE)], DE_FR | RESYNC, 29, 29, warns=CHANGED),
-    "as a full table": Case(GERMAN, DE_FR | FULL | RESYNC, 29, 29),
     "cut off": Case(ADDING, DE_FR, 13, 13),
     "cut off, and back": Case(ADDING, DE, asks=CHANGED),
     "cut off, and back, resync": Case(ADDING, DE | RESYNC, 6, 6, warns=CHANGED),
@@ -182,30 +180,7 @@ WAITING: dict[str, Case] = {
         [*GERMAN, (DE, DONE_LOST)], FR | KEEP, 8, 2, warns=CHANGED, misses=8
     ),
     "a first sync": Case([(DE_FR, PAGE_LOST)], DE_FR, 29, 24),
-    "a full table": Case([*GERMAN, (DE, DONE_LOST)], DE | FULL, 25, 19),
     "a start date": Case([(LATEST_7, DONE), (LATEST_7, DONE_LOST)], ALL, 12, asks=CHANGED),
-}
-TABLE: Past = [(DE | FULL, DONE)]
-TABLE_WIDENING: Past = [*TABLE, (DE_FR | FULL, PAGE)]
-FULL_TABLE: dict[str, Case] = {
-    "again": Case(TABLE, DE | FULL, 19, 19),
-    "other filters": Case(TABLE, DE_FR | FULL, 29, 29, says="No row is missing"),
-    "other filters, keep": Case(TABLE, DE_FR | FULL | KEEP, 29, 29, says="No row is missing"),
-    "an earlier start": Case([(LATEST_7 | FULL, DONE)], FULL, 132, 132),
-    "cut off": Case(TABLE_WIDENING, DE_FR | FULL, 24, 24),
-    "cut off, other filters": Case(TABLE_WIDENING, FULL, asks=CHANGED),
-    "cut off, other filters, resync": Case(TABLE_WIDENING, FULL | RESYNC, 132, 132, warns=CHANGED),
-    "cut off, a later start": Case(
-        [(FULL, PAGE)], FULL | LATEST_100, 126, 126, says="keeps its start_date", misses=1
-    ),
-    "cut off, an earlier start": Case([(FULL | LATEST_100, PAGE)], FULL, asks=CHANGED),
-    "in place of changes": Case([*BOTH, (DE_FR, PAGE)], DE_FR | FULL, 29, 29),
-    "no longer": Case(TABLE, DE, 6, 6),
-    "no longer, cut off": Case(TABLE_WIDENING, DE_FR, 24, 24),
-    "waiting": Case([(FULL, DONE), (FULL, PAGE_LOST)], FULL, 132, 127),
-    "no state": Case([(FULL, DONE)], FULL | NO_STATE, 252, 132),
-    "no state, waiting": Case([(FULL, DONE), (FULL, PAGE_LOST)], FULL | NO_STATE, 252, 127),
-    "no state, other filters": Case(TABLE, DE_FR | FULL | NO_STATE, asks=OTHER),
 }
 LATE: Past = [(LATEST_7, DONE)]
 LATE_FIRST_SYNC: Past = [(LATEST_100, PAGE)]
@@ -276,7 +251,6 @@ GAPS: dict[str, Case] = {
     ),
     "all values, resync": Case(KEPT, RESYNC, 132, 132, warns=CHANGED),
     "all values, then resync": Case([*KEPT, (RESYNC, DONE)], RESYNC, 12, 12),
-    "full table": Case([*KEPT, (DE_FR | FULL, DONE)], DE_FR | RESYNC, 8, 8),
     "a full sync that was given up": Case(
         [*WIDENING, (DE | KEEP, DONE)], DE | RESYNC, 6, 6, warns=GAP
     ),
@@ -288,7 +262,6 @@ CASES = {
         "filters": FILTERS,
         "added values": ADDED_VALUES,
         "waiting pages": WAITING,
-        "full table": FULL_TABLE,
         "start date": START_DATE,
         "without a state": WITHOUT_STATE,
         "gap": GAPS,
@@ -322,10 +295,9 @@ class Pipeline:
     def run(self, settings: Settings, **given: Any) -> Run:
         """Run the tap with settings as the table has them."""
         settings = {"batch_size": 5, "state": self.state} | given | settings
-        catalog = full_table() if settings.pop("replication", None) else None
         if "start_date" in settings:
             settings["start_date"] = self.dates[-settings["start_date"]]
-        return self.tap.run(catalog=catalog, **settings)
+        return self.tap.run(**settings)
 
     def store(self, run: Run) -> None:
         """Store what a run wrote."""

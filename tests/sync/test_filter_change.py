@@ -55,7 +55,7 @@ def test_narrowing_matches_nothing_new(name: str, old: Any, new: Any, *, is_narr
 @pytest.mark.parametrize("filters", [{"jobs_posted_after": "x"}, {"jobs_sources": [{}]}])
 def test_state_with_impossible_filters_is_refused(filters: Any) -> None:
     config = {"on_filter_change": "error", "lookback_minutes": 15}
-    settings = SyncSettings.of(JOBS, config, is_full_table=False)
+    settings = SyncSettings.of(JOBS, config)
     with pytest.raises(ValueError, match="must hold strings and lists of strings"):
         read_state({"filters": filters}, settings)
 

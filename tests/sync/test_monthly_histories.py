@@ -85,7 +85,6 @@ class History:
                 world.sandbox.expire_cursors,
                 lambda: world.change_settings(
                     countries=rng.choice([(), ("DE",), ("FR",)]),
-                    is_full_table=rng.random() < 0.2,
                     on_filter_change="resync",
                 ),
                 *[self.run_one] * 4,

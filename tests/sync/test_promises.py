@@ -198,10 +198,6 @@ class Promises(RuleBasedStateMachine):
             self.world.change_settings(countries=each, on_filter_change=on_filter_change)
             self.die(p, accident, changed)
 
-    @rule(is_full_table=st.booleans())
-    def change_method(self, *, is_full_table: bool) -> None:
-        self.world.change_settings(is_full_table=is_full_table)
-
     @rule()
     def kill_cursors(self) -> None:
         self.world.sandbox.expire_cursors()

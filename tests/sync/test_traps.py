@@ -263,14 +263,15 @@ def test_a_backup_then_a_full_refresh_dies_then_the_newer_state(die_at: int) -> 
     world.quiesce()
 
 
-@pytest.mark.parametrize("is_full_table", [False, True])
+@pytest.mark.parametrize("is_ordered", [False, True])
 @pytest.mark.parametrize("die_at", range(1, 14))
-def test_the_archive_is_lost_in_the_middle_of_a_load(die_at: int, *, is_full_table: bool) -> None:
-    world = begin(rows=4, is_full_table=is_full_table)
+def test_the_archive_is_lost_in_the_middle_of_a_load(die_at: int, *, is_ordered: bool) -> None:
+    world = begin(rows=4)
     world.run("prod")
+    if is_ordered:
+        world.restart("main")
     world.run("prod", pages=1)
     begin_warehouse_anew(world, "prod")
-    change(world, is_full_table=False)
     world.run("prod", die_at=die_at, batch=1)
     world.is_calm = False
     del world.folders["main"]
@@ -659,34 +660,12 @@ def test_a_clock_that_is_behind_moves_no_bookmark_back() -> None:
     expect(world, "prod", billed=0)
 
 
-def test_full_table_buys_one_full_sync_in_a_run() -> None:
-    world = begin(is_full_table=True)
-    world.run("prod", pages=1)
-    world.api.now += 500
-    expect(world, "prod", billed=range(6))
-    world.quiesce()
-
-
-def test_full_table_buys_without_a_state_and_for_other_filters() -> None:
-    world = begin("prod", "dev", rows=30)
-    world.run("prod")
-    change(world, "dev", filters=OF_AT, is_full_table=True)
-    expect_question(world, "dev", "other-filters")
-    world = begin(rows=30, is_full_table=True)
-    world.run("prod")
-    change(world, filters=OF_AT)
-    expect(world, "prod", billed=10)
-    world = begin(rows=30, is_full_table=True)
-    world.run("prod")
-    world.pipes["prod"].raw = {}
-    expect(world, "prod", billed=30)
-
-
 def test_rows_that_jobo_deleted_stay_in_the_archive() -> None:
-    world = begin(rows=30, is_full_table=True)
+    world = begin(rows=30)
     world.run("prod")
     for id_ in (3, 4, 5):
         del world.api.rows[id_]
+    world.restart("main")
     world.run("prod")
     world.run("prod")
     kept = {row.id for page in main(world).pages.values() for row in page.rows}
@@ -694,7 +673,6 @@ def test_rows_that_jobo_deleted_stay_in_the_archive() -> None:
     assert kept >= {3, 4, 5}
     assert base
     assert base > 1
-    change(world, is_full_table=False)
     begin_warehouse_anew(world, "prod")
     expect(world, "prod", billed=0)
     assert not world.pipes["prod"].warehouse.keys() & {3, 4, 5}
@@ -872,7 +850,7 @@ def test_restart_since_is_refused_before_the_first_complete_sync() -> None:
 
 def test_restart_since_is_refused_while_a_full_sync_is_in_progress() -> None:
     world = begin_loaded(rows=9)
-    change(world, is_full_table=True)
+    world.restart("main")
     world.run("prod", pages=1)
     assert not world.restart("main", at(3))
 
@@ -996,7 +974,7 @@ def test_a_page_in_the_middle_is_dropped(*, is_full: bool, is_headless: bool) ->
 def test_the_page_that_ended_a_full_sync_is_dropped() -> None:
     world = begin()
     world.run("prod")
-    change(world, is_full_table=True)
+    world.restart("main")
     world.run("prod", pages=3)
     world.is_calm = False
     damage(world, main(world).head, is_headless=True)
@@ -1022,10 +1000,9 @@ def test_the_last_page_of_the_first_sync_is_dropped(
 
 
 @pytest.mark.parametrize("is_headless", [False, True])
-@pytest.mark.parametrize("is_ordered", [False, True])
 @pytest.mark.parametrize("is_complete", [False, True])
 def test_the_first_page_of_a_full_sync_is_dropped_at_the_head(
-    *, is_headless: bool, is_ordered: bool, is_complete: bool
+    *, is_headless: bool, is_complete: bool
 ) -> None:
     """In an incomplete archive, another warehouse has begun with it."""
     world = begin_loaded("prod", "dev", rows=9)
@@ -1034,18 +1011,14 @@ def test_the_first_page_of_a_full_sync_is_dropped_at_the_head(
         put(world, 0)
         world.run("prod")
     begin_warehouse_anew(world, "dev")
-    if is_ordered:
-        world.restart("main")
-    change(world, is_full_table=not is_ordered)
+    world.restart("main")
     expect(world, "prod", "limit", billed=2, pages=1)
-    change(world, is_full_table=False)
     world.run("dev", pages=0)
     damage(world, main(world).head, is_headless=is_headless)
     world.drop("main", main(world).head)
     served = world.api.served
     world.quiesce()
-    if is_ordered:
-        assert world.api.served - served >= 9, "what was ordered is not bought"
+    assert world.api.served - served >= 9, "what was ordered is not bought"
 
 
 def test_two_pages_at_the_head_are_dropped() -> None:

@@ -131,9 +131,6 @@ class Moves:
     def batch_size(self) -> None:
         self._set(batch_size=self.rng.randint(1, 3))
 
-    def full_table(self) -> None:
-        self._set(is_full_table=self._chance(0.5))
-
     def on_filter_change(self) -> None:
         self._set(on_filter_change=self.rng.choice(["resync", "resync", "keep", "error"]))
 
@@ -228,7 +225,6 @@ SHARES: Final[dict[Callable[[Moves], None], int]] = {
     Moves.start_date: 1,
     Moves.lookback: 1,
     Moves.batch_size: 1,
-    Moves.full_table: 1,
     Moves.on_filter_change: 1,
     Moves.user_answers: 3,
     Moves.loses_state: 1,

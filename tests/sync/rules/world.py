@@ -61,7 +61,6 @@ class World:
             on_filter_change="error",
             lookback=timedelta(0),
             batch_size=2,
-            is_full_table=False,
         )
         self.pipes = {name: Pipeline(name, settings) for name in names or ("prod",)}
         self.is_calm = True
@@ -282,7 +281,7 @@ class World:
             return
         self.require((request.page, request.rows) == (1, 0), f"no first page: {request}")
         s, is_ordered = pipe.settings, request.why in {"rejected", "restart", "old"}
-        is_allowed = s.on_filter_change != "error" or s.is_full_table or is_ordered
+        is_allowed = s.on_filter_change != "error" or is_ordered
         if not is_allowed:
             self.require(not progress, "a sync in progress is given up without a question")
             self.require(
@@ -365,8 +364,6 @@ class World:
         """
         self.note("the world comes to rest")
         self.api.rejects = self.skew = 0
-        for pipe in self.pipes.values():
-            pipe.settings = replace(pipe.settings, is_full_table=False)
         quiet = 0
         for _ in range(_ROUNDS):
             asked = [self._finish(pipe, choose) for pipe in self.pipes.values()]
