@@ -44,12 +44,11 @@ class ShutdownSignal:
         if not _is_main_thread():
             return
         self._signals = [signal.SIGINT, signal.SIGTERM]
-        if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
             self._signals.append(signal.SIGHUP)
         for signum in self._signals:
             signal.signal(signum, self._note)
-        if hasattr(signal, "SIGALRM"):
-            signal.signal(signal.SIGALRM, self._abort)
+        signal.signal(signal.SIGALRM, self._abort)
 
     def raise_if_set(self) -> None:
         """Raise `InterruptedRunError` if a signal arrived."""
@@ -96,9 +95,8 @@ class ShutdownSignal:
             self._abort()
 
     def _set_alarm(self, seconds: float) -> None:
-        if hasattr(signal, "setitimer"):
-            # It repeats: an alarm just before a socket is read would not interrupt the read.
-            signal.setitimer(signal.ITIMER_REAL, seconds, 1)
+        # It repeats: an alarm just before a socket is read would not interrupt the read.
+        signal.setitimer(signal.ITIMER_REAL, seconds, 1)
 
     def _abort(self, *_: object) -> None:
         if self._grace is not None and self._wish:

@@ -29,24 +29,8 @@ for name in [name for name in os.environ if name.upper().startswith(OTHERS)]:
 # would all processes be. No process inherits the handler with which pytest ignores SIGHUP further.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
-if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
     signal.signal(signal.SIGHUP, lambda *_: None)
-
-IS_POSIX = hasattr(os, "fork")
-PORTABLE = "\npytestmark = pytest.mark.portable\n"
-
-
-def pytest_report_header() -> list[str]:
-    left_out = "signals, kills, limits of files, shells, or a Postgres of another user"
-    return [] if IS_POSIX else [f"no POSIX: left out are files of tests that need {left_out}"]
-
-
-def pytest_ignore_collect(collection_path: Path) -> bool | None:
-    """Leave out files without the mark `portable` where they could not even be imported."""
-    files = [collection_path, *collection_path.rglob("test_*.py")]
-    texts = (file.read_text("utf-8") for file in files if file.is_file())
-    return None if IS_POSIX or any(PORTABLE in text for text in texts) else True
-
 
 NEEDS = {"plugins", "postgres_port"}
 """The fixtures that install Meltano's plugins, and start Postgres."""
@@ -90,7 +74,7 @@ def pytest_keyboard_interrupt() -> None:
         _end_all(psutil.Process().children(recursive=True))
         return
     for process in psutil.Process().children():
-        with suppress(psutil.Error, ValueError):  # on Windows, Ctrl-C has reached them already
+        with suppress(psutil.Error):
             process.send_signal(signal.SIGINT)
     for worker in WORKERS:
         with suppress(Exception):  # it is too slow, or has crashed

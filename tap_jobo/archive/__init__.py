@@ -24,7 +24,7 @@ def open_store(setting: str | None, clock: Clock, logger: Logger) -> Store:
         raise ArchiveError(f"The archive must be {ARCHIVE_DIR.type.expected}. [archive-unusable]")
     if not setting or "://" not in setting:
         try:
-            folder = Path(setting) if setting else user_state_path("tap-jobo", appauthor=False)
+            folder = Path(setting) if setting else user_state_path("tap-jobo")
             return Folder(folder.expanduser(), logger)
         except RuntimeError:
             raise ArchiveError(

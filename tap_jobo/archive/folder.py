@@ -1,6 +1,7 @@
 """The store in a folder: one file per page, on the disk before `create` returns."""
 
 import errno
+import fcntl
 import os
 import posixpath
 import secrets
@@ -249,8 +250,6 @@ def _link(temporary: Path, path: Path) -> None:
 
 def _sync(descriptor: int) -> None:
     if sys.platform == "darwin":  # where fsync leaves data in the cache of the drive
-        import fcntl  # noqa: PLC0415 - Windows has none
-
         with suppress(OSError):
             fcntl.fcntl(descriptor, fcntl.F_FULLFSYNC)
             return
@@ -258,9 +257,7 @@ def _sync(descriptor: int) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Sync the names in a folder, where the operating system and the file system can."""
-    if os.name == "nt":
-        return
+    """Sync the names in a folder, where the file system can."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         _sync(descriptor)

@@ -28,7 +28,7 @@ ARCHIVE_DIR: Final = Setting(
     type=of.text(
         "the path of a folder, or a URL such as s3://bucket/prefix, gs://bucket/prefix, or "
         "azure://container/prefix without credentials (set them as environment variables)",
-        rf"{_BUCKET_URL}|(?![A-Za-z][A-Za-z0-9+.-]+:)[^\0]+",  # C:/folder is no URL
+        rf"{_BUCKET_URL}|(?![A-Za-z][A-Za-z0-9+.-]*:)[^\0]+",
     ),
 )
 START_DATE: Final = Setting(

@@ -30,7 +30,7 @@ def read_input_file(
 def read_object(path: str, option: str) -> dict[str, Any]:
     """Return the JSON object in the file of a command-line option."""
     try:
-        text = Path(path).read_text("utf-8-sig")  # Windows editors write a BOM
+        text = Path(path).read_text("utf-8")
         found = json.loads(text)
         # NaN and a lone surrogate would fail later.
         json.dumps(found, ensure_ascii=False, allow_nan=False).encode()

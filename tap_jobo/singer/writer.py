@@ -82,7 +82,7 @@ class StdoutWriter(MsgSpecWriter):
 
 def _widen_pipe() -> None:
     """Let the tap fetch pages while the target is busy with a batch, on Linux."""
-    with suppress(ImportError, OSError):  # another system, not a pipe, or not permitted
+    with suppress(ImportError, OSError):  # macOS, not a pipe, or not permitted
         from fcntl import F_GETPIPE_SZ, F_SETPIPE_SZ, fcntl  # noqa: PLC0415 - only on Linux
 
         if fcntl(1, F_GETPIPE_SZ) == _PIECE:  # keep a size that the reader chose

@@ -27,8 +27,6 @@ from tests.support.archives import files_at
 from tests.support.companies import selecting
 from tests.support.jobs import STREAMS
 
-pytestmark = pytest.mark.portable
-
 OFFLINE = """
 import os, sys
 

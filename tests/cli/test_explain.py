@@ -13,8 +13,6 @@ from tap_jobo.explain import entries
 from tests.support import COMMAND, Run, environment, execute
 from tests.support.repository import REPOSITORY, files
 
-pytestmark = pytest.mark.portable
-
 CODE = re.compile(r"\[([a-z]+(?:-[a-z]+)+|gap)\]")
 
 

@@ -14,7 +14,6 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.conftest import PORTABLE
 from tests.support import execute
 from tests.support.repository import REPOSITORY
 
@@ -77,11 +76,8 @@ def test_pythons_are_those_that_the_package_claims() -> None:
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text("utf-8"))["project"]
     claimed = re.findall(r"Python :: (3\.\d+)", "\n".join(project["classifiers"]))
     ends = [claimed[0], claimed[-1]]
-    pythons = {
-        job: CI["jobs"][job]["strategy"]["matrix"]["python"]
-        for job in ("linux", "macos", "windows")
-    }
-    assert pythons == {"linux": claimed, "macos": ends, "windows": ends}
+    pythons = {job: CI["jobs"][job]["strategy"]["matrix"]["python"] for job in ("linux", "macos")}
+    assert pythons == {"linux": claimed, "macos": ends}
     smoke = CI["jobs"]["versions"]["strategy"]["matrix"]["include"]
     assert [each["python"] for each in smoke] == [*ends, claimed[-1]]
     definition = yaml.safe_load((REPOSITORY / "plugin.yaml").read_text("utf-8"))
@@ -102,34 +98,6 @@ def test_the_weekly_workflow_checks_the_api_if_there_is_a_secret() -> None:
     assert job["env"] == {"TAP_JOBO_API_KEY": "${{ secrets.JOBO_API_KEY }}"}
     assert {step["if"] for step in job["steps"]} == {"env.TAP_JOBO_API_KEY"}
     assert job["steps"][-1]["run"] == "uv run -m jobo_sandbox contract --yes --api-key"
-
-
-WINDOWS = """
-import filelock, multiprocessing.context, os, platformdirs.unix, psutil, signal, subprocess, sys
-del os.fork, signal.SIGHUP, signal.SIGALRM, signal.SIGKILL
-for name in ("SIGHUP", "SIGALRM", "SIGKILL"):
-    del signal.Signals._member_map_[name]
-sys.modules |= dict.fromkeys(("fcntl", "pty", "pwd", "resource"))
-"""
-"""A plugin that takes away what Windows lacks, after what does without it there is loaded."""
-
-
-@pytest.mark.exhaustive
-def test_without_posix_the_portable_tests_are_found_and_no_others(tmp_path: Path) -> None:
-    (tmp_path / "as_windows.py").write_text(WINDOWS)
-    command = [sys.executable, "-m", "pytest", "-p", "as_windows", "-n0", "--collect-only"]
-    run = subprocess.run(
-        [*command, "--quiet"],
-        cwd=REPOSITORY,
-        env={**os.environ, "PYTHONPATH": str(tmp_path)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert run.returncode == 0, run.stdout
-    files = (REPOSITORY / "tests").glob("*/test_*.py")
-    portable = {each.name for each in files if PORTABLE in each.read_text("utf-8")}
-    assert set(re.findall(r"(?m)/(test_\w+\.py)::", run.stdout)) == portable
 
 
 PLACEHOLDER = "EXAMPLE-OWNER"

@@ -10,8 +10,6 @@ from singer_sdk.typing import DEFAULT_JSONSCHEMA_VALIDATOR
 from jobo_sandbox import Fault, Sandbox
 from tests.support import Run, Tap, schema_message
 
-pytestmark = pytest.mark.portable
-
 _NAMES = """
     id name website logo_url summary industries linkedin_url crunchbase_url ats listing_url
     details_url updated_at _rescued_data

@@ -8,8 +8,6 @@ from jobo_sandbox.quirks import CursorCarries
 
 from .helpers import CAREER_SITES, EXPIRED, JOBS, MANAGED, ask, ids, page, pages
 
-pytestmark = pytest.mark.portable
-
 ORDERS = get_args(Order)
 
 

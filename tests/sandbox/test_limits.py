@@ -1,10 +1,6 @@
-import pytest
-
 from jobo_sandbox import Sandbox
 
 from .helpers import CAREER_SITES, EXPIRED, JOBS, MANAGED, Clock, get, page, post
-
-pytestmark = pytest.mark.portable
 
 
 def test_headers_tell_of_the_tightest_window() -> None:

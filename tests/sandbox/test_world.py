@@ -1,10 +1,6 @@
-import pytest
-
 from jobo_sandbox import Sandbox
 
 from .helpers import Clock, expired_ids, ids, job_ids
-
-pytestmark = pytest.mark.portable
 
 
 def test_the_same_seed_makes_the_same_world() -> None:

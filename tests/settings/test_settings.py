@@ -105,7 +105,7 @@ class TestSources:
 
     @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le"])
     def test_dotenv_file_that_is_not_text(self, tap: Tap, sandbox: Sandbox, encoding: str) -> None:
-        """As Windows PowerShell writes it with `>`, or an editor without a byte order mark."""
+        """As an editor writes it, with a byte order mark or without."""
         (tap.folder / ".env").write_text("TAP_JOBO_BATCH_SIZE=7", encoding)
         line = complaint(_run_with_variables(tap, {}))
         assert line == f"The file {tap.folder / '.env'} must be readable text in UTF-8. {FREE}"

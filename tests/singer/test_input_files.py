@@ -39,12 +39,6 @@ def test_file_without_an_object(tmp_path: Path, content: bytes, why: str) -> Non
     assert str(raised.value).startswith(f"--config {path} {why}")
 
 
-def test_byte_order_mark_is_ignored(tmp_path: Path) -> None:
-    path = tmp_path / "given.json"
-    path.write_text('{"a": 1.5}', "utf-8-sig")
-    assert read_object(str(path), "--config") == {"a": 1.5}
-
-
 def test_a_state_may_be_as_meltano_prints_it(tap: Tap, sandbox: Sandbox) -> None:
     state = tap.succeed().state
     billed = sandbox.rows_billed

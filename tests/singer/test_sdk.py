@@ -26,8 +26,6 @@ from tests.support import Tap as TapProcess
 from tests.support import entry_of, kept_signals, schema_message
 from tests.support.jobs import STREAMS, tap_of
 
-pytestmark = pytest.mark.portable
-
 # The standard tests are made when this module is imported, and keep these settings by reference:
 # the fixture below fills in where the sandbox is before they run.
 SITES: dict[str, Any] = {"api_key": "unknown", "api_url": "http://127.0.0.1", "archive": False}

@@ -6,13 +6,9 @@ from hashlib import md5
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from jobo_sandbox import Fault, Sandbox
 from tests.support import Tap, complaint, discover, entry_of, schema_message
 from tests.support.jobs import STREAMS, tap_of
-
-pytestmark = pytest.mark.portable
 
 Catalog = dict[str, Any]
 

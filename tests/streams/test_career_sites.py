@@ -6,12 +6,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from jobo_sandbox import Sandbox
 from tests.support import Tap
-
-pytestmark = pytest.mark.portable
 
 Body = dict[str, Any]
 

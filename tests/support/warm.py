@@ -8,6 +8,7 @@ installation and of Meltano start it cold.
 from __future__ import annotations
 
 import atexit
+import fcntl
 import importlib.metadata
 import multiprocessing
 import os
@@ -37,7 +38,7 @@ _MODULES: Final = (
 
 def warm_arguments(command: Sequence[str], env: Mapping[str, str]) -> list[str]:
     """Return the program and its arguments, or nothing if it needs an interpreter of its own."""
-    if not hasattr(os, "fork") or any(name.startswith("PYTHON") for name in env):
+    if any(name.startswith("PYTHON") for name in env):
         return []
     if command[0] == str(COMMAND):
         return ["tap-jobo", *command[1:]]
@@ -74,8 +75,6 @@ class WarmProcess(subprocess.Popen[str]):
         self.args, self.stdin, self.returncode = [*arguments], None, None
         pipes = [os.pipe(), os.pipe()]
         if pipe_size > 0:
-            import fcntl  # noqa: PLC0415 - Windows has none
-
             fcntl.fcntl(pipes[0][0], fcntl.F_SETPIPE_SZ, pipe_size)
         self._process = _fork(arguments, env, None, [writing for _, writing in pipes])
         for _, writing in pipes:

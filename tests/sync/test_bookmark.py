@@ -16,8 +16,6 @@ from tap_jobo.sync.settings import SyncSettings
 from tap_jobo.sync.state import read_state
 from tests.support import Tap, complaint, discover, entry_of, error_code, schema_message, state_at
 
-pytestmark = pytest.mark.portable
-
 HOUR = 3600
 OLD = "2020-01-01T00:00:00.000000Z"
 NO_FILTERS = CAREER_SITES.filters_of({})

@@ -16,7 +16,6 @@ from tests.sync.rules import histories, run
 from tests.sync.rules.histories import MOVES, Setting, Step
 from tests.sync.rules.world import World
 
-pytestmark = pytest.mark.portable
 SEEDS = st.integers(0, 2**32 - 1)
 
 

@@ -13,8 +13,6 @@ from tap_jobo.sync.repair import dropped
 from tests.sync.rules.parts import Folder, at
 from tests.sync.rules.world import World
 
-pytestmark = pytest.mark.portable
-
 FULL, CHANGES = 2, 8
 """Pages in the middle of their sync. Pages 5 and 10 end one, page 11 is the head."""
 

@@ -20,8 +20,6 @@ from tests.sync.rules.parts import COUNTRIES, Folder, at, countries
 from tests.sync.rules.run import Outcome
 from tests.sync.rules.world import World
 
-pytestmark = pytest.mark.portable
-
 OF_AT = countries("AT")
 OF_AT_BE = countries("AT", "BE")
 OF_BE_CH = countries("BE", "CH")
