@@ -90,12 +90,6 @@ class FailedTryError(ApiError):
         super().__init__(self.message)
 
 
-class UnexpectedBillError(ApiError):
-    """A response claims a cost that cannot be right."""
-
-    ends_run = True
-
-
 class CutOffError(ApiError):
     """A response took too long, or is too large. The text is a sentence without its period."""
 

@@ -21,8 +21,8 @@ from tap_jobo.wording import dollars, plural, question
 
 _LIMITS: Final = {"max_credits": "run", "max_credits_per_month": "month"}
 """The settings that limit what is spent, and in what."""
-_GLITCH: Final = 10
-"""So many times what a page may cost is more than any price would rise to."""
+_ABSURD: Final = 10
+"""So many times what a full page may cost is more than any price would rise to."""
 
 
 class CountOverRuns(Protocol):
@@ -115,21 +115,6 @@ class Budget:
         self._expected += credits_ if is_in_balance else 0
 
 
-@dataclass(frozen=True, slots=True)
-class Dispute:
-    """What is wrong with what a page has cost, as a sentence without its period.
-
-    Attributes:
-        what: That sentence.
-        ends_run: Whether the claim is probably a glitch.
-        excess: The credits that are then counted too much.
-    """
-
-    what: str
-    ends_run: bool = False
-    excess: int = 0
-
-
 class FeedCost:
     """What one feed costs, within the budget of the run.
 
@@ -150,8 +135,6 @@ class FeedCost:
         self.month: CountOverRuns | None = None  # unless the archive is off
         self._has_price = False  # of a page of this run
         self._reported: set[str] = set()
-        self._is_confirmed = False  # whether the balance fell by the last deduction
-        self._has_balance = False  # whether a balance was known before that
 
     def count_in(self, month: CountOverRuns | None, *, is_test: bool) -> None:
         """Go on with the count of earlier runs, with the price and the balance that they saw.
@@ -317,9 +300,7 @@ class FeedCost:
 
     def charge(self, headers: Mapping[str, str], rows: int) -> Charge:
         """Charge what a complete response deducted, else what `rows` may have cost; return it."""
-        self._has_balance = self._budget.last_balance is not None
         deducted, fall = self.deducted(headers), self._budget.note_balance(headers)
-        self._is_confirmed = bool(deducted) and fall >= (deducted or 0)
         if deducted or self._spec.is_free:
             fall = 0
         if fall:
@@ -329,27 +310,25 @@ class FeedCost:
         self._add(credits_)
         return Charge(credits=credits_, deducted=deducted, fall=fall)
 
-    def reconcile(self, page: Receipt, rows: int, requested: int) -> "Dispute | None":
-        """Correct what `charge` returned, learn the price, and return what is wrong, if so."""
+    def reconcile(self, page: Receipt, rows: int, requested: int) -> None:
+        """Correct what `charge` returned, learn the price, and report what was not expected."""
         charge = page.charge
         cost = charge.of_rows(rows, requested)
         self._add(cost - charge.credits)
-        dispute = self._dispute(charge.deducted or 0, rows, requested)
-        self._report(charge, cost, rows, requested)
-        if dispute and dispute.ends_run:  # such a header sets no price
-            pass
-        elif dispute:  # so may the next page
+        is_disputed = self._is_disputed(charge.deducted or 0, rows, requested)
+        self._report(charge, cost, rows, requested, is_disputed=is_disputed)
+        if is_disputed and rows < requested:  # no price for its rows, but the next may cost as much
             self.price = max(self.price, cost / requested)
         elif rows and (charge.deducted or (charge.deducted == 0 and not cost)):
             known = self.last_price
             self._learn(cost / min(rows, requested), page.received_at)
-            if self.last_price and self.last_price != known and rows <= requested:
+            is_told = is_disputed or rows > requested
+            if self.last_price and self.last_price != known and not is_told:
                 self._warn_of_price(self.last_price.credits)
         elif cost:  # of which the response says nothing: never a price of zero
             self.price = max(self._highest_price, cost / requested)
         elif not rows:
             self._budget.return_fall(charge.fall)
-        return dispute
 
     def _learn(self, price: float, now: str) -> None:
         self.price, self._has_price = price, True
@@ -372,9 +351,21 @@ class FeedCost:
             dollars(self._spec.page_cap * price),
         )
 
-    def _report(self, charge: Charge, cost: int, rows: int, requested: int) -> None:
-        """Warn of what a page has cost, if that was not to be expected."""
+    def _report(
+        self, charge: Charge, cost: int, rows: int, requested: int, *, is_disputed: bool
+    ) -> None:
+        """Log what a page has cost, if that was not to be expected."""
         logger, name = self._budget.logger, self._spec.name
+        if is_disputed and self._is_first("deduction"):
+            logger.error(
+                "Jobo deducted %s credits (%s) for %s of %s, although its price was %g credits per "
+                "row. The page is delivered. Contact Jobo. [unexpected-bill]",
+                f"{cost:,}",
+                dollars(cost),
+                plural(rows, "row"),
+                name,
+                self._highest_price,
+            )
         if rows > requested and self._is_first("size"):
             logger.warning(
                 "Jobo returned %s of %s, although %s requested, and billed all of them: %s credits "
@@ -442,35 +433,18 @@ class FeedCost:
     def _highest_price(self) -> float:
         return max(self.price, self._spec.list_price)
 
-    def _dispute(self, deducted: int, rows: int, requested: int) -> "Dispute | None":
-        """Return what is wrong if far fewer rows came than were deducted, at the price so far.
+    def _is_disputed(self, deducted: int, rows: int, requested: int) -> bool:
+        """Return whether far more was deducted than the rows of a page cost at the price so far.
 
-        A deduction far beyond that, by which the balance did not fall, is probably a glitch of the
-        header. It counts in full, and ends the run.
+        The price may have risen: on a short page, not to the double, and on a full one, not to so
+        many times the highest.
         """
         price = self._highest_price
-        most = requested * max(price, 1)  # a free feed may begin to cost something
-        if deducted > _GLITCH * most and not self._is_confirmed:
-            doubt = ", but the balance did not fall by that much"
-            if not self._has_balance:
-                doubt = ", and no earlier balance shows whether that is so"
-            return Dispute(
-                f"Jobo says that it deducted {deducted:,} credits ({dollars(deducted)}) for "
-                f"{plural(rows, 'row')} of {self._spec.name}{doubt}. The page should cost "
-                f"{dollars(requested * price)} at most",
-                ends_run=True,
-                excess=deducted - math.ceil(rows * price),
-            )
-        if not deducted or rows >= requested:
-            return None
-        # On a short page, the price may also have risen, but not to the double.
-        if deducted < 2 * rows * price and deducted < requested * price:
-            return None
-        return Dispute(
-            f"Jobo deducted {deducted:,} credits ({dollars(deducted)}) for "
-            f"{plural(rows, 'row')} of {self._spec.name}, although its price was {price:g} credits "
-            "per row"
-        )
+        if rows >= requested:
+            return deducted > _ABSURD * rows * max(
+                price, 1
+            )  # a free feed may begin to cost something
+        return deducted > 0 and deducted >= min(2 * rows, requested) * price
 
     def _add(self, credits_: int) -> None:
         self.credits += credits_

@@ -32,7 +32,6 @@ from tap_jobo.errors import (
     FormatError,
     PageCutOffError,
     RejectedError,
-    TapJoboError,
 )
 from tap_jobo.model import Entry, EntryHeader, Position, Receipt, new_id
 from tap_jobo.records.converter import RecordConverter, Row
@@ -104,7 +103,7 @@ class FeedSync:
         self._month: MonthCount | None = None
         self._refusal: StoreError | None = None  # why the last page is not in the archive
         self._is_warned = False  # that the state is ahead of the archive
-        self._end: TapJoboError | None = None  # what ends the run once that page is delivered
+        self._end: ArchiveError | None = None  # what ends the run once that page is delivered
         state = self.opening.state
         self._bill_offset = state.bill_offset if state else None
 
@@ -416,7 +415,7 @@ class FeedSync:
             return Entry(0, header, body)
 
     def _end_if_wanted(self) -> None:
-        """Raise what ends the run once a page is delivered, such as that it was not written."""
+        """Raise that a page was not written, once it is delivered."""
         if self._end:
             raise self._end
 
@@ -427,15 +426,8 @@ class FeedSync:
         assert header.receipt is not None  # noqa: S101 - the same
         page = self._parse(entry)
         size = header.sync.batch_size
-        dispute = self.reader.cost.reconcile(header.receipt, len(page.items), size)
+        self.reader.cost.reconcile(header.receipt, len(page.items), size)
         checked = self._check(entry, page)
-        if dispute and dispute.ends_run and not self._end:
-            count = self._month.count(self.reader.cost.credits) if self._month else None
-            self._end = self.messages.unexpected_bill(dispute, count)
-        elif dispute:
-            self.messages.logger.error(
-                "%s. The page is delivered. Contact Jobo. [unexpected-bill]", dispute.what
-            )
         self._log_skipped(entry, checked)
         return checked
 

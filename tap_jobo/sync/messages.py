@@ -5,7 +5,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from tap_jobo.api.budget import Dispute
 from tap_jobo.api.session import INFLATED
 from tap_jobo.archive.archive import StreamArchive
 from tap_jobo.archive.store import StoreError
@@ -17,7 +16,6 @@ from tap_jobo.errors import (
     PageCutOffError,
     RejectedError,
     StateError,
-    UnexpectedBillError,
 )
 from tap_jobo.model import Entry, EntryHeader, Position, Progress
 from tap_jobo.streams.feed_spec import FeedSpec
@@ -222,25 +220,6 @@ class Messages:
             f"The archive {archive.store.location} can't be written ({error.why}). The page in "
             f"flight ({dollars(header.credits)}) was loaded, and the run ends. Make room, or "
             f"repair permissions: until then, each run {again}. [archive-unusable]"
-        )
-
-    def unexpected_bill(self, dispute: Dispute, count: int | None) -> UnexpectedBillError:
-        """Return the error for a deduction that cannot be right. Its page is delivered.
-
-        Args:
-            dispute: What is wrong with it.
-            count: The credits that the month counts with it, None without an archive.
-        """
-        correct = ""
-        if count is not None:
-            month = self.command("month", self.spec, "--set", str(count - dispute.excess))
-            correct = (
-                " If the claim was wrong, correct the count of the month before the next run: "
-                f"{month}."
-            )
-        return UnexpectedBillError(
-            f"{dispute.what}. The page is delivered, and the run ends. Compare the balance of your "
-            f"account, and contact Jobo.{correct} [unexpected-bill]"
         )
 
     def cut_off(self, error: PageCutOffError, progress: Progress, spent: float) -> ApiError:

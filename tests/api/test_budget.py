@@ -6,7 +6,7 @@ import logging
 import math
 from collections.abc import Mapping
 from typing import Any
-from unittest.mock import ANY, Mock
+from unittest.mock import ANY, Mock, patch
 
 import pytest
 
@@ -16,7 +16,8 @@ from tap_jobo.clock import format_timestamp
 from tap_jobo.errors import BudgetReachedError, ConfigError
 from tap_jobo.model import Charge, LastPrice, Receipt
 from tap_jobo.streams.career_sites import CAREER_SITES
-from tap_jobo.streams.jobs import JOBS
+from tap_jobo.streams.feed_spec import FeedSpec
+from tap_jobo.streams.jobs import EXPIRED_JOBS, JOBS
 from tests.support import Tap, complaint
 from tests.support.clock import NOON
 from tests.support.crash import cut_in_request
@@ -49,12 +50,13 @@ def receive(cost: FeedCost, rows: int, headers: Mapping[str, str], requested: in
 
 
 def read(cost: FeedCost, rows: int, headers: Mapping[str, str], requested: int = 50) -> str:
-    """Let a page arrive and be read; return what is wrong with its price."""
+    """Let a page arrive and be read; return the errors about its price."""
     noon = format_timestamp(NOON)
     charge = cost.charge(headers, requested)
     page = Receipt(charge=charge, received_at=noon, has_more=None, encoding="")
-    dispute = cost.reconcile(page, rows, requested)
-    return dispute.what if dispute else ""
+    with patch.object(LOGGER, "error") as error:
+        cost.reconcile(page, rows, requested)
+    return "".join(call.args[0] % call.args[1:] for call in error.call_args_list)
 
 
 def deducted(credits_: int, balance: int | None = None) -> dict[str, str]:
@@ -204,7 +206,7 @@ class TestReserve:
 
 
 class TestDispute:
-    """Credits that Jobo deducted for rows that did not come."""
+    """Credits that Jobo deducted for rows that did not come, or that no price explains."""
 
     @pytest.mark.parametrize(("credits_", "rows"), [(50, 0), (5_000, 0), (2_000, 20), (2_500, 49)])
     def test_far_fewer_rows_than_were_deducted_are_reported(self, credits_: int, rows: int) -> None:
@@ -225,6 +227,25 @@ class TestDispute:
         read(cost, 50, deducted(5_000), 50)
         assert not read(cost, 20, deducted(2_500), 50)
         assert read(cost, 20, deducted(5_000), 50)
+
+    @pytest.mark.parametrize(("spec", "most"), [(CAREER_SITES, 25_000), (EXPIRED_JOBS, 500)])
+    def test_an_absurd_deduction_is_one_error(self, spec: FeedSpec, most: int) -> None:
+        assert not read(FeedCost(make_budget(), spec), 50, deducted(most), 50)
+        cost = FeedCost(budget := make_budget(), spec)
+        assert f"{most + 1:,} credits" in read(cost, 50, deducted(most + 1), 50)
+        assert budget.credits == most + 1
+        read(cost, 50, deducted(50), 50)
+        assert not read(cost, 50, deducted(10**6), 50)
+
+    def test_an_absurd_price_is_reserved_until_a_page_shows_another(self) -> None:
+        cost = sites(make_budget(max_credits=2 * 10**6))
+        read(cost, 50, deducted(10**6 + 50), 50)
+        assert cost.last_price == LastPrice(credits=20_001, since=format_timestamp(NOON))
+        with pytest.raises(BudgetReachedError):
+            cost.reserve(50)
+        cost.reserve(1)
+        read(cost, 1, deducted(50), 1)
+        cost.reserve(50)
 
     def test_first_rows_after_the_allowance_are_none(self) -> None:
         cost = jobs(make_budget())

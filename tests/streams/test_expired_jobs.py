@@ -11,7 +11,7 @@ import pytest
 
 from jobo_sandbox import Fault, Sandbox
 from tests.archive.helpers import archive_command, pass_time
-from tests.support import Run, Tap, complaint, error_code
+from tests.support import Run, Tap, complaint
 from tests.support.clock import with_clock
 from tests.support.companies import Json
 from tests.support.crash import cut_in_request
@@ -205,11 +205,12 @@ def test_a_price_that_it_starts_to_have_counts_toward_the_limit(
     assert len(hiring.requests_to("expired_jobs")) == 1
 
 
-def test_a_price_that_cannot_be_ends_the_run(alone: Tap, hiring: Sandbox) -> None:
+def test_a_price_that_cannot_be_counts_in_full(alone: Tap, hiring: Sandbox) -> None:
     hiring.faults.add(Fault(headers={"X-Credits-Deducted": "1000000"}))
-    run = alone.run()
-    assert error_code(run) == "unexpected-bill"
-    assert len(run.ids) == 4  # the page is delivered
+    run = alone.succeed()
+    assert run.codes("ERROR") == ["unexpected-bill"]
+    assert metrics_of(run, "expired_jobs")["jobo_credits"] == 1_000_000
+    assert len(run.ids) == 4
 
 
 def expire(hiring: Sandbox, count: int) -> set[str]:
