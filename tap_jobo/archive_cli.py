@@ -5,7 +5,7 @@ import json
 import os
 import sys
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, suppress
 from functools import partial
 from logging import getLogger
 
@@ -16,7 +16,7 @@ from tap_jobo.api.pages import PageParser
 from tap_jobo.archive import open_store
 from tap_jobo.archive.archive import StreamArchive
 from tap_jobo.archive.key import ArchiveKey
-from tap_jobo.archive.month import Spent, read_spent, write_spent
+from tap_jobo.archive.month import Spent, read_spent
 from tap_jobo.archive.naming import all_keys, keys_meant, stream_of
 from tap_jobo.archive.store import MissingError, Store
 from tap_jobo.clock import Clock, format_timestamp, parse_timestamp, to_minute
@@ -284,38 +284,6 @@ def _filters_of_settings(spec: FeedSpec) -> Filters | None:
     if not (os.environ.get("MELTANO_EXTRACTOR_NAME") or names & given.keys()):
         return None
     return {name: value for name, value in spec.filters_of(given).items() if value is not None}
-
-
-@main.command()
-@click.argument("stream")
-@click.option("--set", "count", type=click.IntRange(min=0), metavar="CREDITS")
-@click.option("--yes", is_flag=True, help="Do not ask.")
-@click.pass_obj
-def month(archive_dir: str | None, stream: str, count: int | None, *, yes: bool) -> None:
-    """Show what a stream was billed in each month (UTC), or correct the count of this month.
-
-    max_credits_per_month includes it.
-    """
-    with _opened(archive_dir) as (store, keys):
-        archive = _archive(store, _key_of(store, keys, stream))
-        now = f"{Clock().now():%Y-%m}"
-        with archive.lock() if count is not None else nullcontext():
-            spent = read_spent(store, archive.key.name)
-            if spent is None:
-                raise click.ClickException(f"The archive has no bill of {stream} yet.")
-            for name, credits_ in sorted(
-                (spent.credits | {now: spent.credits.get(now, 0)}).items()
-            ):
-                _echo(f"{name}: {credits_:,} credits ({dollars(credits_)})")
-            if count is None:
-                return
-            if not yes:
-                _confirm(f"This counts {count:,} credits ({dollars(count)}) for {now} instead.")
-            head = archive.header(archive.head)
-            # It then includes the last page, so that no run adds what its header says.
-            last = (archive.head, head.id) if head else (spent.offset, spent.entry)
-            write_spent(store, archive.key.name, spent, {now: count}, last)
-    _echo(f"{now}: {count:,} credits ({dollars(count)})")
 
 
 @main.command()

@@ -16,7 +16,7 @@ at least one sees the request of the other.
 
 import logging
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -72,29 +72,6 @@ class Spent(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 def read_spent(store: Store, name: str) -> Spent | None:
     """Return the count of an archive key. Raises `DamagedFileError`."""
     return files.read(store, layout.MONTH.format(name), Spent, lambda: _WAYS)
-
-
-def write_spent(
-    store: Store,
-    name: str,
-    spent: Spent,
-    credits_: Mapping[str, int],
-    last: tuple[int, str | None],
-) -> None:
-    """Correct the count of an archive key. The caller has the lock.
-
-    Args:
-        store: The store.
-        name: The name of the key.
-        spent: The count so far.
-        credits_: The credits of some months.
-        last: The number and the id of the last entry that it includes.
-    """
-    offset, entry = last
-    changed = msgspec.structs.replace(
-        spent, credits={**spent.credits, **credits_}, offset=offset, entry=entry
-    )
-    store.replace(layout.MONTH.format(name), files.encode(changed))
 
 
 @dataclass(kw_only=True)
@@ -247,11 +224,6 @@ class MonthCount:
         with suppress(TapJoboError):
             self._count(billed)
             self._write(self._credits)
-
-    def count(self, billed: int) -> int:
-        """Return the credits that the stream has cost this month."""
-        self._count(billed)
-        return self._credits.get(min(self._months()), 0)
 
     def left(self, billed: int) -> tuple[float, str]:
         """Return the credits that the limit leaves, below 0 if it was lowered, and the month."""

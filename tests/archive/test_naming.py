@@ -49,7 +49,7 @@ def test_a_key_that_was_rejected_leaves_nothing_that_a_command_can_mean(
     assert command[-3:] == ["drop", "career_sites", "3"]
     succeeded(execute(command, tap.environment()))
     assert len(tap.succeed(state=state).ids) == 20
-    succeeded(archive_command(tap, "month", "career_sites"))
+    succeeded(archive_command(tap, "export", "career_sites"))
 
 
 def test_of_two_archives_of_a_stream_the_message_names_the_one_of_the_run(
@@ -64,7 +64,7 @@ def test_of_two_archives_of_a_stream_the_message_names_the_one_of_the_run(
         succeeded(execute([*shlex.split(command), "--yes"], tap.environment()))
     assert len(tap.succeed(state=state).ids) == 120  # bought again, as ordered
     assert run_other(tap, other).metrics["jobo_credits"] == 0
-    for command in ("drop", "restart", "state", "month"):
+    for command in ("drop", "restart", "state", "export"):
         arguments = [command, "career_sites", *(["2"] if command == "drop" else [])]
         assert "Name one of them" in archive_command(tap, *arguments).stderr
 
