@@ -11,7 +11,6 @@ from logging import getLogger
 
 import click
 
-from tap_jobo.api.decoding import decoded_entry
 from tap_jobo.api.pages import PageParser
 from tap_jobo.archive import open_store
 from tap_jobo.archive.archive import StreamArchive
@@ -284,31 +283,6 @@ def _filters_of_settings(spec: FeedSpec) -> Filters | None:
     if not (os.environ.get("MELTANO_EXTRACTOR_NAME") or names & given.keys()):
         return None
     return {name: value for name, value in spec.filters_of(given).items() if value is not None}
-
-
-@main.command()
-@click.argument("stream")
-@click.argument("page", type=click.IntRange(min=1))
-@click.pass_obj
-def decode(archive_dir: str | None, stream: str, page: int) -> None:
-    """Decode a page that was kept as received, because it is too large, so that a run can load it.
-
-    This takes memory for all of it, and so does the run.
-    """
-    with _opened(archive_dir) as (store, keys):
-        archive = _archive(store, _key_of(store, keys, stream))
-        with archive.lock():
-            archive = archive.again(0)
-            if page not in archive.numbers:
-                raise click.ClickException(f"The archive has no page {page} of {stream}.")
-            entry = archive.read(page)
-            decoded = decoded_entry(entry)
-            if decoded is None:
-                raise click.ClickException(
-                    f"Page {page} of {stream} is decoded already, or can't be decoded."
-                )
-            archive.rewrite(decoded)
-    _echo(f"Decoded page {page} of {stream}: {len(decoded.body):,} bytes.")
 
 
 @main.command()

@@ -11,7 +11,7 @@ from tap_jobo.api.budget import FeedCost
 from tap_jobo.api.client import Client, Prepare
 from tap_jobo.api.headers import reports_more
 from tap_jobo.api.pages import PageParser, ParsedPage
-from tap_jobo.api.session import INFLATED, MOST_BYTES
+from tap_jobo.api.session import MOST_BYTES
 from tap_jobo.clock import format_timestamp
 from tap_jobo.errors import ApiError
 from tap_jobo.model import Entry, Receipt, Sync
@@ -108,8 +108,7 @@ def check_encoding(entry: Entry, spec: FeedSpec) -> None:
     """Raise `ApiError` if a page is kept as it came, because it could not be decompressed."""
     receipt = entry.header.receipt
     if receipt and receipt.encoding:
-        why = f"is compressed as {receipt.encoding}, which this version can't read"
-        if receipt.encoding in INFLATED:
-            most = f"{MOST_BYTES // 10**6} MB"
-            why = f"is larger than {most} when it is decompressed, or is damaged"
-        raise ApiError(f"A page of {spec.name} {why}")
+        raise ApiError(
+            f"A page of {spec.name} can't be decompressed within {MOST_BYTES // 10**6} MB "
+            f"(Content-Encoding: {receipt.encoding})"
+        )

@@ -179,11 +179,10 @@ def _advice(response: ApiResponse) -> str:
     return ADVICE.get(status, "Check the setting api_url, or contact Jobo.")
 
 
-Content = Literal["a page", "too large", "other JSON", "unreadable", "cut short"]
+Content = Literal["a page", "other JSON", "unreadable", "cut short"]
 _IS_PAGE: Final[Mapping[Content, tuple[bool, bool]]] = {
     #             nothing was deducted, or something was
     "a page": (True, True),
-    "too large": (True, True),
     "other JSON": (False, True),
     "unreadable": (False, True),
     "cut short": (False, False),
@@ -197,14 +196,14 @@ def _is_usable(response: ApiResponse, feed: FeedSpec | None) -> bool:
     """Whether a success has JSON, and if a feed is given, a page of it."""
     content = _content_of(response, feed)
     if feed is None:
-        return content in {"too large", "other JSON"}
+        return content == "other JSON"
     return _IS_PAGE[content][bool(reported_credits(response.headers))]
 
 
 def _content_of(response: ApiResponse, feed: FeedSpec | None) -> Content:
     """Return what a body has, whatever its response says of it."""
-    if response.is_too_large:
-        return "too large"
+    if response.is_too_large:  # as nothing but a page can be
+        return "a page" if feed else "other JSON"
     if not response.encoding:
         with suppress(ValueError, MemoryError):  # a page that needs too much is kept as it came
             if feed:

@@ -2,7 +2,6 @@
 
 import logging
 import socket
-import sys
 import threading
 import zlib
 from collections.abc import Iterator
@@ -29,9 +28,8 @@ PAGE_SECONDS: Final = 300.0  # for a page as a whole, from its request to its la
 MOST_BYTES: Final = 512_000_000  # of a body, on the wire and decoded
 _GRACE: Final = 0.5  # seconds more, so that a plain timeout comes first
 _PART: Final = 1 << 20
-INFLATED: Final = {"gzip", "x-gzip", "deflate"}
-WINDOWS: Final = (zlib.MAX_WBITS + 32, -zlib.MAX_WBITS)
-"""Of zlib: for gzip and deflate, and for deflate without its header, as some proxies send it."""
+_INFLATED: Final = {"gzip", "x-gzip", "deflate"}
+_WINDOW: Final = zlib.MAX_WBITS + 32  # of zlib: for any of these
 NETWORK_ERRORS: Final = (OSError, urllib3.exceptions.HTTPError)  # of requests: OSErrors
 
 
@@ -87,7 +85,7 @@ def receive(
             headers["Location"] = redact_url(location, key)
         decoded = _decode(wire, encoding, key)
         return ApiResponse(
-            body=decoded.body if decoded.encoding else redact_body(decoded.body, key),
+            body=redact_body(decoded.body, key),
             status=status,
             headers=headers,
             is_whole=bool(is_whole) and decoded.is_whole,
@@ -129,30 +127,32 @@ def _decode(wire: bytes, encoding: str, key: str) -> _Decoded:
         CutOffError: it is too large, and what was decoded of it has the key.
     """
     # A proxy may decode a body, and leave the header.
-    if encoding in ("", "identity") or (encoding not in INFLATED and wire.lstrip()[:1] == b"{"):
+    if encoding in ("", "identity") or (encoding not in _INFLATED and wire.lstrip()[:1] == b"{"):
         return _Decoded(wire)
-    for window in WINDOWS if encoding in INFLATED else ():
-        with suppress(zlib.error):
-            body, is_whole = inflate(wire, window, MOST_BYTES)
-            if len(body) <= MOST_BYTES:
-                return _Decoded(bytes(body), is_whole=is_whole)
-            if holds_key(body, key):
-                raise CutOffError("Jobo's response is too large, and has the API key in it")
-            return _Decoded(wire, encoding, is_too_large=True)
-    return _Decoded(wire, encoding)
+    if encoding not in _INFLATED:
+        return _Decoded(wire, encoding)
+    try:
+        body, is_whole = inflate(wire)
+    except zlib.error:
+        return _Decoded(wire, encoding)
+    if len(body) <= MOST_BYTES:
+        return _Decoded(bytes(body), is_whole=is_whole)
+    if holds_key(body, key):
+        raise CutOffError("Jobo's response is too large, and has the API key in it")
+    return _Decoded(wire, encoding, is_too_large=True)
 
 
-def inflate(data: bytes, window: int, most: int) -> tuple[bytes | bytearray, bool]:
-    """Return what is decoded, and whether its end has arrived. It stops beyond so many bytes.
+def inflate(data: bytes) -> tuple[bytes | bytearray, bool]:
+    """Return what is decoded, and whether its end has arrived. It stops beyond the most bytes.
 
     Raises:
-        zlib.error: it is in another format than that of the window.
+        zlib.error: the data is damaged, or in another format.
     """
     body, is_whole = bytearray(), False
     while data:
-        member = zlib.decompressobj(window)
-        body += member.decompress(data, min(most - len(body), sys.maxsize - 1) + 1)
-        if len(body) > most:
+        member = zlib.decompressobj(_WINDOW)
+        body += member.decompress(data, MOST_BYTES - len(body) + 1)
+        if len(body) > MOST_BYTES:
             return body, False  # not a copy, which would double the memory
         data, is_whole = member.unused_data, member.eof
     return body, is_whole

@@ -5,7 +5,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from tap_jobo.api.session import INFLATED
 from tap_jobo.archive.archive import StreamArchive
 from tap_jobo.archive.store import StoreError
 from tap_jobo.clock import to_minute
@@ -185,14 +184,6 @@ class Messages:
             again += ", or the whole sync if its cursor has expired"
         what = f"{error}. {billed}. It stays in the archive as page {number} of {self.name}."
         drop = f"{self.command('drop', self.spec, number)}: it is then {again}"
-        if encoding := entry.header.receipt and entry.header.receipt.encoding:
-            decode = self.command("decode", self.spec, number)
-            way = ("load it, free", f"give the tap memory for all of it, and run {decode}")
-            if encoding not in INFLATED:
-                then = f"loads it, free. Until then, no run buys any of {self.name}"
-                way = (f"wait for a version that reads {encoding}", then)
-                drop = f"let Jobo or the proxy send gzip, and then {drop}"
-            return FormatError(question(what, "page-too-large", way, ("or drop it", drop)))
         ways = [
             ("if a newer version reads it", "upgrade tap-jobo, and run again: loads it, free"),
             ("if Jobo sent it wrong", f"contact Jobo. Once this is fixed, {drop}"),
@@ -200,16 +191,12 @@ class Messages:
         return FormatError(question(what, "format-changed", *ways))
 
     def _unreadable_and_lost(self, error: Exception, header: EntryHeader, why: str) -> FormatError:
-        cost, encoding = header.credits, header.receipt and header.receipt.encoding
+        cost = header.credits
         then = f"It was billed ({dollars(cost)}). The next run is billed for it again"
         if not cost:
             then = "It was not billed. The next run requests it again"
         what = f"{error}. The page of {self.name} is not kept, because {why}. {then}."
-        if not encoding:
-            mend = "Pause the schedule, and upgrade tap-jobo."
-            return FormatError(f"{what} {mend} [format-changed]")
-        mend = "contact Jobo" if encoding in INFLATED else "let Jobo or the proxy send gzip"
-        return FormatError(f"{what} Pause the schedule, and {mend}. [page-too-large]")
+        return FormatError(f"{what} Pause the schedule, and upgrade tap-jobo. [format-changed]")
 
     def not_written(self, header: EntryHeader, archive: StreamArchive, error: StoreError) -> str:
         """Return the error for a page that the store refused."""

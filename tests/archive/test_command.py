@@ -588,7 +588,7 @@ def test_the_plugin_has_each_command(tap: Tap, file: str) -> None:
     (commands,) = (plugin["commands"] for plugin in plugins if "commands" in plugin)
     explain = commands.pop("explain")
     assert (explain["executable"], explain["args"]) == ("tap-jobo", "explain")
-    names = ["list", "state", "export", "drop", "restart", "decode", "erase"]
+    names = ["list", "state", "export", "drop", "restart", "erase"]
     assert list(commands) == [f"archive-{name}" for name in names]
     for name, command in zip(names, commands.values(), strict=True):
         program = str(COMMAND.with_name(command["executable"]))  # in the plugin's own folder
