@@ -212,8 +212,9 @@ def _drop(archive: StreamArchive, page: int, *, yes: bool) -> None:
     price = f" ({dollars(header.credits)})" if header.credits else ""
     then = f"The next run buys it again{price}."
     if page != archive.head:
-        buy = archive.how_to_buy(archive.since_of(page), archive.cost_of_everything())
-        then = f"Its rows are missing until you {buy}."
+        then = (
+            f"Its rows are missing until you run {archive.restart_since(archive.since_of(page))}."
+        )
     _echo(f"Dropped page {page} of {archive.key.stream}. {then}")
 
 
@@ -230,18 +231,35 @@ def _read_entry(archive: StreamArchive, page: int) -> repair.ReadEntry | None:
 @main.command()
 @click.argument("stream")
 @click.option("--since", metavar="DATE", help="Buy only what changed since an ISO 8601 date.")
+@click.option("--sync", "is_over", is_flag=True, help="Begin the sync in progress over.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.pass_obj
-def restart(archive_dir: str | None, stream: str, since: str | None, *, yes: bool) -> None:
+def restart(
+    archive_dir: str | None, stream: str, since: str | None, *, is_over: bool, yes: bool
+) -> None:
     """Let the next run buy a stream again: everything, or what changed since a date.
 
-    The archive keeps what it has.
+    With --sync, it reads only the rows of the sync in progress again. The archive keeps what it
+    has.
     """
+    if since and is_over:
+        raise click.UsageError("Give --since or --sync, not both: --sync keeps its own window.")
     with _opened(archive_dir) as (store, keys):
         archive = _archive(store, _key_of(store, keys, stream))
         with archive.lock():
             archive = archive.again(0)
-            _restart(archive, _timestamp(since), yes=yes)
+            start = _start_of_sync(archive) if is_over else _timestamp(since)
+            _restart(archive, start, yes=yes)
+
+
+def _start_of_sync(archive: StreamArchive) -> str | None:
+    """Return the `since` that begins the sync in progress over, None if it reads all rows."""
+    progress = view_of(archive).position.progress
+    if progress is None:
+        raise click.ClickException(
+            f"No sync of {archive.key.stream} is in progress. Nothing was changed."
+        )
+    return repair.since_to_begin_over(progress.sync)
 
 
 def _restart(archive: StreamArchive, since: str | None, *, yes: bool) -> None:

@@ -8,7 +8,7 @@ from typing import Any, Final
 import click
 
 from tap_jobo.errors import InterruptedRunError, TapJoboError
-from tap_jobo.explain import codes, explain
+from tap_jobo.messages import codes, explain, message
 from tap_jobo.redaction import without_key
 from tap_jobo.tap import TapJobo
 from tap_jobo.wording import one_line
@@ -56,10 +56,8 @@ def run() -> None:
         command = with_subcommands(TapJobo.cli)
     except Exception as error:  # noqa: BLE001 - of any type
         why = " ".join(f"{error}".split())
-        sys.exit(
-            f"Error: Logging cannot be set up ({why}). Check TAP_JOBO_LOGLEVEL, LOGLEVEL, and the "
-            "file that SINGER_SDK_LOG_CONFIG names. [invalid-file]"
-        )
+        fact = f"Logging can't be set up ({why}). Check LOGLEVEL and SINGER_SDK_LOG_CONFIG."
+        sys.exit(f"Error: {message('invalid-file', fact)}")
     try:
         sys.exit(command.main(prog_name=TapJobo.name, standalone_mode=False))
     except InterruptedRunError as error:  # an end in order, as at a limit
@@ -69,22 +67,16 @@ def run() -> None:
         _end_log(*error.messages)
         sys.exit(error.exit_code)
     except click.BadParameter as error:
-        _end_log(f"{without_key(error.format_message())} [invalid-setting]")
+        _end_log(message("invalid-setting", without_key(error.format_message())))
     except click.ClickException as error:
         click.echo(f"Error: {without_key(error.format_message())}", err=True)
         sys.exit(error.exit_code)
     except MemoryError:
-        _end_log(
-            "The tap ran out of memory. The summary shows what a run was billed, and the next run "
-            "loads the pages that reached the archive, free. Give the tap more memory, or lower "
-            "the page size (jobs_batch_size, batch_size) before a new sync. [out-of-memory]"
-        )
+        fact = "The tap ran out of memory. The summary shows what the run was billed."
+        _end_log(message("out-of-memory", fact))
     except Exception:  # noqa: BLE001 - a bug: its traceback goes through the redacting log
-        _end_log(
-            "This is a bug in tap-jobo. The summary shows what a run was billed. Please report the "
-            "bug with the traceback below. [tap-bug]",
-            exc_info=True,
-        )
+        fact = "This is a bug in tap-jobo. The summary shows what the run was billed."
+        _end_log(message("tap-bug", fact), exc_info=True)
     sys.exit(1)
 
 
@@ -92,5 +84,5 @@ def _end_log(*messages: str, level: int = logging.CRITICAL, exc_info: bool = Fal
     """Log why the run ended. Nothing follows: threads that still read profiles log no more."""
     for handler in logging.getLogger().handlers:
         handler.acquire()  # for good: a daemon thread that logs now waits until the process exits
-    for message in messages:
-        TapJobo.logger.log(level, "%s", one_line(message), exc_info=exc_info)
+    for text in messages:
+        TapJobo.logger.log(level, "%s", one_line(text), exc_info=exc_info)

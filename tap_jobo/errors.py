@@ -1,12 +1,17 @@
 """Expected errors: each is reported as a short message, never as a traceback."""
 
+import re
 import signal
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 from typing_extensions import override
 
-from tap_jobo.wording import one_line
+from tap_jobo.messages import message
+from tap_jobo.wording import dollars, one_line
+
+_CODE: Final = re.compile(r" \[[a-z-]+\]\Z")
 
 
 class TapJoboError(Exception):
@@ -24,9 +29,18 @@ class TapJoboError(Exception):
         super().__init__(*messages)
         self.messages = [one_line(message) for message in messages]
 
+    @property
+    def fact(self) -> str:
+        """What happened, without its code and the ways out."""
+        return _CODE.sub("", self.messages[0].partition("\n")[0])
+
     @override
     def __str__(self) -> str:
         return "\n".join(self.messages)
+
+
+NOTHING_BILLED: Final = "Nothing was billed. Correct the above, and run again."
+"""The last message of an error that comes before the first request, and may name several faults."""
 
 
 class ConfigError(TapJoboError):
@@ -70,10 +84,6 @@ class UnauthorizedError(ApiError):
 class EndlessFeedError(ApiError):
     """The pages of a sync repeat, or stay empty, without an end."""
 
-    def __init__(self, *messages: str, are_empty: bool = False) -> None:
-        super().__init__(*messages)
-        self.are_empty = are_empty
-
 
 @dataclass(eq=False)
 class FailedTryError(ApiError):
@@ -104,24 +114,16 @@ class PageCutOffError(ApiError):
     """
 
     def __init__(self, why: str, setting: str, credits_: int) -> None:
-        lower = f" Lower {setting}." if setting else ""
-        super().__init__(
-            f"{why} This run does not request it again, but the next one does.{lower} "
-            "[response-cut-off]"
-        )
+        known = {"page_price": dollars(credits_), "page_size": setting or None}
+        super().__init__(message("response-cut-off", why, **known))
         self.why, self.setting, self.credits = why, setting, credits_
 
 
 class RetriesExhaustedError(ApiError):
     """Every try got no response, or one that asks to try again later; `why` has no advice."""
 
-    def __init__(
-        self,
-        why: str,
-        bill: str = "This request was not billed.",
-        advice: str = "Run again later: the next run resumes from here.",
-    ) -> None:
-        super().__init__(f"{why}. {bill} {advice} [api-unavailable]")
+    def __init__(self, why: str, bill: str = "Not billed.", subject: str | None = None) -> None:
+        super().__init__(message("api-unavailable", f"{why}. {bill}", subject=subject))
         self.why = why
 
 
@@ -130,17 +132,15 @@ class UnreachableError(RetriesExhaustedError):
 
     ends_run = True
 
-    def __init__(
-        self, why: str, advice: str = "Check api_url, the network, and the proxy, and run again."
-    ) -> None:
-        super().__init__(why, advice=advice)
+    def __init__(self, why: str, subject: str = "api_url, the network, and the proxy") -> None:
+        super().__init__(why, subject=subject)
 
 
 class RejectedError(ApiError):
     """Jobo rejected a request with a 4xx that concerns neither key nor account."""
 
-    def __init__(self, why: str, advice: str, status: int, *, names_cursor: bool) -> None:
-        super().__init__(f"{why}. {advice}")
+    def __init__(self, why: str, told: str, status: int, *, names_cursor: bool) -> None:
+        super().__init__(told)
         self.why, self.status, self.names_cursor = why, status, names_cursor
 
 

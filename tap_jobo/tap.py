@@ -15,7 +15,8 @@ from singer_sdk.singerlib import Catalog
 from singer_sdk.streams import Stream
 from typing_extensions import override
 
-from tap_jobo.errors import ConfigError
+from tap_jobo.errors import NOTHING_BILLED, ConfigError
+from tap_jobo.messages import message
 from tap_jobo.redaction import redact_logs
 from tap_jobo.settings.reading import read_environment, validated
 from tap_jobo.settings.setting import config_schema
@@ -118,13 +119,11 @@ class TapJobo(Tap):
         fields = {name: stream.schema["properties"] for name, stream in self.streams.items()}
         check_names(fields, self.input_catalog, self.config.get("stream_maps", {}))
         if not selected:
-            plugin = os.environ.get("MELTANO_EXTRACTOR_NAME", self.name)
             names = [feed.name for feed in self.feeds if feed.is_selected_by_default]
             by_importance = dict.fromkeys([*names, *self.streams])
+            known = {"select": f"one or more of {', '.join(by_importance)}"}
             raise ConfigError(
-                "No stream is selected. Nothing was billed. Select one or more of "
-                f"{', '.join(by_importance)}. With Meltano, check the names in 'select', or run "
-                f"`meltano select {plugin} career_sites '*'`. [no-stream]"
+                message("no-stream", "No stream is selected. Nothing was billed.", **known)
             )
         try:
             self.mapper = PluginMapper(plugin_config=dict(self.config), logger=self.logger)
@@ -133,9 +132,8 @@ class TapJobo(Tap):
             )
         except Exception as error:  # the SDK's errors about a map are of any type
             why = str(error).rstrip(".")
-            raise ConfigError(
-                f"Setting 'stream_maps' is not valid: {why}. Nothing was billed. [invalid-setting]"
-            ) from error
+            fact = f"Setting 'stream_maps' is not valid: {why}."
+            raise ConfigError(message("invalid-setting", fact), NOTHING_BILLED) from error
         for name in self.streams:
             removed = RemoveRecordTransform(name, {"properties": {}}, None, None)
             for stream_map in self.mapper.stream_maps.setdefault(name, [removed]):
@@ -146,7 +144,7 @@ class TapJobo(Tap):
     def load_state(self, state: dict[str, Any]) -> None:
         check_state(state, self.feeds, self.config, CompaniesStream.name, self.logger)
         environment = os.environ.get("MELTANO_ENVIRONMENT")
-        check_environment(state, environment, has_archive=self.config["archive"])
+        check_environment(state, environment)
         super().load_state(state)
         if environment:
             self.state.setdefault("bookmarks", {})
@@ -193,10 +191,8 @@ class TapJobo(Tap):
         tap = cls._of_command_line(ctx, files=("catalog",))
         streams = tap.order.read_streams
         if not streams:
-            raise ConfigError(
-                "There is nothing to test, because 'stream_maps' removes every selected stream. "
-                "[no-stream]"
-            )
+            fact = "There is nothing to test, because 'stream_maps' removes every selected stream."
+            raise ConfigError(message("no-stream", fact))
         if value == "schema":
             for stream in streams:
                 stream._write_schema_message()  # noqa: SLF001 - the SDK has no public name

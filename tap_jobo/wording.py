@@ -2,8 +2,6 @@
 
 from typing import Final
 
-from tap_jobo.way_out import explain_command
-
 CREDITS_PER_DOLLAR: Final = 1_000
 _FEW_CENTS: Final = 0.1  # dollars below which tenths of a cent count: a job costs three
 
@@ -47,16 +45,3 @@ def one_line(text: str) -> str:
     if isinstance(text, Lines) or text.isprintable():
         return text
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
-
-
-def question(what: str, code: str, *ways: tuple[str, str]) -> Lines:
-    """Return a message that offers ways out, each on a line of its own.
-
-    Args:
-        what: What happened, and what was billed: sentences on one line.
-        code: Its entry in `messages.md`.
-        ways: What the user can do, and what that costs or loses.
-    """
-    width = max((len(one_line(do)) for do, _ in ways), default=0)
-    offers = [f"  {one_line(do):{width}}  {one_line(then)}".rstrip() for do, then in ways]
-    return Lines("\n".join([f"{one_line(what)} [{code}]", *offers, f"  {explain_command(code)}"]))

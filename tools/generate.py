@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from jobo_sandbox.contract import command
 from jobo_sandbox.contract.api import LIMIT, most_requests
 from tap_jobo.api.profiles import PROFILE_PATH
+from tap_jobo.messages import documented
 from tap_jobo.settings.common import SOURCE
 from tap_jobo.settings.setting import config_schema
 from tap_jobo.singer import billed_pages_stream
@@ -211,6 +212,7 @@ def _messages() -> Iterator[str]:
     """Yield the entries of all messages, with links from their page."""
     text = (ROOT / "tap_jobo/messages.md").read_text("utf-8")
     text = re.sub(r' "[^"]*"\)', ")", text[text.index("## ") :].strip())  # titles are for explain
+    text = documented(text)
     yield text.replace("](../docs/reference/", "](").replace("](../docs/", "](../")
 
 

@@ -82,7 +82,7 @@ def _read(sync: Sync, response: ApiResponse, feed: FeedSpec, logger: logging.Log
         row_type=converter.row_type,
     )
     entry = entry_outside(sync, *reader.fetch_page(sync, None))
-    guard = PageGuard(feed, converter, Doubts(feed, silent, read_again=lambda: ""))
+    guard = PageGuard(feed, converter, Doubts(feed, lambda *_, **__: None))
     checked = guard.check(entry.header, reader.parse_page(entry), estimate=0)
     converter.log_skipped(checked.skipped)
 

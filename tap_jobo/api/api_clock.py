@@ -6,8 +6,9 @@ from uuid import uuid4
 
 from tap_jobo.api.client import Client, Prepare
 from tap_jobo.api.profiles import PROFILE_PATH
-from tap_jobo.clock import Clock, format_timestamp, parse_http_date
+from tap_jobo.clock import Clock, format_timestamp, parse_http_date, to_minute
 from tap_jobo.errors import ClockError
+from tap_jobo.messages import message
 
 _MAX_SKEW: Final = timedelta(days=1)
 _TOLERATED_SKEW: Final = timedelta(minutes=5)
@@ -47,22 +48,17 @@ def read_api_clock(client: Client, prepare: Prepare, clock: Clock) -> ApiClock:
         if date := parse_http_date(response.headers.get("Date")):
             break
     else:
-        raise ClockError(
-            "The API's clock is not known, because its responses have no Date header. Nothing was "
-            "billed. Check whether a proxy removes the header. [clock-wrong]"
-        )
+        fact = "Jobo's clock is not known: its responses have no Date header. Nothing was billed."
+        raise ClockError(message("clock-wrong", fact))
     skew = clock.now() - date
     if abs(skew) > _MAX_SKEW:
-        raise ClockError(
-            f"The API's clock shows {format_timestamp(date)}, but the local clock shows "
-            f"{format_timestamp(date + skew)}. Nothing was billed. Correct the local clock, or "
-            "check whether a proxy changes the Date header. [clock-wrong]"
-        )
+        local, jobo = to_minute(format_timestamp(date + skew)), to_minute(format_timestamp(date))
+        fact = f"The local clock shows {local}, but Jobo's shows {jobo}. Nothing was billed."
+        raise ClockError(message("clock-wrong", fact))
     if abs(skew) > _TOLERATED_SKEW:
-        then = "behind. Each run is billed again for the rows of these minutes"
-        client.logger.warning(
-            "The local clock is %.0f minutes %s. Correct the clock. [clock-wrong]",
-            abs(skew).total_seconds() / 60,
-            then if skew < timedelta(0) else "ahead. No row is lost",
-        )
+        minutes = f"The local clock is {abs(skew).total_seconds() / 60:.0f} minutes"
+        fact = f"{minutes} ahead. No row is lost."
+        if skew < timedelta(0):
+            fact = f"{minutes} behind. Each run is billed again for the rows of these minutes."
+        client.logger.warning("%s", message("clock-wrong", fact))
     return ApiClock(date, clock)

@@ -15,12 +15,13 @@ from typing import Final, Protocol
 from tap_jobo.api.headers import has_plan, reported_balance, reported_credits
 from tap_jobo.clock import to_minute
 from tap_jobo.errors import BudgetReachedError, ConfigError
+from tap_jobo.messages import message
 from tap_jobo.model import Charge, LastPrice, Receipt
 from tap_jobo.streams.feed_spec import FeedSpec
-from tap_jobo.wording import dollars, plural, question
+from tap_jobo.wording import Lines, dollars, plural
 
-_LIMITS: Final = {"max_credits": "run", "max_credits_per_month": "month"}
-"""The settings that limit what is spent, and in what."""
+_LIMITS: Final = ("max_credits", "max_credits_per_month")
+"""The settings that limit what is spent."""
 _ABSURD: Final = 10
 """So many times what a full page may cost is more than any price would rise to."""
 
@@ -76,19 +77,14 @@ class Budget:
         return math.inf if self.max_credits is None else self.max_credits - self.credits
 
     @property
+    def limits(self) -> str | None:
+        """The settings that limit what is spent, None if none does."""
+        return " and ".join(name for name in _LIMITS if getattr(self, name) is not None) or None
+
+    @property
     def is_limited(self) -> bool:
         """Whether a setting limits what is spent."""
-        return self.max_credits is not None or self.max_credits_per_month is not None
-
-    def describe_limit(self) -> str:
-        """Return how far runs may go, in words."""
-        limits: dict[str, int | None] = {name: getattr(self, name) for name in _LIMITS}
-        most = [
-            f"{dollars(limit)} in each {_LIMITS[name]} ({name})"
-            for name, limit in limits.items()
-            if limit is not None
-        ]
-        return f"at most {' and '.join(most)}" if most else "without a limit"
+        return self.limits is not None
 
     def note_balance(self, headers: Mapping[str, str]) -> int:
         """Record the balance that a response reports, and return its fall.
@@ -121,7 +117,6 @@ class FeedCost:
     Attributes:
         price: Credits that the next row may cost.
         last_price: The price of the last page, if it is above the list price.
-        is_in_sync: Whether the next page continues a sync, which keeps its page size.
     """
 
     def __init__(self, budget: Budget, spec: FeedSpec) -> None:
@@ -129,7 +124,6 @@ class FeedCost:
         self._spec = spec
         self.price = spec.list_price
         self.last_price: LastPrice | None = None
-        self.is_in_sync = False
         self.credits = 0
         self.possibly_billed = 0
         self.month: CountOverRuns | None = None  # unless the archive is off
@@ -175,17 +169,8 @@ class FeedCost:
         cost = math.ceil(rows * self._spec.list_price)
         if names := self._limits_below(cost):
             self.month = self.month or read_month()
-            raise ConfigError(
-                question(
-                    f"{self._spec.name} stopped, nothing billed: one page of "
-                    f"{plural(rows, 'row')} costs {cost:,} credits ({dollars(cost)}), more than "
-                    f"{self._describe_limits(names)}.",
-                    "limit-too-low",
-                    *self._offer_limits(names, cost),
-                    *self._offer_smaller_page(self._spec.list_price),
-                    (f"remove {' and '.join(names)}", "if rows are free on your plan"),
-                )
-            )
+            fact = f"{self._spec.name} stopped, nothing billed: {self._exceeds(names, cost)}"
+            raise ConfigError(self._too_low(fact, names, self._spec.list_price))
 
     def _check_last_price(self, rows: int) -> None:
         """Raise ConfigError if no page fits a limit at the price that an earlier run has seen."""
@@ -193,70 +178,52 @@ class FeedCost:
             return
         cost = math.ceil(rows * self.last_price.credits)
         if names := self._limits_below(cost):
+            since = to_minute(self.last_price.since)
+            fact = f"{self._spec.name} stopped: since {since}, {self._exceeds(names, cost)}"
+            can_test = min(self._budget.left, self.left_this_month()[0]) >= self._spec.list_price
+            row_price = dollars(self.last_price.credits) if can_test else None
             raise ConfigError(
-                question(
-                    f"{self._spec.name} stopped before the next page: since "
-                    f"{to_minute(self.last_price.since)}, a row costs "
-                    f"{self.last_price.credits:g} credits (list price: "
-                    f"{self._spec.list_price:g}). A page of {plural(rows, 'row')} may "
-                    f"cost {cost:,} ({dollars(cost)}), more than "
-                    f"{self._describe_limits(names)}. That page was not "
-                    "billed.",
-                    "limit-too-low",
-                    *self._offer_limits(names, cost),
-                    *self._offer_smaller_page(self.last_price.credits),
-                    *self._offer_test(),
-                )
+                self._too_low(fact, names, self.last_price.credits, row_price=row_price)
             )
 
-    def _offer_test(self) -> list[tuple[str, str]]:
-        """Return how to learn the price again, where a limit leaves enough for that."""
-        left = min(self._budget.left, self.left_this_month()[0])
-        if self.last_price is None or left < self._spec.list_price:
-            return []
-        price = f"{dollars(self.last_price.credits)} of {self._spec.name}"
-        then = f"buys one row of each selected stream ({price}, or less), to learn the price"
-        return [("run with --test", then)]
+    def _exceeds(self, names: Sequence[str], cost: int) -> str:
+        """Return that a page costs more than a limit, and a period."""
+        limit = f"{names[0]} ({self._limit(names[0]):,})"
+        return f"a page costs {cost:,}, more than {limit}."
+
+    def _too_low(
+        self, fact: str, names: Sequence[str], price: float, row_price: str | None = None
+    ) -> Lines:
+        """Return the message about limits that do not cover a page.
+
+        Args:
+            fact: What happened.
+            names: The settings.
+            price: The credits that a row costs.
+            row_price: What a test costs that may learn a lower price, None if it can't help.
+        """
+        left, month = self.left_this_month()
+        limits = f"{' and '.join(names)} to cover a page"
+        used = self._limit("max_credits_per_month") - left
+        if month and used and "max_credits_per_month" in names:
+            limits += f", beside the {dollars(used)} used in {month}"
+        setting = self._spec.page_size_setting
+        has_smaller = setting and min(left, *map(self._limit, _LIMITS)) >= price
+        return message(
+            "limit-too-low",
+            fact,
+            limits=limits,
+            page_size=setting.name if setting and has_smaller else None,
+            row_price=row_price,
+        )
 
     def _limits_below(self, cost: int) -> list[str]:
         """Return the settings that do not allow a page of this cost."""
         return [name for name in _LIMITS if cost > self._limit(name)]
 
-    def _describe_limits(self, names: Sequence[str]) -> str:
-        return " and ".join(f"{name} ({self._limit(name):,})" for name in names)
-
-    def _offer_limits(self, names: Sequence[str], cost: int) -> list[tuple[str, str]]:
-        """Return what lets a page of this cost be bought: one limit, or one and the other."""
-        if cost > self.left_this_month()[0]:
-            names = [*dict.fromkeys([*names, "max_credits_per_month"])]
-        first, *others = (self._offer_limit(name, cost) for name in names)
-        return [first, *((f"and {do}", then) for do, then in others)]
-
-    def _offer_limit(self, name: str, cost: int) -> tuple[str, str]:
-        """Return the limit that lets a page of this cost be bought, beside what was spent."""
-        then = "or more, to cover a page"
-        if name == "max_credits":
-            return f"{name}: {cost}", then
-        if self.month is None:
-            return f"raise {name}", f"to {cost} or more, plus what this month has cost so far"
-        left, month = self.month.left(self.credits)
-        spent = int(self._limit(name) - left)
-        used = f", and the {spent:,} credits used in {month}" if spent else ""
-        return f"{name}: {cost + spent}", f"{then}{used}"
-
     def _limit(self, name: str) -> float:
         limit: int | None = getattr(self._budget, name)
         return math.inf if limit is None else limit
-
-    def _offer_smaller_page(self, price: float) -> list[tuple[str, str]]:
-        """Return how a new sync gets pages that the limits allow, if that is known to help."""
-        setting, (left, _) = self._spec.page_size_setting, self.left_this_month()
-        rows = int(min(left, *map(self._limit, _LIMITS)) // price)
-        is_known = self.month is not None or math.isinf(self._limit("max_credits_per_month"))
-        if setting is None or rows < 1 or self.is_in_sync or not is_known:
-            return []
-        then = "or fewer, unless a sync is in progress, which keeps its page size"
-        return [(f"{setting.name}: {rows}", then)]
 
     def reserve(self, rows: int) -> None:
         """Check that a page fits into what is left of the budget; a free page always does."""
@@ -266,32 +233,14 @@ class FeedCost:
         if not budget.credits:
             self.check_page(rows)
         self._check_last_price(rows)
-        page = f"the next page of {self._spec.name} may cost {cost:,} ({dollars(cost)})"
+        page = f"A page of {self._spec.name} may cost {dollars(cost)}."
         if cost and cost > budget.left:
-            verb = "is" if budget.left < 0 else "would be"
-            raise BudgetReachedError(
-                f"max_credits {verb} exceeded: {budget.credits:,} of {budget.max_credits:,} "
-                f"credits used ({dollars(budget.credits)}), and {page}. "
-                f"{self._describe_next(cost)} [limit-reached]"
-            )
+            used = f"{dollars(budget.credits)} of {dollars(budget.max_credits or 0)} used"
+            fact = f"max_credits: {used}. {page}"
+            raise BudgetReachedError(message("limit-reached", fact, run_limit="max_credits"))
         if self.month:
             self.month.note_balance(budget.last_balance)
             self.month.reserve(self.credits, cost, page)
-
-    def _describe_next(self, cost: int) -> str:
-        """Return what follows once `max_credits` does not cover a page of this cost."""
-        if cost > (self._budget.max_credits or 0):
-            return (
-                f"No page fits max_credits at this price: raise it to {cost} or more, or run "
-                "with --test to learn the price again."
-            )
-        if self.credits or not self._budget.credits:
-            return "The next run resumes from here."
-        name = self._spec.name
-        return (
-            f"Nothing of {name} was bought, because what other streams left does not cover a "
-            f"page. To give {name} its own limit, read it in a pipeline of its own."
-        )
 
     def left_this_month(self) -> tuple[float, str]:
         """Return the credits that `max_credits_per_month` leaves, and the month, if it is set."""
@@ -341,15 +290,11 @@ class FeedCost:
             self.month.note_price(self.last_price)
 
     def _warn_of_price(self, price: float) -> None:
-        self._budget.logger.warning(
-            "A row of %s now costs %g credits (list price: %g), so a page of %s rows costs %s. "
-            "Contact Jobo, and set max_credits to limit what a run spends. [unexpected-bill]",
-            self._spec.name,
-            price,
-            self._spec.list_price,
-            f"{self._spec.page_cap:,}",
-            dollars(self._spec.page_cap * price),
+        fact = (
+            f"A row of {self._spec.name} now costs {price:g} credits (list price: "
+            f"{self._spec.list_price:g})."
         )
+        self._budget.logger.warning("%s", message("unexpected-bill", fact))
 
     def _report(
         self, charge: Charge, cost: int, rows: int, requested: int, *, is_disputed: bool
@@ -357,51 +302,30 @@ class FeedCost:
         """Log what a page has cost, if that was not to be expected."""
         logger, name = self._budget.logger, self._spec.name
         if is_disputed and self._is_first("deduction"):
-            logger.error(
-                "Jobo deducted %s credits (%s) for %s of %s, although its price was %g credits per "
-                "row. The page is delivered. Contact Jobo. [unexpected-bill]",
-                f"{cost:,}",
-                dollars(cost),
-                plural(rows, "row"),
-                name,
-                self._highest_price,
+            fact = (
+                f"Jobo deducted {dollars(cost)} for {plural(rows, 'row')} of {name}, at a price of "
+                f"{self._highest_price:g} credits per row."
             )
+            logger.error("%s", message("unexpected-bill", fact))
         if rows > requested and self._is_first("size"):
-            logger.warning(
-                "Jobo returned %s of %s, although %s requested, and billed all of them: %s credits "
-                "(%s). If that happens again, contact Jobo. [unexpected-bill]",
-                plural(rows, "row"),
-                name,
-                f"{requested:,} were" if requested > 1 else "1 was",
-                f"{cost:,}",
-                dollars(cost),
-            )
+            fact = f"Jobo returned and billed {rows:,} rows of {name} for a page of {requested:,}."
+            logger.warning("%s", message("unexpected-bill", fact))
         if not cost or charge.deducted:
             return
         if charge.fall:
             if not self._budget.has_reported_fall:
                 self._budget.has_reported_fall = True
-                logger.warning(
-                    "Jobo's response shows no price for %s of %s, but the balance fell by %s "
-                    "credits (%s). The run counts %s, and does the same for later pages. If "
-                    "another program uses the account, the count may be too high. Contact Jobo. "
-                    "[unexpected-bill]",
-                    plural(rows, "row"),
-                    name,
-                    f"{charge.fall:,}",
-                    dollars(charge.fall),
-                    f"all {cost:,}" if cost == charge.fall else f"{cost:,} of them",
+                fact = (
+                    f"Jobo's response shows no price for {name}, but the balance fell by "
+                    f"{dollars(charge.fall)}: {dollars(cost)} counts."
                 )
+                logger.warning("%s", message("unexpected-bill", fact))
         elif self._is_first("price"):
-            logger.warning(
-                "Jobo's responses show no price for %s (X-Credits-Deducted is missing). The run "
-                "counts %g credits per row.%s [unexpected-bill]",
-                name,
-                self.price,
-                " If rows are free on your plan, remove the limits."
-                if self._budget.is_limited
-                else " Contact Jobo.",
+            fact = (
+                f"Jobo's responses show no price for {name}, so the run counts {self.price:g} "
+                "credits per row."
             )
+            logger.warning("%s", message("no-price", fact, limits=self._budget.limits))
 
     def _is_first(self, what: str) -> bool:
         is_first = what not in self._reported

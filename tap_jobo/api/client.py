@@ -13,7 +13,7 @@ from typing_extensions import override
 
 from tap_jobo.api.budget import FeedCost
 from tap_jobo.api.headers import reported_credits
-from tap_jobo.api.responses import ADVICE, ApiResponse, require_success
+from tap_jobo.api.responses import PROXY, ApiResponse, require_success
 from tap_jobo.api.retry import LOGGED_PAUSE, RETRY_SECONDS, RateLimiter, Retry
 from tap_jobo.api.session import NETWORK_ERRORS, PAGE_SECONDS, READ_SECONDS, receive
 from tap_jobo.clock import Clock
@@ -26,6 +26,7 @@ from tap_jobo.errors import (
     TapJoboError,
     UnreachableError,
 )
+from tap_jobo.messages import message
 from tap_jobo.signals import ShutdownSignal
 from tap_jobo.streams.feed_spec import FeedSpec
 from tap_jobo.wording import dollars, plural
@@ -108,10 +109,8 @@ class Client:
             cost.reserve(rows)
         except BudgetReachedError as reached:
             if failed:
-                why = str(reached).removesuffix(" [limit-reached]")
-                raise ApiError(
-                    f"{failed}. It was not requested again: {why} [api-unavailable]"
-                ) from None
+                fact = f"{failed}. It was not requested again: {reached.fact}"
+                raise ApiError(message("api-unavailable", fact)) from None
             raise
 
     def _send(
@@ -165,7 +164,7 @@ def _require_success(
 ) -> ApiResponse:
     """Return a response that succeeded. A refusal is charged if it says that it was billed."""
     try:
-        return require_success(response, feed, rows, is_in_sync=bool(cost and cost.is_in_sync))
+        return require_success(response, feed, rows)
     except FailedTryError:  # which may be tried again
         raise
     except TapJoboError:
@@ -206,5 +205,5 @@ def _failure(request: PreparedRequest, error: Exception, *, is_sent: bool) -> Ap
     proxy = " through the proxy" if isinstance(error, requests.exceptions.ProxyError) else ""
     why = f"Cannot reach {host}{proxy} ({cause})"
     if "certificate" in cause.lower() or (proxy and "407" in cause):
-        return UnreachableError(why, ADVICE[407])
+        return UnreachableError(why, PROXY)
     return FailedTryError(why, is_unreachable=True)

@@ -42,7 +42,6 @@ class FeedReader:
         Returns:
             What its headers say, and its body as received.
         """
-        self.cost.is_in_sync = cursor is not None
         response = self.client.fetch(
             self.prepare(self.spec.path, self._parameters(sync, cursor), self.spec.method),
             rows=sync.batch_size,
@@ -70,7 +69,7 @@ class FeedReader:
 
     def parse_page(self, entry: Entry) -> ParsedPage:
         """Return what a page says. Raises `ApiError` if it is not as documented."""
-        check_encoding(entry, self.spec)
+        check_encoding(entry)
         receipt = entry.header.receipt
         return self._parser.parse(entry.body, is_billed=bool(receipt and receipt.charge.deducted))
 
@@ -104,11 +103,9 @@ class FeedReader:
         return [*filter(None, map(parse_uuid, ids))]
 
 
-def check_encoding(entry: Entry, spec: FeedSpec) -> None:
+def check_encoding(entry: Entry) -> None:
     """Raise `ApiError` if a page is kept as it came, because it could not be decompressed."""
     receipt = entry.header.receipt
     if receipt and receipt.encoding:
-        raise ApiError(
-            f"A page of {spec.name} can't be decompressed within {MOST_BYTES // 10**6} MB "
-            f"(Content-Encoding: {receipt.encoding})"
-        )
+        most = f"{MOST_BYTES // 10**6} MB"
+        raise ApiError(f"{receipt.encoding} can't be decompressed within {most}")

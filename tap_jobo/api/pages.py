@@ -220,4 +220,4 @@ def _known(data: object, spec: FeedSpec, *, is_billed: bool) -> object:
 
 def broken(why: str) -> ApiError:
     """Return the error for a page that is not as documented."""
-    return ApiError(f"Jobo's response is not as documented: {why}")
+    return ApiError(why)

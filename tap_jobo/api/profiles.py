@@ -13,6 +13,7 @@ from typing import Any, Final
 from tap_jobo.api.client import Client, Prepare
 from tap_jobo.api.pages import parse_json
 from tap_jobo.errors import ApiError, RejectedError, RetriesExhaustedError
+from tap_jobo.messages import message
 from tap_jobo.records.converter import RecordConverter, Row
 from tap_jobo.records.values import parse_uuid
 from tap_jobo.wording import plural
@@ -104,25 +105,19 @@ class Profiles:
             yield from conversion.records
             self.count += 1
         else:
-            self._skip(company_id, "Jobo's response is not the profile of this company")
+            self._skip(company_id, "the response is not its profile")
             self._check_format(is_bad=True)
 
     def _skip(self, company_id: str, why: str) -> None:
         self.skipped += 1
-        self.logger.error(
-            "Skipped the profile of company %s: %s. To retry it (free), write the ID to a file, "
-            "and set company_ids_file to it for one run, which then reads no career sites. "
-            "[rows-skipped]",
-            company_id,
-            why,
-        )
+        fact = f"Skipped the profile of company {company_id}: {why}."
+        self.logger.error("%s", message("rows-skipped", fact))
 
     def _check_format(self, *, is_bad: bool) -> None:
         self._bad_in_a_row = self._bad_in_a_row + 1 if is_bad else 0
         if self._bad_in_a_row >= _MIN_BAD_PROFILES:
-            raise ApiError(
-                f"The API's format has changed: the last {_MIN_BAD_PROFILES} company profiles have "
-                "no valid 'id' or 'name', or other names for their fields. Profiles are free, and "
-                "the next run requests them again. Upgrade tap-jobo, or deselect companies. "
-                "[format-changed]"
+            fact = (
+                f"The last {_MIN_BAD_PROFILES} company profiles are not as documented. Profiles "
+                "are free, and the next run requests them again."
             )
+            raise ApiError(message("format-changed", fact))

@@ -10,37 +10,23 @@ from typing import Any, Final, Literal
 from tap_jobo.api.headers import parse_number, reported_credits, retry_after
 from tap_jobo.api.pages import holds_page, parse_json, read_members
 from tap_jobo.errors import ApiError, FailedTryError, RejectedError, UnauthorizedError
+from tap_jobo.messages import message
 from tap_jobo.redaction import without_key
 from tap_jobo.streams.feed_spec import FeedSpec
-from tap_jobo.wording import dollars, plural
+from tap_jobo.wording import Lines, dollars
 
 _LATER: Final = {408, 425, 429, *range(500, 600)}
 """Statuses after which another try may succeed. All other errors are final and free."""
 POSSIBLY_BILLED: Final = {502, 504, *range(520, 530), *range(101, 200)}
 """A gateway responds with these when it has lost the API's own response. A status below 200
 announces a response for which http.client does not wait."""
-ADVICE: Final[Mapping[int, str]] = {
-    400: "Check the filters and start_date, and run again.",
-    401: "Set api_key to a key from enterprise.jobo.world, and run again.",
-    402: "Top up.",
-    403: (
-        "The plan or the key does not include this stream. Contact Jobo to add it, or deselect it."
-    ),
-    407: (
-        "Check the proxy and its password (HTTPS_PROXY). If it inspects TLS, set "
-        "REQUESTS_CA_BUNDLE to a PEM file with its certificate."
-    ),
-    422: "Check the filters and start_date, and run again.",
-}
-_CODES: Final = {
-    401: "[access-denied]",
-    402: "[balance-too-low]",
-    403: "[access-denied]",
-}
-_GATEWAY_ADVICE: Final = (
-    "The response is an HTML page, so it comes from a gateway or firewall in front of the API. "
-    "Check api_url, the proxy, and the network, or contact Jobo."
+PROXY: Final = "the proxy, its password (HTTPS_PROXY), and its certificate (REQUESTS_CA_BUNDLE)"
+"""What to check if a proxy refuses, for a message."""
+_GATEWAY: Final = (
+    "api_url, the proxy, and the network: an HTML page comes from a gateway or firewall"
 )
+_FILTERS: Final = {400, 422}
+"""Statuses that say that a filter is wrong."""
 _CURSOR_STATUSES: Final = {400, 404, 409, 410, 422}
 _SAYS: Final = ("detail", "message", "title", "error")
 _TITLE: Final = re.compile("<title[^>]*>([^<]*)", re.IGNORECASE)
@@ -64,44 +50,35 @@ class ApiResponse:
 
 
 def require_success(
-    response: ApiResponse,
-    feed: FeedSpec | None = None,
-    rows: int = 0,
-    *,
-    is_in_sync: bool = False,
+    response: ApiResponse, feed: FeedSpec | None = None, rows: int = 0
 ) -> ApiResponse:
-    """Return the response if it succeeded; with a feed, it was asked for a page of `rows`.
-
-    `is_in_sync` says that the page continues a sync, which keeps its page size.
-    """
+    """Return the response if it succeeded; with a feed, it was asked for a page of `rows`."""
     status, headers = response.status, response.headers
     is_success = HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES
     if is_success and _is_usable(response, feed):
         return response
     said = _parse_error(response)
     facts = said if isinstance(said, dict) else {}
-    message = f"Jobo responded with {status}{_quote(said)}"
+    fact = f"Jobo responded with {status}{_quote(said)}"
     if is_success:
-        message += ", but without the documented JSON"
-        raise FailedTryError(message, may_be_billed=True, headers=headers)
+        fact += ", but without the documented JSON"
+        raise FailedTryError(fact, may_be_billed=True, headers=headers)
     if status in _LATER | POSSIBLY_BILLED:
         raise FailedTryError(
-            message,
+            fact,
             may_be_billed=status in POSSIBLY_BILLED or bool(reported_credits(headers)),
             headers=headers,
             retry_after=retry_after(status, headers, facts),
             is_rate_limit=status == HTTPStatus.TOO_MANY_REQUESTS,
         )
     if status == HTTPStatus.PAYMENT_REQUIRED and feed and not response.is_html:
-        raise _balance_too_low(response, message, feed, rows, is_in_sync=is_in_sync)
-    raise _refusal(response, message, feed)
+        raise _balance_too_low(response, fact, feed, rows)
+    raise _refusal(response, fact, feed)
 
 
-def _balance_too_low(
-    response: ApiResponse, message: str, feed: FeedSpec, rows: int, *, is_in_sync: bool
-) -> ApiError:
+def _balance_too_low(response: ApiResponse, fact: str, feed: FeedSpec, rows: int) -> ApiError:
     """Return what was asked up front, and what the account has, as far as Jobo says so."""
-    page = f"the next page of {feed.name} ({plural(rows, 'row')})"
+    page = f"a page of {feed.name}"
     said, headers = _parse_error(response), response.headers
     facts = said if isinstance(said, dict) else {}
     required, balance = (
@@ -114,34 +91,52 @@ def _balance_too_low(
             (facts.get("credits_balance"), headers.get("X-Credits-Balance")),
         )
     )
-    if required is None:
-        message += f". Jobo checks up front whether the balance covers {page}"
-    else:
-        has = "" if balance is None else f", and the account has {dollars(balance)}"
-        message = f"The balance is too low (402): Jobo wants {dollars(required)} for {page}{has}"
-    advice, setting = "Top up and run again.", feed.page_size_setting
-    if setting and not is_in_sync:
-        fits, lower = rows - 1, f"lower {setting.name}"
-        if required and balance is not None:
-            fits = int(balance * rows // required)
-            lower = f"set {setting.name} to {fits}"
-        if 0 < fits < rows:
-            advice += f" To spend the rest of the balance instead, {lower} for this sync."
-    return ApiError(f"{message}. {_bill(response, feed)} {advice} {_code(response)}")
+    fact += f". Jobo checks up front whether the balance covers {page}"
+    if required is not None:
+        has = "" if balance is None else f" ({dollars(balance)})"
+        fact = f"The balance{has} is too low (402): {page} costs {dollars(required)}"
+    setting = feed.page_size_setting
+    text = message(
+        "balance-too-low",
+        f"{fact}. {_bill(response)}",
+        page_size=setting.name if setting and rows > 1 else None,
+    )
+    return ApiError(text)
 
 
-def _refusal(response: ApiResponse, message: str, feed: FeedSpec | None) -> ApiError:
+def _refusal(response: ApiResponse, fact: str, feed: FeedSpec | None) -> ApiError:
     status = response.status
-    advice = _advice(response)
-    if feed:
-        advice = f"{_bill(response, feed)} {advice}"
-    advice = f"{advice} {_code(response)}"
+    billed = f" {_bill(response)}" if feed else ""
+    told = _tell(response, f"{fact}.{billed}", feed)
     if status == HTTPStatus.UNAUTHORIZED:
-        return UnauthorizedError(f"{message}. {advice}")
+        return UnauthorizedError(told)
     if status in {HTTPStatus.PAYMENT_REQUIRED, HTTPStatus.FORBIDDEN}:
-        return ApiError(f"{message}. {advice}")
+        return ApiError(told)
     names_cursor = status in _CURSOR_STATUSES and _says_cursor(response)
-    return RejectedError(message, advice, status, names_cursor=names_cursor)
+    return RejectedError(fact, told, status, names_cursor=names_cursor)
+
+
+def _tell(response: ApiResponse, fact: str, feed: FeedSpec | None) -> Lines:
+    """Return the message about a refusal."""
+    status = response.status
+    if status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
+        return message("api-unavailable", fact, subject=PROXY)
+    if response.is_html:
+        return message("api-unavailable", fact, subject=_GATEWAY)
+    if status == HTTPStatus.UNAUTHORIZED:
+        return message("access-denied", fact, key="api_key")
+    if status in {HTTPStatus.PAYMENT_REQUIRED, HTTPStatus.FORBIDDEN}:
+        return message("access-denied", fact, stream=feed.name if feed else "the stream")
+    return message("request-rejected", fact, subject=_subject(status))
+
+
+def _subject(status: int) -> str:
+    """Return what is probably wrong with a request that was rejected."""
+    if status in _FILTERS:
+        return "the filters and start_date"
+    if status < HTTPStatus.BAD_REQUEST:
+        return "api_url: to protect the key, redirects are not followed"
+    return "api_url, or contact Jobo"
 
 
 def _says_cursor(response: ApiResponse) -> bool:
@@ -156,27 +151,11 @@ def _says_cursor(response: ApiResponse) -> bool:
     return found and not response.is_html
 
 
-def _code(response: ApiResponse) -> str:
-    if response.is_html or response.status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
-        return "[api-unavailable]"
-    return _CODES.get(response.status, "[request-rejected]")
-
-
-def _bill(response: ApiResponse, feed: FeedSpec) -> str:
+def _bill(response: ApiResponse) -> str:
     """Return what a refused request has cost: nothing, unless the response says otherwise."""
     if deducted := reported_credits(response.headers):
-        cost = f"{deducted:,} credits ({dollars(deducted)})"
-        return f"Jobo deducted {cost} for this request for {feed.name}, although it failed."
-    return f"This request for {feed.name} was not billed."
-
-
-def _advice(response: ApiResponse) -> str:
-    status = response.status
-    if status < HTTPStatus.BAD_REQUEST:
-        return "To protect the key, redirects are not followed. Correct api_url."
-    if response.is_html and status != HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
-        return _GATEWAY_ADVICE
-    return ADVICE.get(status, "Check the setting api_url, or contact Jobo.")
+        return f"Jobo deducted {dollars(deducted)} for this request, although it failed."
+    return "Not billed."
 
 
 Content = Literal["a page", "other JSON", "unreadable", "cut short"]

@@ -69,7 +69,7 @@ class Retry:
         self._tries += 1
         if wait > self.seconds_left:
             spent = self._seconds - self.seconds_left
-            why = f"{failure}. Gave up after {spent:.0f} seconds"
+            why = f"{failure}. Gave up after {spent:.0f} s"
             if failure.is_unreachable and not self._possibly_billed:
                 raise UnreachableError(why)
             raise RetriesExhaustedError(why, *self._bill)

@@ -17,22 +17,21 @@ from typing import Final, Self
 from tap_jobo.archive import files, layout
 from tap_jobo.archive.entries import (
     DamagedEntryError,
-    OtherVersionError,
     decode_entry,
     encode_entry,
     read_entry,
     read_header,
 )
 from tap_jobo.archive.key import KEY_DIGITS, ArchiveKey
-from tap_jobo.archive.naming import shortest_name
+from tap_jobo.archive.naming import known_of, shortest_name
 from tap_jobo.archive.store import ExistsError, Store
-from tap_jobo.clock import to_minute
+from tap_jobo.commands import archive_command
 from tap_jobo.errors import ArchiveError, FormatError
+from tap_jobo.messages import message
 from tap_jobo.model import ArchiveFile, Entry, EntryHeader, Filters, Sync
 from tap_jobo.streams import FEEDS
 from tap_jobo.streams.feed_spec import FeedSpec
-from tap_jobo.way_out import archive_command
-from tap_jobo.wording import dollars, plural, question
+from tap_jobo.wording import dollars, plural
 
 _AHEAD: Final = 8  # entries that are read ahead from a bucket
 _MOST_KEPT: Final = 32_000_000  # bytes of entries that the second reading of a load need not read
@@ -62,11 +61,11 @@ class StreamArchive:
         self.store = store
         self.key = key
         name = layout.FILE.format(key.name)
-        self.file = files.read(store, name, ArchiveFile, self._ways)
+        self.file = files.read(store, name, ArchiveFile, lambda: self._known_of_file)
         numbers = self._list(after - 1) if after else []
         numbers = numbers or self._list(0)
         if numbers and self.file is None:
-            raise files.DamagedFileError(name, store.location, "is missing", self._ways())
+            raise files.DamagedFileError(name, "is missing", self._known_of_file)
         self.head = max([*numbers, self.file.first - 1 if self.file else 0])
         self._headers: dict[int, EntryHeader] = {}
         self._kept: dict[int, bytes] = {}
@@ -288,11 +287,11 @@ class StreamArchive:
         return entry
 
     def _fenced(self) -> ArchiveError:
-        return ArchiveError(
-            f"Another run of {self.key.stream} writes to the archive {self.store.location} at the "
-            "same time. This run ends, and its last page may be billed again. Run again once the "
-            "other run has ended. [run-in-progress]"
+        fact = (
+            f"Another run of {self.key.stream} writes to its archive, so the last page may be "
+            "billed again."
         )
+        return ArchiveError(message("run-in-progress", fact))
 
     def drop(self, number: int, header: EntryHeader) -> None:
         """Replace an entry by one without rows. The caller has the lock."""
@@ -322,67 +321,53 @@ class StreamArchive:
         sync = own.sync if own else self._sync_of_damaged(number)
         return sync.since if sync and sync.kind != "full" else None
 
-    def how_to_buy(self, since: str | None, least: int | None) -> str:
-        """Return how to buy rows again that the archive lacks, for a message.
+    def restart_since(self, since: str | None) -> str:
+        """Return the command that buys what changed since a time again, or everything if None."""
+        return self.command("restart", *(["--since", since] if since else []))
+
+    def known_to_buy(self, since: str | None, least: int | None) -> dict[str, str | None]:
+        """Return what a message may name that offers to buy rows again that the archive lacks.
 
         Args:
             since: Buy what changed since then, None for everything.
             least: What everything costs at least, None if that is not known.
         """
-        what = f"what changed since {to_minute(since)}" if since else "everything"
-        price = self.spec.describe_price(None if since else least)
-        arguments = ["--since", since] if since else []
-        restart = self.command("restart", *arguments)
-        return f"{'read' if self.spec.is_free else 'buy'} {what} again ({price}): {restart}"
+        if since is None:
+            return {"price": self.spec.describe_price(least)}
+        return {"restart": None, "restart_since": self.restart_since(since)}
+
+    @property
+    def known(self) -> dict[str, str | None]:
+        """What the ways out of a message about this archive may name."""
+        return known_of(self.store, self.key.name, self.spec)
 
     def command(self, command: str, *arguments: str) -> str:
         """Return the command line of `tap-jobo-archive` for this archive, for a message."""
         name = shortest_name(self.store, self.key.name)
         return archive_command(command, name, *arguments, location=self.store.location)
 
-    def _ways(self) -> files.Ways:
-        """Return how the user gets `archive.json` back."""
-        then = (
-            f"move {self.folder} out of the archive. With a state, the archive then continues from "
-            "it, and the run buys what changed"
-        )
-        return (
-            ("if another version wrote it", "use that version, or a newer one, free"),
-            ("or restore it", "from a backup, free"),
-            ("or begin a new one", then),
-            ("", f"without a state, the run buys everything ({self.spec.price_per_thousand})"),
-        )
+    @property
+    def _known_of_file(self) -> dict[str, str | None]:
+        """What a message may name if `archive.json` is damaged."""
+        return {"folder": self.folder, "price": self.spec.describe_price()}
 
     def damaged(self, number: int, what: object) -> FormatError:
         """Return the error for an entry that cannot be read."""
-        stream, header = self.key.stream, self.header(number)
+        header = self.header(number)
+        most = f"at most {dollars(self.spec.page_cap * self.spec.list_price)}"
         drop = self.command("drop", str(number))
-        name = layout.page_name(self.key.name, number)
-        most = f"up to {dollars(self.spec.page_cap * self.spec.list_price)} at list price"
-        price = f" ({dollars(header.credits) if header else most})"
+        known = {
+            "file": layout.page_name(self.key.name, number),
+            "page_price": dollars(header.credits) if header else most,
+        }
         if number == self.head:
-            again = f"the next run buys it again{price}"
-            if not header or header.page > 1:
-                again += ", or the whole sync if its cursor has expired"
-            ways = [("or drop the page", f"{drop}: {again}")]
+            known |= {"drop_head": drop}
         else:
-            buy = self.how_to_buy(self.since_of(number), self.cost_of_everything())
-            ways = [
-                ("or drop the page", f"{drop}: its rows{price} are then missing"),
-                ("and then, for its rows", buy),
-            ]
-        first = ("restore the file", f"{name} from a backup, free")
-        if isinstance(what, OtherVersionError):
-            first = ("use that version", f"or a newer one: loads {name}, free")
-        return FormatError(
-            question(
-                f"Page {number} of {stream} in the archive {self.store.location} {what}. Nothing "
-                "was billed for this stream.",
-                "archive-damaged",
-                first,
-                *ways,
-            )
-        )
+            since, least = self.since_of(number), self.cost_of_everything()
+            known |= {"drop": drop, "restart": self.restart_since(since)}
+            known["price"] = self.spec.describe_price(None if since else least)
+        fact = f"Page {number} of {self.key.stream} {what}. Nothing was billed for this stream."
+        return FormatError(message("archive-damaged", fact, **known))
 
 
 def _same(content: bytes) -> bytes:
@@ -394,9 +379,8 @@ def refuse_old_layout(store: Store, stream: str) -> None:
     for top in layout.OLD_TOPS:
         folder = re.compile(rf"{top}/{stream}-[0-9a-f]+/.+\.page")
         if pages := sum(bool(folder.fullmatch(name)) for name in store.list(top)):
-            raise ArchiveError(
-                f"The archive {store.location} has {plural(pages, 'billed page')} of {stream} that "
-                "an earlier development version of tap-jobo wrote, which this version can't read. "
-                "Nothing was billed. Set archive_dir to another location. Or, if the warehouse has "
-                f"the rows of these pages, remove {store.location}/{top}. [archive-unusable]"
+            fact = (
+                f"An earlier development version wrote {plural(pages, 'page')} of {stream} to "
+                f"{store.location}/{top}. Move it away, or set archive_dir to another location."
             )
+            raise ArchiveError(message("archive-unusable", fact))

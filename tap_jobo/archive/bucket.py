@@ -15,6 +15,7 @@ from tap_jobo.archive.lease import Lease, describe_error, store_errors
 from tap_jobo.archive.store import ExistsError, Lock, MissingError
 from tap_jobo.clock import Clock
 from tap_jobo.errors import ArchiveError
+from tap_jobo.messages import message
 
 if TYPE_CHECKING:
     from obstore import GetOptions
@@ -103,7 +104,8 @@ def open_bucket(url: str) -> ObjectStore:
     try:
         return open_one(parts.netloc, prefix=prefix, config=_WAITS, retry_config=_RETRIES)
     except (BaseError, OSError, ValueError, TypeError) as error:
-        raise ArchiveError(
+        fact = (
             f"The archive {url} can't be opened ({describe_error(error)}). Check the environment "
-            "variables with the credentials of this store. [archive-unusable]"
-        ) from None
+            "variables with its credentials."
+        )
+        raise ArchiveError(message("archive-unusable", fact)) from None

@@ -1,18 +1,18 @@
 """The small JSON files of the archive: one line each, which ends in its checksum."""
 
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from typing import TypeVar
 
 import msgspec
 
 from tap_jobo.archive.store import MissingError, Store
 from tap_jobo.errors import FormatError
-from tap_jobo.wording import question
+from tap_jobo.messages import message
 
 _T = TypeVar("_T", bound=msgspec.Struct)
-Ways = Sequence[tuple[str, str]]
-"""What the user can do, and what that costs or loses."""
+Known = Mapping[str, str | None]
+"""What the ways out of a message may name."""
 
 
 class DamagedLineError(Exception):
@@ -22,15 +22,9 @@ class DamagedLineError(Exception):
 class DamagedFileError(FormatError):
     """A small file is damaged, or another version of tap-jobo has written it."""
 
-    def __init__(self, name: str, location: str, why: str, ways: Ways) -> None:
-        super().__init__(
-            question(
-                f"The file {name} in the archive {location} {why}. Nothing was billed for its "
-                "stream.",
-                "archive-damaged",
-                *ways,
-            )
-        )
+    def __init__(self, name: str, why: str, known: Known) -> None:
+        fact = f"The archive's {name} {why}. Its stream was not billed."
+        super().__init__(message("archive-damaged", fact, file=name, **known))
         self.name = name
 
 
@@ -39,7 +33,7 @@ def encode(value: msgspec.Struct) -> bytes:
     return add_checksum(msgspec.json.encode(value))
 
 
-def read(store: Store, name: str, kind: type[_T], ways: Callable[[], Ways]) -> _T | None:
+def read(store: Store, name: str, kind: type[_T], known: Callable[[], Known]) -> _T | None:
     """Return what is in a small file, None if there is no such file.
 
     Args:
@@ -47,7 +41,7 @@ def read(store: Store, name: str, kind: type[_T], ways: Callable[[], Ways]) -> _
         name: The name of the file.
         kind: A type that has no defaults and forbids unknown fields, so that nothing that a file
             lacks is made up.
-        ways: Returns how the user gets the file back, for messages.
+        known: Returns what else the message may name if the file is damaged.
 
     Raises:
         DamagedFileError: The file is damaged, or does not have exactly the fields of its type.
@@ -58,10 +52,10 @@ def read(store: Store, name: str, kind: type[_T], ways: Callable[[], Ways]) -> _
     except MissingError:
         return None
     except DamagedLineError:
-        raise DamagedFileError(name, store.location, "is damaged", ways()) from None
+        raise DamagedFileError(name, "is damaged", known()) from None
     except (msgspec.DecodeError, ValueError, RecursionError):  # of JSON, UTF-8, or nesting
         why = "was written by another version of tap-jobo, or is damaged"
-        raise DamagedFileError(name, store.location, why, ways()) from None
+        raise DamagedFileError(name, why, known()) from None
 
 
 def add_checksum(line: bytes) -> bytes:

@@ -16,6 +16,7 @@ from filelock import FileLock, Timeout  # now, since its exit hook must run afte
 
 from tap_jobo.archive import layout
 from tap_jobo.archive.store import ExistsError, HeldError, MissingError, StoreError
+from tap_jobo.messages import message
 
 _LOGGER: Final = getLogger(__name__)
 _TEMPORARY: Final = ".tmp"  # the suffix of a file that is being written
@@ -99,13 +100,11 @@ class Folder:
             except (OSError, NotImplementedError) as error:
                 if isinstance(error, OSError) and error.errno in _NOT_WRITABLE:
                     raise
-                self._logger.warning(
-                    "The archive %s can't be locked for %s (%r). Make sure that no other run or "
-                    "command uses it until this run ends. [run-in-progress]",
-                    self.location,
-                    what,
-                    error,
+                fact = (
+                    f"The archive {self.location} can't be locked for {what} ({error!r}). Let no "
+                    "other run or command use it until this run ends."
                 )
+                self._logger.warning("%s", message("archive-unusable", fact))
         path = Path(lock.lock_file)
         try:
             if lock.is_locked:  # so what is half written is of runs that were killed

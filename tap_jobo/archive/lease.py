@@ -25,6 +25,7 @@ from tap_jobo.archive import layout
 from tap_jobo.archive.store import HeldError, StoreError
 from tap_jobo.clock import Clock, format_timestamp
 from tap_jobo.errors import ArchiveError
+from tap_jobo.messages import message
 
 if TYPE_CHECKING:
     from obstore import ObjectMeta, PutMode, PutResult, UpdateVersion
@@ -110,11 +111,10 @@ class Lease:
         age = max(self._clock.monotonic() - monotonic, (self._clock.now() - wall).total_seconds())
         is_expired = age >= DURATION - SAFETY_MARGIN
         if why := self._lost or (is_expired and "it could not be renewed in time"):
-            raise ArchiveError(
-                f"The lease of {self._what} in {self._location} was lost: {why}. The run stops "
-                "between two pages, because another run may be billed for the next one. The next "
-                "run resumes from here. [run-in-progress]"
+            fact = (
+                f"The lease of {self._what} was lost ({why}), so the run stops between two pages."
             )
+            raise ArchiveError(message("run-in-progress", fact))
 
     def _find_free(self) -> PutMode:
         """Return how to write the lease if it is missing, released, or expired."""

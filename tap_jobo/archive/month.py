@@ -32,16 +32,13 @@ from tap_jobo.archive.files import DamagedFileError
 from tap_jobo.archive.key import ArchiveKey
 from tap_jobo.archive.store import Store
 from tap_jobo.clock import format_timestamp
+from tap_jobo.commands import archive_command
 from tap_jobo.errors import ArchiveError, BudgetReachedError, TapJoboError
+from tap_jobo.messages import message
 from tap_jobo.model import Count, EntryHeader, Id, LastPrice
-from tap_jobo.way_out import archive_command
 from tap_jobo.wording import dollars
 
 _MARGIN: Final = timedelta(minutes=1)  # before a month, when a request counts in both months
-_WAYS: Final = (
-    ("restore the file", "from a backup, free"),
-    ("or remove it", "the month counts from zero, and may cost max_credits_per_month once more"),
-)
 _Month = Annotated[str, Meta(pattern=r"^\d{4}-(0[1-9]|1[0-2])\Z")]
 
 
@@ -71,7 +68,7 @@ class Spent(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 def read_spent(store: Store, name: str) -> Spent | None:
     """Return the count of an archive key. Raises `DamagedFileError`."""
-    return files.read(store, layout.MONTH.format(name), Spent, lambda: _WAYS)
+    return files.read(store, layout.MONTH.format(name), Spent, dict)
 
 
 @dataclass(kw_only=True)
@@ -124,12 +121,11 @@ class MonthCount:
             if self.limit is not None:
                 raise
             self._is_damaged = True  # and stays as it is: the user may be able to mend it
-            self.logger.warning(
-                "The file %s in the archive %s counts what a month costs, and is damaged, so this "
-                "run is not counted. Restore the file, or remove it. [archive-damaged]",
-                error.name,
-                self.store.location,
+            fact = (
+                f"The file {error.name} of the archive counts what a month costs, and is damaged, "
+                "so this run is not counted."
             )
+            self.logger.warning("%s", message("archive-damaged", fact, file=error.name))
             spent = None
         return spent or Spent(
             address=self.key.address,
@@ -142,20 +138,11 @@ class MonthCount:
             balance_at="",
         )
 
-    def include_killed_run(
-        self, head: int, last: EntryHeader | None, *, is_adopted: bool = False
-    ) -> None:
+    def include_killed_run(self, head: int, last: EntryHeader | None) -> None:
         """Count the run of the last entry, if it was killed before it could write its count.
 
-        With a limit, those of the other streams count, too. If the archive continues from a state,
-        the warning about that has said that the count begins.
+        With a limit, those of the other streams count, too.
         """
-        has_begun = self._has_file or is_adopted or self.limit is None
-        if not (has_begun or self.store.list(layout.MONTHS)):
-            self.logger.info(
-                "max_credits_per_month counts from zero, because the archive %s is new.",
-                self.store.location,
-            )
         counted = sum(self._credits.values())
         self._credits = _with_killed_run(self._credits, self._last[1], last)
         if last:
@@ -196,21 +183,18 @@ class MonthCount:
         for month in sorted(self._asked_in):
             used = self._used(month)
             if used + cost > self.limit:
-                stream, verb = self.key.stream, "is" if used > self.limit else "would be"
                 then = datetime.fromisoformat(f"{month}-01") + timedelta(days=31)
-                by_others = ""
-                if used and not self._credits.get(month):
-                    by_others = (
-                        f" Nothing of {stream} was bought in {month}, because other streams used "
-                        "up the limit."
-                    )
-                raise BudgetReachedError(
-                    f"max_credits_per_month {verb} exceeded: {used:,} of {self.limit:,} credits "
-                    f"used in {month} ({dollars(used)}), and {what}.{by_others} {stream} continues "
-                    f"on {then:%Y-%m}-01 (UTC), or once you raise the limit. To see the count of "
-                    f"each stream: {archive_command('list', location=self.store.location)}. "
-                    "[limit-reached]"
+                fact = (
+                    f"max_credits_per_month: {dollars(used)} of {dollars(self.limit)} used in "
+                    f"{month}. {what}"
                 )
+                known = {
+                    "month_limit": "max_credits_per_month",
+                    "next_month": f"{then:%Y-%m}-01 (UTC)",
+                    "stream": self.key.stream,
+                    "list": archive_command("list", location=self.store.location),
+                }
+                raise BudgetReachedError(message("limit-reached", fact, **known))
 
     def with_page(self, cost: int, entry: str, number: int) -> dict[str, int]:
         """Return the count up to a page that was just billed, for the header of its entry."""

@@ -7,9 +7,11 @@ from typing import Final
 
 from tap_jobo.archive import files, layout
 from tap_jobo.archive.store import Store
+from tap_jobo.commands import archive_command
 from tap_jobo.errors import ArchiveError, FormatError
 from tap_jobo.model import ArchiveFile
 from tap_jobo.streams import FEEDS
+from tap_jobo.streams.feed_spec import FeedSpec
 
 _STREAMS: Final = {spec.name for spec in FEEDS}
 
@@ -48,10 +50,23 @@ def shortest_name(store: Store, key: str) -> str:
     return key
 
 
+def known_of(store: Store, key: str, spec: FeedSpec) -> dict[str, str | None]:
+    """Return what the ways out of a message about a stream with an archive may name."""
+    name, location = shortest_name(store, key), store.location
+    return {
+        "stream": spec.name,
+        "price": spec.describe_price(),
+        "archive": location,
+        "restart": archive_command("restart", name, location=location),
+        "restart_sync": archive_command("restart", name, "--sync", location=location),
+        "state": archive_command("state", name, location=location),
+    }
+
+
 def _is_empty(store: Store, key: str) -> bool:
     """Return whether nothing was bought or adopted yet."""
     with suppress(FormatError):
-        file = files.read(store, layout.FILE.format(key), ArchiveFile, ways=tuple)
+        file = files.read(store, layout.FILE.format(key), ArchiveFile, known=dict)
         has_page = any(map(layout.PAGE.fullmatch, store.list(f"{layout.TOP}/{key}")))
         return not has_page and (file is None or file.origin is None)
     return False

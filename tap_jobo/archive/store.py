@@ -5,6 +5,7 @@ from contextlib import AbstractContextManager
 from typing import Protocol
 
 from tap_jobo.errors import ArchiveError
+from tap_jobo.messages import message
 
 Lock = AbstractContextManager[Callable[[], None]]
 
@@ -12,16 +13,10 @@ Lock = AbstractContextManager[Callable[[], None]]
 class StoreError(ArchiveError):
     """The store cannot be reached, read, or written now."""
 
-    def __init__(
-        self,
-        location: str,
-        why: str,
-        advice: str = "Make sure that it has room and that this user can read and write it.",
-    ) -> None:
-        super().__init__(
-            f"The archive {location} can't be used ({why}). Nothing more is billed. {advice} "
-            "[archive-unusable]"
-        )
+    def __init__(self, location: str, why: str, advice: str = "") -> None:
+        fact = f"The archive {location} can't be used ({why})."
+        known = {"advice": advice or None, "location": None if advice else location}
+        super().__init__(message("archive-unusable", fact, **known))
         self.why = why
 
 
@@ -33,11 +28,10 @@ class HeldError(ArchiveError):
     """
 
     def __init__(self, what: str, location: str, holder: str = "") -> None:
-        super().__init__(
-            f"Another run or command is writing {what} in {location}{holder}. Nothing of {what} "
-            "was bought, and its archive is unchanged. Run again once the other one has ended. "
-            "[run-in-progress]"
+        fact = (
+            f"Another run or command is writing {what} in {location}{holder}. Nothing was bought."
         )
+        super().__init__(message("run-in-progress", fact))
         self.holder = holder
 
 

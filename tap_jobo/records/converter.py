@@ -82,16 +82,21 @@ class RecordConverter:
         missing = missing_fields(comparable, self._fields.keys())
         return Conversion(records, skipped, damaged, left_out, renamed, missing)
 
-    def log_skipped(self, rows: Mapping[int, object], page: str = "a page", fate: str = "") -> None:
+    def log_skipped(
+        self,
+        rows: Mapping[int, object],
+        page: str = "a page",
+        known: Mapping[str, str | None] | None = None,
+    ) -> None:
         """Log rows that are skipped.
 
         Args:
             rows: The rows, by their numbers in the page.
-            page: Which page that is.
-            fate: What has become of each row: a sentence.
+            page: Which page that is, and what each row has cost.
+            known: What the message may name.
         """
         for number, row in rows.items():
-            self._log.row_skipped(row, f"row {number} of {page}", fate and f" {fate}")
+            self._log.row_skipped(row, f"row {number} of {page}", known or {})
 
     def _is_deselected(self, problem: Problem) -> bool:
         """Return whether a value must be neither emitted nor logged."""

@@ -5,10 +5,11 @@ import logging
 import math
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from tap_jobo.messages import message
 from tap_jobo.records.values import sanitize_text
 
 RESCUED_DATA: Final = "_rescued_data"  # as is customary in other loaders
@@ -43,11 +44,11 @@ class ProblemLog:
         self._left_out: set[str] = set()
         self._lines: Counter[str] = Counter()
 
-    def row_skipped(self, row: object, place: str, fate: str) -> None:
+    def row_skipped(self, row: object, place: str, known: Mapping[str, str | None]) -> None:
         """Log a row without a usable id, but not its other values, which may be about a person."""
         row_id = row.get("id") if isinstance(row, dict) else row
-        text = "Skipped %s, because its id is not a UUID: %s.%s [rows-skipped]"
-        self._error(text, place, _shown(row_id), fate)
+        fact = f"Skipped {place}, because its id is not a UUID: {_shown(row_id)}."
+        self._error("skipped rows", message("rows-skipped", fact, **known))
 
     def field_left_out(self, name: str) -> None:
         """Log, once, a field that no row of a page has although it is never null."""
@@ -64,25 +65,22 @@ class ProblemLog:
         unknown = {re.sub(r"\[\d+\]", "[]", each.path) for each in problems if each.is_unknown}
         if unknown and not self._is_unknown_reported:
             self._is_unknown_reported = True
-            self._logger.warning(
-                "Unknown fields in Jobo's response: %s. Their values are in _rescued_data, if it "
-                "is selected. Upgrade tap-jobo, or renew the catalog, to get them as columns. "
-                "[new-fields]",
-                _cut(", ".join(map(ascii, sorted(unknown)))),
-            )
+            names = _cut(", ".join(map(ascii, sorted(unknown))))
+            fact = f"Jobo sent unknown fields: {names}."
+            self._logger.warning("%s", message("new-fields", fact))
         for each in problems:
             if not each.is_unknown:
-                text = (
-                    "Field '%s' of row %s has a value of the wrong type: %s. It is in "
-                    "_rescued_data, if that is selected. Upgrade tap-jobo. [new-fields]"
+                fact = (
+                    f"Field '{each.path}' of row {row_id} has a value of the wrong type: "
+                    f"{_shown(each.value)}."
                 )
-                self._error(text, each.path, row_id, _shown(each.value))
+                self._error("values", message("new-fields", fact))
 
-    def _error(self, message: str, *args: object) -> None:
-        self._lines[message] += 1
-        if self._lines[message] <= _MAX_LINES:
-            self._logger.error(message, *args)
-        if self._lines[message] == _MAX_LINES:
+    def _error(self, kind: str, text: str) -> None:
+        self._lines[kind] += 1
+        if self._lines[kind] <= _MAX_LINES:
+            self._logger.error("%s", text)
+        if self._lines[kind] == _MAX_LINES:
             self._logger.error("Further errors of this kind are not logged.")
 
 

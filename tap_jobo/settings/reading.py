@@ -11,7 +11,8 @@ from typing import Any, Final
 from dotenv import find_dotenv, load_dotenv
 from dotenv.parser import parse_stream
 
-from tap_jobo.errors import ConfigError
+from tap_jobo.errors import NOTHING_BILLED, ConfigError
+from tap_jobo.messages import message
 from tap_jobo.redaction import without_key
 from tap_jobo.settings.common import ARCHIVE_DIR
 from tap_jobo.settings.setting import Setting, fits
@@ -32,23 +33,18 @@ def read_environment(schema: Mapping[str, Any], environ: Mapping[str, str]) -> d
     try:
         path = find_dotenv(usecwd=True)
     except FileNotFoundError:
-        raise ConfigError(
-            "The working folder was deleted, and with it perhaps a .env file. Nothing was billed. "
-            "Run the tap in another folder. [invalid-file]"
-        ) from None
+        fact = "The working folder was deleted. Nothing was billed. Run the tap in another folder."
+        raise ConfigError(message("invalid-file", fact)) from None
     try:
         with open(path or os.devnull, encoding="utf-8") as file:  # noqa: PTH123
             bad = [binding for binding in parse_stream(file) if binding.error]
         load_dotenv(path)
     except (OSError, ValueError):  # as of bytes that are not UTF-8, or NUL
-        raise ConfigError(
-            f"The file {path} must be readable text in UTF-8. Nothing was billed. [invalid-file]"
-        ) from None
+        fact = f"The file {path} must be readable text in UTF-8. Nothing was billed."
+        raise ConfigError(message("invalid-file", fact)) from None
     if bad:  # dotenv would skip the line, and perhaps a limit
-        raise ConfigError(
-            f"Line {bad[0].original.line} of {path} must be NAME=VALUE. Nothing was billed. "
-            "[invalid-file]"
-        )
+        fact = f"Line {bad[0].original.line} of {path} must be NAME=VALUE. Nothing was billed."
+        raise ConfigError(message("invalid-file", fact))
     return {
         name: _parse(environ[variable], definition)
         for name, definition in schema["properties"].items()
@@ -98,12 +94,15 @@ def validated(
             "Setting 'max_credits_per_month' needs the archive, which counts what the month has "
             "cost. Set archive to true, or remove max_credits_per_month."
         )
-    lines = [f"{without_key(line)} Nothing was billed. [invalid-setting]" for line in found]
-    lines += [f"{line} Nothing was billed. [ignored-variable]" for line in misspelled]
+    lines = [message("invalid-setting", without_key(fact)) for fact in found]
+    lines += [message("ignored-variable", fact) for fact in misspelled]
     if ignored:
-        lines.append(f"{_forgotten(ignored, environ)} [ignored-variable]")
+        reader = "Add --config ENV"
+        if "MELTANO_EXTRACTOR_NAME" in environ:
+            reader = "Declare them under the plugin's settings in meltano.yml"
+        lines.append(message("ignored-variable", _forgotten(ignored), reader=reader))
     if lines:
-        raise ConfigError(*lines)
+        raise ConfigError(*lines, NOTHING_BILLED)
     return given
 
 
@@ -128,7 +127,7 @@ def _invalid(
             advice = "Set it to" if setting.required else "Remove it, or set it to"
             yield f"Setting '{name}' is empty. {advice} {setting.type.expected}."
         elif not setting.type.allows(value):
-            yield f"Setting '{name}' must be {setting.type.expected}{_but_is(value, setting)}"
+            yield f"Setting '{name}' {_describe_wrong(value, setting)}"
 
 
 def _advise(name: str, properties: Collection[str], environ: Mapping[str, str]) -> str:
@@ -143,30 +142,24 @@ def _advise(name: str, properties: Collection[str], environ: Mapping[str, str]) 
     return "remove it."
 
 
-def _but_is(value: object, setting: Setting) -> str:
-    """Return what a setting is instead; nothing of a text, which may hold a secret."""
+def _describe_wrong(value: object, setting: Setting) -> str:
+    """Return what a setting must be; nothing of a text, which may hold a secret."""
     for each in value if isinstance(value, list) else [value]:
         if isinstance(each, str) and (meant := setting.find_meant(each)) not in ("", each):
-            return f", not {each!a}: did you mean {meant}?"
-    if "array" in setting.type.schema["type"]:
-        how = "; write it as JSON or, with --config ENV, separate the values by commas."
-        return how if isinstance(value, str) else "."
+            return f"is {each!a}: did you mean {meant}?"
+    must = f"must be {setting.type.expected}"
+    is_list = "array" in setting.type.schema["type"]
     is_text = setting.type.schema["type"] == ["string"] and not setting.type.is_closed
     shown = json.dumps(value, default=str)
-    return "." if is_text or len(shown) > _LONGEST else f", not {shown}."
+    return f"{must}." if is_list or is_text or len(shown) > _LONGEST else f"{must}, not {shown}."
 
 
-def _forgotten(names: Sequence[str], environ: Mapping[str, str]) -> str:
+def _forgotten(names: Sequence[str]) -> str:
     """Return a line about the variables of settings that nothing reads: one mistake, one line."""
     *others, last = (_PREFIX + name.upper() for name in names)
     listed = f"{', '.join(others)} and {last}" if others else last
-    are, them = ("are", "them") if others else ("is", "it")
-    advice = "Add --config ENV"
-    if "MELTANO_EXTRACTOR_NAME" in environ:
-        advice = f"Declare {them} under the plugin's settings in meltano.yml"
     return (
-        f"{listed} {are} set, but nothing reads {them}. Nothing was billed. {advice}, or "
-        f"unset {them}."
+        f"{listed} {'are' if others else 'is'} set, but nothing reads {'them' if others else 'it'}."
     )
 
 

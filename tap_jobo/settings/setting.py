@@ -62,17 +62,16 @@ class Setting:
     find_meant: Callable[[str], str] = lambda _: ""  # what another text stands for, if known
 
     def value_hints(self, values: Any) -> list[str]:
-        """Return a warning for each item of a list, or None, that probably matches nothing."""
+        """Return a fact about each item of a list, or None, that probably matches nothing."""
         return [
-            f"Setting '{self.name}': {item!r} probably matches no rows. {self._advise(item)} "
-            "[no-match]"
+            f"Setting '{self.name}': {item!r} probably matches no rows.{self._advise(item)}"
             for item in (values if isinstance(values, list) else ())
             if not self.is_usual(item)
         ]
 
     def _advise(self, value: str) -> str:
         meant = self.find_meant(value)
-        return f"Did you mean {meant}?" if meant else f"Use {self.type.expected}."
+        return f" Did you mean {meant}?" if meant else ""
 
     def narrows(self, old: Any, new: Any) -> bool:
         """Return whether every row that matches a filter's new value matches the old one.

@@ -9,6 +9,7 @@ from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE
 from typing_extensions import override
 
 from tap_jobo.errors import ConfigError
+from tap_jobo.messages import message
 from tap_jobo.singer.run import RunContext
 from tap_jobo.singer.stream import JoboStream, SilentTimer, json_schema
 from tap_jobo.streams.fields import boolean, instant, integer, key, text
@@ -62,10 +63,8 @@ class BilledPagesStream(JoboStream):
         """Raise ConfigError if no feed is read whose pages are billed."""
         if self.is_read and not any(feed.is_read for feed in self.leaders):
             names = ", ".join(feed.name for feed in self.leaders)
-            raise ConfigError(
-                "billed_pages shows the bill of other streams, and none of them is selected. "
-                f"Nothing was billed. Also select one or more of {names}. [no-stream]"
-            )
+            fact = "No stream with a bill for billed_pages is selected. Nothing was billed."
+            raise ConfigError(message("no-stream", fact, select=f"one or more of {names}"))
 
     @override
     def try_to_read(self, read: Callable[[], None]) -> None:

@@ -14,13 +14,12 @@ from singer_sdk import mapper
 from singer_sdk.singerlib import Catalog
 from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE, REPLICATION_INCREMENTAL
 
-from tap_jobo.errors import ConfigError, StateError
+from tap_jobo.errors import NOTHING_BILLED, ConfigError, StateError
+from tap_jobo.messages import message
 from tap_jobo.redaction import without_key
 from tap_jobo.streams.feed_spec import FeedSpec
 from tap_jobo.sync.settings import SyncSettings
 from tap_jobo.sync.state import STATE_KEYS, read_state
-from tap_jobo.way_out import begin_anew
-from tap_jobo.wording import question
 
 _OPTIONS: Final = [value for name, value in vars(mapper).items() if name.startswith("MAPPER_")]
 _SIMILAR: Final = 0.75  # similarity from which another name counts as a misspelled stream
@@ -30,11 +29,11 @@ def check_names(
     fields: Mapping[str, Collection[str]], catalog: Catalog | None, maps: Mapping[str, Any]
 ) -> None:
     """Check that the streams and fields exist that a catalog and stream maps name."""
-    free = "Nothing was billed."
-    lines = [f"{line} {free} [invalid-catalog]" for line in _unknown_in_catalog(catalog, fields)]
-    lines += [f"{line} {free} [invalid-setting]" for line in _unknown_in_maps(maps, fields)]
+    facts = _unknown_in_catalog(catalog, fields)
+    lines = [message("invalid-catalog", fact) for fact in facts]
+    lines += [message("invalid-setting", fact) for fact in _unknown_in_maps(maps, fields)]
     if lines:
-        raise ConfigError(*lines)
+        raise ConfigError(*lines, NOTHING_BILLED)
 
 
 def _unknown_in_catalog(
@@ -86,27 +85,21 @@ def read_catalog(catalog: dict[str, Any]) -> Catalog:
                     entry.replication_method = method
         methods = {entry.replication_method for entry in parsed.streams}
     except (AttributeError, LookupError, TypeError, ValueError) as error:
-        raise ConfigError(
-            "Invalid catalog: 'streams' must be a list of objects with 'tap_stream_id', 'schema', "
-            "and 'metadata'. Nothing was billed. Generate one with --discover, and change only "
-            "what it selects. [invalid-catalog]"
-        ) from error
+        fact = "Invalid catalog: 'streams' must be a list of entries as --discover writes them."
+        raise ConfigError(message("invalid-catalog", fact), NOTHING_BILLED) from error
     if wrong := selected - {None, True, False}:
-        raise ConfigError(
-            f"Invalid catalog: 'selected' must be true or false, not {wrong.pop()!a}. Nothing was "
-            "billed. [invalid-catalog]"
-        )
+        fact = f"Invalid catalog: 'selected' must be true or false, not {wrong.pop()!a}."
+        raise ConfigError(message("invalid-catalog", fact), NOTHING_BILLED)
     if unknown := methods - {None, REPLICATION_INCREMENTAL, REPLICATION_FULL_TABLE}:
-        raise ConfigError(
+        fact = (
             "Invalid catalog: 'replication-method' must be INCREMENTAL or FULL_TABLE, not "
-            f"{unknown.pop()!a}. Nothing was billed. [invalid-catalog]"
+            f"{unknown.pop()!a}."
         )
+        raise ConfigError(message("invalid-catalog", fact), NOTHING_BILLED)
     return parsed
 
 
-def check_environment(
-    state: Mapping[str, Any], environment: str | None, *, has_archive: bool
-) -> None:
+def check_environment(state: Mapping[str, Any], environment: str | None) -> None:
     """Check that a state is one of this Meltano environment, if both say which one they have.
 
     Meltano passes the state in one file for all environments of a project's folder. If two runs
@@ -114,33 +107,23 @@ def check_environment(
     """
     own = state.get("environment")
     if own and environment and own != environment:
-        plan = (
-            "add --state FILE, with the output of `meltano state get STATE_ID` (`meltano state "
-            "list` shows the id)"
+        fact = (
+            f"The state belongs to the environment {without_key(str(own))[:50]}, but this run is "
+            f"in {environment}. Nothing was billed."
         )
-        raise StateError(
-            question(
-                f"The state belongs to Meltano's environment {without_key(str(own))[:50]}, but "
-                f"this run is in {environment}. Nothing was billed.",
-                "invalid-state",
-                ("two runs started together", "run again, one after the other: they share a file"),
-                ("you asked for --plan", plan),
-                ("you copied the state", "set 'environment' to null in it"),
-                ("none of these", begin_anew("", has_archive=has_archive)),
-            )
-        )
+        raise StateError(message("other-environment", fact))
 
 
-def _unusable(why: str, config: Mapping[str, Any], price: str = "") -> StateError:
+def _unusable(why: str, config: Mapping[str, Any], price: str | None = None) -> StateError:
     """Return the error for a state that this tap did not write, or not so."""
-    return StateError(
-        question(
-            f"The state can't be used: {why}. Nothing was billed.",
-            "invalid-state",
-            ("you have the state of the last run", "pass it as that run wrote it"),
-            ("or it is lost", begin_anew(price, has_archive=config["archive"])),
-        )
-    )
+    has_archive = config["archive"]
+    known = {
+        "price": price,
+        "archive": "the archive" if has_archive else None,
+        "off": None if has_archive else "The archive is off",
+    }
+    fact = f"Invalid state, nothing billed: {why}."
+    return StateError(message("invalid-state", fact, **known))
 
 
 def check_state(
@@ -163,12 +146,8 @@ def check_state(
             try:
                 read_state(bookmark, SyncSettings.of(spec, config))
             except ValueError as error:
-                price = spec.price_per_thousand
-                price += "" if config["archive"] else f" for {name}"
-                raise _unusable(str(error), config, price) from None
+                raise _unusable(str(error), config, spec.describe_price()) from None
         elif near := get_close_matches(name.lower(), specs, 1, _SIMILAR):
-            raise StateError(
-                f"Invalid state: {_no_stream(name, near)} Nothing was billed. [invalid-state]"
-            )
+            raise _unusable(_no_stream(name, near).rstrip("."), config)
         elif name != other:
             logger.warning("Ignoring the bookmark of stream %a, which does not exist.", name)

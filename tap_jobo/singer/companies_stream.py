@@ -15,6 +15,7 @@ from typing_extensions import override
 
 from tap_jobo.api.profiles import PROFILE_PATH, Profiles
 from tap_jobo.errors import ApiError, ConfigError
+from tap_jobo.messages import message
 from tap_jobo.records.converter import Row
 from tap_jobo.records.values import parse_uuid
 from tap_jobo.singer.run import RunContext
@@ -78,31 +79,23 @@ class CompaniesStream(JoboStream):
     def check_selection(self) -> None:
         """Raise ConfigError if explicit ids replace a feed, and are not read."""
         if self.has_explicit_ids and self.leader.selected and not self.selected:
-            raise ConfigError(
-                "Setting 'company_ids_file' names companies, but the stream companies is not "
-                "selected. Nothing was billed. Select it, or remove the setting. [no-stream]"
-            )
+            fact = "company_ids_file is set, but companies is not selected. Nothing was billed."
+            raise ConfigError(message("no-stream", fact, select="companies"))
 
     @override
     def check_settings(self) -> None:
         """Raise ConfigError if there are no companies to read."""
         if not (self.has_explicit_ids or self.is_following):
-            raise ConfigError(
-                "companies reads the profiles of the companies in career_sites, which is not "
-                "selected. Nothing was billed. Select career_sites too, or list company ids in "
-                "company_ids_file. [no-stream]"
-            )
+            fact = "companies follows career_sites, which is not selected. Nothing was billed."
+            known = {"select": "career_sites, or list companies in company_ids_file"}
+            raise ConfigError(message("no-stream", fact, **known))
         if self._is_incremental:
-            self.logger.warning(
-                "companies is always read in full, so INCREMENTAL in the catalog has no effect on "
-                "it. With Meltano, name the streams that should be INCREMENTAL, instead of '*'. "
-                "[no-incremental]"
-            )
+            fact = "companies is always read in full: INCREMENTAL in the catalog has no effect."
+            self.logger.warning("%s", message("no-incremental", fact))
         if self.has_explicit_ids and not self._ids:  # as after a query without a result
             path = self.config["company_ids_file"]
-            self.logger.warning(
-                "company_ids_file: %s is empty, so no profiles are fetched. [invalid-file]", path
-            )
+            fact = f"company_ids_file: {path} is empty, so no profiles are fetched."
+            self.logger.warning("%s", message("invalid-file", fact))
 
     def follow(self) -> None:
         """Warn, once, if pages of `career_sites` were delivered without their profiles."""
@@ -110,12 +103,8 @@ class CompaniesStream(JoboStream):
         delivered = _position(bookmarks.get(self.leader.name, {}))
         if delivered and delivered != bookmarks.get(self.name, {}).get(_FOLLOWED):
             self._are_profiles_missing = True
-            self.logger.warning(
-                "Earlier runs read career sites without companies, so the profiles of these sites "
-                "are missing until a site changes. To get them, free, write the ids of the sites "
-                "in your warehouse to a file, and set company_ids_file to it for one run, "
-                "which then reads no career sites. [missing-profiles]"
-            )
+            fact = "Earlier runs read career sites without companies. Their profiles are missing."
+            self.logger.warning("%s", message("missing-profiles", fact))
 
     def note_page(self) -> None:
         """Let the state say that the profiles of the leader's last page are written."""
@@ -219,15 +208,12 @@ def _read_ids(path: Path) -> Iterator[str]:
         why = getattr(error, "strerror", None) or str(error)
         if isinstance(error, UnicodeError):
             why = "it must be text in UTF-8"
-        raise ConfigError(
-            f"company_ids_file: {path} can't be read ({why}). Nothing was billed. Pass the path "
-            "of a text file with one id per line. [invalid-file]"
-        ) from error
+        fact = f"company_ids_file: {path} can't be read ({why}). Nothing was billed."
+        raise ConfigError(message("invalid-file", fact)) from error
     for number, line in enumerate(map(str.strip, lines), 1):
         if company_id := parse_uuid(line):
             yield company_id
         elif line:
-            raise ConfigError(
-                f"company_ids_file: line {number} of {path} must be the UUID of a company, not "
-                f"{line[:60]!a}. Nothing was billed. [invalid-file]"
-            )
+            where = f"company_ids_file: line {number} of {path}"
+            fact = f"{where} must be a company's UUID, not {line[:60]!a}. Nothing was billed."
+            raise ConfigError(message("invalid-file", fact))

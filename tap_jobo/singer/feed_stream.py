@@ -14,7 +14,8 @@ from typing_extensions import override
 from tap_jobo.api.budget import FeedCost
 from tap_jobo.api.feed import FeedReader
 from tap_jobo.clock import format_timestamp, parse_timestamp
-from tap_jobo.errors import ApiError, ArchiveError, ConfigError, FormatError
+from tap_jobo.errors import NOTHING_BILLED, ApiError, ArchiveError, ConfigError, FormatError
+from tap_jobo.messages import message
 from tap_jobo.model import NOTHING, Entry, entry_outside, new_id
 from tap_jobo.records.converter import Row
 from tap_jobo.singer.billed_pages_stream import BilledPagesStream
@@ -83,22 +84,12 @@ class FeedStream(JoboStream):
         """Raise ConfigError if the catalog says FULL_TABLE: each run would buy everything."""
         if not self.is_read or self.replication_method != REPLICATION_FULL_TABLE:
             return
-        ways = "a run without a state buys everything once"
-        if self.config["archive"]:
-            ways = (
-                f"`tap-jobo-archive restart {self.name}` lets the next run buy everything once, "
-                "and a run without a state (`meltano run --full-refresh`) loads the archive, free"
-            )
-        raise ConfigError(
-            f"{self.name} can't be FULL_TABLE. Nothing was billed. Remove that: {ways}. "
-            "[invalid-catalog]"
-        )
+        fact = f"{self.name} can't be FULL_TABLE, which would buy everything in each run."
+        raise ConfigError(self._messages.text("invalid-catalog", fact), NOTHING_BILLED)
 
     @override
     def check_settings(self) -> None:
         """Raise ConfigError if a limit does not allow one page."""
-        bookmark = self.tap_state.get("bookmarks", {}).get(self.name, {})
-        self._cost.is_in_sync = bool(bookmark.get("sync", {}).get("started_at"))
         read_month = partial(self._run.read_month, self.spec)
         self._cost.check_page(self._settings.batch_size, read_month)
 
@@ -121,8 +112,8 @@ class FeedStream(JoboStream):
             if instant and clock.is_future(parse_timestamp(instant)):
                 now = format_timestamp(clock.now())
                 standing = self._opening.standing(position)
-                can_correct = self._opening.continues_from_state
-                raise self._messages.in_future(instant, now, standing, can_correct=can_correct)
+                is_of_state = self._opening.continues_from_state
+                raise self._messages.in_future(instant, now, standing, is_of_state=is_of_state)
         if position.has_begun:
             self._feed_sync.ask()
         yield from self._early_rows()
@@ -132,7 +123,8 @@ class FeedStream(JoboStream):
     def _unlikely_values(self) -> Iterator[str]:
         """Yield a warning for each value of a filter that probably matches no row."""
         for setting in self.spec.filters:
-            yield from setting.value_hints(self.config.get(setting.name))
+            for fact in setting.value_hints(self.config.get(setting.name)):
+                yield message("no-match", fact)
 
     def _early_rows(self) -> Iterator[str]:
         """Yield a warning if rows were read before the stream that reports those that are gone."""
@@ -142,11 +134,9 @@ class FeedStream(JoboStream):
         listed = self._run.api_clock.now() - lookback + _LONGEST_RUN
         if read := [each for each in ended if not self._is_read_since(each, listed)]:
             names = " and ".join(each.name for each in read)
-            yield (
-                f"{self.name} was selected later than {names}. Jobo lists "
-                f"{self.name.replace('_', ' ')} of the last {lookback.days} days only, so jobs "
-                "that expired earlier, but after they were read, stay open. "
-                f"{self._messages.find_ended} [expired-gap]"
+            yield self._messages.expired_gap(
+                f"{self.name} was selected later than {names}, and has only the last "
+                f"{lookback.days} days."
             )
 
     def _is_read_since(self, spec: FeedSpec, oldest: datetime) -> bool:
@@ -177,24 +167,15 @@ class FeedStream(JoboStream):
         """Yield a warning before everything is bought: of jobs even if there is a limit."""
         if self._opening.position.has_begun or self._settings.filters or self.spec.is_free:
             return
-        budget, price = self._run.budget, self.spec.price_per_thousand
-        if suggested := [each.name for each in self.spec.suggested_filters]:
-            others = [feed.name for feed in FEEDS if any(feed.filters_of(self.config).values())]
-            why = f": filters of {others[0]} don't apply to it" if others else ""
-            yield (
-                f"{self.name} has no filter{why}, so this buys all {self.name} worldwide "
-                f"({price}), {budget.describe_limit()}. Set {' or '.join(suggested)} to buy fewer. "
-                "[no-jobs-filter]"
+        budget, price = self._run.budget, self.spec.describe_price()
+        if self.spec.suggested_filters:
+            yield self._messages.text(
+                "no-jobs-filter",
+                f"{self.name} has no filter, so this buys all jobs worldwide ({price}).",
             )
         elif not (budget.is_limited or self._settings.start_date):
-            kept = "is kept in the archive"
-            if not self.config["archive"]:
-                kept = "is only in your warehouse, because the archive is off"
-            yield (
-                f"The first sync of {self.name} buys every row ({price}). Press Ctrl-C to stop: "
-                f"what is billed by then {kept}. Set a filter or max_credits to buy fewer. "
-                "[no-limit]"
-            )
+            fact = f"The first sync of {self.name} buys every row ({price})."
+            yield self._messages.text("no-limit", fact)
 
     @override
     def preview(self) -> Preview:
@@ -248,11 +229,10 @@ class FeedStream(JoboStream):
             try:
                 checked = self._read_sample(entry_outside(sync, receipt, body), sync.batch_size)
             except (ApiError, FormatError) as error:
-                raise FormatError(
-                    f"{error}. This test was billed {dollars(self._cost.credits)}. A run would be "
-                    "billed for a page, and end there. Upgrade tap-jobo, or contact Jobo. "
-                    "[format-changed]"
-                ) from error
+                cost = dollars(self._cost.credits)
+                fact = f"The test of {self.name} ({cost}) failed: {error}."
+                off = {"archive": None, "off": "A test keeps no page"}
+                raise FormatError(self._messages.text("format-changed", fact, **off)) from error
         self._converter.log_skipped(checked.skipped)
         if (total := checked.page.estimated_total) is not None:
             cost = dollars(total * self._cost.price)
@@ -274,7 +254,7 @@ class FeedStream(JoboStream):
         if receipt := entry.header.receipt:
             self._cost.reconcile(receipt, len(page.items), rows)
         page_size = self._settings.batch_size
-        doubts = Doubts(self.spec, self.plain_logger, None)
+        doubts = Doubts(self.spec, self._messages.warn)
         guard = PageGuard(self.spec, self._converter, doubts, page_size)
         checked = guard.check(entry.header, page, estimate=0)
         if checked.skipped and not checked.records:
@@ -326,12 +306,16 @@ class FeedStream(JoboStream):
         return Messages(
             spec=self.spec,
             logger=self.plain_logger,
-            location=self._run.archive_location,
-            command=self._run.archive_command,
+            known=partial(self._run.known, self.spec),
             ended=self._ended_before
             or [each for each in FEEDS if each.name in self.spec.ends_rows_of],
-            is_ended_elsewhere=not self._ended_before,
+            restart_ended=self._restart_ended,
         )
+
+    def _restart_ended(self) -> str | None:
+        """Return the commands that buy again what this feed reports as gone, if they are known."""
+        commands = [self._run.known(each).get("restart") for each in self._ended_before]
+        return " and ".join(each for each in commands if each) or None
 
     @cached_property
     def _opening(self) -> Opening:

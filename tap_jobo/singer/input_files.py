@@ -8,6 +8,7 @@ from typing import IO, Any
 import click
 
 from tap_jobo.errors import ConfigError
+from tap_jobo.messages import message
 from tap_jobo.redaction import without_key
 
 
@@ -42,7 +43,5 @@ def read_object(path: str, option: str) -> dict[str, Any]:
     except (RecursionError, ValueError) as error:
         why = f"is not JSON ({error})"
     path = "" if "{" in path else f" {without_key(path)}"  # settings instead of a path
-    raise ConfigError(
-        f"{option}{path} {why}. Nothing was billed. Pass the path of a file with a JSON object. "
-        "[invalid-file]"
-    )
+    fact = f"{option}{path} {why}. Nothing was billed."
+    raise ConfigError(message("invalid-file", fact))

@@ -17,13 +17,12 @@ from tap_jobo.archive import open_store
 from tap_jobo.archive.archive import StreamArchive, refuse_old_layout
 from tap_jobo.archive.key import ArchiveKey, archive_key
 from tap_jobo.archive.month import MonthCount
-from tap_jobo.archive.naming import shortest_name
+from tap_jobo.archive.naming import known_of
 from tap_jobo.archive.store import HeldError, Store
 from tap_jobo.clock import Clock
 from tap_jobo.errors import ArchiveError, FormatError, TapJoboError
 from tap_jobo.signals import ShutdownSignal
 from tap_jobo.streams.feed_spec import FeedSpec
-from tap_jobo.way_out import archive_command
 from tap_jobo.wording import dollars
 
 _PROFILES_AT_ONCE: Final = 4
@@ -159,21 +158,12 @@ class RunContext:
             then = "The next run loads what is in the archive, free."
         return f"This run was billed {dollars(self.budget.credits)}. {then}"
 
-    @property
-    def archive_location(self) -> str:
-        """The folder or URL of the archive, empty if it is off."""
-        return self._store.location if self._config["archive"] else ""
-
-    def archive_command(self, command: str, spec: FeedSpec, *arguments: str) -> str:
-        """Return the command line of `tap-jobo-archive` for a message.
-
-        Args:
-            command: Such as `drop`.
-            spec: The feed. The command gets what names its archive in this run.
-            arguments: What else it takes, such as the number of a page.
-        """
-        name = shortest_name(self._store, self._key(spec).name)
-        return archive_command(command, name, *arguments, location=self.archive_location)
+    def known(self, spec: FeedSpec) -> Mapping[str, str | None]:
+        """Return what the ways out of a message about a feed may name."""
+        if not self._config["archive"]:
+            price = spec.describe_price()
+            return {"stream": spec.name, "price": price, "off": "The archive is off"}
+        return known_of(self._store, self._key(spec).name, spec)
 
     @contextmanager
     def hold(self, archive: StreamArchive) -> Iterator[Callable[[], None]]:
@@ -198,9 +188,8 @@ class RunContext:
             raise_if_lost=raise_if_lost,
             logger=self._logger,
         )
-        is_adopted = archive.file is not None and archive.file.origin is not None
         last = archive.header(archive.head)
-        month.include_killed_run(archive.head, last, is_adopted=is_adopted)
+        month.include_killed_run(archive.head, last)
         return month
 
     def read_month(self, spec: FeedSpec) -> MonthCount | None:

@@ -21,6 +21,7 @@ from typing_extensions import override
 
 from tap_jobo.archive.store import HeldError
 from tap_jobo.errors import ConfigError, StateError, TapJoboError
+from tap_jobo.messages import message
 from tap_jobo.records.converter import RecordConverter, Row
 from tap_jobo.singer.run import RunContext
 from tap_jobo.singer.writer import StdoutWriter
@@ -34,6 +35,8 @@ USELESS: Final = {
     "An unhandled error occurred while syncing '%s'",  # which `cli` reports
 }
 """Lines of the SDK that are not logged."""
+_SDK_PREFIX: Final = "Failed to evaluate simpleeval expressions "
+"""Stands before the expression in the SDK's error about a stream map."""
 
 
 class JoboStream(RESTStream[Any]):
@@ -200,9 +203,8 @@ class JoboStream(RESTStream[Any]):
 
     def report_unread(self) -> None:
         """Log why a stream that is selected is not read."""
-        self.logger.warning(
-            "%s is selected, but not read, because 'stream_maps' removes it. [no-stream]", self.name
-        )
+        fact = f"{self.name} is selected, but not read, because 'stream_maps' removes it."
+        self.logger.warning("%s", message("no-stream", fact))
 
     @property
     def is_read(self) -> bool:
@@ -276,16 +278,14 @@ class JoboStream(RESTStream[Any]):
         """Return the error for a map that fails on a row, without what the row has."""
         why = f"{type(error.__cause__ or error).__name__}"
         if isinstance(error, MapExpressionError):  # its text has the expression only
-            why += f": {error}".rstrip(".")
-        billed = self._run.budget.credits
-        then = "the next run requests the page again, at its price"
-        if self.config["archive"]:
-            then = "the next run loads the page from the archive, free"
-        return ConfigError(
-            f"The map of {self.name} in 'stream_maps' fails on a row ({why}). "
-            f"{f'This run was billed {dollars(billed)}' if billed else 'Nothing was billed'}. "
-            f"Correct the map: {then}. [invalid-setting]"
-        )
+            why += f" in {str(error).removeprefix(_SDK_PREFIX).rstrip('.')}"
+        billed, has_archive = dollars(self._run.budget.credits), self.config["archive"]
+        known = {
+            "archive": "the archive" if has_archive else None,
+            "off": None if has_archive else "The archive is off",
+        }
+        fact = f"The map of {self.name} fails ({why}). The run was billed {billed}."
+        return ConfigError(message("map-failed", fact, **known))
 
     def emit_state(self) -> None:
         """Write the tap's state, after all records before it."""

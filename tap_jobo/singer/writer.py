@@ -13,6 +13,7 @@ from singer_sdk.singerlib.encoding.simple import Message, StateMessage
 from typing_extensions import override
 
 from tap_jobo.errors import OutputError
+from tap_jobo.messages import message
 from tap_jobo.signals import ShutdownSignal
 
 _PIECE: Final = 64 * 1024  # bytes that are collected, and written at once: what a pipe holds
@@ -72,11 +73,9 @@ class StdoutWriter(MsgSpecWriter):
             try:
                 _write(lines, self.shutdown)
             except OSError as error:
-                raise OutputError(
-                    f"Standard output cannot be written ({error.strerror}): the target exited, or "
-                    f"its disk is full. {self.describe_bill()} See the target's log, and run "
-                    "again. [output-closed]"
-                ) from error
+                why = f"Standard output can't be written ({error.strerror})."
+                fact = f"{why} {self.describe_bill()}"
+                raise OutputError(message("output-closed", fact)) from error
             self._is_cut_off = False
 
 
@@ -91,9 +90,8 @@ def _widen_pipe() -> None:
 
 def _write(lines: bytearray, shutdown: ShutdownSignal) -> None:
     if sys.stdout is None:
-        raise OutputError(
-            "Standard output is closed. Pass the tap's messages to a target. [output-closed]"
-        )
+        fact = "Standard output is closed. Pass the tap's messages to a target."
+        raise OutputError(message("output-closed", fact))
     try:
         number = sys.stdout.fileno()
     except OSError:  # the SDK's tests put a buffer in its place

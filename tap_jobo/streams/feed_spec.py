@@ -48,23 +48,16 @@ class FeedSpec:
         """Whether its rows never cost anything."""
         return self.list_price == 0
 
-    @property
-    def price_per_thousand(self) -> str:
-        """What a thousand rows cost at list price, for a message."""
-        if self.is_free:
-            return "free"
-        return f"{dollars(self.list_price * 1_000)} per 1,000 rows at list price"
-
     def describe_price(self, least: int | None = None) -> str:
-        """Return what rows cost, for a message.
+        """Return what rows cost at list price, for a message.
 
         Args:
-            least: The credits that they cost at least, None if that is not known.
+            least: The credits that all of them cost at least, None if that is not known.
         """
         if self.is_free:
             return "free"
-        known = f"at least {dollars(least)}" if least else "total unknown"
-        return f"{known}; {self.price_per_thousand}"
+        per_thousand = f"{dollars(self.list_price * 1_000)} per 1,000 rows"
+        return f"at least {dollars(least)}; {per_thousand}" if least else per_thousand
 
     @property
     def margin(self) -> timedelta:

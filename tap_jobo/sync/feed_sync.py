@@ -94,7 +94,7 @@ class FeedSync:
 
     def __post_init__(self) -> None:
         self._spec = self.settings.spec
-        self._doubts = Doubts(self._spec, self.messages.logger, lambda: self.messages.read_again)
+        self._doubts = Doubts(self._spec, self.messages.warn)
         self._guard = PageGuard(self._spec, self.converter, self._doubts)
         self._watch = SyncWatch()
         self._run = Run()
@@ -115,7 +115,7 @@ class FeedSync:
         """
         if self.opening.is_ahead and not self._is_warned:
             self._is_warned = True
-            self.messages.warn_of_state_ahead(self.opening.view.position, self.settings)
+            self.messages.warn_of_state_ahead()
         yield from self._load()
         archive = self.opening.archive
         with self.lock(archive) if archive else nullcontext(_nothing) as raise_if_lost:
@@ -158,8 +158,8 @@ class FeedSync:
         if isinstance(opening.decision, Adopt):
             has_limit = self.report.budget.max_credits_per_month is not None
             begins_count = has_limit and not archive.store.list(layout.MONTHS)
-            standing = opening.standing(opening.position)
-            self.messages.warn_of_adoption(standing, begins_count=begins_count)
+            counted = "max_credits_per_month" if begins_count else None
+            self.messages.warn_of_adoption(opening.standing(opening.position), counted)
             opening.adopt()
         elif archive.file is None:
             archive.save(opening.view.file)
@@ -201,13 +201,15 @@ class FeedSync:
             self.messages.announce_load_of_all(contents, request, has_profiles=has_profiles)
         elif contents.pages:  # none, if the last page was dropped
             self.messages.announce_load(contents)
+        standing = opening.standing(position)
         is_bought = request is not None and (
             (request.page > 1 or request.why == "restart") and dropped.are_read_by(request.sync)
         )
-        self.messages.warn_of_dropped(dropped, opening.standing(position), is_bought=is_bought)
-        if opening.state is None and position.gap:
-            closes = request is not None and request.sync.kind == "full" and not request.sync.gap
-            self.messages.warn_of_gap("", opening.standing(position), is_bought=closes)
+        if not is_bought or self._spec.longest_lookback:  # which may list less than was dropped
+            self.messages.warn_of_dropped(dropped, standing)
+        closes = request is not None and request.sync.kind == "full" and not request.sync.gap
+        if opening.state is None and position.gap and not closes:
+            self.messages.warn_of_gap(standing)
 
     def _deliver_loaded(
         self,
@@ -317,8 +319,6 @@ class FeedSync:
         if not self._watch.is_announced:
             self._watch.is_announced = True
             self.report.announce(request)
-            if request.page > 1:
-                self.messages.report_kept(request, position, self.settings)
         if request.page == 1:
             self._watch.has_all_cursors = True
             return
@@ -351,7 +351,7 @@ class FeedSync:
         if self._has_restarted or (progress.sync.restarts and not is_free):
             raise self.messages.rejected_twice(rejection, progress, spent) from rejection
         self._has_restarted = is_free
-        self.messages.warn_of_restart(rejection, progress, spent)
+        self.messages.warn_of_restart(rejection, spent)
         request = begun_over(progress, self.settings, self.new_sync(), "rejected")
         self._watch_sync(request.sync.id)
         self._watch.has_all_cursors = self._watch.is_announced = True
@@ -409,7 +409,7 @@ class FeedSync:
             return archive.create(header, body)
         except StoreError as error:
             self._refusal = error
-            self._end = ArchiveError(self.messages.not_written(header, archive, error))
+            self._end = ArchiveError(self.messages.not_written(header, archive, error.why))
             if header.page == 1 and header.sync:  # the archive does not have it
                 header = replace(header, sync=replace(header.sync, first=None))
             return Entry(0, header, body)
@@ -464,8 +464,8 @@ class FeedSync:
         return checked
 
     def _unreadable(self, error: Exception, entry: Entry) -> FormatError:
-        is_new, archive = entry.header.run == self._run_id, self.opening.archive
-        return self.messages.unreadable(error, entry, archive, self._refusal, is_new=is_new)
+        why_lost = "The archive can't be written" if self._refusal else "The archive is off"
+        return self.messages.unreadable(error, entry, self.opening.archive, why_lost)
 
     def _advance(self, header: EntryHeader, page: ParsedPage) -> Position:
         return fold.advance(header, len(page.items), _next_cursor(page))
@@ -498,8 +498,9 @@ class FeedSync:
     def _log_skipped(self, entry: Entry, checked: CheckedPage) -> None:
         """Log the rows without a usable id, where they can be found."""
         if checked.skipped:
-            page, fate = self.messages.skipped(entry, len(checked.page.items), self.opening.archive)
-            self.converter.log_skipped(checked.skipped, page, fate)
+            rows, archive = len(checked.page.items), self.opening.archive
+            page, known = self.messages.skipped(entry, rows, archive)
+            self.converter.log_skipped(checked.skipped, page, known)
 
     # The watch
 

@@ -114,18 +114,17 @@ class PageGuard:
             read = header.rows_before + rows
             estimated = f" after {plural(read, 'row')}, but Jobo estimated {estimate:,}"
             self._doubts.missing_rows(
-                f"{last} has 'has_more' without a 'next_cursor', and fewer rows than requested, so "
-                f"the sync ends there{estimated if estimate > read else ''}"
+                f"{last} has 'has_more' without a 'next_cursor', so the sync ends there"
+                f"{estimated if estimate > read else ''}."
             )
             return replace(page, has_more=False)
         if page.next_cursor and not page.has_more and is_full:
             self._doubts.missing_rows(
-                f"{last} is full and has a 'next_cursor', but its 'has_more' is False, so the sync "
-                "ends there"
+                f"{last} is full and has a 'next_cursor', but its 'has_more' is False."
             )
         if header.cursor and not (rows or page.has_more):
             self._doubts.missing_rows(
-                f"{last} is empty, although the page before it reported that more rows follow"
+                f"{last} is empty, although the page before it reported that more rows follow."
             )
         return page
 

@@ -35,18 +35,12 @@ def rows_and_cursor(archive: StreamArchive, entry: Entry) -> tuple[int, str | No
     if entry.header.is_dropped:
         return 0, None
     try:
-        check_encoding(entry, archive.spec)
+        check_encoding(entry)
         page = PageParser(archive.spec).parse(entry.body)
     except ApiError as error:
-        messages = Messages(
-            spec=archive.spec,
-            logger=getLogger(__name__),
-            location=archive.store.location,
-            command=lambda command, _spec, *arguments: archive.command(command, *arguments),
-            ended=(),
-            is_ended_elsewhere=False,
-        )
-        raise messages.unreadable(error, entry, archive) from None
+        logger = getLogger(__name__)
+        messages = Messages(spec=archive.spec, logger=logger, known=lambda: archive.known)
+        raise messages.unreadable(error, entry, archive, "") from None
     return len(page.items), page.next_cursor if page.has_more else None
 
 
@@ -147,4 +141,4 @@ class Inspection:
                 return "the sync that `restart` ordered is complete"
             if not ordered and progress and dropped.are_read_by(progress.sync):
                 return "the sync in progress is complete"
-        return f"you {archive.how_to_buy(dropped.since, archive.cost_of_everything())}"
+        return f"you run {archive.restart_since(dropped.since)}"

@@ -71,7 +71,7 @@ class Opening:
             try:
                 page = self.parse(entry)
             except ApiError as error:
-                raise self.messages.unreadable(error, entry, archive) from error
+                raise self.messages.unreadable(error, entry, archive, "") from error
             return len(page.items), page.next_cursor if page.has_more else None
 
         return survey(archive, read_end, is_free_feed=self.settings.spec.is_free)

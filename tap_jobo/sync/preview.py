@@ -49,7 +49,8 @@ def preview(opening: Opening, new: NewSync, count_rows: Callable[[Entry], int]) 
         then = ", and then what changed" if request.sync.kind == "added" else ""
         price = _price(request, opening)
         preview.lines.append(
-            f"buy: {describe_request(request)} ({price}){then}{_given_up(opening)}"
+            f"buy: {describe_request(request)} ({price}){then}"
+            f"{what_is_given_up(opening.position, opening.settings)}"
         )
     return preview
 
@@ -72,11 +73,3 @@ def _price(request: Request, opening: Opening) -> str:
     if request.sync.kind == "full" and request.page == 1:
         return price_of_everything(opening.standing(opening.position))
     return opening.settings.spec.describe_price()
-
-
-def _given_up(opening: Opening) -> str:
-    settings, position = opening.settings, opening.position
-    if position.progress is None or settings.fit(position):
-        return ""
-    lost = what_is_given_up(position.progress, settings.spec)
-    return f". A sync in progress is given up: {lost}"

@@ -11,6 +11,7 @@ from typing import Final
 from tap_jobo.api.budget import Budget, FeedCost
 from tap_jobo.api.profiles import Profiles
 from tap_jobo.clock import format_timestamp, parse_timestamp, to_minute
+from tap_jobo.messages import message
 from tap_jobo.sync.filters import describe
 from tap_jobo.sync.plan import Request
 from tap_jobo.wording import completeness, dollars, duration, plural
@@ -76,15 +77,12 @@ class Report:
         )
         (left, month), rest = self.cost.left_this_month(), (rows - page_size) * self.cost.price
         if rest > left and not self._loaded:  # loaded pages are not billed again
-            self.logger.warning(
-                "The rest of this sync costs about %s, but max_credits_per_month leaves %s for %s. "
-                "The sync will wait for the next month. By then, its cursor may have expired, and "
-                "all of its rows would be billed again. Raise the limit. "
-                "[limit-too-low]",
-                dollars(rest),
-                dollars(left),
-                month,
+            fact = (
+                f"The rest of this sync costs {dollars(rest)}, and max_credits_per_month leaves "
+                f"{dollars(left)} for {month}."
             )
+            known = {"limits": "max_credits_per_month, or the sync waits for the next month"}
+            self.logger.warning("%s", message("limit-too-low", fact, **known))
 
     def count_page(self, skipped: int, *, is_loaded: bool = False) -> None:
         """Count a page that is delivered, with the rows of it that are skipped."""

@@ -28,6 +28,7 @@ from msgspec import Meta
 
 from tap_jobo.clock import format_timestamp, parse_timestamp
 from tap_jobo.errors import StateError
+from tap_jobo.messages import message
 from tap_jobo.model import Count, Filters, Id, Kind, Position, Progress, Sync
 from tap_jobo.streams.feed_spec import FeedSpec
 from tap_jobo.sync.settings import SyncSettings
@@ -183,11 +184,11 @@ def _filters(
         return dict(default or {})
     known = {setting.name for setting in spec.filters}
     if unknown := sorted(name for name in filters.keys() - known if filters[name] is not None):
-        raise StateError(
-            f"The state of {spec.name} was written with the filter {unknown[0]}, which this "
-            "version of tap-jobo does not have, so rows could be missing. Nothing was billed. Use "
-            "the version that wrote the state. [invalid-state]"
+        fact = (
+            f"The state of {spec.name} has the filter {unknown[0]}, which this version lacks. Use "
+            "the version that wrote it. Nothing was billed."
         )
+        raise StateError(message("invalid-state", fact))
     try:
         normalized = spec.filters_of(filters)
     except (TypeError, ValueError):

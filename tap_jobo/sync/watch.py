@@ -76,11 +76,9 @@ class SyncWatch:
         """Raise `EndlessFeedError` if the sync makes no progress, before another page is bought."""
         if self._empty >= MAX_EMPTY:
             raise EndlessFeedError(
-                f"Jobo returned {MAX_EMPTY} empty pages in a row, although 'has_more' is true",
-                are_empty=True,
+                f"{MAX_EMPTY} pages in a row were empty, although 'has_more' is true"
             )
         if self._repeated >= MAX_REPEATED:
             raise EndlessFeedError(
-                f"Jobo returned {MAX_REPEATED} pages in a row with only rows that this sync has "
-                "read before"
+                f"{MAX_REPEATED} pages in a row had only rows that it has read before"
             )

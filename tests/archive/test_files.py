@@ -18,7 +18,6 @@ from tap_jobo.archive.files import (
 from tap_jobo.archive.folder import Folder
 
 NAME = "v3/career_sites-0a/archive.json"
-WAYS = [("restore the file", "from a backup, free")]
 
 
 class Small(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -39,14 +38,14 @@ def store(tmp_path: Path) -> Folder:
 
 def test_a_file_is_one_line_with_its_checksum(store: Folder) -> None:
     store.create(NAME, encode(VALUE))
-    assert read(store, NAME, Small, lambda: WAYS) == VALUE
+    assert read(store, NAME, Small, dict) == VALUE
     assert encode(Small(id="a", first=1, origin=None)) == (
         b'{"id":"a","first":1,"origin":null} 45e1b463\n'
     )
 
 
 def test_a_missing_file_is_none(store: Folder) -> None:
-    assert read(store, NAME, Small, lambda: WAYS) is None
+    assert read(store, NAME, Small, dict) is None
 
 
 def changes() -> dict[str, bytes]:
@@ -69,13 +68,11 @@ def test_each_flipped_bit_and_each_part_is_refused(store: Folder) -> None:
     for what, content in tried.items():
         store.replace(NAME, content)
         with pytest.raises(DamagedFileError) as error:
-            read(store, NAME, Small, lambda: WAYS)
+            read(store, NAME, Small, dict)
         first, way, _ = str(error.value).splitlines()
-        assert first.startswith(f"The file {NAME} in the archive {store.location} is damaged."), (
-            what
-        )
+        assert NAME in first, what
         assert first.endswith("[archive-damaged]")
-        assert way.split() == ["restore", "the", "file", "from", "a", "backup,", "free"]
+        assert NAME in way
         assert error.value.name == NAME
 
 
@@ -93,10 +90,9 @@ def test_each_flipped_bit_and_each_part_is_refused(store: Folder) -> None:
 )
 def test_a_file_with_other_fields_is_refused(store: Folder, line: bytes) -> None:
     store.create(NAME, add_checksum(line))
-    with pytest.raises(DamagedFileError, match="was written by another version") as error:
-        read(store, NAME, Small, lambda: WAYS)
-    assert f"{NAME} in the archive {store.location} " in str(error.value)
-    assert "restore the file" in str(error.value)
+    with pytest.raises(DamagedFileError, match="another version") as error:
+        read(store, NAME, Small, dict)
+    assert error.value.name == NAME
 
 
 def test_a_line_is_checked_without_what_follows() -> None:

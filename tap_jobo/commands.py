@@ -1,4 +1,4 @@
-"""The command line in a message: one that works where the user is, with Meltano or without it."""
+"""The command lines in messages: such as work where the user is, with Meltano or without it."""
 
 import os
 import re
@@ -26,32 +26,17 @@ def explain_command(code: str) -> str:
     return _command_line("explain", ["tap-jobo", "explain"], [code])
 
 
-def without_a_state() -> str:
-    """Return how to run without a state, which loads all selected streams from the beginning."""
-    if os.environ.get("MELTANO_EXTRACTOR_NAME"):
-        return "run once without a state (meltano run --full-refresh)"
-    return "run once without a state"
-
-
-def begin_anew(price: str, *, has_archive: bool) -> str:
-    """Return the way out of a state that is of no use, and what that buys.
+def run_with(name: str, value: str) -> str:
+    """Return the command line of one run with a setting, in backticks, for a message.
 
     Args:
-        price: Of what is bought, empty if it is not known of which stream that is.
-        has_archive: Whether the archive is on.
+        name: The setting, such as `on_filter_change`.
+        value: Its value for that run.
     """
-    then = "loads what the archive has, free, and buys the rest"
-    if not has_archive:
-        then = "buys every selected stream again"
-    return f"{without_a_state()}: {then}{price and f' ({price})'}"
-
-
-def select_only(stream: str) -> str:
-    """Return how to select one stream and no other: in Meltano's variable, or in the catalog."""
     if plugin := os.environ.get("MELTANO_EXTRACTOR_NAME"):
-        variable = f"{re.sub(r'[^A-Z0-9]', '_', plugin.upper())}__SELECT"
-        return f"select only {stream} in {variable}"
-    return f"select only {stream} in the catalog"
+        prefix = re.sub(r"[^A-Z0-9]", "_", plugin.upper())
+        return f"`{prefix}_{name.upper()}={value} meltano run ...`"
+    return f"`TAP_JOBO_{name.upper()}={value} tap-jobo --config ENV --config ...`"
 
 
 def _command_line(declared: str, program: Sequence[str], arguments: Sequence[str]) -> str:

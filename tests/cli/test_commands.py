@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tap_jobo.way_out import archive_command, select_only
+from tap_jobo.commands import archive_command, run_with
 
 LOCK = '{"commands": {"archive-drop": {"executable": "tap-jobo-archive"}}}'
 
@@ -48,10 +48,13 @@ def test_a_program_on_the_path_is_called_by_its_name(monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.usefixtures("meltano")
-def test_a_selection_is_that_of_the_plugin() -> None:
-    assert select_only("jobs") == "select only jobs in TAP_JOBO_FREQUENT__SELECT"
+def test_a_setting_for_one_run_is_that_of_the_plugin() -> None:
+    assert run_with("on_filter_change", "keep") == (
+        "`TAP_JOBO_FREQUENT_ON_FILTER_CHANGE=keep meltano run ...`"
+    )
 
 
-def test_without_meltano_the_catalog_selects(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_meltano_the_tap_reads_the_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MELTANO_EXTRACTOR_NAME", raising=False)
-    assert select_only("jobs") == "select only jobs in the catalog"
+    command = run_with("on_filter_change", "keep")
+    assert command.startswith("`TAP_JOBO_ON_FILTER_CHANGE=keep tap-jobo --config ENV ")
