@@ -95,8 +95,6 @@ def read_profile(profile: object, schema: Any, never_null: Sequence[str]) -> Rea
     names = [name for name, count in conversion.damaged.items() if count]
     if names:
         reading.error = f"no valid {' and '.join(names)}"
-    elif conversion.renamed:
-        reading.error = f"another name in place of {conversion.renamed[0]}"
     return reading
 
 

@@ -114,6 +114,8 @@ class PageParser:
         self._decoder: msgspec.json.Decoder[Any] | None = None
         if row_type and not spec.to_row:
             self._decoder = msgspec.json.Decoder(_page_type(spec, row_type))
+        documented = sorted(spec.field_names - {*spec.undocumented})
+        self._documented = [f'"{name}"'.encode() for name in documented]
         only_id = msgspec.defstruct("OnlyId", [("id", str)], gc=False)
         self._ids: msgspec.json.Decoder[Any] = msgspec.json.Decoder(
             msgspec.defstruct(
@@ -182,9 +184,14 @@ class PageParser:
         if self._decoder and b"\\u0000" not in body:
             with suppress(msgspec.DecodeError, ValueError, RecursionError):
                 page = self._decoder.decode(body)
-                if _has_common_row(page.items):  # otherwise an absent field would look like a null
+                # Otherwise, an absent field would look like a null.
+                if _has_common_row(page.items) and not self._may_lack_fields(body):
                     return page
         return None
+
+    def _may_lack_fields(self, body: bytes) -> bool:
+        """Return whether a page may have nulls, but not all documented fields."""
+        return b"null" in body and not all(name in body for name in self._documented)
 
 
 def _page_type(spec: FeedSpec, row_type: Any) -> Any:

@@ -101,7 +101,7 @@ class Profiles:
             self._skip(company_id, profile.why)
         elif isinstance(profile, dict) and parse_uuid(profile.get("id")) == company_id:
             conversion = self.converter.convert([profile])
-            self._check_format(is_bad=bool(conversion.damaged.get("name") or conversion.renamed))
+            self._check_format(is_bad=bool(conversion.damaged.get("name")))
             yield from conversion.records
             self.count += 1
         else:

@@ -10,14 +10,9 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from tap_jobo.records.absent import missing_fields, writes_nulls
 from tap_jobo.records.fields import field_converter, object_converter, object_type
 from tap_jobo.records.problems import RESCUED_DATA, Problem, ProblemLog, rescue
-from tap_jobo.records.renamed import (
-    comparable_rows,
-    missing_fields,
-    renamed_fields,
-    writes_nulls,
-)
 from tap_jobo.records.values import ERASED, parse_uuid
 
 Row = dict[str, Any]
@@ -35,8 +30,9 @@ class Conversion:
     # Fields that are never null but missing in all rows of a page that has no null: the API leaves
     # nulls out.
     left_out: Sequence[str]
-    renamed: Sequence[str]  # see `renamed_fields`
     missing: Sequence[str]  # see `missing_fields`
+    has_most_fields: bool  # whether these are at most half of all fields
+    writes_nulls: bool  # whether the rows have a null, if fields are missing
 
 
 class RecordConverter:
@@ -74,13 +70,20 @@ class RecordConverter:
         damaged = {"id": len(skipped)}
         for name in self._never_null:
             damaged[name] = sum(self._is_damaged(row, name) for row in rows)
-        left_out = self._left_out(rows)
+        missing = missing_fields(rows, self._fields)
+        has_nulls = bool(missing) and writes_nulls(rows)
+        left_out = [] if has_nulls else self._left_out(rows)
         for name in left_out:
             self._log.field_left_out(name)
-        comparable = comparable_rows(rows)
-        renamed = sorted(renamed_fields(comparable, self._fields))
-        missing = missing_fields(comparable, self._fields.keys())
-        return Conversion(records, skipped, damaged, left_out, renamed, missing)
+        return Conversion(
+            records=records,
+            skipped=skipped,
+            damaged=damaged,
+            left_out=left_out,
+            missing=missing,
+            has_most_fields=2 * len(missing) <= len(self._fields),
+            writes_nulls=has_nulls,
+        )
 
     def log_skipped(
         self,
@@ -104,12 +107,12 @@ class RecordConverter:
         return any(path.startswith(each) for each in self._deselected)
 
     def _left_out(self, rows: Sequence[object]) -> list[str]:
-        names = [
+        """Return the fields that are never null, and that all rows lack."""
+        return [
             name
             for name in self._never_null
-            if all(isinstance(row, dict) and name not in row for row in rows)
+            if rows and all(isinstance(row, dict) and name not in row for row in rows)
         ]
-        return [] if not (rows and names) or writes_nulls(rows) else names
 
     def _is_damaged(self, row: Any, name: str) -> bool:
         if not isinstance(row, dict) or name not in row:

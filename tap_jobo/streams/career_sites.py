@@ -109,5 +109,6 @@ CAREER_SITES: Final = FeedSpec(
     page_size_setting=_BATCH_SIZE,
     list_price=50,
     never_null=("name", "ats", "listing_url"),
+    undocumented=("updated_at",),
     is_selected_by_default=True,
 )

@@ -26,6 +26,7 @@ class FeedSpec:
     schema: th.PropertiesList  #: of the stream, including `id`
     replication_key: str = "updated_at"  #: the field that orders rows by age
     never_null: tuple[str, ...] = ()  #: the fields that the API never leaves null
+    undocumented: tuple[str, ...] = ()  #: the fields that the API may never send
     #: converts an item to a row, given the start of the sync (ISO 8601 UTC)
     to_row: Callable[[Any, str], Any] | None = None
     since_parameter: str  #: the request parameter that names the start of the window

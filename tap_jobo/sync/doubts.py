@@ -1,6 +1,6 @@
 """What is wrong with pages that are delivered all the same: rows may be missing, or too many."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any, Final
 
@@ -82,6 +82,12 @@ class Doubts:
                 f"The sync of {name} ended after {plural(rows, 'row')}, but Jobo estimated "
                 f"{estimate:,}."
             )
+
+    def missing_fields(self, names: Sequence[str]) -> None:
+        """Warn once of fields that no row of a full page has, although the rows have nulls."""
+        if names and self._is_first("fields"):
+            fact = f"No row of a full page of {self._spec.name} has {', '.join(names)}."
+            self._warn("new-fields", fact)
 
     def unexpected_format(self, number: int) -> None:
         """Warn once of an archived page that a check of this version does not let pass."""

@@ -1,7 +1,8 @@
 """What stops a sync: a page that contradicts itself, or whose rows are all bad alike.
 
-A single bad row is skipped or rescued. If all rows are bad in the same way, the API has changed,
-and continuing would discard rows that were billed, or overwrite good values with null.
+A single bad row is skipped or rescued. If all rows lack an id, a field that is never null, or most
+fields, the API has changed, and continuing would discard rows that were billed, or overwrite good
+values with null. Any other field that a full page lacks is a warning.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,8 +19,6 @@ from tap_jobo.wording import plural
 
 MIN_BAD_ROWS: Final = 5
 """Rows that a page must have, unless it is full, before bad rows count as a changed format."""
-MIN_RENAMED: Final = 2
-"""Fields under another name in all rows that count as a changed format on a smaller page."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +80,12 @@ class PageGuard:
         if page.are_rows_checked:
             return CheckedPage(page, self._converter.complete(page.items), {})
         conversion = self._converter.convert(self._spec.rows(page.items, sync.started_at))
-        check_for_schema_drift(conversion, self._page_size or sync.batch_size, self._spec.name)
+        page_size = self._page_size or sync.batch_size
+        check_for_schema_drift(conversion, page_size, self._spec.name)
+        if conversion.writes_nulls and len(page.items) >= page_size:
+            self._doubts.missing_fields(
+                [name for name in conversion.missing if name not in self._spec.undocumented]
+            )
         return CheckedPage(page, conversion.records, conversion.skipped)
 
     def accept(self, entry: Entry, page: ParsedPage) -> CheckedPage:
@@ -132,21 +136,13 @@ class PageGuard:
 def check_for_schema_drift(conversion: Conversion, page_size: int, stream: str) -> None:
     """Raise FormatError if all rows of a page are bad alike. A smaller page shows too little."""
     rows = len(conversion.records) + len(conversion.skipped)
-    renamed = conversion.renamed
-    if len(renamed) >= MIN_RENAMED or (renamed and rows >= MIN_BAD_ROWS):
-        compared = len(conversion.records) or rows
-        raise FormatError(
-            f"Each of the {compared:,} rows of this page of {stream} has another name in place of "
-            f"{' and '.join(map(repr, renamed[:2]))}, so the API's format has changed. No row of "
-            "the page was loaded"
-        )
     for field, bad in conversion.damaged.items():
         if field not in conversion.left_out and bad == rows >= min(MIN_BAD_ROWS, page_size):
             raise FormatError(
                 f"None of the {rows:,} rows of this page of {stream} has a usable '{field}', so "
                 "the API's format has changed. No row of the page was loaded"
             )
-    if conversion.missing and rows >= min(MIN_BAD_ROWS, page_size):
+    if not conversion.has_most_fields and rows >= min(MIN_BAD_ROWS, page_size):
         examples = " and ".join(map(repr, conversion.missing[:2]))
         raise FormatError(
             f"No row of this page of {stream} has any of {len(conversion.missing)} documented "

@@ -171,8 +171,10 @@ def test_a_page_of_documented_rows_is_parsed_at_once() -> None:
         **dict.fromkeys((*texts, *kinds), "a"),
         **{name: [] for name in lists},
     }
-    body = json.dumps({"jobs": [row], "has_more": False, "next_cursor": None}).encode()
+    body = json.dumps({"jobs": [row], "has_more": True, "next_cursor": "a"}).encode()
     assert parser.parse(body).are_rows_checked
+    with_null = body.replace(b'"source": "a"', b'"source": null')
+    assert not parser.parse(with_null).are_rows_checked  # other fields may be missing
     assert not parser.parse(TEMPLATES["text"] % b'"a"').are_rows_checked  # sparse
 
 

@@ -412,9 +412,15 @@ def rows_and_fields(on: Stage) -> Iterator[Run]:
             row["name"] = each["name"]
         return {**body, "career_sites": [*changed, *others]}
 
-    tap = on.tap()
-    tap.sandbox.faults.add(Fault(replace=spoil), endpoint="career_sites")
-    yield tap.run()
+    def rename(body: dict[str, Any]) -> dict[str, Any]:
+        for row in body["career_sites"]:
+            row["logoUrl"], row["crunchbase_url"] = row.pop("logo_url"), None
+        return body
+
+    for replace in (spoil, rename):
+        tap = on.tap()
+        tap.sandbox.faults.add(Fault(replace=replace), endpoint="career_sites")
+        yield tap.run()
     tap = on.tap("career_sites", "companies", batch_size=1)
     tap.sandbox.faults.add(Fault(replace={"id": None}), endpoint="profile")
     yield tap.run(max_credits=50)
