@@ -23,7 +23,7 @@ from tap_jobo.wording import Lines, dollars, plural
 _LIMITS: Final = ("max_credits", "max_credits_per_month")
 """The settings that limit what is spent."""
 _ABSURD: Final = 10
-"""So many times what a full page may cost is more than any price would rise to."""
+"""No price would rise to so many times the highest one so far."""
 
 
 class CountOverRuns(Protocol):
@@ -360,14 +360,13 @@ class FeedCost:
     def _is_disputed(self, deducted: int, rows: int, requested: int) -> bool:
         """Return whether far more was deducted than the rows of a page cost at the price so far.
 
-        The price may have risen: on a short page, not to the double, and on a full one, not to so
-        many times the highest.
+        The price may have risen, but not to the double with a short page, nor beyond all measure
+        with a full one.
         """
         price = self._highest_price
         if rows >= requested:
-            return deducted > _ABSURD * rows * max(
-                price, 1
-            )  # a free feed may begin to cost something
+            most = rows * max(price, 1)  # a free feed may begin to cost something
+            return deducted > _ABSURD * most
         return deducted > 0 and deducted >= min(2 * rows, requested) * price
 
     def _add(self, credits_: int) -> None:
