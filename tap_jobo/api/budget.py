@@ -169,7 +169,7 @@ class FeedCost:
         cost = math.ceil(rows * self._spec.list_price)
         if names := self._limits_below(cost):
             self.month = self.month or read_month()
-            fact = f"{self._spec.name} stopped, nothing billed: {self._exceeds(names, cost)}"
+            fact = f"{self._spec.name} stopped: {self._exceeds(names, cost)}"
             raise ConfigError(self._too_low(fact, names, self._spec.list_price))
 
     def _check_last_price(self, rows: int) -> None:
@@ -189,7 +189,7 @@ class FeedCost:
     def _exceeds(self, names: Sequence[str], cost: int) -> str:
         """Return that a page costs more than a limit, and a period."""
         limit = f"{names[0]} ({self._limit(names[0]):,})"
-        return f"a page costs {cost:,}, more than {limit}."
+        return f"a page costs {cost:,} credits, more than {limit}."
 
     def _too_low(
         self, fact: str, names: Sequence[str], price: float, row_price: str | None = None
@@ -234,6 +234,9 @@ class FeedCost:
             self.check_page(rows)
         self._check_last_price(rows)
         page = f"A page of {self._spec.name} may cost {dollars(cost)}."
+        if cost > self._limit("max_credits"):  # no later run could buy the page, either
+            fact = f"{self._spec.name} stopped: {self._exceeds(['max_credits'], cost)}"
+            raise BudgetReachedError(self._too_low(fact, ["max_credits"], price))
         if cost and cost > budget.left:
             used = f"{dollars(budget.credits)} of {dollars(budget.max_credits or 0)} used"
             fact = f"max_credits: {used}. {page}"

@@ -146,7 +146,8 @@ def check_state(
             try:
                 read_state(bookmark, SyncSettings.of(spec, config))
             except ValueError as error:
-                raise _unusable(str(error), config, spec.describe_price()) from None
+                price = f"{spec.describe_price()} of {name}"
+                raise _unusable(str(error), config, price) from None
         elif near := get_close_matches(name.lower(), specs, 1, _SIMILAR):
             raise _unusable(_no_stream(name, near).rstrip("."), config)
         elif name != other:

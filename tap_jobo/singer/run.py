@@ -161,7 +161,7 @@ class RunContext:
     def known(self, spec: FeedSpec) -> Mapping[str, str | None]:
         """Return what the ways out of a message about a feed may name."""
         if not self._config["archive"]:
-            price = spec.describe_price()
+            price = f"{spec.describe_price()} of {spec.name}"  # as other streams are bought, too
             return {"stream": spec.name, "price": price, "off": "The archive is off"}
         return known_of(self._store, self._key(spec).name, spec)
 
