@@ -202,7 +202,7 @@ class FeedCost:
             price: The credits that a row costs.
             row_price: What a test costs that may learn a lower price, None if it can't help.
         """
-        left, month = self.left_this_month()
+        left, month = self.month.left(self.credits) if self.month else (math.inf, "")
         limits = f"{' and '.join(names)} to cover a page"
         used = self._limit("max_credits_per_month") - left
         if month and used and "max_credits_per_month" in names:
