@@ -15,7 +15,10 @@ class StoreError(ArchiveError):
 
     def __init__(self, location: str, why: str, advice: str = "") -> None:
         fact = f"The archive {location} can't be used ({why})."
-        known = {"advice": advice or None, "location": None if advice else location}
+        known = {
+            "advice": advice.removesuffix(".") or None,
+            "location": None if advice else location,
+        }
         super().__init__(message("archive-unusable", fact, **known))
         self.why = why
 
