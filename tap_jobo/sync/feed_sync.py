@@ -464,8 +464,10 @@ class FeedSync:
         return checked
 
     def _unreadable(self, error: Exception, entry: Entry) -> FormatError:
-        why_lost = "The archive can't be written" if self._refusal else "The archive is off"
-        return self.messages.unreadable(error, entry, self.opening.archive, why_lost)
+        archive, why_lost = self.opening.archive, "The archive is off"
+        if archive and self._refusal:
+            why_lost = f"{archive.store.location} can't be written ({self._refusal.why})"
+        return self.messages.unreadable(error, entry, archive, why_lost)
 
     def _advance(self, header: EntryHeader, page: ParsedPage) -> Position:
         return fold.advance(header, len(page.items), _next_cursor(page))
