@@ -35,6 +35,7 @@ PLACEHOLDERS: Final = {
     "limits": "the limit",
     "list": "`tap-jobo-archive list`",
     "location": "the archive",
+    "month_file": "the file",
     "month_limit": "max_credits_per_month",
     "new_folder": "set archive_dir to a new folder",
     "next_month": "next month",

@@ -68,7 +68,8 @@ class Spent(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 def read_spent(store: Store, name: str) -> Spent | None:
     """Return the count of an archive key. Raises `DamagedFileError`."""
-    return files.read(store, layout.MONTH.format(name), Spent, dict)
+    file = layout.MONTH.format(name)
+    return files.read(store, file, Spent, lambda: {"month_file": file})
 
 
 @dataclass(kw_only=True)
@@ -125,7 +126,9 @@ class MonthCount:
                 f"The file {error.name} of the archive counts what a month costs, and is damaged, "
                 "so this run is not counted."
             )
-            self.logger.warning("%s", message("archive-damaged", fact, file=error.name))
+            self.logger.warning(
+                "%s", message("archive-damaged", fact, file=error.name, month_file=error.name)
+            )
             spent = None
         return spent or Spent(
             address=self.key.address,
