@@ -21,6 +21,7 @@ from typing import Any
 
 from jobo_sandbox import Sandbox
 from jobo_sandbox.patience import patient
+from tap_jobo.errors import NOTHING_BILLED
 from tests.support.warm import COMMAND, WarmProcess, run_warm, warm_arguments
 
 SETTINGS = ("TAP_JOBO_", "PYTHON", "MELTANO", "LOGLEVEL", "SINGER_SDK_")
@@ -200,15 +201,16 @@ class Tap:
         assert run.returncode == 0, run.stderr
         return run
 
-    def refuse(self, *args: str, **how: Any) -> str:
+    def refuse(self, *args: str, code: str | None = None, **how: Any) -> str:
         """Run it; it must end before a request, a row, or a state. Return the line with the reason.
 
-        `how` is as for `run`.
+        The line must have this code, if one is given; `how` is as for `run`.
         """
         sent = len(self.sandbox.ledger)
         run = self.run(*args, **how)
         assert len(self.sandbox.ledger) == sent
         assert run.records == run.states == []
+        assert code in (None, error_code(run))
         return complaint(run)
 
     def run_quickly(self, *args: str, state: object = None, **settings: Any) -> Run:
@@ -270,21 +272,32 @@ def complaint(run: Run) -> str:
 
 def error_code(run: Run) -> str:
     """The code of the error with which a run failed in order."""
-    complaint(run)
-    (code,) = run.codes("CRITICAL")
+    (code,) = error_codes(run)
     return code
 
 
+def error_codes(run: Run) -> list[str]:
+    """The codes of the errors with which a run failed in order."""
+    return run.codes("CRITICAL")[: len(complaints(run))]
+
+
 def complaints(run: Run) -> list[str]:
-    """The last messages of a run that failed in order, which say why, without the key."""
+    """The last messages of a run that failed in order, which say why, without the key.
+
+    What comes below them, for all of them, is not one of them.
+    """
     assert run.returncode == 1, run.stderr
     assert not shows_a_key(run)
     records = [record for record in log_records(run.stderr) if record]
     assert all(record.count(" | ") >= 3 for record in records), run.stderr
     log = [record for record in records if " | DEBUG    | " not in record]
     assert " | CRITICAL | " in log[-1]
-    assert all(run.codes("CRITICAL")), run.stderr
-    return run.lines("CRITICAL")
+    lines, codes = run.lines("CRITICAL"), run.codes("CRITICAL")
+    if lines[-1] == NOTHING_BILLED:
+        del lines[-1], codes[-1]
+    assert lines, run.stderr
+    assert all(codes), run.stderr
+    return lines
 
 
 def state_at(bookmark: object, **more: object) -> dict[str, Any]:
