@@ -13,7 +13,7 @@ import pytest
 from jobo_sandbox import Fault, Sandbox
 from tap_jobo.api.api_clock import ApiClock, read_api_clock
 from tap_jobo.api.responses import ApiResponse
-from tests.support import Tap, complaint, discover
+from tests.support import Tap, complaint, discover, error_code
 from tests.support.clock import NOON, FakeClock
 from tests.support.companies import selecting
 
@@ -54,7 +54,9 @@ class TestEnd:
     @pytest.mark.parametrize("args", [(), ("--test",)])
     def test_no_date_after_three_tries(self, tap: Tap, args: tuple[str, ...]) -> None:
         tap.sandbox.omit_date_header = True
-        assert "The API's clock is not known" in complaint(tap.run(*args, archive=False))
+        run = tap.run(*args, archive=False)
+        assert error_code(run) == "clock-wrong"
+        assert " no Date header" in complaint(run)
         assert [entry.endpoint for entry in tap.sandbox.ledger] == ["clock"] * 3
 
     @pytest.mark.parametrize("args", [(), ("--test",)])
@@ -62,10 +64,11 @@ class TestEnd:
         tap.sandbox.close()
         run = tap.run_quickly(*args)
         line = complaint(run)
-        assert "Cannot reach " in line
+        assert error_code(run) == "api-unavailable"
         assert "(Connection refused)" in line
-        assert "Check api_url, the network, and the proxy, and run again." in line
-        (seconds,) = re.findall(r"after (\d+) seconds", line)
+        for part in ("api_url", "network", "proxy"):
+            assert part in line
+        (seconds,) = re.findall(r"after (\d+) s\.", line)
         assert int(seconds) <= 60
 
     @pytest.mark.parametrize("offset", [-DAY - 60, DAY + 60, 31 * DAY])

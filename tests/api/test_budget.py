@@ -18,7 +18,8 @@ from tap_jobo.model import Charge, LastPrice, Receipt
 from tap_jobo.streams.career_sites import CAREER_SITES
 from tap_jobo.streams.feed_spec import FeedSpec
 from tap_jobo.streams.jobs import EXPIRED_JOBS, JOBS
-from tests.support import Tap, complaint
+from tap_jobo.wording import dollars
+from tests.support import Tap, complaint, error_code
 from tests.support.clock import NOON
 from tests.support.crash import cut_in_request
 from tests.support.loggers import LOGGER
@@ -133,17 +134,17 @@ class TestCharge:
         assert cost.charge_in_full(headers, 50) == credits_
         assert receive(cost, 100, deducted(0, balance=7_000), 100) == next_fall
 
-    @pytest.mark.parametrize(
-        ("requested", "said"), [(1, "although 1 was requested"), (2, "although 2 were requested")]
-    )
+    @pytest.mark.parametrize("requested", [1, 2])
     def test_more_rows_than_requested_are_one_warning(
-        self, caplog: pytest.LogCaptureFixture, requested: int, said: str
+        self, caplog: pytest.LogCaptureFixture, requested: int
     ) -> None:
         cost = FeedCost(Budget(logger=logging.getLogger("told")), JOBS)
         for _ in range(3):
             assert receive(cost, 3, deducted(9), requested) == 9
         (line,) = caplog.messages
-        assert said in line
+        assert "[unexpected-bill]" in line
+        for part in (" 3 rows of jobs ", f" {requested}. "):
+            assert part in line
 
     def test_fall_with_an_empty_page_counts_with_the_next_rows(self) -> None:
         cost = jobs(Budget(logger=LOGGER, last_balance=10_000))
@@ -185,7 +186,7 @@ class TestReserve:
         cost.reserve(100)
         receive(cost, 50, deducted(1_000))
         cost.reserve(200)
-        with pytest.raises(BudgetReachedError, match="of 5,000 credits used"):
+        with pytest.raises(BudgetReachedError, match=r"\$1\.00 of \$5\.00 used\. .*\$4\.02"):
             cost.reserve(201)
 
     def test_limit_below_a_page_is_a_mistake_until_some_of_it_is_used(self) -> None:
@@ -201,7 +202,7 @@ class TestReserve:
         receive(cost, 50, deducted(2_500))
         cost.reserve(50)
         receive(cost, 50, deducted(3_000))
-        with pytest.raises(BudgetReachedError, match="5,500 of 5,000 credits used"):
+        with pytest.raises(BudgetReachedError, match=r"\$5\.50 of \$5\.00 used"):
             cost.reserve(1)
 
 
@@ -212,7 +213,7 @@ class TestDispute:
     def test_far_fewer_rows_than_were_deducted_are_reported(self, credits_: int, rows: int) -> None:
         cost = sites(make_budget())
         dispute = read(cost, rows, deducted(credits_), 50)
-        for part in (f"{credits_:,} credits", f"{rows} row", "career_sites", "50 credits per row"):
+        for part in (dollars(credits_), f"{rows} row", "career_sites", "50 credits per row"):
             assert part in dispute
         assert cost.price == max(50, credits_ / 50)
 
@@ -232,7 +233,7 @@ class TestDispute:
     def test_an_absurd_deduction_is_one_error(self, spec: FeedSpec, most: int) -> None:
         assert not read(FeedCost(make_budget(), spec), 50, deducted(most), 50)
         cost = FeedCost(budget := make_budget(), spec)
-        assert f"{most + 1:,} credits" in read(cost, 50, deducted(most + 1), 50)
+        assert f"{dollars(most + 1)} for 50 rows" in read(cost, 50, deducted(most + 1), 50)
         assert budget.credits == most + 1
         read(cost, 50, deducted(50), 50)
         assert not read(cost, 50, deducted(10**6), 50)
@@ -301,9 +302,9 @@ def test_a_price_above_the_list_price_is_written_when_it_changes() -> None:
 def test_budget_is_never_exceeded_and_the_run_exits_with_0(tap: Tap, budget: int) -> None:
     run = tap.succeed(max_credits=budget)
     assert tap.sandbox.credits_billed == budget // 2_500 * 2_500
-    (warning,) = run.lines("WARNING")
-    assert "max_credits" in warning
-    assert f"{budget:,}" in warning
+    (warning,) = run.messages_of("WARNING", "limit-reached")
+    assert run.lines("WARNING") == [warning]
+    assert f"max_credits: {dollars(tap.sandbox.credits_billed)} of {dollars(budget)}" in warning
     assert run.bookmark["sync"]["rows"] == tap.sandbox.rows_billed
     assert run.bookmark["replication_key_value"] is None
 
@@ -326,7 +327,8 @@ def test_a_run_whose_budget_is_used_still_loads(tap: Tap) -> None:
     tap.sandbox.price = 60
     tap.sandbox.faults.add(Fault(drop=True), on=4)  # which may cost the whole budget
     run = tap.run(max_credits=2_500)
-    assert "max_credits would be exceeded" in complaint(run)
+    assert error_code(run) == "api-unavailable"
+    assert "max_credits: $2.50 of $2.50 used" in complaint(run)
     assert len(run.ids) == 100
     assert tap.sandbox.rows_billed == 100
     assert run.bookmark["sync"]["rows"] == 100
@@ -339,8 +341,9 @@ def test_the_balance_is_a_metric(tap: Tap) -> None:
 
 def test_a_run_ends_with_a_summary_and_the_same_figures_as_metrics(tap: Tap) -> None:
     run = tap.run()
-    text = "120 rows in 3 pages, 6,000 credits ($6.00); sync complete. Balance $9,994.00."
-    assert run.summaries == {"career_sites": text}
+    assert run.summaries.keys() == {"career_sites"}
+    for part in ("120 rows in 3 pages", "$6.00", "sync complete", "$9,994.00"):
+        assert part in run.summaries["career_sites"]
     figures = {name: value for name, value in run.metrics.items() if name.startswith("jobo_")}
     assert figures == {
         "jobo_sync_complete": 1, "jobo_credits": 6_000, "jobo_credits_balance": 9_994_000,
@@ -350,5 +353,7 @@ def test_a_run_ends_with_a_summary_and_the_same_figures_as_metrics(tap: Tap) -> 
     assert quiet.metrics.keys() == {
         "jobo_sync_complete", "jobo_credits_balance", "sync_duration",
     }  # fmt: skip
-    text = "nothing new, 0 credits ($0.00); sync complete. Balance $9,994.00."
-    assert quiet.summaries == {"career_sites": text}
+    assert quiet.summaries.keys() == {"career_sites"}
+    assert "row" not in quiet.summaries["career_sites"]
+    for part in ("nothing new", "$0.00", "sync complete", "$9,994.00"):
+        assert part in quiet.summaries["career_sites"]

@@ -178,8 +178,8 @@ class TestNotSent:
         server.close()
         with pytest.raises(UnreachableError, match="refused") as error:
             api.fetch(server.address)
-        assert f"Cannot reach {server.address} (Connection refused)" in caplog.messages[0]
-        assert f"after {api.clock.passed:.0f} seconds" in str(error.value)
+        assert f" {server.address} (Connection refused)" in caplog.messages[0]
+        assert f"after {api.clock.passed:.0f} s." in str(error.value)
         assert 240 < api.clock.passed <= 300
         assert api.cost.credits == 0
 
@@ -187,7 +187,7 @@ class TestNotSent:
         server = api.serve(drop_request)
         server.close()
         api.session.proxies = {"http": f"http://{server.address}"}
-        through = r"Cannot reach jobo\.invalid through the proxy \(Connection refused\)"
+        through = r"jobo\.invalid through the proxy \(Connection refused\)"
         with pytest.raises(UnreachableError, match=through):
             api.fetch("jobo.invalid")
         assert 240 < api.clock.passed <= 300
@@ -291,7 +291,7 @@ def test_unknown_certificate_is_not_tried_again(api: Api, tmp_path: Path) -> Non
         tls.wrap_socket(connection, server_side=True)
 
     server = api.serve(shake_hands)
-    advice = "certificate verify failed.*proxy.*REQUESTS_CA_BUNDLE"
+    advice = r"(?s)certificate verify failed.*\[api-unavailable\].*REQUESTS_CA_BUNDLE"
     with pytest.raises(UnreachableError, match=advice):
         api.fetch(server.address, "https")
     assert server.connections == 1
@@ -303,7 +303,7 @@ def test_missing_certificate_bundle_is_not_tried_again(
 ) -> None:
     api.session.trust_env = True
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/no/such.pem")
-    with pytest.raises(UnreachableError, match=r"invalid path: /no/such\.pem.*REQUESTS_CA_BUNDLE"):
+    with pytest.raises(UnreachableError, match=r"(?s) /no/such\.pem.*REQUESTS_CA_BUNDLE"):
         api.fetch("jobo.invalid", "https")
     assert api.clock.passed == 0
 
@@ -315,7 +315,7 @@ def test_proxy_that_wants_a_password_is_not_tried_again(api: Api) -> None:
 
     proxy = api.serve(refuse)
     api.session.proxies = {"https": f"http://{proxy.address}"}
-    with pytest.raises(UnreachableError, match=r"through the proxy.*407.*HTTPS_PROXY"):
+    with pytest.raises(UnreachableError, match=r"(?s)through the proxy.*407.*HTTPS_PROXY"):
         api.fetch("jobo.invalid", "https")
     assert proxy.connections == 1
 
@@ -435,7 +435,7 @@ class TestPages:
 
     def test_refusal_with_a_deduction_is_charged_once(self, api: Api) -> None:
         server = api.serve(answer(b"", "403 Forbidden", CHEAPER))
-        with pytest.raises(ApiError, match="Jobo deducted 1,000 credits"):
+        with pytest.raises(ApiError, match=r"\$1\.00 .*\[access-denied\]"):
             api.fetch(server.address)
         assert server.connections == 1
         assert (api.cost.credits, api.cost.possibly_billed) == (1_000, 0)

@@ -53,7 +53,7 @@ BROKEN: dict[str, Callable[[Body], object]] = {
 def test_broken_envelope_is_rejected(broken: Callable[[Body], object]) -> None:
     body = {"career_sites": [], "next_cursor": "next", "has_more": True}
     assert SITES.parse(json.dumps(body).encode()).next_cursor == "next"
-    with pytest.raises(ApiError, match="Jobo's response"):
+    with pytest.raises(ApiError, match=r"has_more|next_cursor|career_sites|Expected `object`"):
         SITES.parse(json.dumps(broken(body)).encode())
 
 
@@ -81,11 +81,11 @@ def test_only_an_empty_last_page_may_have_no_list(end: Body) -> None:
         (b"", "Expecting value"),
         (b"<html>", "Expecting value"),
         (b'{"career_sites": [', "Expecting value"),
-        (b"[" * 100_000, "it is nested too deeply"),
+        (b"[" * 100_000, "nested too deeply"),
     ],
 )
 def test_body_that_is_not_json_is_rejected(body: bytes, why: str) -> None:
-    with pytest.raises(ApiError, match=f"Jobo's response is not as documented: {why}"):
+    with pytest.raises(ApiError, match=why):
         SITES.parse(body)
 
 
@@ -199,8 +199,10 @@ def test_a_short_page_without_a_cursor_is_the_end_and_a_full_one_is_broken(
 ) -> None:
     tap.sandbox.faults.add(Fault(replace=no_cursor), on=3, endpoint="career_sites")
     run = tap.succeed()
-    (warning,) = run.lines("WARNING")
-    assert "career_sites has 'has_more' without a 'next_cursor'" in warning
+    (warning,) = run.messages_of("WARNING", "missing-rows")
+    assert run.lines("WARNING") == [warning]
+    for part in ("career_sites", "'has_more'", "'next_cursor'"):
+        assert part in warning
     assert sorted(run.ids) == sorted(tap.sandbox.world.rows())
     assert run.bookmark["replication_key_value"]
 
@@ -214,7 +216,8 @@ def test_a_short_page_without_a_cursor_is_the_end_and_a_full_one_is_broken(
 
 def test_a_test_says_that_no_job_matches(hiring: Sandbox, tmp_path: Path) -> None:
     run = tap_of(hiring, tmp_path, "jobs").succeed("--test", jobs_sources=["no such source"])
-    assert "about 0 jobs match: $0.00" in run.lines("INFO")[-1]
+    assert "about 0 jobs" in run.lines("INFO")[-1]
+    assert "$0.00" in run.lines("INFO")[-1]
 
 
 @pytest.mark.parametrize(("rows", "estimate"), [(10, 400), (10, 51), (10, 50), (0, 90)])
@@ -229,6 +232,7 @@ def test_an_estimate_only_adds_to_the_warning_of_a_short_page_without_a_cursor(
     hiring.faults.add(Fault(replace=cut), on=2, endpoint="jobs")
     run = tap_of(hiring, tmp_path, "jobs").succeed(jobs_batch_size=40)
     assert len(run.ids) == 40 + rows
-    (warning,) = [line for line in run.lines("WARNING") if "without a 'next_cursor'" in line]
-    says_estimate = f"after {40 + rows} rows, but Jobo estimated {estimate}." in warning
-    assert says_estimate == (estimate > 40 + rows)
+    warnings = run.messages_of("WARNING", "missing-rows")
+    (warning,) = [line for line in warnings if "'next_cursor'" in line]
+    assert (f" {40 + rows} rows, " in warning) == (estimate > 40 + rows)
+    assert (f" {estimate}." in warning) == (estimate > 40 + rows)

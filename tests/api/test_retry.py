@@ -370,7 +370,8 @@ def test_only_the_wait_after_a_429_is_one_for_the_rate_limit(
     sandbox.faults.add(fail(status, Retry_After="40"))
     assert feed.waited() == pytest.approx(40)
     (line,) = caplog.messages
-    assert (line == "Jobo's rate limit is reached. Waiting 40 s.") == is_pause
+    assert ("rate limit" in line) == is_pause
+    assert " 40" in line
 
 
 def test_pauses_for_the_rate_limit_are_logged_but_those_of_seconds(
@@ -381,8 +382,8 @@ def test_pauses_for_the_rate_limit_are_logged_but_those_of_seconds(
         reset = {RESET: unix_time(feed.clock.passed + seconds)}
         sandbox.faults.add(Fault(headers=LIMIT | reset))
         feed.page(feed.page().next_cursor)
-    waiting = "Jobo's rate limit is reached. Waiting"
-    assert caplog.messages == [f"{waiting} 6 s.", f"{waiting} 3,600 s."]
+    assert ["rate limit" in line for line in caplog.messages] == [True, True]
+    assert [line.split()[-2] for line in caplog.messages] == ["6", "3,600"]
 
 
 def test_a_pause_that_ends_seconds_after_another_is_not_logged_again(

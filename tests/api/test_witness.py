@@ -52,10 +52,11 @@ def test_a_limit_holds_by_the_balance_but_for_the_first_page(
     assert hiring.credits_billed == 3 * PAGE  # no earlier balance shows what the first page cost
     assert metrics_of(run, "jobs")["jobo_credits"] == 2 * PAGE
     assert bill(run) == [(0, True), (PAGE, False), (PAGE, False)]
-    assert len(falls(run)) == 1
-    assert "20 rows of jobs" in falls(run)[0]
-    assert "fell by 60 credits ($0.06)" in falls(run)[0]
-    assert any("max_credits would be exceeded" in line for line in run.lines("WARNING"))
+    (fall,) = falls(run)
+    for part in (" jobs", "fell by $0.06", "$0.06 counts"):
+        assert part in fall
+    (reached,) = run.messages_of("WARNING", "limit-reached")
+    assert "max_credits: $0.12 of $0.13 used" in reached
 
 
 def test_a_fall_has_nothing_of_what_a_killed_run_was_billed(tap: Tap, hiring: Sandbox) -> None:
@@ -77,7 +78,8 @@ def test_it_counts_in_the_month_too(tap: Tap, hiring: Sandbox) -> None:
     state = tap.succeed(**limit).state
     assert hiring.credits_billed == 3 * PAGE
     run = tap.succeed(state=state, **limit)
-    assert any("120 of 130 credits used" in line for line in run.lines("WARNING"))
+    (reached,) = run.messages_of("WARNING", "limit-reached")
+    assert "$0.12 of $0.13 used" in reached
     assert hiring.credits_billed == 3 * PAGE
 
 
@@ -108,8 +110,8 @@ def test_what_another_program_spends_counts_up_to_the_price_of_the_page(
     run = tap.succeed()
     assert bill(run) == [(0, True), *[(PAGE, False)] * 4]
     (fall,) = falls(run)
-    assert "fell by 1,000 credits ($1.00)" in fall
-    assert "counts 60 of them" in fall
+    assert "fell by $1.00" in fall
+    assert "$0.06 counts" in fall
 
 
 def test_more_rows_than_requested_count_in_full(tap: Tap, hiring: Sandbox) -> None:

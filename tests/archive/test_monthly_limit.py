@@ -466,9 +466,7 @@ def test_a_damaged_count_ends_a_run_with_a_limit_until_it_is_removed(
     run = tap_of(tap.sandbox, tap.folder, stream).run(**settings)
     assert error_code(run) == "archive-damaged"
     question = complaint(run)
-    assert (
-        question.count(f" v3/month/{file.name}") == 3
-    )  # what is damaged, to restore, or to remove
+    assert question.count(f" v3/month/{file.name}") == 3  # also to restore it, or to remove it
     assert tap.sandbox.credits_billed == 2 * PAGE
     file.unlink()
     _reached(tap.run())  # the last page has the count, too
