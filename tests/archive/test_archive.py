@@ -46,8 +46,9 @@ def test_the_pages_of_a_killed_run_are_loaded(tap: Tap, files: Files) -> None:
     cut = kill(tap, files, 3)
     again = tap.run(state=cut.states[0])
     assert loaded(again) == 50
-    announced = "career_sites: loading 1 page from the archive, $2.50 not billed again."
-    assert announced in again.lines("INFO")
+    (announced,) = [line for line in again.lines("INFO") if " loading " in line]
+    for part in ("career_sites: ", " 1 page ", "$2.50 not billed"):
+        assert part in announced
     assert again.lines("WARNING") == []
     assert len(again.ids) == 70
     assert {*cut.ids[:50], *again.ids} == tap.sandbox.world.rows().keys()
@@ -86,10 +87,8 @@ def test_without_a_state_everything_is_loaded_and_then_changes_are_bought(
     assert {*run.ids[120:]} == {key, new}
     assert run.lines("WARNING") == []
     (line,) = [line for line in run.lines("INFO") if "archive" in line and "Summary" not in line]
-    assert line == (
-        "career_sites has no state: loading 3 pages from the archive, $6.00 not billed again. "
-        "Then this run asks Jobo for changes."
-    )
+    for part in ("career_sites", "no state", " 3 pages ", "$6.00 not billed", "for changes"):
+        assert part in line
 
 
 def test_each_change_is_billed_once_whoever_comes_first(tap: Tap, files: Files) -> None:
@@ -311,10 +310,9 @@ def test_an_archive_of_an_earlier_development_version_is_an_error(
     tap.succeed()
     (folder / "v3").rename(folder / version)
     for _ in range(2):
-        line = tap.refuse()
-        assert "3 billed pages of career_sites" in line
+        line = tap.refuse(code="archive-unusable")
+        assert " 3 pages of career_sites" in line
         assert f" {folder}/{version}." in line
-    assert error_code(tap.run()) == "archive-unusable"
     shutil.rmtree(folder / version)
     assert len(succeeded(tap.run()).ids) == 120
 
@@ -403,9 +401,10 @@ def test_the_default_folder_is_the_users_state_folder(tap: Tap) -> None:
 
 
 def test_without_a_home_the_tap_asks_for_a_folder(tap: Tap) -> None:
-    line = complaint(run_without_account(tap, archive_dir=None))
-    for part in ("HOME", "set archive_dir"):
-        assert part in line
+    run = run_without_account(tap, archive_dir=None)
+    assert error_code(run) == "archive-unusable"
+    for part in ("home folder", "archive_dir"):
+        assert part in complaint(run)
     assert not tap.sandbox.ledger
     assert [file.name for file in tap.folder.iterdir()] == ["config.json"]
     succeeded(run_without_account(tap))

@@ -107,16 +107,17 @@ def test_a_store_that_does_not_respond_is_an_error(
     for call in calls[: 1 if failure == "black hole" else None]:
         with pytest.raises(StoreError) as error:
             call()
-        assert str(error.value).startswith(f"The archive {s3.url} can't be used (")
-        assert str(error.value).isprintable()
+        assert f" {s3.url} can't be used (" in error.value.fact
+        assert "[archive-unusable]" in str(error.value)
+        assert str(error.value).replace("\n", "").isprintable()
 
 
 def test_a_bucket_that_does_not_exist_is_named(store: Store) -> None:  # noqa: ARG001 - a server
-    with pytest.raises(
-        StoreError, match=r"the bucket does not exist\)\. Nothing more is billed. Create it"
-    ) as error:
+    with pytest.raises(StoreError, match=r"does not exist\)\. \[archive-unusable\]") as error:
         opened("s3://no-such-bucket").list(layout.TOP)
-    assert "The archive s3://no-such-bucket can't be used" in str(error.value)
+    assert " s3://no-such-bucket " in error.value.fact
+    assert "Create it" in str(error.value)
+    assert "NoSuchBucket" in str(error.value)
 
 
 def test_an_endpoint_without_tls_must_be_allowed(s3: S3, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -131,7 +132,7 @@ def test_without_the_extra_the_error_says_what_to_install(monkeypatch: pytest.Mo
     for name in ("tap_jobo.archive.bucket", "tap_jobo.archive.lease"):
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setattr(sys, "path", [])
-    with pytest.raises(ArchiveError, match=r"install tap-jobo\[cloud\] in place of tap-jobo"):
+    with pytest.raises(ArchiveError, match=r"nstall tap-jobo\[cloud\]"):
         opened("s3://bucket/prefix")
 
 

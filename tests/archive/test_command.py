@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import pty
@@ -30,6 +31,7 @@ from tests.archive.helpers import (
 from tests.support import COMMAND, Run, Tap, commands_in, complaint, error_code, execute, state_at
 from tests.support.archives import Files
 from tests.support.crash import run_meanwhile
+from tests.support.process import log_records
 from tests.support.repository import REPOSITORY
 from tests.support.systems import needs_full_device
 
@@ -63,12 +65,12 @@ def exported(tap: Tap, *args: str) -> list[dict[str, Any]]:
 
 
 def refusal(run: Run) -> str:
-    """The only line of a command that refuses."""
+    """The only message of a command that refuses."""
     assert run.returncode == 1
     assert run.stdout == ""
-    (line,) = run.stderr.splitlines()
-    assert line.startswith("Error: ")
-    return line
+    (message,) = log_records(run.stderr.rstrip("\n"))
+    assert message.startswith("Error: ")
+    return message
 
 
 # list
@@ -82,13 +84,11 @@ def test_list_shows_what_was_bought_and_what_it_cost(warehouse: Warehouse) -> No
     title, figures, month = written(tap, "list")
     assert title.startswith("career_sites-")
     assert title.endswith(f" (test key, {tap.sandbox.url})")
-    assert figures.startswith("  4 pages, 124 rows, $6.20, since 20")
+    assert figures.startswith("  4 pages, 124 rows, $6.20, ")
     assert month.strip()[7:] == ": $6.20 billed"
     tap.succeed("--test")
-    assert (
-        written(tap, "list")[2]
-        == f"{month[:9]}: $6.25 billed, $0.05 of it for tests, lost responses, or missing pages"
-    )
+    with_test = written(tap, "list")[2]
+    assert with_test.startswith(f"{month[:9]}: $6.25 billed, $0.05 of it for tests, ")
 
 
 @pytest.mark.parametrize("number", [1, 3])
@@ -101,7 +101,7 @@ def test_list_shows_what_can_be_read_and_a_way_out_of_what_cannot(
     (_title, figures, month), error = listed(tap)
     assert " 2 pages, " in figures
     assert month.strip()[7:].startswith(": $6.00 billed")
-    assert error.startswith(f"Error: Page {number} of career_sites in the archive")
+    assert error.startswith(f"Error: Page {number} of career_sites ")
     assert "[archive-damaged]" in error
     damaged = commands_in(error)
     assert damaged == commands_in(complaint(tap.run()))
@@ -150,17 +150,21 @@ def test_list_shows_where_rows_of_dropped_pages_may_be_missing(
     assert commands_in(then) == [["restart", "career_sites"]]
     written(tap, "restart", "career_sites", "--yes")
     ((_, then),) = dropped(tap)
-    assert then == ": rows may be missing until the sync that `restart` ordered is complete"
+    assert "missing until" in then
+    assert "`restart`" in then
     warehouse.run(max_credits=2_500)
     ((_, then),) = dropped(tap)
-    assert then == ": rows may be missing until the sync in progress is complete"
+    assert "missing until" in then
+    assert "sync in progress" in then
     warehouse.run()
-    assert dropped(tap) == [("page 2 was", ", and its rows were bought again")]
+    ((page, then),) = dropped(tap)
+    assert (page, "bought again" in then) == ("page 2 was", True)
     last = str(len(files.pages))
     written(tap, "drop", "career_sites", last, "--yes")
-    assert (f"page {last} was", ": the next run buys it again") in dropped(tap)
+    (then,) = [then for page, then in dropped(tap) if page == f"page {last} was"]
+    assert "next run" in then
     warehouse.run()
-    assert {then for _, then in dropped(tap)} == {", and its rows were bought again"}
+    assert ["bought again" in then for _, then in dropped(tap)] == [True, True]
 
 
 def test_list_shows_gaps_and_archives_that_lack_what_came_before(tap: Tap, files: Files) -> None:
@@ -206,7 +210,7 @@ def test_export_leaves_out_only_what_is_damaged(tap: Tap, folder: Path) -> None:
     assert run.returncode == 1
     assert len(run.stdout.splitlines()) == 70
     (line,) = run.stderr.splitlines()
-    assert "Page 1 of career_sites" in line
+    assert " 1 of career_sites" in line
 
 
 # drop
@@ -234,10 +238,12 @@ def test_a_dropped_page_in_the_middle_is_a_gap_until_it_is_bought(
     (said,) = written(tap, "drop", "career_sites", "2")
     assert "restart career_sites" in said
     rest = "2 pages, 70 rows, $3.50"  # what the dropped page has cost is not known
-    assert written(tap, "list")[1].startswith(f"  {rest}, since ")
-    assert planned(tap, files)["load"] == "2 pages from the archive, $3.50 not billed again"
+    assert written(tap, "list")[1].startswith(f"  {rest}, ")
+    plan = planned(tap, files)["load"]
+    assert plan.startswith("2 pages ")
+    assert "$3.50 not billed" in plan
     new = tap.succeed()
-    assert "loading 2 pages from the archive, $3.50 not billed again." in new.stderr
+    assert f"loading {plan}." in new.stderr
     assert (len(new.ids), new.codes("WARNING")) == (70, ["gap"])
     assert new.stderr.count("restart career_sites") == 1
     written(tap, "restart", "career_sites", "--yes")
@@ -246,7 +252,7 @@ def test_a_dropped_page_in_the_middle_is_a_gap_until_it_is_bought(
     assert (len({*new.ids}), new.codes("WARNING")) == (120, [])
 
 
-def test_a_run_that_buys_a_dropped_page_again_says_so(tap: Tap, files: Files) -> None:
+def test_a_run_that_buys_a_dropped_page_again_does_not_warn_of_it(tap: Tap, files: Files) -> None:
     tap.succeed()
     files.damage(files.pages[1], 5)
     written(tap, "drop", "career_sites", "2")
@@ -256,8 +262,7 @@ def test_a_run_that_buys_a_dropped_page_again_says_so(tap: Tap, files: Files) ->
     written(tap, "restart", "career_sites", "--yes")
     billed = tap.sandbox.rows_billed
     for new in (tap.succeed(max_credits=2_500), tap.succeed()):  # begun, and resumed
-        (warning,) = new.messages_of("WARNING", "gap")
-        assert "restart career_sites" not in warning  # which was done
+        assert "gap" not in new.codes("WARNING")
     assert len({*new.ids}) == 120
     assert tap.sandbox.rows_billed == billed + 120
     assert tap.succeed().codes("WARNING") == []
@@ -294,7 +299,7 @@ def test_a_sync_of_added_values_buys_no_dropped_page_again(tap: Tap) -> None:
     wider: Any = {"country_codes": ["DE", "FR"], "on_filter_change": "resync"}
     tap.succeed(state=second.state, max_credits=100, **wider)
     (warning,) = tap.succeed(state=first.state, **wider).messages_of("WARNING", "gap")
-    assert f"Page {page} " in warning
+    assert f" {page}." in warning
     assert "restart career_sites" in warning
 
 
@@ -302,7 +307,8 @@ def test_a_page_whose_predecessor_is_damaged_is_dropped_after_it(tap: Tap, files
     tap.run()
     for page in files.pages[1:]:
         files.damage(page, 5)
-    assert "Page 2 of career_sites" in refusal(archive_command(tap, "drop", "career_sites", "3"))
+    first = refusal(archive_command(tap, "drop", "career_sites", "3"))
+    assert "Page 2 of career_sites" in first
     written(tap, "drop", "career_sites", "2")
     written(tap, "drop", "career_sites", "3")
     again = tap.succeed()
@@ -339,7 +345,7 @@ def test_restart_buys_everything_anew_once(warehouse: Warehouse, files: Files) -
     warehouse.run()
     asked = refusal(archive_command(tap, "restart", "career_sites"))
     assert "$6.00" in asked
-    assert "A new warehouse then loads only from that sync on. " in asked
+    assert "new warehouse" in asked
     assert "--yes" in asked
     assert warehouse.rows_billed() == 0
     written(tap, "restart", "career_sites", "--yes")
@@ -564,7 +570,8 @@ def test_a_full_disk_is_one_line(tap: Tap, folder: Path, command: str) -> None:
         )
     assert run.returncode == 1
     (line,) = run.stderr.splitlines()
-    assert line.startswith("Error: Standard output cannot be written (No space left on device)")
+    assert line.startswith("Error: Standard output ")
+    assert os.strerror(errno.ENOSPC) in line
 
 
 @pytest.mark.parametrize(
@@ -614,13 +621,14 @@ def test_plan_says_what_is_billed_again_of_a_sync_that_is_given_up(tap: Tap, fil
     tap.settings["batch_size"] = 10
     state = tap.succeed(max_credits=1_000).state
     plan = planned(tap, files, state=state, country_codes=["DE"], on_filter_change="resync")
-    assert "is given up: its 20 rows so far ($1.00 at list price) are billed again" in plan["buy"]
+    assert "20 rows of the sync in progress" in plan["buy"]
+    assert "billed again" in plan["buy"]
 
 
 def test_plan_prints_what_a_run_would_load_ask_and_buy(tap: Tap, files: Files) -> None:
     first = planned(tap, files)
     assert first["load"] == "nothing"
-    assert first["buy"].startswith("all rows (total unknown; $50.00 per 1,000 rows")
+    assert first["buy"].startswith("all rows ($50.00 per 1,000 rows")
     state = tap.succeed(country_codes=["DE"]).state
     again = planned(tap, files, country_codes=["DE"])
     assert again["load"].endswith(" not billed again")
@@ -632,4 +640,5 @@ def test_plan_prints_what_a_run_would_load_ask_and_buy(tap: Tap, files: Files) -
     assert "[other-filters]" in fresh["ask"]
     assert "load" not in fresh
     off = planned(tap, files, archive=False)
-    assert off["load"] == "nothing, because the archive is off"
+    assert off["load"].startswith("nothing, ")
+    assert "archive is off" in off["load"]

@@ -330,7 +330,9 @@ def test_a_page_of_another_format_behind_the_head_is_delivered_with_a_warning(
     page = files.pages[3]
     files.rewrite(page, body=without_ats(files.entry(page).body))
     run = warehouse.tap.succeed()
-    assert run.codes("WARNING") == ["format-changed"]
+    (warning,) = run.messages_of("WARNING", "new-fields")
+    assert run.lines("WARNING") == [warning]
+    assert "Page 4 of career_sites" in warning
     assert len({*run.ids}) == 120
     assert sum(row["ats"] is None for row in run.records) == 10
     assert warehouse.tap.sandbox.rows_billed == 120

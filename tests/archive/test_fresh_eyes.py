@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 
 from jobo_sandbox import Sandbox
+from tap_jobo.clock import to_minute
 from tests.archive.helpers import (
     Warehouse,
     archive_command,
@@ -17,7 +19,7 @@ from tests.archive.helpers import (
     pass_time,
     succeeded,
 )
-from tests.support import Tap, complaint, error_code, state_at, ways_out
+from tests.support import Tap, complaint, error_code, state_at
 from tests.support.archives import Files
 from tests.support.jobs import tap_of
 
@@ -86,8 +88,9 @@ def test_filters_that_are_changed_back_cost_only_changes_as_the_question_says(
 ) -> None:
     state = tap.succeed(**GERMAN).state
     cut = kill(tap, files, 2, state=state, on_filter_change="resync", **WIDER)
-    ways = ways_out(complaint(tap.run(state=cut.state, **GERMAN)))
-    assert "changed since" in ways["on_filter_change: resync or keep"]
+    question = tap.run(state=cut.state, **GERMAN)
+    assert error_code(question) == "filters-changed"
+    assert re.search(r"=resync .* since \S+Z \(", complaint(question))  # and not all rows
     billed, backup = tap.sandbox.rows_billed, files.copy()
     for answer in ("resync", "keep"):
         files.restore(backup)
@@ -102,8 +105,9 @@ def test_the_price_of_an_incomplete_archive_is_not_that_of_what_it_has(
     files.lose()
     change(warehouse.tap, next(iter(warehouse.target.rows)))
     warehouse.run()
-    line = warehouse.tap.refuse()
-    assert "(total unknown; $50.00 per 1,000 rows" in line
+    line = warehouse.tap.refuse(code="archive-incomplete")
+    assert "($50.00 per 1,000 rows)" in line
+    assert "at least" not in line
 
 
 def test_a_bookmark_in_the_future_is_corrected_as_the_message_says(
@@ -119,8 +123,8 @@ def test_a_bookmark_in_the_future_is_corrected_as_the_message_says(
     bookmark = warehouse.state["bookmarks"]["career_sites"]["replication_key_value"]
     for state in (None, warehouse.state):
         run = tap.run(state=state)
-        assert error_code(run) == "invalid-state"
-        assert ways_out(complaint(run))[f"wait until {bookmark}"] == "and run again"
+        assert error_code(run) == "future-bookmark"
+        assert f" {to_minute(bookmark)} " in complaint(run)
         assert run.records == []
     pass_time(tap, timedelta(hours=4))
     assert warehouse.rows_billed() == 0

@@ -66,7 +66,9 @@ def test_of_two_archives_of_a_stream_the_message_names_the_one_of_the_run(
     assert run_other(tap, other).metrics["jobo_credits"] == 0
     for command in ("drop", "restart", "state", "export"):
         arguments = [command, "career_sites", *(["2"] if command == "drop" else [])]
-        assert "Name one of them" in archive_command(tap, *arguments).stderr
+        refused = archive_command(tap, *arguments)
+        assert refused.returncode == 1
+        assert len({*re.findall(r"career_sites-[0-9a-f]+", refused.stderr)}) == 2
 
 
 def test_what_is_damaged_of_another_address_ends_no_run(

@@ -148,7 +148,7 @@ def test_a_paused_run_stops_once_another_has_its_lease(
     run = run_meanwhile(tap, run_other)
     # The page in flight is the other run's: the fence finds it before the lease is looked at.
     assert error_code(run) == "run-in-progress"
-    assert "its last page may be billed again" in complaint(run)
+    assert "page may be billed again" in complaint(run)
     assert tap.sandbox.rows_billed == billed[0] + 50
     assert run.bookmark["sync"]["rows"] == 50
     assert len(succeeded(tap.run(state=run.state)).ids) == 70
@@ -188,8 +188,8 @@ def test_a_store_out_of_reach_ends_a_run_before_it_costs(
     tap: Container, weather: Weather, failure: str, requests: str
 ) -> None:
     weather.decide = lambda _, path: failure if requests in path else ""
-    line = tap.refuse()
-    assert "The archive s3://archives/pipelines/jobo can't be used" in line
+    line = tap.refuse(code="archive-unusable")
+    assert " s3://archives/pipelines/jobo can't be used" in line
 
 
 def test_a_count_that_is_refused_four_times_ends_no_run(tap: Container, weather: Weather) -> None:
@@ -230,7 +230,7 @@ def test_a_run_that_cannot_renew_its_lease_ends_between_pages(
     tap.oddities["TEST_LEASE"] = "2"
     run = tap.run(batch_size=2)
     weather.decide = lambda *_: ""
-    assert "could not be renewed in time" in complaint(run)
+    assert "not be renewed" in complaint(run)
     assert run.bookmark["sync"]["rows"] == len(run.ids) == tap.sandbox.rows_billed
     assert len(run.ids) < 120
     files.expire_leases()
@@ -284,7 +284,7 @@ def test_no_request_is_sent_once_a_wait_was_longer_than_the_lease(tap: Container
     busy = Fault(status=503, headers={"Retry-After": "100"})
     later.sandbox.faults.add(busy, endpoint="career_sites", on=2)
     run = later.run()
-    assert "could not be renewed in time" in complaint(run)
+    assert "not be renewed" in complaint(run)
     assert run.bookmark["sync"]["rows"] == len(run.ids) == later.sandbox.rows_billed == 50
 
 
@@ -298,7 +298,8 @@ def test_without_the_extra_the_error_says_what_to_install(sandbox: Sandbox, tmp_
     assert "install tap-jobo[cloud]" in tap.refuse(**given, archive_dir="s3://bucket/prefix")
     (tmp_path / "obstore.py").write_text("import not_installed")  # which the extra would not bring
     run = tap.run(**given, archive_dir="s3://bucket/prefix")
-    assert "No module named 'not_installed'" in run.stderr
+    assert "ModuleNotFoundError" in run.stderr
+    assert "'not_installed'" in run.stderr
     assert "tap-jobo[cloud]" not in run.stderr
 
 
@@ -313,6 +314,7 @@ def test_without_the_extra_the_error_says_what_to_install(sandbox: Sandbox, tmp_
 )
 def test_a_bad_url_is_refused_without_being_shown(tap: Tap, url: str) -> None:
     run = tap.run(archive_dir=url)
-    assert complaint(run).startswith("Setting 'archive_dir' must be ")
-    assert all(scheme in run.stderr for scheme in ("s3://", "gs://", "azure://"))
+    assert error_code(run) == "invalid-setting"
+    for part in ("'archive_dir'", "s3://", "gs://", "azure://"):
+        assert part in complaint(run)
     assert "a-secret" not in run.stderr

@@ -91,7 +91,8 @@ def test_a_page_of_another_format_is_billed_once_and_stays_until_a_version_knows
     assert len(first.ids) == first.bookmark["sync"]["rows"] == 50
     assert first.bookmark["replication_key_value"] is None
     if field:
-        assert f"None of the 50 rows of this page of career_sites has a usable '{field}'" in line
+        assert " 50 rows " in line
+        assert f"'{field}'" in line
         assert first.messages_of("ERROR", "rows-skipped") == []
     assert error_code(first) == "format-changed"
     assert commands_in(line) == [["drop", "career_sites", "2"]]
@@ -100,7 +101,7 @@ def test_a_page_of_another_format_is_billed_once_and_stays_until_a_version_knows
         again = tap.run(state=state)
         assert error_code(again) == "format-changed"
         assert commands_in(complaint(again)) == commands_in(line)
-        assert "An earlier run was billed" in complaint(again)
+        assert complaint(again) == line
         assert {*again.ids} <= {*first.ids}
     assert tap.sandbox.rows_billed == 100
     rewrite(pages(folder)[1], body=json.dumps(known[0]).encode())  # what a later version reads
@@ -166,7 +167,7 @@ def test_a_skipped_row_is_shown_and_erased_by_its_number(tap: Tap, *, is_loaded:
     assert (len(rows), rows[8]["id"], rows[10]) == (50, 7, None)
     for number in ("8", "10"):  # the second one keeps its number
         erased = archive_command(tap, "erase", "career_sites", "--page", "2", "--row", number)
-        assert "If Jobo sends a row again, it returns." in succeeded(erased).stdout
+        assert "returns" in succeeded(erased).stdout
     exported = [*map(json.loads, succeeded(archive_command(tap, *shown)).stdout.splitlines())]
     assert [each["row_number"] for each in exported] == [*range(1, 8), 9, *range(11, 51)]
     again = tap.run()

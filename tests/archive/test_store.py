@@ -134,7 +134,7 @@ def test_the_last_object_is_removed_after_all_others() -> None:
 def test_of_those_who_write_a_key_one_has_the_lock(opens: Opens) -> None:
     with opens().lock(KEY, "career_sites") as check, opens().lock("jobs-0a", "jobs"):
         check()
-        held = pytest.raises(HeldError, match=r"is writing career_sites in .*\[run-in-progress\]")
+        held = pytest.raises(HeldError, match=r" career_sites in .*\[run-in-progress\]")
         for _ in range(2):
             with held, opens().lock(KEY, "career_sites"):
                 pass
@@ -300,7 +300,7 @@ def test_by_default_an_archive_is_in_the_state_folder(
 
 def test_without_a_home_the_error_names_the_setting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Path, "expanduser", Mock(side_effect=RuntimeError))
-    with pytest.raises(ArchiveError, match="Set HOME, or set archive_dir"):
+    with pytest.raises(ArchiveError, match=r"archive_dir.*\[archive-unusable\]"):
         open_store("~/archive", Clock(), LOGGER)
 
 
@@ -318,7 +318,7 @@ def test_a_bucket_holds_archives_at_several_prefixes() -> None:
 def test_a_bucket_without_an_account_cannot_be_opened(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [name for name in os.environ if name.startswith("AZURE")]:
         monkeypatch.delenv(name)
-    with pytest.raises(ArchiveError, match="azure://archives/a can't be opened"):
+    with pytest.raises(ArchiveError, match=r" azure://archives/a .*\[archive-unusable\]"):
         open_bucket("azure://archives/a")
 
 
@@ -333,7 +333,7 @@ def test_a_bucket_out_of_reach_is_an_error() -> None:
         lambda: store.remove([PAGE]),
     ]
     for call in calls:
-        with pytest.raises(StoreError, match="no route to the store"):
+        with pytest.raises(StoreError, match=fake.AWAY):
             call()
 
 

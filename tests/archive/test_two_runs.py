@@ -28,7 +28,7 @@ from tests.support.systems import need_sizes
 
 pytestmark = pytest.mark.slow
 
-WAITS = "Another run is buying career_sites"
+WAITS = "is buying career_sites"
 
 
 @pytest.fixture
@@ -119,9 +119,9 @@ def test_the_second_run_buys_what_the_first_one_leaves(tap: Tap, files: Files) -
         second, _ = finish(process, [])
     assert loaded(second) == 100
     assert len(second.ids) == 120
-    assert second.summaries["career_sites"].startswith(
-        "100 rows in 2 pages from the archive, 20 rows in "
-    )
+    summary = second.summaries["career_sites"]
+    assert summary.startswith("100 rows in 2 pages ")
+    assert ", 20 rows in " in summary
     counted = [each["value"] for each in second.points if each["metric"] == "record_count"]
     assert sum(counted) == 120
     assert tap.sandbox.rows_billed == 120
@@ -199,7 +199,8 @@ def test_a_signal_ends_the_wait(tap: Tap, files: Files, signum: int) -> None:
         assert len(second.ids) == 50
         assert second.bookmark["offset"] == 1
         summary = second.summaries["career_sites"]
-        assert summary.startswith("50 rows in 1 page from the archive, 0 credits ")
+        assert summary.startswith("50 rows in 1 page ")
+        assert ", 0 credits " in summary
         assert "sync not complete" in summary
         succeeded(first.end())
     assert Warehouse(tap).rows_billed() == 0

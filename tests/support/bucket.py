@@ -11,6 +11,9 @@ from typing import Any
 
 from obstore.exceptions import AlreadyExistsError, GenericError, PreconditionError
 
+AWAY = "no route to the store"
+"""Why a bucket that is away fails."""
+
 
 @dataclass
 class Bucket:
@@ -76,7 +79,7 @@ class Bucket:
 
     def _answer(self) -> None:
         if self.is_away:
-            raise GenericError("no route to the store\n\nDebug source: ...")
+            raise GenericError(f"{AWAY}\n\nDebug source: ...")
 
 
 def _e_tag(content: bytes) -> str:
