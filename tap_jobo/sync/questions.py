@@ -57,40 +57,46 @@ def ask(asked: Question, standing: Standing, text: Callable[..., Lines]) -> Stat
         standing: Where the stream stands.
         text: Returns a message of the stream, given a code, a fact, and what is known.
     """
-    facts: dict[str, Callable[[Standing], tuple[str, Known]]] = {
+    facts: dict[str, Callable[[Question, Standing], tuple[str, Known]]] = {
         "archive-incomplete": _incomplete,
         "other-archive": _other_archive,
         "other-filters": _other_filters,
         "filters-changed": _filters_changed,
     }
-    fact, known = facts[asked.code](standing)
+    fact, known = facts[asked.code](asked, standing)
     stopped = f"{standing.name} stopped, nothing billed: {fact}."
     return StateError(text(asked.code, stopped, **known))
 
 
-def _incomplete(standing: Standing) -> tuple[str, Known]:
+def _incomplete(_: Question, standing: Standing) -> tuple[str, Known]:
     fact = "no state, and its archive lacks earlier rows"
     return fact, {"price": price_of_everything(standing)}
 
 
-def _other_archive(standing: Standing) -> tuple[str, Known]:
+def _other_archive(asked: Question, standing: Standing) -> tuple[str, Known]:
     if standing.view and standing.state and has_other_key(standing.state, standing.view):
         return "its state is of another address, account, or key", {}
     fact = f"its state is not of {standing.location}"
-    return fact, {"new_folder": "set archive_dir to a new folder"}
+    known: dict[str, str | None] = {"new_folder": "set archive_dir to a new folder"}
+    if "no-state" not in asked.ways:  # it lacks rows, so that would be another question
+        known["archive"] = None
+    return fact, known
 
 
-def _other_filters(standing: Standing) -> tuple[str, Known]:
+def _other_filters(asked: Question, standing: Standing) -> tuple[str, Known]:
     head = standing.position.current
     change = _change_of(head.filters, head.start_date, standing.settings)
     fact = f"its archive is of other filters: {change}"
     if not change:
         end = to_minute(standing.position.bookmark or "")
         fact = f"its archive ends at {end}, before start_date"
-    return fact, {**answers(standing), "price": standing.settings.spec.describe_price()}
+    known = {**answers(standing), "price": standing.settings.spec.describe_price()}
+    if "resync" not in asked.ways:  # the question would come again
+        known["resync"] = None
+    return fact, known
 
 
-def _filters_changed(standing: Standing) -> tuple[str, Known]:
+def _filters_changed(_: Question, standing: Standing) -> tuple[str, Known]:
     return what_changed(standing.position, standing.settings), answers(standing)
 
 
