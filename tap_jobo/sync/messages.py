@@ -122,7 +122,7 @@ class Messages:
             "archive-unusable",
             f"The archive can't be written ({why}). The page in flight ({cost}) was loaded.",
             location=archive.store.location,
-            page_price=cost,
+            page_price=cost if header.credits else None,
         )
 
     def cut_off(self, error: PageCutOffError, progress: Progress, spent: float) -> ApiError:
