@@ -41,7 +41,8 @@ from tap_jobo.archive.entries import DamagedEntryError, decode_entry
 from tap_jobo.archive.files import check_line
 from tap_jobo.clock import format_timestamp, parse_timestamp
 from tap_jobo.model import ArchiveFile, EntryHeader
-from tests.support import Run, Tap, execute, ways_out
+from tap_jobo.streams.career_sites import CAREER_SITES
+from tests.support import Run, Tap, execute
 from tests.support.crash import parse, wait_for
 from tests.support.s3 import S3, serve_s3
 from tests.support.target import Message, Row, Target
@@ -635,10 +636,9 @@ class World:
             self._origins[file.id] = running.covered
 
     def _note_warnings(self, pipe: Pipeline, run: Run) -> None:
-        for text in run.messages_of("WARNING", "cursor-rejected"):
-            found = re.search(r"its ([\d,]+) rows? so far (?:are|is) billed again", text)
-            assert found, text
-            self.credit[pipe.archive] += int(found[1].replace(",", ""))
+        for text in run.messages_of("WARNING", "sync-restarted"):
+            (cost,) = re.findall(r"\$([\d.]*\d)", text)
+            self.credit[pipe.archive] += round(float(cost) * 1_000 / CAREER_SITES.list_price)
         pipe.has_seen_gap |= "gap" in run.codes("WARNING")
         if self.is_calm:
             unexpected = {"archive-adopted", "archive-empty", "archive-behind"}
@@ -827,17 +827,17 @@ class World:
         if way == "back" and last and self.is_calm:
             self.change_settings(countries=last[0], start_date=last[1])
             return {}
-        offers = "".join(ways_out(text))
-        pipe.answer = "keep" if way == "keep" and "keep" in offers else "resync"
-        if pipe.answer == "keep" and "resync or keep" not in offers:  # otherwise, both are alike
+        is_kept = way == "keep" and "[filters-changed]" in text
+        pipe.answer = "keep" if is_kept else "resync"
+        if is_kept and "=keep " in text:  # if it is not offered, both are alike
             self.gaps |= self.versions - self.known(self.held(pipe.archive))
         self.allow(pipe.archive)
         return {}
 
     def _answer_other_filters(self, pipe: Pipeline, text: str) -> dict[str, Any]:
-        if "a folder of its own" in text and next(self.choices):
+        if next(self.choices):
             return self._own_archive(pipe)
-        if "run once without a state" in text:
+        if "=resync " not in text:  # with the state, it is asked whatever the answer is
             pipe.answer = "resync"
             self.allow(pipe.archive)
             return {"is_fresh": True}

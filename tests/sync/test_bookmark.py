@@ -110,8 +110,9 @@ class TestRowsBeforeTheWindow:
                 part["metadata"]["selected"] = selected
         sandbox.ignored = ["updated_after"]
         (warning,) = self._read(tap, timedelta(minutes=50), catalog=catalog)
-        assert "A page has 50 rows of career_sites that last changed more than an hour" in warning
-        assert "If Jobo ignores that date, every run is billed for every row" in warning
+        since = sandbox.feed_requests[-1].body["updated_after"]
+        for part in ("50 rows", "career_sites", f"updated_after {since[:16]}"):
+            assert part in warning
 
     def test_an_overlap_of_minutes_is_none(self, tap: Tap, sandbox: Sandbox) -> None:
         sandbox.overlap = 3_000
@@ -162,7 +163,9 @@ class TestClocks:
         run = tap.run()
         assert _instant(run.bookmark) <= sandbox.feed_requests[0].time
         (warning,) = run.lines("WARNING")
-        assert "180 minutes ahead. No row is lost" in warning
+        assert run.codes("WARNING") == ["clock-wrong"]
+        assert "180 minutes ahead" in warning
+        assert "billed" not in warning  # no row is lost, and none is read again
         updated = next(iter(sandbox.world.rows()))
         sandbox.world.touch(updated)
         assert tap.run(state=run.state, lookback_minutes=0).ids == [updated]
@@ -171,8 +174,9 @@ class TestClocks:
         tap.sandbox.clock_offset = 3 * HOUR
         run = tap.run()
         (warning,) = run.lines("WARNING")
+        assert run.codes("WARNING") == ["clock-wrong"]
         assert "180 minutes behind" in warning
-        assert "Each run is billed again for the rows of these minutes" in warning
+        assert "billed again" in warning
         updated = next(iter(tap.sandbox.world.rows()))
         tap.sandbox.world.touch(updated)
         second = tap.run(state=run.state, lookback_minutes=0)
@@ -192,8 +196,8 @@ class TestClocks:
         filters = NO_FILTERS | {"country_codes": ["DE"]}
         state = state_at(bookmark, filters=filters, sync=NO_SYNC)
         run = tap.run(state=state, country_codes=countries, on_filter_change="resync")
-        assert error_code(run) == "invalid-state"
-        assert bookmark in complaint(run)
+        assert error_code(run) == "future-bookmark"
+        assert bookmark[:16] in complaint(run)
         assert sandbox.feed_requests == []
         assert all(emitted == state for emitted in run.states)
 

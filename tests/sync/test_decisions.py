@@ -6,6 +6,7 @@ the runs wrote whose state was stored. What it misses is compared with a run tha
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
@@ -61,6 +62,7 @@ class Case(NamedTuple):
         warns: The codes of its warnings.
         misses: Unless it asks, the rows that the warehouse then lacks, or has in an older version.
             A sync goes by ids, and one of the new ones comes before the others.
+        offers: What its error offers for `on_filter_change`, None for what its code always does.
         says: A part of a message, where a code does not show the reason or the price.
     """
 
@@ -71,10 +73,13 @@ class Case(NamedTuple):
     asks: str = ""
     warns: str = ""
     misses: int = 0
+    offers: str | None = None
     says: str = ""
 
 
-CHANGED, OTHER, GAP = "filters-changed", "other-filters", "gap"
+CHANGED, OTHER = "filters-changed", "other-filters"
+APPLIED, GAP = "filters-applied", "gap"
+OFFERS = {CHANGED: "resync, keep", OTHER: "resync", "": ""}
 
 GERMAN: Past = [(DE, DONE)]
 BOTH: Past = [(DE_FR, DONE)]
@@ -88,7 +93,7 @@ FILTERS: dict[str, Case] = {
         DE | AGENCIES,
         6,
         6,
-        says="country_codes changed from DE, FR to DE; is_agency is now true (before: not set).",
+        says="country_codes=DE and is_agency=true; changes",
     ),
     "narrower, resync": Case(BOTH, DE | AGENCIES | RESYNC, 6, 6),
     "narrower, keep": Case(BOTH, DE | AGENCIES | KEEP, 6, 6),
@@ -96,41 +101,42 @@ FILTERS: dict[str, Case] = {
         NARROWED,
         DE_FR,
         asks=CHANGED,
-        says="country_codes changed from DE to DE, FR; is_agency is no longer set (before: true)",
+        says="is_agency was true",
     ),
-    "narrower and back, keep": Case(NARROWED, DE_FR | KEEP, 8, 8, warns=CHANGED),
+    "narrower and back, keep": Case(NARROWED, DE_FR | KEEP, 8, 8, warns=APPLIED),
     "narrower, cut off": Case(NARROWING, DE, 1, 1),
     "narrower, cut off, and back": Case(
-        NARROWING, DE_FR, asks=CHANGED, says="resync or keep  buys only what changed since 20"
+        NARROWING, DE_FR, asks=CHANGED, offers="resync", says="only what changed since"
     ),
-    "narrower, cut off, and back, resync": Case(NARROWING, DE_FR | RESYNC, 8, 8, warns=CHANGED),
-    "narrower, cut off, and back, keep": Case(NARROWING, DE_FR | KEEP, 8, 8, warns=CHANGED),
+    "narrower, cut off, and back, resync": Case(NARROWING, DE_FR | RESYNC, 8, 8, warns=APPLIED),
+    "narrower, cut off, and back, keep": Case(NARROWING, DE_FR | KEEP, 8, 8, warns=APPLIED),
     "narrower in the first sync": Case(
         IN_FIRST_SYNC,
         DE,
         asks=CHANGED,
-        says="its 5 rows so far ($0.25 at list price) are billed again",
+        offers="resync",
+        says="also the 5 rows",
     ),
-    "wider in the first sync": Case(IN_FIRST_SYNC, ALL, asks=CHANGED),
+    "wider in the first sync": Case(IN_FIRST_SYNC, ALL, asks=CHANGED, offers="resync"),
     "more values in the first sync": Case(
-        IN_FIRST_SYNC, DE_FR_GB, asks=CHANGED, says="resync or keep  buys all matching rows"
+        IN_FIRST_SYNC, DE_FR_GB, asks=CHANGED, offers="resync", says="also the 5 rows"
     ),
-    "wider in the first sync, resync": Case(IN_FIRST_SYNC, RESYNC, 132, 132, warns=CHANGED),
-    "wider in the first sync, keep": Case(IN_FIRST_SYNC, KEEP, 132, 132, warns=CHANGED),
+    "wider in the first sync, resync": Case(IN_FIRST_SYNC, RESYNC, 132, 132, warns=APPLIED),
+    "wider in the first sync, keep": Case(IN_FIRST_SYNC, KEEP, 132, 132, warns=APPLIED),
     "another value": Case(GERMAN, FR, asks=CHANGED),
-    "another value, resync": Case(GERMAN, FR | RESYNC, 10, 10, warns=CHANGED),
+    "another value, resync": Case(GERMAN, FR | RESYNC, 10, 10, warns=APPLIED),
     "narrower in a resync": Case(  # the bookmark is that of the filters before the resync
-        [*GERMAN, (FR_GB | RESYNC, PAGE)], FR | RESYNC, 10, 10, warns=CHANGED
+        [*GERMAN, (FR_GB | RESYNC, PAGE)], FR | RESYNC, 10, 10, warns=APPLIED
     ),
-    "no value, resync": Case(GERMAN, RESYNC, 132, 132, warns=CHANGED),
+    "no value, resync": Case(GERMAN, RESYNC, 132, 132, warns=APPLIED),
     "no value, cut off": Case(WIDENING, ALL, 127, 127),
     "no value, cut off, and back": Case(
-        WIDENING, DE, asks=CHANGED, says="resync or keep  buys only what changed since 20"
+        WIDENING, DE, asks=CHANGED, offers="resync", says="only what changed since"
     ),
-    "no value, cut off, and back, resync": Case(WIDENING, DE | RESYNC, 6, 6, warns=CHANGED),
-    "no value, cut off, and back, keep": Case(WIDENING, DE | KEEP, 6, 6, warns=CHANGED),
+    "no value, cut off, and back, resync": Case(WIDENING, DE | RESYNC, 6, 6, warns=APPLIED),
+    "no value, cut off, and back, keep": Case(WIDENING, DE | KEEP, 6, 6, warns=APPLIED),
     "two filters wider, resync": Case(
-        [(DE | FOUNDED_1990, DONE)], DE_FR | FOUNDED_1960 | RESYNC, 23, 23, warns=CHANGED
+        [(DE | FOUNDED_1990, DONE)], DE_FR | FOUNDED_1960 | RESYNC, 23, 23, warns=APPLIED
     ),
 }
 # Of a longer list, only the added values are bought, and then what has changed.
@@ -142,42 +148,42 @@ ADDED_VALUES: dict[str, Case] = {
         GERMAN,
         DE_FR,
         asks=CHANGED,
-        says="resync  buys the rows with country_codes=FR (total unknown; $50.00",
+        says="with country_codes=FR ($50.00 per 1,000 rows)",
     ),
     "resync": Case(
-        GERMAN, DE_FR | RESYNC, 18, 18, warns=CHANGED, says="buys the rows with country_codes=FR"
+        GERMAN, DE_FR | RESYNC, 18, 18, warns=APPLIED, says="with country_codes=FR ($50.00"
     ),
-    "keep": Case(GERMAN, DE_FR | KEEP, 8, 8, warns=CHANGED, misses=8),
-    "another filter narrower": Case(GERMAN, DE_FR | NO_AGENCIES | RESYNC, 8, 8, warns=CHANGED),
-    "an earlier start": Case([(DE | LATEST_100, DONE)], DE_FR | RESYNC, 29, 29, warns=CHANGED),
+    "keep": Case(GERMAN, DE_FR | KEEP, 8, 8, warns=APPLIED, misses=8),
+    "another filter narrower": Case(GERMAN, DE_FR | NO_AGENCIES | RESYNC, 8, 8, warns=APPLIED),
+    "an earlier start": Case([(DE | LATEST_100, DONE)], DE_FR | RESYNC, 29, 29, warns=APPLIED),
     "cut off": Case(ADDING, DE_FR, 13, 13),
-    "cut off, and back": Case(ADDING, DE, asks=CHANGED),
-    "cut off, and back, resync": Case(ADDING, DE | RESYNC, 6, 6, warns=CHANGED),
+    "cut off, and back": Case(ADDING, DE, asks=CHANGED, offers="resync"),
+    "cut off, and back, resync": Case(ADDING, DE | RESYNC, 6, 6, warns=APPLIED),
     "cut off, and another value": Case(
-        ADDING, DE_GB, asks=CHANGED, says="its 5 rows so far ($0.25 at"
+        ADDING, DE_GB, asks=CHANGED, says="with country_codes=GB ($50.00"
     ),
-    "cut off, and another value, resync": Case(ADDING, DE_GB | RESYNC, 17, 17, warns=CHANGED),
+    "cut off, and another value, resync": Case(ADDING, DE_GB | RESYNC, 17, 17, warns=APPLIED),
     "waiting": Case(ADDING_LOST, DE_FR, 18, 13),  # the decision was made when a page was bought
     "waiting, resync": Case(ADDING_LOST, DE_FR | RESYNC, 18, 13),
     "waiting, keep": Case(ADDING_LOST, DE_FR | KEEP, 18, 13),
-    "waiting, and back": Case(ADDING_LOST, DE, asks=OTHER, says="run once without a state and"),
+    "waiting, and back": Case(ADDING_LOST, DE, asks=OTHER, offers=""),
     "waiting, and another value": Case(ADDING_LOST, DE_GB, 5, asks=CHANGED),
     "kept, waiting, resync": Case(
         [*GERMAN, (DE_FR | KEEP, DONE_LOST)], DE_FR | RESYNC, 16, 8, warns=GAP, misses=8
     ),
     "no start any more": Case(ADDING_LATE, DE_FR, asks=CHANGED),
-    "no start any more, resync": Case(ADDING_LATE, DE_FR | RESYNC, 18, 18, warns=CHANGED),
+    "no start any more, resync": Case(ADDING_LATE, DE_FR | RESYNC, 18, 18, warns=APPLIED),
 }
 # What was bought, and is not in the warehouse, is loaded before a question what to buy.
 WAITING: dict[str, Case] = {
     "same filters": Case([*GERMAN, (DE, DONE_LOST)], DE, 12, 6),
     "narrower": Case([*BOTH, (DE_FR, DONE_LOST)], DE, 14, 6),
     "narrower, cut off": Case([*BOTH, (DE, PAGE_LOST)], DE, 6, 1),
-    "narrower, cut off, and back": Case([*BOTH, (DE, PAGE_LOST)], DE_FR, asks=OTHER),
+    "narrower, cut off, and back": Case([*BOTH, (DE, PAGE_LOST)], DE_FR, asks=OTHER, offers=""),
     "another value": Case([*GERMAN, (DE, DONE_LOST)], FR, 6, asks=CHANGED),
-    "another value, resync": Case([*GERMAN, (DE, DONE_LOST)], FR | RESYNC, 16, 10, warns=CHANGED),
+    "another value, resync": Case([*GERMAN, (DE, DONE_LOST)], FR | RESYNC, 16, 10, warns=APPLIED),
     "another value, keep": Case(
-        [*GERMAN, (DE, DONE_LOST)], FR | KEEP, 8, 2, warns=CHANGED, misses=8
+        [*GERMAN, (DE, DONE_LOST)], FR | KEEP, 8, 2, warns=APPLIED, misses=8
     ),
     "a first sync": Case([(DE_FR, PAGE_LOST)], DE_FR, 29, 24),
     "a start date": Case([(LATEST_7, DONE), (LATEST_7, DONE_LOST)], ALL, 12, asks=CHANGED),
@@ -189,20 +195,18 @@ START_DATE: dict[str, Case] = {
         LATE,
         LATEST_100,
         asks=CHANGED,
-        says="only the new filters match and that last changed before 20",
+        says="only these match",
     ),
-    "earlier, resync": Case(LATE, LATEST_100 | RESYNC, 112, 112, warns=CHANGED),
-    "earlier, keep": Case(LATE, LATEST_100 | KEEP, 12, 12, warns=CHANGED, misses=93),
-    "removed": Case(LATE, ALL, asks=CHANGED, says="start_date is no longer set (before: "),
-    "removed, resync": Case(LATE, RESYNC, 132, 132, warns=CHANGED),
-    "removed, keep": Case(LATE, KEEP, 12, 12, warns=CHANGED, misses=113),
+    "earlier, resync": Case(LATE, LATEST_100 | RESYNC, 112, 112, warns=APPLIED),
+    "earlier, keep": Case(LATE, LATEST_100 | KEEP, 12, 12, warns=APPLIED, misses=93),
+    "removed": Case(LATE, ALL, asks=CHANGED, says="start_date was 20"),
+    "removed, resync": Case(LATE, RESYNC, 132, 132, warns=APPLIED),
+    "removed, keep": Case(LATE, KEEP, 12, 12, warns=APPLIED, misses=113),
     "later": Case([(LATEST_100, DONE)], LATEST_7, 12, 12),
     "later, and back": Case([(LATEST_100, DONE), (LATEST_7, DONE)], LATEST_100, 12, 12),
-    "later in the first sync": Case(
-        LATE_FIRST_SYNC, LATEST_7, 106, 106, says="keeps its start_date", misses=1
-    ),
-    "removed in the first sync": Case(LATE_FIRST_SYNC, ALL, asks=CHANGED),
-    "removed in the first sync, resync": Case(LATE_FIRST_SYNC, RESYNC, 132, 132, warns=CHANGED),
+    "later in the first sync": Case(LATE_FIRST_SYNC, LATEST_7, 106, 106, misses=1),
+    "removed in the first sync": Case(LATE_FIRST_SYNC, ALL, asks=CHANGED, offers="resync"),
+    "removed in the first sync, resync": Case(LATE_FIRST_SYNC, RESYNC, 132, 132, warns=APPLIED),
     "narrower filters in a resync": Case(
         [(DE | LATEST_100, DONE), (FR_GB | LATEST_100 | RESYNC, PAGE)],
         FR | LATEST_100,
@@ -216,7 +220,7 @@ WITHOUT_STATE: dict[str, Case] = {
         NO_STATE,
         132,
         12,
-        says="Then this run asks Jobo for changes",
+        says="asks Jobo for changes",
     ),
     "after two": Case(TWICE, NO_STATE, 144, 12),
     "after part of a first sync": Case([(ALL, PAGE)], NO_STATE, 131, 126, misses=1),
@@ -225,13 +229,12 @@ WITHOUT_STATE: dict[str, Case] = {
         [(ALL, DONE)],
         DE | NO_STATE,
         asks=OTHER,
-        says="resync or keep  buys only what changed since 20",
     ),
     "narrower, resync": Case([(ALL, DONE)], DE | RESYNC | NO_STATE, 126, 6),
     "narrower, keep": Case([(ALL, DONE)], DE | KEEP | NO_STATE, 126, 6),
     "added values": Case(GERMAN, DE_FR | NO_STATE, asks=OTHER),
-    "added values, resync": Case(GERMAN, DE_FR | RESYNC | NO_STATE, 31, 18, warns=CHANGED),
-    "added values, keep": Case(GERMAN, DE_FR | KEEP | NO_STATE, 21, 8, warns=CHANGED, misses=8),
+    "added values, resync": Case(GERMAN, DE_FR | RESYNC | NO_STATE, 31, 18, warns=APPLIED),
+    "added values, keep": Case(GERMAN, DE_FR | KEEP | NO_STATE, 21, 8, warns=APPLIED, misses=8),
     "an earlier start": Case(LATE, LATEST_100 | NO_STATE, asks=OTHER),
     "a later start": Case([(LATEST_100, DONE)], LATEST_7 | NO_STATE, 112, 12),
     "the resync of another pipeline": Case(
@@ -247,9 +250,9 @@ GAPS: dict[str, Case] = {
     "error": Case(KEPT, DE_FR, 8, 8, misses=8),
     "no state": Case(KEPT, DE_FR | RESYNC | NO_STATE, 29, 8, warns=GAP, misses=8),
     "added values, resync": Case(
-        KEPT, DE_FR_GB | RESYNC, 19, 19, warns=f"{CHANGED}, {GAP}", misses=8
+        KEPT, DE_FR_GB | RESYNC, 19, 19, warns=f"{APPLIED}, {GAP}", misses=8
     ),
-    "all values, resync": Case(KEPT, RESYNC, 132, 132, warns=CHANGED),
+    "all values, resync": Case(KEPT, RESYNC, 132, 132, warns=APPLIED),
     "all values, then resync": Case([*KEPT, (RESYNC, DONE)], RESYNC, 12, 12),
     "a full sync that was given up": Case(
         [*WIDENING, (DE | KEEP, DONE)], DE | RESYNC, 6, 6, warns=GAP
@@ -337,6 +340,9 @@ def test_decision(tap: Tap, case: Case) -> None:
     assert (len(now.ids), sandbox.rows_billed - billed) == (case.emitted, case.billed)
     warns = [code or "no code" for code in now.codes("WARNING")]
     assert (now.codes("CRITICAL"), warns) == (listed(case.asks), listed(case.warns))
+    offers = OFFERS[case.asks] if case.offers is None else case.offers
+    offered = re.findall(r"TAP_JOBO_ON_FILTER_CHANGE=(\w+) ", "".join(now.lines("CRITICAL")))
+    assert offered == listed(offers)
     assert case.says in now.stderr
     pipeline.store(now)
     if case.asks:

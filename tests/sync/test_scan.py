@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from jobo_sandbox import Fault
 from tap_jobo.streams.career_sites import CAREER_SITES
 from tap_jobo.sync.state import STATE_KEYS
 from tests.archive.helpers import archive_command, succeeded
-from tests.support import Run, Tap, commands_in, complaint, error_code, state_at, ways_out
+from tests.support import Run, Tap, commands_in, complaint, error_code, state_at
 from tests.support.crash import cut_in_request
 from tests.support.target import merge
 
@@ -85,21 +86,18 @@ def test_resumed_scan_keeps_its_start_so_that_the_next_run_finds_changes(
 
 
 @pytest.mark.parametrize(
-    ("change", "kept"),
+    "change",
     [
-        ({"batch_size": 10}, "page size (40)"),
-        ({"start_date": "2026-01-01"}, "start_date"),
-        ({"lookback_minutes": 5}, "lookback_minutes"),
-        ({"batch_size": 10, "lookback_minutes": 5}, "page size (40) and lookback_minutes"),
+        {"batch_size": 10},
+        {"start_date": "2026-01-01"},
+        {"lookback_minutes": 5},
+        {"batch_size": 10, "lookback_minutes": 5},
     ],
 )
-def test_pending_scan_keeps_window_and_page_size(
-    tap: Tap, change: dict[str, Any], kept: str
-) -> None:
+def test_pending_scan_keeps_window_and_page_size(tap: Tap, change: dict[str, Any]) -> None:
     tap.settings["batch_size"] = 40
     cut = cut_in_request(tap, 2, billed=False, state=state_at("2020-01-01T00:00:00Z"))
     resumed = tap.run(state=cut.state, archive=False, **change)
-    assert any(f"keeps its {kept}. New values" in line for line in resumed.lines("INFO"))
     assert resumed.lines("WARNING") == []
     assert len(resumed.ids) == 80
     first, *others = (entry.body for entry in tap.sandbox.feed_requests)
@@ -130,7 +128,7 @@ def test_a_sync_that_ends_far_below_its_estimate_is_a_warning(
     part = tap.succeed(max_credits=2_000)
     lines = tap.succeed(state=part.state).messages_of("WARNING", "missing-rows")
     assert len(lines) == is_low
-    assert all("ended after 120 rows, but Jobo estimated 201." in line for line in lines)
+    assert all(re.search(r"\b120\b.*\b201\b", line) for line in lines)
 
 
 # A rejected cursor
@@ -143,8 +141,8 @@ def test_rejected_cursor_restarts_once_and_states_the_cost(tap: Tap, form: str) 
     run = tap.succeed(start_date="2020-01-01")
     assert run.ids[:100] + run.ids[100:] == [*run.ids[100:200], *run.ids[100:]]
     assert len(run.ids) == 220
-    (warning,) = run.messages_of("WARNING", "cursor-rejected")
-    assert "100 rows" in warning
+    (warning,) = run.messages_of("WARNING", "sync-restarted")
+    assert "career_sites" in warning
     assert "$8.00" in warning  # at the latest price
     first, second = (entry.body for entry in tap.sandbox.feed_requests if entry.cursor is None)
     assert first == second  # the window stays
@@ -159,7 +157,7 @@ def test_a_restart_that_dies_before_its_first_page_bills_nothing_again(tap: Tap)
     """The next run tries the cursor once more, and the API accepts it."""
     reject(tap, on=2)
     cut = cut_in_request(tap, 3, billed=False)
-    assert cut.messages_of("WARNING", "cursor-rejected")
+    assert cut.codes("WARNING") == ["sync-restarted"]
     rest = tap.succeed(state=cut.state)
     assert {*cut.ids, *rest.ids} == tap.sandbox.world.rows().keys()
     assert tap.sandbox.rows_billed == 120
@@ -181,9 +179,10 @@ def test_a_cursor_rejected_in_other_words_restarts(tap: Tap, status: int, body: 
     tap.sandbox.faults.add(Fault(status=status, body=body), on=3)
     run = tap.succeed()
     assert set(run.ids) == tap.sandbox.world.rows().keys()
+    assert run.codes("WARNING") == ["sync-restarted"]
     (warning,) = run.lines("WARNING")
-    assert warning.startswith(f"career_sites: Jobo responded with {status} (")
-    assert "The sync starts over, and its 100 rows so far are billed again ($5.00)." in warning
+    for part in (f" {status} (", "career_sites", "$5.00"):
+        assert part in warning
 
 
 @pytest.mark.parametrize("archive", [True, False])
@@ -196,18 +195,15 @@ def test_a_cursor_that_expires_between_runs_states_the_cost_and_the_way_out(
 
     second = later(later(None).state)
     assert second.returncode == 0, second.stderr
-    (warning,) = second.messages_of("WARNING", "cursor-rejected")
-    assert "The sync starts over, and its 100 rows so far are billed again ($5.00)." in warning
+    (warning,) = second.messages_of("WARNING", "sync-restarted")
+    assert "$5.00" in warning
     billed = tap.sandbox.credits_billed
     third = later(second.state)
     line = complaint(third)
     assert third.codes("CRITICAL") == ["cursor-rejected"]
-    assert commands_in(line) == ([["restart", "career_sites"]] if archive else [])
-    (way,) = ways_out(line).values()
-    for part in (
-        ("100 rows", "($5.00)") if archive else ("without a state", "$50.00 per 1,000 rows")
-    ):
-        assert part in way
+    assert commands_in(line) == ([[*RESTART[:2], "--sync"]] if archive else [])
+    for part in ("100 rows", "$5.00") if archive else ("without a state", "$50.00 per 1,000 rows"):
+        assert part in line
     assert later(second.state).codes("CRITICAL") == ["cursor-rejected"]
     assert tap.sandbox.credits_billed == billed
     if archive:
@@ -249,7 +245,7 @@ def test_a_restart_buys_what_two_rejections_have_ended(tap: Tap) -> None:
 
 
 def test_changes_that_two_rejections_have_ended_are_bought_since_their_start(tap: Tap) -> None:
-    """Plain `restart` would buy everything."""
+    """Without `--sync`, `restart` would buy everything."""
     state = tap.succeed().state
     for key in [*tap.sandbox.world.rows()][:80]:
         tap.sandbox.world.touch(key)
@@ -259,7 +255,7 @@ def test_changes_that_two_rejections_have_ended_are_bought_since_their_start(tap
     line = complaint(run)
     since = run.bookmark["sync"]["updated_after"]
     (restart,) = commands_in(line)
-    assert restart == ["restart", "career_sites", "--since", since]
+    assert restart == ["restart", "career_sites", "--sync"]
     assert "50 rows" in line
     succeeded(archive_command(tap, *restart, "--yes"))
     billed = tap.sandbox.rows_billed
