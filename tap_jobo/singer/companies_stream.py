@@ -22,7 +22,7 @@ from tap_jobo.singer.run import RunContext
 from tap_jobo.singer.stream import JoboStream, json_schema
 from tap_jobo.streams.companies import SCHEMA
 from tap_jobo.sync.report import Progress
-from tap_jobo.wording import completeness, plural
+from tap_jobo.wording import Lines, completeness, plural
 
 _FOLLOWED: Final = "followed"
 _BATCH: Final = 50
@@ -119,7 +119,7 @@ class CompaniesStream(JoboStream):
         except ApiError as error:
             if error.ends_run or not self.is_following:
                 raise
-            raise ApiError(f"{self.name}: {error}") from error
+            raise ApiError(Lines(f"{self.name}: {error}")) from error
 
     @override
     def sample(self, limit: int) -> Sequence[Row]:
