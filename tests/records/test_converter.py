@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -254,11 +255,10 @@ class TestLog:
         converter.log_skipped(converter.convert(rows).skipped)
         errors = [each for each in caplog.records if each.levelname == "ERROR"]
         (field, row) = (each.getMessage() for each in errors)
-        assert f"Field 'name' of row {COMPANY} has a value of the wrong type: " in field
-        assert "['xxx" in field
-        assert "not a UUID: 'yyy" in row
+        assert re.search(rf"'name' .*\b{COMPANY}\b.*: \['xxx", field)
+        assert "'yyy" in row
         assert "Z" not in row  # the rest of a row may be about a person
-        assert "... It is in" in field
+        assert field.endswith("... [new-fields]")
         assert row.endswith("... [rows-skipped]")
         assert max(len(field), len(row)) < 670
 

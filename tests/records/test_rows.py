@@ -50,7 +50,8 @@ class TestFields:
         _validate(run)
         assert len(run.ids) == 5
         (warning,) = run.lines("WARNING")
-        assert "'score', 'tags'. Their values are in _rescued_data, if it is selected." in warning
+        assert run.codes("WARNING") == ["new-fields"]
+        assert "'score', 'tags'" in warning
         assert {record["_rescued_data"] for record in run.records} == {'{"score":7,"tags":["x"]}'}
 
 

@@ -18,25 +18,32 @@ def _announced(run: Run) -> list[str]:
     return [line for line in run.lines("INFO") if line.startswith(FIRST)]
 
 
+def _parts(line: str) -> list[str]:
+    """What a line says of its stream, part by part."""
+    return line.partition(": ")[2].split("; ")
+
+
 def test_filters_window_and_limit(tap: Tap) -> None:
     run = tap.run(
         state=state_at("2026-11-26T08:15:00Z"), country_codes=["DE", "AT", "IT", "FR", "CH"]
     )
     (line,) = _announced(run)
-    assert line == (
-        "career_sites: filters country_codes=AT, CH, DE, FR, IT; changes since "
-        "2026-11-26T08:00Z; at most 1,000,000,000 credits ($1,000,000.00)"
-    )
+    assert _parts(line) == [
+        "filters country_codes=AT, CH, DE, FR, IT",
+        "changes since 2026-11-26T08:00Z",
+        "at most 1,000,000,000 credits ($1,000,000.00)",
+    ]
 
 
 def test_long_lists_are_cut(tap: Tap) -> None:
     codes = ["DE", "AT", "CH", "FR", "IT", "ES", "PT"]
     run = tap.run(country_codes=codes, is_agency=False, start_date="2020-02-01", max_credits=2_500)
     (line,) = _announced(run)
-    assert line == (
-        "career_sites: filters country_codes=AT, CH, DE, ES, FR and 2 more and is_agency=false; "
-        "everything since 2020-02-01T00:00Z; at most 2,500 credits ($2.50)"
-    )
+    assert _parts(line) == [
+        "filters country_codes=AT, CH, DE, ES, FR and 2 more and is_agency=false",
+        "everything since 2020-02-01T00:00Z",
+        "at most 2,500 credits ($2.50)",
+    ]
 
 
 def test_a_later_stream_has_the_rest_of_the_limit_and_a_free_one_none(
@@ -44,12 +51,11 @@ def test_a_later_stream_has_the_rest_of_the_limit_and_a_free_one_none(
 ) -> None:
     run = tap_of(sandbox, tmp_path, *FIRST).succeed(max_credits=10_000)
     sites, expired, jobs = _announced(run)
-    assert sites == (
-        "career_sites: all rows; with company profiles, free; at most 10,000 credits ($10.00)"
-    )
+    most = "at most 10,000 credits ($10.00)"
+    assert _parts(sites) == ["all rows", "with company profiles, free", most]
     assert expired.startswith("expired_jobs: everything since ")
     assert ";" not in expired
-    assert jobs == "jobs: all rows; at most 4,000 credits ($4.00)"
+    assert _parts(jobs) == ["all rows", "at most 4,000 credits ($4.00)"]
     assert run.stderr.index(sites) < run.stderr.index("Summary: career_sites")
 
 
@@ -59,13 +65,14 @@ def test_added_values_and_then_changes(tap: Tap) -> None:
         state=state, country_codes=["DE", "FR"], on_filter_change="resync", max_credits=None
     )
     added, changes = _announced(run)[-2:]
-    assert added.startswith("career_sites: filters country_codes=FR; all rows of the added values;")
-    assert changes.startswith("career_sites: then filters country_codes=DE, FR; changes since ")
+    assert _parts(added)[:2] == ["filters country_codes=FR", "all rows of the added values"]
+    assert _parts(changes)[0] == "then filters country_codes=DE, FR"
+    assert _parts(changes)[1].startswith("changes since ")
 
 
 def test_that_the_archive_is_off(tap: Tap) -> None:
     (line,) = _announced(tap.run(archive=False, max_credits=2_500))
-    assert line == ("career_sites: all rows; at most 2,500 credits ($2.50); the archive is off")
+    assert _parts(line) == ["all rows", "at most 2,500 credits ($2.50)", "the archive is off"]
 
 
 def test_named_companies(sandbox: Sandbox, tmp_path: Path) -> None:
@@ -78,9 +85,9 @@ def test_named_companies(sandbox: Sandbox, tmp_path: Path) -> None:
 def test_sync_in_progress(tap: Tap) -> None:
     cut = cut_in_request(tap, 3, billed=False)
     run = tap.run(state=cut.state, max_credits=None)
-    assert _announced(run) == [
-        "career_sites: resumes the sync of all rows after 100 rows; max_credits is not set"
-    ]
+    (line,) = _announced(run)
+    assert "after 100 rows" in line
+    assert _parts(line)[1:] == ["max_credits is not set"]
     assert run.lines("WARNING") == []
 
 
@@ -88,7 +95,8 @@ def test_a_restart_follows_pages_of_the_archive(tap: Tap) -> None:
     tap.succeed()
     succeeded(archive_command(tap, "restart", "career_sites", "--yes"))
     loaded = _announced(tap.run())[0]
-    assert loaded.endswith(" not billed again. Then this run asks Jobo for everything.")
+    assert "not billed again" in loaded
+    assert loaded.endswith("asks Jobo for everything.")
 
 
 def test_what_follows_pages_of_the_archive(tap: Tap, sandbox: Sandbox) -> None:
@@ -97,17 +105,16 @@ def test_what_follows_pages_of_the_archive(tap: Tap, sandbox: Sandbox) -> None:
     billed = sandbox.rows_billed
     run = tap.run(max_credits=None)  # as after a crash before the first state
     loaded, bought = _announced(run)
-    assert loaded == (
-        "career_sites has no state: loading 2 pages from the archive, $5.00 not billed again. "
-        "Then this run asks Jobo for the rest of the sync in progress."
-    )
-    assert bought == (
-        "career_sites: resumes the sync of all rows after 100 rows; max_credits is not set"
-    )
+    for part in ("no state", "2 pages", "$5.00 not billed again", "rest of the sync"):
+        assert part in loaded
+    assert "after 100 rows" in bought
+    assert _parts(bought)[1:] == ["max_credits is not set"]
     assert run.lines("WARNING") == []
     run = tap.run(state=cut.states[0], max_credits=None, batch_size=10)
     loaded, bought = _announced(run)
-    assert loaded == "career_sites: loading 2 pages from the archive, $3.50 not billed again."
+    for part in ("2 pages", "$3.50 not billed again"):
+        assert part in loaded
+    assert "no state" not in loaded
     assert bought.startswith("career_sites: changes since ")
     assert run.lines("WARNING") == []
     assert sandbox.rows_billed <= billed + 50

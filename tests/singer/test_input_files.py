@@ -10,25 +10,19 @@ import pytest
 from jobo_sandbox import Sandbox
 from tap_jobo.errors import ConfigError
 from tap_jobo.singer.input_files import read_object
-from tests.support import COMMAND, Tap, complaint, execute
+from tests.support import COMMAND, Tap, complaint, error_code, execute
 
 
 @pytest.mark.parametrize(
     ("content", "why"),
     [
-        (b"", "is not JSON (Expecting value: line 1 column 1 (char 0))."),
-        (
-            b'{\n "key": "jbe_test_secret\n}',
-            "is not JSON (Invalid control character at: line 2 column 25 (char 26)).",
-        ),
+        (b"", "is not JSON ("),
+        (b'{\n "key": "jbe_test_secret\n}', "is not JSON ("),
         (b"[" * 100_000, "is not JSON ("),
-        (
-            "{}".encode("utf-16"),
-            "is not JSON ('utf-8' codec can't decode byte 0xff in position 0: invalid start byte).",
-        ),
-        (b'"jbe_test_secret"', "must be a JSON object, not a JSON str."),
-        (b'{"a": NaN}', "is not JSON (Out of range float values are not JSON compliant"),
-        (b'{"a": "\\ud800"}', "is not JSON ('utf-8' codec can't encode character"),
+        ("{}".encode("utf-16"), "is not JSON ('utf-8' "),
+        (b'"jbe_test_secret"', "must be a JSON object"),
+        (b'{"a": NaN}', "is not JSON (Out of range"),
+        (b'{"a": "\\ud800"}', "is not JSON ('utf-8' "),
     ],
 )
 def test_file_without_an_object(tmp_path: Path, content: bytes, why: str) -> None:
@@ -37,6 +31,8 @@ def test_file_without_an_object(tmp_path: Path, content: bytes, why: str) -> Non
     with pytest.raises(ConfigError) as raised:
         read_object(str(path), "--config")
     assert str(raised.value).startswith(f"--config {path} {why}")
+    assert str(raised.value).endswith("[invalid-file]")
+    assert "secret" not in str(raised.value)
 
 
 def test_a_state_may_be_as_meltano_prints_it(tap: Tap, sandbox: Sandbox) -> None:
@@ -51,9 +47,9 @@ def test_a_state_may_be_as_meltano_prints_it(tap: Tap, sandbox: Sandbox) -> None
 @pytest.mark.parametrize("option", ["--config", "--state", "--catalog"])
 def test_path_that_is_no_file(tap: Tap, sandbox: Sandbox, option: str) -> None:
     for path in ("missing.json", ".", ""):
-        line = complaint(execute([*tap.command(), option, path], tap.environment(), tap.folder))
-        assert line.startswith(f"{option} {path} ")
-        assert line.endswith("Pass the path of a file with a JSON object.")
+        run = execute([*tap.command(), option, path], tap.environment(), tap.folder)
+        assert error_code(run) == "invalid-file"
+        assert complaint(run).startswith(f"{option} {path} ")
     assert sandbox.ledger == []
 
 
@@ -61,5 +57,5 @@ def test_settings_or_the_key_in_place_of_a_path_are_not_shown(tap: Tap, sandbox:
     inline = json.dumps({"api_key": "secret"})
     for args in ([inline], [sandbox.api_key], ["ENV", "--catalog", sandbox.api_key]):
         run = execute([str(COMMAND), "--config", *args], tap.environment())
-        assert "Pass the path of a file" in complaint(run)
+        assert error_code(run) == "invalid-file"
         assert "secret" not in run.stdout + run.stderr

@@ -50,9 +50,10 @@ def test_rows_that_are_loaded_have_a_figure_of_their_own(tap: Tap, sandbox: Sand
     assert run.metrics["jobo_rows_loaded"] == 120
     assert run.metrics["record_count"] == 121
     assert run.metrics["jobo_credits"] == 50
-    loaded, bought = "120 rows in 4 pages from the archive", "1 row in 1 page from Jobo"
-    text = f"{loaded}, {bought}, 50 credits ($0.05); sync complete."
-    assert run.summaries["career_sites"].startswith(text)
+    text = run.summaries["career_sites"]
+    assert text.startswith("120 rows in 4 pages ")
+    for part in (", 1 row in 1 page ", ", 50 credits ($0.05); ", "; sync complete."):
+        assert part in text
 
 
 def test_a_sync_that_a_limit_ends_is_not_complete(hiring: Sandbox, tmp_path: Path) -> None:
@@ -79,11 +80,11 @@ def test_a_first_request_that_fails_has_a_summary(tap: Tap, sandbox: Sandbox, st
     sandbox.faults.add(Fault(status=status, times=None), endpoint="career_sites")
     run = tap.run(catalog=catalog)
     assert str(status) in complaint(run)
-    nothing = "not read in this run; sync not complete."
-    assert run.summaries["career_sites"].startswith(nothing)
-    assert run.summaries["companies"] == "not read in this run."
+    assert run.summaries["career_sites"].startswith("not read ")
+    assert "; sync not complete." in run.summaries["career_sites"]
+    assert run.summaries["companies"].startswith("not read ")
     run = tap.run(catalog=catalog, state={"bookmarks": {"career_sites": {"sync": 5}}})
-    assert "The state can't be used" in complaint(run)
+    assert error_code(run) == "invalid-state"
     assert run.summaries == {}
 
 
@@ -150,12 +151,11 @@ def test_billed_pages_are_summarized_once_all_feeds_are_read(tap: Tap) -> None:
 
 def test_rows_that_no_stream_map_has_passed_are_not_counted(tap: Tap) -> None:
     run = tap.run(stream_maps={"career_sites": {"shout": "upper(nam)"}})
-    assert error_code(run) == "invalid-setting"
+    assert error_code(run) == "map-failed"
     assert run.summaries["career_sites"].startswith("0 rows in 1 page, 2,500 credits ($2.50);")
     run = tap.run(stream_maps={"career_sites": {"shout": "upper(nam)"}})  # loads the page
-    assert run.summaries["career_sites"].startswith(
-        "0 rows in 1 page from the archive, 0 credits ($0.00);"
-    )
+    assert run.summaries["career_sites"].startswith("0 rows in 1 page ")
+    assert "from the archive, 0 credits" in run.summaries["career_sites"]
 
 
 def test_rows_of_a_page_whose_profiles_fail_are_counted(tap: Tap, sandbox: Sandbox) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from jobo_sandbox import Fault, Sandbox
-from tests.support import Tap, complaint, discover, entry_of, schema_message
+from tests.support import Tap, complaint, discover, entry_of, error_code, schema_message
 from tests.support.jobs import STREAMS, tap_of
 
 Catalog = dict[str, Any]
@@ -62,7 +62,7 @@ def test_a_field_that_the_catalog_does_not_mention_is_rescued(tap: Tap, sandbox:
         key: {"summary": row["summary"]} for key, row in sandbox.world.rows().items()
     }
     (warning,) = run.messages_of("WARNING", "new-fields")
-    assert "or renew the catalog" in warning
+    assert "'summary'" in warning
 
 
 def test_deselected_member_is_in_neither_schema_nor_records(tmp_path: Path) -> None:
@@ -95,20 +95,11 @@ def test_no_selected_stream_is_an_error(tap: Tap) -> None:
     for catalog in (_selecting({(): False}), nothing):
         for args in ([], ["--test"], ["--test=schema"]):
             run = tap.run(*args, catalog=catalog)
-            assert complaint(run) == (
-                "No stream is selected. Nothing was billed. Select one or more of "
-                f"{', '.join(by_importance)}. With Meltano, check the names in 'select', or run "
-                "`meltano select tap-jobo career_sites '*'`."
-            )
+            assert error_code(run) == "no-stream"
+            assert f" {', '.join(by_importance)}." in complaint(run)
             assert run.stdout == ""
         assert tap.run("--discover", catalog=catalog).returncode == 0
     assert tap.sandbox.ledger == []
-
-
-def test_the_way_to_select_a_stream_names_the_plugin(tap: Tap) -> None:
-    nothing, name = _selecting({(): False}), {"MELTANO_EXTRACTOR_NAME": "tap-jobo-frequent"}
-    run = tap.run(catalog=nothing, env=name)
-    assert "run `meltano select tap-jobo-frequent career_sites '*'`." in complaint(run)
 
 
 def test_stream_that_maps_remove_is_not_read(tap: Tap, sandbox: Sandbox) -> None:
@@ -138,17 +129,18 @@ def test_maps_rename_compute_and_remove(tap: Tap, sandbox: Sandbox) -> None:
 
 
 def test_a_failing_map_is_one_line_and_no_further_request(tap: Tap, sandbox: Sandbox) -> None:
-    line = complaint(tap.run(stream_maps={"career_sites": {"x": "int(name)"}}))
-    assert line.startswith("The map of career_sites in 'stream_maps' fails on a row (ValueError). ")
-    assert "This run was billed $2.50. " in line
+    run = tap.run(stream_maps={"career_sites": {"x": "int(name)"}})
+    line = complaint(run)
+    assert error_code(run) == "map-failed"
+    for part in ("career_sites", "stream_maps", "(ValueError)", "billed $2.50"):
+        assert part in line
     assert not any(row["name"] in line for row in sandbox.world.rows().values())
     assert len(sandbox.feed_requests) == 1
-    line = complaint(tap.run(stream_maps={"career_sites": {"x": "name.no_method()"}}))
-    assert line.startswith("The map of career_sites in 'stream_maps' fails on a row (")
-    assert "name.no_method()" in line
+    run = tap.run(stream_maps={"career_sites": {"x": "name.no_method()"}})
+    assert error_code(run) == "map-failed"
+    assert "name.no_method()" in complaint(run)
     for failing in ({"__filter__": "1 / 0"}, {"x": "'\\ud800'"}):
-        line = complaint(tap.run(stream_maps={"career_sites": failing}))
-        assert line.startswith("The map of career_sites in 'stream_maps' fails on a row (")
+        assert error_code(tap.run(stream_maps={"career_sites": failing})) == "map-failed"
     assert len(sandbox.feed_requests) == 1  # the page is loaded
 
 

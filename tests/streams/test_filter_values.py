@@ -23,7 +23,7 @@ def test_an_unlikely_value_is_a_warning_before_anything_is_billed(
 ) -> None:
     run = tap.succeed(country_codes=["UK", "DE"])
     assert [code for code in run.codes("WARNING") if code == "no-match"] == ["no-match"]
-    assert run.stderr.index("'UK' probably matches no rows") < run.stderr.index("Summary")
+    assert run.stderr.index("[no-match]") < run.stderr.index("Summary")
     assert not hiring.requests_to("filters")  # nothing is looked up
 
 
@@ -36,11 +36,11 @@ COMMON = {
     "jobs_sources": ["Any Thing"],
 }
 UNCOMMON = [
-    ("company_sizes", "11 - 50", "ranges, such as 11-50"),
-    ("company_sizes", "large", "ranges, such as 11-50"),
-    ("funding_stages", "Series A", "texts in lower case, such as seed or series_a"),
-    ("funding_stages", "pre-seed", "texts in lower case, such as seed or series_a"),
-    ("country_codes", "XX", "ISO 3166-1 codes in capitals, such as GB"),
+    ("company_sizes", "11 - 50"),
+    ("company_sizes", "large"),
+    ("funding_stages", "Series A"),
+    ("funding_stages", "pre-seed"),
+    ("country_codes", "XX"),
 ]
 
 
@@ -56,8 +56,8 @@ def test_a_country_by_another_name_is_told_as_its_code() -> None:
     assert "Did you mean GB?" in hint
 
 
-@pytest.mark.parametrize(("name", "value", "expected"), UNCOMMON)
-def test_other_form_is_one_line_with_what_is_meant(name: str, value: str, expected: str) -> None:
+@pytest.mark.parametrize(("name", "value"), UNCOMMON)
+def test_another_form_is_one_hint_that_names_the_value(name: str, value: str) -> None:
     assert NAMED[name].type.allows([value])
-    hint = f"Setting '{name}': {value!r} probably matches no rows. Use a list of {expected}."
-    assert {*NAMED[name].value_hints([value, value])} == {f"{hint} [no-match]"}
+    (hint,) = {*NAMED[name].value_hints([value, value])}
+    assert hint.startswith(f"Setting '{name}': {value!r} ")

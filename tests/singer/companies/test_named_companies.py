@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import signal
 from collections.abc import Iterable
 from uuid import UUID
@@ -42,8 +44,10 @@ class TestNamedCompanies:
         assert profiles_of(run) == [expected_profile(sandbox, key) for key in run.ids]
         assert sandbox.feed_requests == []
         assert sorted(map(str, asked_for(sandbox))) == sorted([*ids, nobody])
-        text = "26 profiles, 2 not found, 0 credits ($0.00); sync complete."
-        assert run.summaries == {"companies": text}
+        assert run.summaries.keys() == {"companies"}
+        text = run.summaries["companies"]
+        assert text.startswith("26 profiles, 2 not found, 0 credits")
+        assert text.endswith("; sync complete.")
         assert run.metrics["record_count"] == 26
         assert run.metrics["jobo_profiles_not_found"] == 2
         assert run.lines("WARNING") == []
@@ -55,8 +59,10 @@ class TestNamedCompanies:
         alone.sandbox.faults.add(Fault(status=401, times=None), company_id=ids[done])
         run = alone.run(company_ids_file=file_of_ids(alone, ids))
         assert "401" in complaint(run)
-        text = f"{done} profiles, 0 credits ($0.00); sync not complete."
-        assert run.summaries == {"companies": text}
+        assert run.summaries.keys() == {"companies"}
+        text = run.summaries["companies"]
+        assert text.startswith(f"{done} profiles, 0 credits")
+        assert text.endswith("; sync not complete.")
 
     def test_they_can_be_a_thousand_lines_and_named_by_a_variable(self, alone: Tap) -> None:
         ids = [*alone.sandbox.world.rows()]
@@ -88,8 +94,7 @@ class TestNamedCompanies:
         for arguments in ([], ["--test"]):
             run = alone.succeed(*arguments, company_ids_file=path)
             (warning,) = run.lines("WARNING")
-            start = f"companies: company_ids_file: {path}"
-            assert warning == f"{start} is empty, so no profiles are fetched."
+            assert warning.startswith(f"companies: company_ids_file: {path} is empty")
         assert sandbox.ledger == []
 
     def test_career_sites_are_not_read_and_their_state_stays(self, tap: Tap, plain: Plain) -> None:
@@ -99,7 +104,7 @@ class TestNamedCompanies:
         run = tap.succeed(company_ids_file=file_of_ids(tap, ids), state=pending)
         assert run.ids == ids
         assert run.lines("WARNING") == []
-        assert any("career_sites is not read in this run" in line for line in run.lines("INFO"))
+        assert any("career_sites is not read" in line for line in run.lines("INFO"))
         assert tap.sandbox.feed_requests == []
         assert run.state["bookmarks"].keys() == {"career_sites", "companies"}
         assert all(
@@ -133,7 +138,7 @@ class TestRefused:
         ids = list(alone.sandbox.world.rows())
         bad_line = "\n".join(ids * 41 + ids[:79] + ["id,name"]).encode()
         for content, words in (
-            (None, "(No such file or directory)"),
+            (None, os.strerror(errno.ENOENT)),
             (b"\xff\xfe\x00", "can't be read"),
             (bad_line, "line 5000 of"),
         ):
@@ -171,8 +176,7 @@ class TestResume:
         again = alone.succeed(company_ids_file=path, state=cut.state)
         assert again.ids == [key for key in ids[BATCH:] if key != ids[60]]
         assert sorted(map(str, asked_for(sandbox)[before:])) == sorted(ids[BATCH:])
-        resumed = "companies: resuming the list of company IDs after 50 of 120."
-        assert resumed in again.lines("INFO")
+        assert any("after 50 of 120" in line for line in again.lines("INFO"))
         assert part_of(again) == {**part_of(cut), "ids_done": 120}
 
         third = alone.run(company_ids_file=path, state=again.state)
