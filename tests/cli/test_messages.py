@@ -40,7 +40,7 @@ NORMAL = [
     (r"`\S*tap-jobo-archive --archive-dir \S+ ", "`tap-jobo-archive "),
     (r"(TAP_JOBO_\w+=\w+) tap-jobo [^`]*`", r"\1 ...`"),
     (r"(?m)^  \S*/tap-jobo explain", "  tap-jobo explain"),
-    (r"after \d+ seconds", "after N seconds"),
+    (r"after \d+ s\b", "after N s"),
     (r"(career_sites|jobs)-[0-9a-f]{16}", r"\1-KEY"),
 ]
 """What differs from run to run, and what stands for it."""
