@@ -104,7 +104,9 @@ class TestWithoutSettings:
         assert not set(about["capabilities"]) & {"batch", "activate-version"}
 
     def test_test_mode_without_settings_asks_for_the_key(self, tmp_path: Path) -> None:
-        line = complaint(_offline(tmp_path, "--test"))
+        run = _offline(tmp_path, "--test")
+        line = complaint(run)
+        assert error_code(run) == "invalid-setting"
         assert "'api_key' is missing" in line
         assert "TAP_JOBO_API_KEY" in line
 
@@ -134,8 +136,7 @@ class TestTestMode:
         run = tap.succeed("--test")
         assert run.stderr.splitlines()[-1].endswith(f" | {run.lines('INFO')[-1]}")
         assert re.fullmatch(
-            r"Connection OK: 127\.0\.0\.1 responded, the key is valid, balance "
-            r"\$9,999\.95; this test cost \$0\.05\.",
+            r"Connection OK: 127\.0\.0\.1 .*, balance \$9,999\.95; .* \$0\.05\.",
             run.lines("INFO")[-1],
         )
         assert [message["type"] for message in run.messages] == ["SCHEMA", "RECORD"]
@@ -184,7 +185,7 @@ class TestTestMode:
             tap = Tap(sandbox, tmp_path, catalog=selecting(discover(), jobs=True))
             run = tap.succeed("--test", jobs_sources=["workday"])
         found = re.search(
-            r", about (\d+) jobs match: \$(.*); this test cost \$0\.053\.$",
+            r" (\d+) jobs match: \$(.*); .* \$0\.053\.$",
             run.lines("INFO")[-1],
         )
         assert found
@@ -193,13 +194,13 @@ class TestTestMode:
 
     @pytest.mark.parametrize("value", ["records", "disabled"])
     def test_it_has_no_other_values(self, tap: Tap, value: str) -> None:
-        assert "is not one of 'all', 'schema'" in tap.refuse(f"--test={value}")
+        assert "'all', 'schema'" in tap.refuse(f"--test={value}", code="invalid-setting")
 
     def test_it_tests_the_selected_streams_only(self, tap: Tap, sandbox: Sandbox) -> None:
         catalog = selecting(discover(), career_sites=False, expired_jobs=True)
         run = tap.run("--test", catalog=catalog)
         assert {message["stream"] for message in run.messages} == {"expired_jobs"}
-        assert "the key is valid; this test was free." in run.lines("INFO")[-1]
+        assert re.search(r"key is valid; .* free\.", run.lines("INFO")[-1])
 
         company_id = next(iter(sandbox.world.rows()))
         path = tap.folder / "ids.txt"
@@ -207,15 +208,16 @@ class TestTestMode:
         catalog = selecting(catalog, expired_jobs=False, companies=True)
         run = tap.run("--test", catalog=catalog, company_ids_file=str(path))
         assert run.ids == [company_id]
-        assert re.search(r"responded; this test was free\.", run.lines("INFO")[-1])
-        assert "companies reads the profiles of the companies in career_sites" in tap.refuse(
-            "--test", catalog=catalog
-        )
+        assert re.search(r" responded; .* free\.", run.lines("INFO")[-1])
+        line = tap.refuse("--test", catalog=catalog, code="no-stream")
+        assert line.startswith("companies ")
+        assert "career_sites" in line
 
         catalog = selecting(catalog, companies=False)
-        assert "No stream is selected" in tap.refuse("--test", catalog=catalog)
-        line = tap.refuse("--test", stream_maps={"career_sites": None})
-        assert line.startswith("There is nothing to test, because 'stream_maps' removes every")
+        line = tap.refuse("--test", catalog=catalog, code="no-stream")
+        assert "No stream is selected" in line
+        line = tap.refuse("--test", stream_maps={"career_sites": None}, code="no-stream")
+        assert "'stream_maps'" in line
         assert sandbox.credits_billed == 0
 
     def test_schemas_are_those_that_every_target_takes(self, tap: Tap, sandbox: Sandbox) -> None:
@@ -236,7 +238,7 @@ class TestTestMode:
     def test_it_gives_up_soon(self, tap: Tap, sandbox: Sandbox) -> None:
         sandbox.faults.add(Fault(status=503, times=None))
         run = tap.run_quickly("--test")
-        spent = re.search(r"Gave up after (\d+) seconds", complaint(run))
+        spent = re.search(r"Gave up after (\d+) s\b", complaint(run))
         assert spent
         assert len(sandbox.feed_requests) > 1
         assert int(spent[1]) <= 10
