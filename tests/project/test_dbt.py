@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -219,16 +220,14 @@ def test_mistakes_get_one_clear_error(postgres: Postgres) -> None:
     )
     assert run.returncode == 2, run.stdout
     for message in (
-        "The table broken.career_sites has no column id. With target-bigquery, set denormalized: ",
-        "The table broken.companies has no column _sdc_extracted_at. Set add_record_metadata: true",
-        "There is no table broken.managed_jobs, so the models have no rows of the stream managed_",
-        "The package jobo does not support redshift. It supports Postgres, DuckDB, Snowflake, and",
+        r"broken\.career_sites has no column id\. .{,30} denormalized: ",
+        r"broken\.companies has no column _sdc_extracted_at\. Set add_record_metadata: true",
+        r"no table broken\.managed_jobs, .{,50} managed_",
+        r" not support redshift\. .{,20}Postgres, DuckDB, Snowflake, and",
     ):
-        assert message in " ".join(run.stdout.split())
+        assert re.search(message, " ".join(run.stdout.split()))
     run = berlin.attempt("build --empty --select staging")
-    assert "The time zone of dbt's session is Europe/Berlin, not UTC." in " ".join(
-        run.stdout.split()
-    )
+    assert " is Europe/Berlin, not UTC." in " ".join(run.stdout.split())
 
 
 def check_directory(build: Build) -> None:

@@ -411,7 +411,7 @@ def test_only_some_streams_are_loaded(tmp_path: Path) -> None:
         output = " ".join(warehouse.dbt(command).stdout.split())
         assert "WARN=0 ERROR=0 SKIP=0" in output
         for name in STREAMS:
-            missing = f"There is no table main.{name}, so the models have no rows"
+            missing = f"no table main.{name}, so"
             assert (missing in output) is (name not in loaded)
         tables = warehouse.tables(TABLES)
         assert tables["jobo__directory"] == []
@@ -523,10 +523,7 @@ def test_a_warning_names_the_schema_that_has_the_table(postgres: Postgres) -> No
     _fill(postgres, "melty", STREAMS)
     output = " ".join(postgres.dbt(f"{MODELS} --select staging").stdout.split())
     for stream in STREAMS:
-        assert (
-            f"no rows of the stream {stream}. The variable jobo_schema is public, but the table is "
-            "in melty. Set jobo_schema,"
-        ) in output
+        assert re.search(rf" {stream}\. .{{,20}}jobo_schema is public, .{{,20}} melty\. ", output)
     melty = replace(postgres.dbt, variables={"jobo_schema": "melty"})
     run = melty(f"{MODELS} --select +jobo__open_jobs")
     assert "There is no table" not in run.stdout
@@ -611,10 +608,8 @@ def test_freshness_says_what_is_missing(postgres: Postgres) -> None:
     run = postgres.dbt.attempt("source freshness")
     assert run.returncode == 1
     output = " ".join(run.stdout.split())
-    assert (
-        "The table public.jobs has no column _sdc_batched_at. Set add_record_metadata: " in output
-    )
-    assert "There is no table public.expired_jobs. Set jobo_schema if " in output
+    assert "public.jobs has no column _sdc_batched_at. Set add_record_metadata: " in output
+    assert "no table public.expired_jobs. Set jobo_schema" in output
     assert "public.companies" not in output
 
 
@@ -626,6 +621,6 @@ def test_a_database_that_is_not_in_utc_fails_first(postgres: Postgres) -> None:
     run = postgres.dbt.attempt("build")
     output = " ".join(run.stdout.split())
     assert run.returncode == 1
-    assert "The time zone of dbt's session is Europe/London, not UTC. Nothing was built." in output
+    assert " is Europe/London, not UTC. Nothing was built." in output
     assert "PASS=1 " in output  # the project's hook
     postgres.execute_alone("ALTER DATABASE " + postgres.database + " SET timezone TO 'UTC'")

@@ -131,13 +131,13 @@ def test_every_command_of_the_documents_runs(open_folder: Path) -> None:
     assert [each.get("selected") for each in metadata].count(True) == 2  # the companies too
 
     broken = _run(open_folder, block("break"))
-    assert "Standard output cannot be written" in broken
+    assert "[output-closed]" in broken
     pages = 2 if "100 rows billed" in broken else 3  # `head` may be slow to close the pipe
     assert f"{50 * pages} rows billed" in broken
     rows = 50 * pages
     assert f"{pages} pages, {rows} rows, ${2.5 * pages:.2f}" in _run(open_folder, block("look"))
     loaded = _run(open_folder, block("load"))
-    assert f"loading {pages} pages from the archive, ${2.5 * pages:.2f} not billed again" in loaded
+    assert re.search(rf"loading {pages} pages .*\${2.5 * pages:.2f} ", loaded)
     (stored, billed) = _figures(loaded)
     assert stored - rows <= billed <= stored - rows + 5
     assert block("second-run") == block("load")

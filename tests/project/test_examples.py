@@ -61,7 +61,7 @@ def test_steps_of_the_image_install_the_wheel_and_its_command_runs(
         assert [len(entry.row_ids) for entry in sandbox.feed_requests] == [30, 30]
         assert "METRIC" in run.stderr
         # Structured logging:
-        assert re.search(r"\[warning +\] tap-jobo +The first sync", run.stderr)
+        assert re.search(r"\[warning +\] tap-jobo +.*\[no-limit\]", run.stderr)
 
 
 def test_workflow_and_cron_job_do_what_the_image_does() -> None:
@@ -134,10 +134,10 @@ for limit, key in (("5000", "wrong"), ("5000", key), ("10000", key)):
     (tmp_path / "jobo.py").write_text(code)
     run = execute([sys.executable, "jobo.py"], project.environment(), tmp_path)
     assert run.returncode == 0, run.stderr
-    assert re.findall("(?m)^=> (.*)$", run.stdout) == [
-        "AirflowException meltano run failed: see the last lines of the log",
-        "AirflowFailException A limit ended the sync of career_sites early.",
-        "succeeded",
+    assert re.findall(r"(?m)^=> (\w+).*?(career_sites|$)", run.stdout) == [
+        ("AirflowException", ""),
+        ("AirflowFailException", "career_sites"),
+        ("succeeded", ""),
     ]
     assert project.is_current()
     assert project.sandbox.rows_billed == 150
@@ -154,4 +154,4 @@ def test_workflow_fails_if_a_limit_ends_a_sync(project: Project) -> None:
         assert execute([*shell, pipeline["run"]], env, project.folder).returncode == 0
         run = execute([*shell, alert["run"]], env, project.folder)
         assert run.returncode == code, run.stderr
-        assert ("A limit ended the sync of ['career_sites'] early." in run.stderr) == bool(code)
+        assert ("['career_sites']" in run.stderr) == bool(code)

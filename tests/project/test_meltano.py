@@ -25,7 +25,7 @@ from tests.support.repository import REPOSITORY
 def test_later_runs_deliver_what_changed_even_without_a_state(project: Project) -> None:
     world = project.sandbox.world
     log = project.run().stderr
-    assert "Summary: career_sites: 150 rows in 3 pages, 7,500 credits ($7.50)" in log
+    assert re.search(r"Summary: career_sites: 150 rows .* 7,500 credits \(\$7\.50\)", log)
     assert "metric_name=jobo_credits metric_value=7500" in log
     assert project.is_current()
     assert project.sandbox.rows_billed == 150
@@ -153,13 +153,13 @@ def test_invalid_settings_are_rejected_through_meltano(project: Project) -> None
     run = project.meltano(*PIPELINE, env=variables)
     assert run.returncode != 0
     for line in (
-        "Setting 'is_agency' must be true or false",
-        "Setting 'start_date' must be an ISO 8601 date",
-        "Setting 'jobs_posted_after' is empty",
-        "Setting 'country_codes' is empty",
-        "Variable TAP_JOBO_MAX_CREDIT is not a setting: did you mean TAP_JOBO_MAX_CREDITS?",
+        r"'is_agency' must be true or false, .* \[invalid-setting\]",
+        r"'start_date' must be .* \[invalid-setting\]",
+        r"'jobs_posted_after' is empty.* \[invalid-setting\]",
+        r"'country_codes' is empty.* \[invalid-setting\]",
+        r"TAP_JOBO_MAX_CREDIT .* TAP_JOBO_MAX_CREDITS\? \[ignored-variable\]",
     ):
-        assert line in run.stderr + run.stdout
+        assert re.search(line, run.stderr + run.stdout)
     assert not project.sandbox.ledger
 
 
@@ -191,7 +191,8 @@ def test_variable_of_a_setting_that_meltano_does_not_declare(project: Project) -
             "run", plugin, "target-postgres", env={"TAP_JOBO_MAX_CREDITS": "2500"}
         )
         assert run.returncode != 0
-        assert "TAP_JOBO_MAX_CREDITS is set, but nothing reads it" in run.stderr + run.stdout
+        output = run.stderr + run.stdout
+        assert re.search(r"TAP_JOBO_MAX_CREDITS is .* \[ignored-variable\]", output)
     assert not project.sandbox.ledger
 
 
@@ -222,7 +223,7 @@ def test_misspelled_stream_fails_the_run(project: Project) -> None:
     variables = {"TAP_JOBO__SELECT": '["career_sties.*"]'}
     run = project.meltano(*PIPELINE, env=variables)
     assert run.returncode != 0
-    assert "No stream is selected." in run.stderr + run.stdout
+    assert re.search(r"No stream is selected\..* \[no-stream\]", run.stderr + run.stdout)
     assert not project.sandbox.ledger
     listing = project.run("select", "tap-jobo", "--list", "--all", env=variables)  # discovers
     assert "career_sites.name" in listing.stdout

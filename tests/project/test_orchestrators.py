@@ -70,4 +70,6 @@ def test_a_wrong_logging_configuration_is_one_line(
     run = execute([str(COMMAND)], environment(tmp_path, variables), REPOSITORY)
     assert run.returncode == 1
     (line,) = run.stderr.splitlines()
-    assert line.startswith("Error: Logging cannot be set up (")
+    assert line.startswith("Error: Logging ")
+    assert all(name.removeprefix("TAP_JOBO_") in line for name in variables)
+    assert line.endswith(" [invalid-file]")

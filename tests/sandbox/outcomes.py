@@ -132,7 +132,7 @@ def _seen(runs: list[Run], sandbox: Sandbox) -> Seen:
     known = [each for each in balances if each is not None]
     fallen = known[0] - min(known) if known else 0
     unseen = 0
-    if any("but the balance fell by" in line for line in lines):  # all but the first page counts
+    if any("balance fell" in line for line in lines):  # all but the first page counts
         unseen = max(entry.credits for entry in sandbox.ledger)
     return Seen(
         any(run.returncode for run in runs),

@@ -175,7 +175,7 @@ def test_a_cursor_alone_is_sent_only_if_it_may_cost_four_dollars(checked: Sandbo
     assert "jobs_cursor_alone: " in contract_of(checked).stdout
     assert all(entry.body.get("batch_size") for entry in checked.requests_to("jobs"))
     run = contract_of(checked, "--cursor-alone")
-    assert "59 rows after a page of one; tap-jobo: handled" in run.stdout
+    assert re.search(r"59 rows .*; tap-jobo: handled", run.stdout)
     checked.cursor_carries = "everything"
     run = contract_of(checked, "--cursor-alone")
     assert re.search(r"(?m)^as documented +jobs_cursor_alone: .* \(one row\)$", run.stdout)
@@ -220,7 +220,7 @@ def test_what_the_account_does_not_allow_is_not_testable(checked: Sandbox) -> No
     assert checked.credits_billed == 0
     run = contract_of(checked)
     assert run.returncode == 1
-    assert "No rows came, so most of the expectations are not tested." in run.stderr
+    assert "No rows came" in run.stderr
 
 
 @pytest.mark.parametrize("limits", [BURST_LIMITS, [(4, 2)]])
@@ -252,7 +252,7 @@ def test_lost_responses_count_as_billed_and_end_the_check(checked: Sandbox) -> N
     checked.faults.add(Fault(drop=True, billed=True, times=None), endpoint="career_sites")
     run = contract_of(checked)
     assert (run.returncode, run.stdout) == (2, "")
-    assert "Nothing was checked: no response (ConnectionError)" in run.stderr
+    assert re.search(r"Nothing was checked: .*\(ConnectionError\)", run.stderr)
     found = outcomes(checked)
     assert found["wrong_key"] == command.DIFFERS
     assert found["career_sites_price"] == command.CUT_OFF
@@ -262,11 +262,11 @@ def test_lost_responses_count_as_billed_and_end_the_check(checked: Sandbox) -> N
 @pytest.mark.parametrize(
     ("arguments", "why", "requests"),
     [
-        (["--api-key", "jbe_test_another"], "Nothing was checked: Jobo responded with 401", 1),
+        (["--api-key", "jbe_test_another"], "Nothing was checked: .* 401", 1),
         (["jbe_test_abc", "--api-kye", "jbe_test_abc"], "3 arguments are not known", 0),
         (["--api-url", "http://jobo.example"], "--api-url must use https", 0),
         (["--api-url", "http://127.0.0.1.jobo.example"], "--api-url must use https", 0),
-        (["--report", "no/folder/report.json"], "No such file or directory; nothing was sent", 0),
+        (["--report", "no/folder/report.json"], "No such file .*; nothing was sent", 0),
     ],
 )
 def test_a_command_that_cannot_check_shows_no_key(
@@ -274,7 +274,7 @@ def test_a_command_that_cannot_check_shows_no_key(
 ) -> None:
     run = contract_of(checked, *arguments)
     assert run.returncode == 2
-    assert why in run.stderr
+    assert re.search(why, run.stderr)
     assert "jbe_test" not in run.stderr
     assert len(checked.ledger) == requests
 
@@ -298,10 +298,11 @@ def test_the_command_checks_the_sandbox_and_asks_before_it_spends(checked: Sandb
 
 def test_a_line_has_its_source_and_what_the_tap_does(checked: Sandbox) -> None:
     checked.price = 40
-    start = "differs            career_sites_price: X-Credits-Deducted matches the list price"
-    end = "[documentation] (40 credits for 1 row; tap-jobo: handled)"
-    lines = contract_of(checked).stdout.splitlines()
-    assert [line for line in lines if line.startswith(start) and line.endswith(end)]
+    assert re.search(
+        r"(?m)^differs +career_sites_price: X-Credits-Deducted .* \[documentation\] "
+        r"\(40 credits .*; tap-jobo: handled\)$",
+        contract_of(checked).stdout,
+    )
 
 
 @pytest.mark.parametrize("underscore", ["_", "%5F", "%5f", "%255F"])

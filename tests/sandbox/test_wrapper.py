@@ -82,9 +82,7 @@ def test_the_command_meets_the_sandbox_and_nothing_real(tmp_path: Path) -> None:
     assert "127.0.0.1" in seen["NO_PROXY"]
     assert seen["PATH"] == os.environ["PATH"]
     assert result.stdout.endswith(" 200\n")
-    assert "1 request, 5 rows billed: would have cost $0.25 at Jobo; the sandbox is free" in (
-        result.stderr
-    )
+    assert re.search(r"1 request, 5 rows billed: .* \$0\.25 ", result.stderr)
     assert "Balance:   $9,999.75 (9,999,750 credits)" in result.stderr
     assert "Warehouse" not in result.stderr
 
@@ -95,7 +93,7 @@ def test_jobs_are_served(tmp_path: Path) -> None:
     options = ("--no-postgres", "--jobs", "30", "--description-bytes", "5000")
     result = wrap(tmp_path, *options, *python, ask)
     assert result.stdout.endswith(" 200\n30\n")
-    assert "1 request, 5 rows billed: would have cost $0.015 at Jobo" in result.stderr
+    assert re.search(r"1 request, 5 rows billed: .* \$0\.015 ", result.stderr)
     refused = wrap(tmp_path, "--jobs", "31", "true")
     assert refused.returncode == 1
     assert "with 30 jobs" in refused.stderr
@@ -169,12 +167,12 @@ def test_a_second_run_goes_on_in_the_same_warehouse(open_folder: Path) -> None:
     folder.mkdir(parents=True)
     first = wrap(folder, sys.executable, "-c", LOAD)
     assert first.returncode == 0, first.stderr
-    assert (
-        "Warehouse: 1 row in jobs.career_sites, 1 written in this run\n"
-        "           1 row in jobs.jobs, 1 written in this run\n"
-    ) in first.stderr
+    assert re.search(
+        r"Warehouse: 1 row in jobs\.career_sites, 1 written .*\n +1 row in jobs\.jobs, 1 written ",
+        first.stderr,
+    )
     second = wrap(folder, sys.executable, "-c", LOAD)
-    assert "2 rows in jobs.career_sites, 1 written in this run" in second.stderr
+    assert re.search(r"2 rows in jobs\.career_sites, 1 written ", second.stderr)
     assert "jobs.jobs" not in second.stderr  # nothing was written there
     share = first.stderr.split("  jobs.jobo__ats_share:\n")[1].splitlines()
     assert [line.split() for line in share[:1] + share[2:5]] == [
@@ -239,7 +237,8 @@ def test_a_bucket_keeps_the_archive_where_a_container_finds_it(tmp_path: Path) -
             for _ in range(2)
         ]
         assert [run.returncode for run in runs] == [0, 0], runs[0].stderr
-        assert "loading 6 pages from the archive, $15.00 not billed again" in runs[1].stderr
+        assert runs[1].loaded == 300
+        assert re.search(r"loading 6 pages .*\$15\.00 ", runs[1].stderr)
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=patient(10))
     assert process.returncode == 0
