@@ -193,8 +193,8 @@ def test_a_second_run_goes_on_in_the_same_warehouse(open_folder: Path) -> None:
     assert not (folder / ".sandbox" / "postgres").exists()
 
 
-def test_serving_says_how_and_refuses_company(tmp_path: Path) -> None:
-    with start(tmp_path, "--serve") as process:
+def test_serving_says_how_and_refuses_company(open_folder: Path) -> None:
+    with start(open_folder, "--serve") as process:
         assert process.stdout is not None
         assert process.stderr is not None
         served = process.stdout.readline()
@@ -211,7 +211,7 @@ def test_serving_says_how_and_refuses_company(tmp_path: Path) -> None:
         (database,) = re.findall(r"SQLALCHEMY_URL='(.*)'", "".join(guide))
         with psycopg.connect(database.replace("+psycopg", "")) as connection:
             assert connection.execute("SELECT 1").fetchone() == (1,)
-        busy = wrap(tmp_path, "--no-postgres", "true")
+        busy = wrap(open_folder, "--no-postgres", "true")
         assert busy.returncode == 1
         assert "another sandbox" in busy.stderr
         process.send_signal(signal.SIGINT)
