@@ -79,9 +79,10 @@ CONTROL: Final = (  # how to run, and company profiles; listed after the setting
         name="on_filter_change",
         description=(
             "What to do if new filters, or an earlier start_date, would leave rows missing. "
-            "`error`: stop before any billed request. `keep`: buy no old rows. A missing row "
-            "arrives when it changes. `resync`: buy all matching rows, or only the rows of the "
-            "values that you added to one list."
+            "`error`: stop before any billed request, with a command for each choice. `keep`: buy "
+            "no old rows. A missing row arrives when it changes. `resync`: buy all matching rows, "
+            "or only the rows of the values that you added to one list. Choose for one run, with "
+            "the variable in that command: a value in a file also decides every later change."
         ),
         type=of.choice("error", "resync", "keep"),
         default="error",

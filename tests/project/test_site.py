@@ -25,10 +25,10 @@ FIRST_RESULTS = {
     "filters-changed": f"{MESSAGES}#filters-changed",
     "gap": f"{MESSAGES}#gap",
     "[no-limit]": f"{MESSAGES}#no-limit",
-    "2026-11-29T22:04:35Z [critical ] tap-jobo  Stopped, nothing billed: country_codes changed "
-    "from DE to DE, FR. [filters-changed]": f"{MESSAGES}#filters-changed",
-    "CRITICAL | tap-jobo     Standard output cannot be written (Broken pipe): the target exited, "
-    "or its disk is full. [output-closed]": f"{MESSAGES}#output-closed",
+    "2026-11-29T22:04:35Z [critical ] tap-jobo  career_sites stopped, nothing billed: "
+    "country_codes was DE, and is now DE, FR. [filters-changed]": f"{MESSAGES}#filters-changed",
+    "CRITICAL | tap-jobo     Standard output can't be written (Broken pipe). This run was billed "
+    "$5.00. [output-closed]": f"{MESSAGES}#output-closed",
     # What a team looks for in its first month.
     "two environments": "run/environments.html",
     "dev and prod": "run/environments.html",
@@ -58,9 +58,9 @@ FIRST_RESULTS = {
     "without meltano": "start/install.html#without-meltano",
     "who maintains it": "project/support.html#who-maintains-it",
     # The wording of a message without its code, and lines that have none.
-    "Nothing more is billed": f"{MESSAGES}#archive-unusable",
-    "has nothing of career_sites yet, so it continues from the state": f"{MESSAGES}#archive-empty",
-    "max_credits_per_month would be exceeded": f"{MESSAGES}#limit-reached",
+    "The page in flight ($2.50) was loaded": f"{MESSAGES}#archive-unusable",
+    "has nothing of career_sites, so it continues from the state": f"{MESSAGES}#archive-empty",
+    "max_credits_per_month: $5.00 of $5.00 used": f"{MESSAGES}#limit-reached",
     "No stream was read, so nothing was billed: see the error below.": (
         f"{MESSAGES}#filters-changed"
     ),
@@ -124,7 +124,7 @@ FIRST_RESULTS = {
     "Failed to parse JSON array from string": (
         "run/troubleshoot.html#a-list-in-a-variable-is-not-accepted"
     ),
-    "country_codes changed": f"{MESSAGES}#filters-changed",
+    "country_codes was DE": f"{MESSAGES}#filters-changed",
     "nothing new": "run/monitor.html#the-summary",
     "resumes a sync after": "run/monitor.html#the-summary",
     "SIGKILL": "run/monitor.html#exit-codes",
