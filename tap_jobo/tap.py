@@ -1,10 +1,10 @@
 """The tap class that the SDK runs: settings in, streams out, and a `--test` that can be trusted."""
 
-import json
 import os
 from collections.abc import Sequence
+from logging import LogRecord
 from textwrap import indent
-from typing import Any, ClassVar, Final, Self, cast
+from typing import Any, ClassVar, Final, cast
 from urllib.parse import urlsplit
 
 import click
@@ -26,9 +26,8 @@ from tap_jobo.singer.checks import check_environment, check_names, check_state, 
 from tap_jobo.singer.companies_stream import CompaniesStream
 from tap_jobo.singer.feed_stream import FeedStream
 from tap_jobo.singer.input_files import read_input_file, read_object
-from tap_jobo.singer.order import StreamOrder
+from tap_jobo.singer.loop import StreamLoop
 from tap_jobo.singer.run import RunContext
-from tap_jobo.singer.stream import JoboStream, is_useful
 from tap_jobo.singer.writer import StdoutWriter
 from tap_jobo.streams import FEEDS, SETTINGS
 from tap_jobo.streams.career_sites import CAREER_SITES
@@ -44,6 +43,11 @@ _PLAN_HELP: Final = (
     "Print what a run with this configuration and state would load, ask, and buy. It sends only "
     "free requests, and writes nothing."
 )
+
+
+def _is_right(record: LogRecord) -> bool:
+    """Return whether a line is none of the SDK's that is wrong: the tap has read these settings."""
+    return record.msg != "Skipping parse of env var settings..."
 
 
 class TapJobo(Tap):
@@ -80,11 +84,11 @@ class TapJobo(Tap):
             config = {"api_key": ""}
         if isinstance(catalog := kwargs.get("catalog"), dict):
             kwargs["catalog"] = read_catalog(catalog)
-        self.logger.addFilter(is_useful)
+        self.logger.addFilter(_is_right)
         super().__init__(config=config, validate_config=validate_config, **kwargs)
-        writer = cast("StdoutWriter", self.message_writer)
-        writer.shutdown = self._shutdown
-        writer.describe_bill = lambda: self.run.describe_bill()  # noqa: PLW0108 - it is set later
+        self._writer = cast("StdoutWriter", self.message_writer)
+        self._writer.shutdown = self._shutdown
+        self._writer.describe_bill = lambda: self.run.describe_bill()  # noqa: PLW0108 - it is set later
 
     @override
     def _setup_signal_handlers(self) -> None:
@@ -93,7 +97,7 @@ class TapJobo(Tap):
 
     @override
     def discover_streams(self) -> Sequence[Stream]:
-        """Return the streams in the order in which a run syncs them, which is that of names."""
+        """Return the streams in the order in which a run reads them, which is that of names."""
         self.run = run = RunContext(
             self.config,
             shutdown=self._shutdown,
@@ -108,8 +112,7 @@ class TapJobo(Tap):
         bill.leaders = [feed for feed in feeds if not feed.spec.is_free]
         (companies.leader,) = (feed for feed in feeds if feed.spec is CAREER_SITES)
         streams = sorted([bill, companies, *feeds], key=lambda stream: stream.name)
-        self.order = StreamOrder(streams, self._shutdown.wait, run.clock, self.logger)
-        run.order = self.order
+        self.loop = StreamLoop(streams, self._shutdown.wait, run.clock, self.logger)
         return streams
 
     @override
@@ -150,92 +153,31 @@ class TapJobo(Tap):
             self.state.setdefault("bookmarks", {})
             self.state["environment"] = environment  # type: ignore[typeddict-unknown-key]
 
-    # The command line
+    # What a run does
 
-    @classmethod
-    @override
-    def get_singer_command(cls) -> click.Command:
-        """Return the command, which reads its input files before it handles `--test`."""
-        command = super().get_singer_command()
-        options = {each.name: each for each in command.params}
-        for name in ("catalog", "state"):
-            options[name].type, options[name].callback = click.STRING, read_input_file
-            options[name].is_eager = True
-        options["about"].is_eager = True  # known before `--test` would bill a row
-        # The SDK would test with any other value, and sync everything with `disabled`.
-        test = cast("click.Option", options["test"])
-        test.type, test.default, test.help = click.Choice(["all", "schema"]), None, _TEST_HELP
-        plan = click.Option(
-            ["--plan"], is_flag=True, expose_value=False, callback=cls.cb_plan, help=_PLAN_HELP
-        )
-        command.params.append(plan)
-        return command
+    def read_all(self) -> None:
+        """Read the selected streams. The SDK's own `sync_all` would read one after the other."""
+        try:
+            if self.state:
+                self._writer.write_state(self.state)
+            self.loop.read_all()
+        finally:
+            self._writer.flush()
 
-    @classmethod
-    @override
-    def cb_config(cls, ctx: click.Context, param: click.Option, value: tuple[str, ...]) -> Any:
-        """Read the files of `--config`; the SDK's message would show what is in them."""
-        given = super().cb_config(ctx, param, tuple(path for path in value if path == "ENV"))
-        for path in value:
-            if path != "ENV":
-                given.config |= read_object(path, "--config")
-        return given
-
-    @classmethod
-    @override
-    def cb_test(cls, ctx: click.Context, param: click.Option, value: str | None) -> None:
-        """Test the selected streams; the SDK would test all of them, and ignore the catalog."""
-        if value is None or ctx.params["about"]:
-            return
-        # A test needs no state, and Meltano passes that of the last run, of whatever environment.
-        tap = cls._of_command_line(ctx, files=("catalog",))
-        streams = tap.order.read_streams
+    def test(self, what: str) -> None:
+        """Write a row of each selected feed, and log what that shows, or only write the schemas."""
+        streams = self.loop.read_streams
         if not streams:
             fact = "There is nothing to test, because 'stream_maps' removes every selected stream."
             raise ConfigError(message("no-stream", fact))
-        if value == "schema":
-            for stream in streams:
-                stream._write_schema_message()  # noqa: SLF001 - the SDK has no public name
-        else:
-            tap.test_connection(streams)
-        ctx.exit()
-
-    @classmethod
-    def cb_plan(cls, ctx: click.Context, _param: click.Option, value: bool) -> None:  # noqa: FBT001
-        """Print what a run would load, ask, and buy. This writes nothing but that."""
-        if not value or ctx.params["about"]:
+        run, run.is_test = self.run, True
+        for stream in streams:
+            stream.write_schema()
+            if what != "schema":
+                stream.write_rows(stream.sample(1))
+        self._writer.flush()
+        if what == "schema":
             return
-        tap = cls._of_command_line(ctx)
-        tap.order.check_settings()
-        previews = {stream.name: stream.preview() for stream in tap.order.read_streams}
-        asking = [name for name, preview in previews.items() if preview.stops_run]
-        for name, preview in previews.items():
-            click.echo(name)
-            for each in preview.lines:
-                click.echo(indent(each, "  "))
-            if asking and name not in asking:
-                why = f"but nothing is read until you decide about {' and '.join(asking)}"
-                click.echo(indent(why, "  "))
-        ctx.exit()
-
-    @classmethod
-    def _of_command_line(
-        cls, ctx: click.Context, files: Sequence[str] = ("catalog", "state")
-    ) -> Self:
-        """Return the tap with files of the command line."""
-        config = ctx.params["config"]
-        found = {name: json.load(file) for name in files if (file := ctx.params[name])}
-        tap = cls(config=config.config, parse_env_config=config.parse_env, **found)
-        tap.order.check_selection()
-        return tap
-
-    def test_connection(self, streams: Sequence[JoboStream]) -> None:
-        """Fetch one row of each feed among these streams, and log what that shows."""
-        run = self.run
-        run.is_test = True
-        # A target that stores the state would otherwise store one without the bookmarks.
-        cast("StdoutWriter", self.message_writer).omits_states = True
-        self.run_sync_dry_run(streams=streams)
         shown = [f"{urlsplit(run.url).hostname} responded"]
         # The endpoint of companies may be public.
         if any(isinstance(stream, FeedStream) for stream in streams):
@@ -250,3 +192,74 @@ class TapJobo(Tap):
             ", ".join(shown),
             cost if run.budget.credits else "was free",
         )
+
+    def plan(self) -> None:
+        """Print what a run would load, ask, and buy. This writes nothing but that."""
+        self.loop.check_settings()
+        previews = {stream.name: stream.preview() for stream in self.loop.read_streams}
+        asking = [name for name, preview in previews.items() if preview.stops_run]
+        for name, preview in previews.items():
+            click.echo(name)
+            for each in preview.lines:
+                click.echo(indent(each, "  "))
+            if asking and name not in asking:
+                why = f"but nothing is read until you decide about {' and '.join(asking)}"
+                click.echo(indent(why, "  "))
+
+    # The command line
+
+    @classmethod
+    @override
+    def get_singer_command(cls) -> click.Command:
+        """Return the command, which reads its input files, and has `--plan`."""
+        command = super().get_singer_command()
+        options = {each.name: each for each in command.params}
+        for name in ("catalog", "state"):
+            options[name].type, options[name].callback = click.STRING, read_input_file
+        # The SDK would test with any other value, and sync everything with `disabled`.
+        test = cast("click.Option", options["test"])
+        test.type, test.default, test.help = click.Choice(["all", "schema"]), None, _TEST_HELP
+        test.callback, test.expose_value = None, True
+        command.params.append(click.Option(["--plan"], is_flag=True, help=_PLAN_HELP))
+        return command
+
+    @classmethod
+    @override
+    def cb_config(cls, ctx: click.Context, param: click.Option, value: tuple[str, ...]) -> Any:
+        """Read the files of `--config`; the SDK's message would show what is in them."""
+        given = super().cb_config(ctx, param, tuple(path for path in value if path == "ENV"))
+        for path in value:
+            if path != "ENV":
+                given.config |= read_object(path, "--config")
+        return given
+
+    @classmethod
+    @override
+    def invoke(  # type: ignore[override] # its options are others
+        cls,
+        *,
+        about: bool,
+        about_format: str | None,
+        config: Any,
+        catalog: dict[str, Any] | None,
+        state: dict[str, Any] | None,
+        test: str | None,
+        plan: bool,
+    ) -> None:
+        """Do what the command line says."""
+        if about:
+            cls.print_about(about_format)
+            return
+        if test:  # it needs no state, and Meltano passes that of the last run, of any environment
+            state = None
+        if not (test or plan):
+            cls.print_version(print_fn=cls.logger.info)
+        settings = {"config": config.config, "parse_env_config": config.parse_env}
+        tap = cls(**settings, catalog=catalog, state=state)
+        tap.loop.check_selection()
+        if test:
+            tap.test(test)
+        elif plan:
+            tap.plan()
+        else:
+            tap.read_all()

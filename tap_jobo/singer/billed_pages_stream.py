@@ -1,6 +1,6 @@
 """The stream of billed pages, whose rows the tap makes and writes along with those of the feeds."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from singer_sdk import Tap
@@ -11,7 +11,7 @@ from typing_extensions import override
 from tap_jobo.errors import ConfigError
 from tap_jobo.messages import message
 from tap_jobo.singer.run import RunContext
-from tap_jobo.singer.stream import JoboStream, SilentTimer, json_schema
+from tap_jobo.singer.stream import JoboStream, json_schema
 from tap_jobo.streams.fields import boolean, instant, integer, key, text
 from tap_jobo.wording import completeness, plural
 
@@ -39,15 +39,13 @@ SCHEMA: Final = th.PropertiesList(
 class BilledPagesStream(JoboStream):
     """What each page cost. It sends no request of its own, and has no state.
 
-    A feed writes the row of a page before the state moves past it. The SDK syncs this stream
-    first, by its name, so that its SCHEMA precedes all records.
+    A feed writes the row of a page before the state moves past it.
 
     Attributes:
         leaders: The feeds that are billed.
     """
 
     name = "billed_pages"
-    path = ""
     selected_by_default = False
     leaders: Sequence[JoboStream] = ()
     schema = json_schema(SCHEMA)
@@ -55,8 +53,11 @@ class BilledPagesStream(JoboStream):
     def __init__(self, tap: Tap, run: RunContext) -> None:
         super().__init__(tap, run)
         self.forced_replication_method = REPLICATION_FULL_TABLE
-        self._tap_state = {}  # not the tap's, which has no bookmark of this stream
-        self._sync_timer = SilentTimer()
+
+    @property
+    @override
+    def is_following(self) -> bool:
+        return True
 
     @override
     def check_selection(self) -> None:
@@ -66,26 +67,14 @@ class BilledPagesStream(JoboStream):
             fact = "No stream with a bill for billed_pages is selected. Nothing was billed."
             raise ConfigError(message("no-stream", fact, select=f"one or more of {names}"))
 
+    @property
     @override
-    def try_to_read(self, read: Callable[[], None]) -> None:
-        """Read nothing: the feeds write the rows."""
+    def is_complete(self) -> bool:
+        return all(feed.is_done for feed in self.leaders if feed.is_read)
 
     @override
-    def log_sync_costs(self) -> None:
-        """Log the summary, because all feeds are read now."""
-        if self.is_read:
-            has_failed = any(self._run.order.has_failed(feed.name) for feed in self.leaders)
-            self.summarize(has_failed=has_failed)
-        super().log_sync_costs()
-
-    @override
-    def log_summary(self, *, is_complete: bool) -> None:
-        """Log a summary and METRIC lines."""
-        rows = plural(self._record_counter.total, "row")
-        how = completeness(is_complete=is_complete)
+    def log_summary(self) -> Mapping[str, int | None]:
+        rows = plural(self.record_count, "row")
+        how = completeness(is_complete=self.is_complete)
         self.logger.info("Summary: %s: %s, 0 credits ($0.00); %s.", self.name, rows, how)
-        self.log_figures({"jobo_sync_complete": int(is_complete)})
-
-    @override
-    def _write_state_message(self) -> None:
-        """Write none: the feeds write the state."""
+        return {"jobo_sync_complete": int(self.is_complete)}

@@ -34,8 +34,8 @@ class CompaniesStream(JoboStream):
 
     The profiles of career sites are written page by page during the sync of `career_sites`, before
     the state moves past the page; the SDK's own child streams would read one profile at a time,
-    repeat the SCHEMA, and keep a bookmark for each. When the SDK syncs this stream, after
-    `career_sites`, only explicit company ids are left to read.
+    repeat the SCHEMA, and keep a bookmark for each. By itself, a run reads only explicit company
+    ids.
 
     Its state has how far a list of ids is done, and up to which page it has followed
     `career_sites`.
@@ -54,7 +54,6 @@ class CompaniesStream(JoboStream):
     def __init__(self, tap: Tap, run: RunContext) -> None:
         super().__init__(tap, run)
         self.forced_replication_method = REPLICATION_FULL_TABLE
-        self._is_schema_written = False
         self._is_incremental = False  # as far as the catalog says
         self._are_profiles_missing = False
 
@@ -92,19 +91,25 @@ class CompaniesStream(JoboStream):
         if self._is_incremental:
             fact = "companies is always read in full: INCREMENTAL in the catalog has no effect."
             self.logger.warning("%s", message("no-incremental", fact))
+        if self.has_explicit_ids and self.leader.selected:
+            self.logger.info(
+                "%s is not read in this run, because company_ids_file is set.", self.leader.name
+            )
         if self.has_explicit_ids and not self._ids:  # as after a query without a result
             path = self.config["company_ids_file"]
             fact = f"company_ids_file: {path} is empty, so no profiles are fetched."
             self.logger.warning("%s", message("invalid-file", fact))
 
-    def follow(self) -> None:
-        """Warn, once, if pages of `career_sites` were delivered without their profiles."""
+    @override
+    def check_position(self) -> Iterator[str]:
+        """Yield a warning if pages of `career_sites` were delivered without their profiles."""
         bookmarks = self.tap_state.get("bookmarks", {})
         delivered = _position(bookmarks.get(self.leader.name, {}))
-        if delivered and delivered != bookmarks.get(self.name, {}).get(_FOLLOWED):
+        followed = bookmarks.get(self.name, {}).get(_FOLLOWED)
+        if self.is_following and delivered and delivered != followed:
             self._are_profiles_missing = True
             fact = "Earlier runs read career sites without companies. Their profiles are missing."
-            self.logger.warning("%s", message("missing-profiles", fact))
+            yield message("missing-profiles", fact)
 
     def note_page(self) -> None:
         """Let the state say that the profiles of the leader's last page are written."""
@@ -112,7 +117,6 @@ class CompaniesStream(JoboStream):
 
     def write_profiles(self, ids: Sequence[str]) -> None:
         """Write the profiles of companies. An error that ends `career_sites` names companies."""
-        self._write_schema_message()
         try:
             for profile in self.profiles.read(ids):
                 self.write_rows([profile])
@@ -129,13 +133,11 @@ class CompaniesStream(JoboStream):
 
     @override
     def read(self) -> None:
-        """Write the profiles of the companies that the settings name, if any.
+        """Write the profiles of the companies that the settings name.
 
         An interrupted list is resumed. The state, `{"ids_hash": str, "ids_done": int}`, follows
         each batch, so a crash repeats one batch and skips none.
         """
-        if not self.has_explicit_ids:
-            return
         ids, state = self._ids, self.stream_state
         progress = Progress(self.name, self.profiles.figures, self.plain_logger)
         ids_hash = hashlib.sha256("".join(ids).encode()).hexdigest()[:16]
@@ -154,27 +156,19 @@ class CompaniesStream(JoboStream):
             self.emit_state()
             progress.update()
 
+    @property
     @override
-    def summarize(self, *, has_failed: bool) -> None:
-        """Log how many profiles were read, unless `career_sites` does because it is followed."""
-        if self.has_explicit_ids:
-            super().summarize(has_failed=has_failed)
+    def is_complete(self) -> bool:
+        return self.leader.is_complete if self.is_following else super().is_complete
 
     @override
-    def log_summary(self, *, is_complete: bool) -> None:
-        """Log a summary and METRIC lines."""
-        how = completeness(is_complete=is_complete)
+    def log_summary(self) -> Mapping[str, int | None]:
+        how = completeness(is_complete=self.is_complete)
         if self._are_profiles_missing:
             how += ", and profiles of earlier career sites are missing"
         figures = self.profiles.figures()
         self.logger.info("Summary: %s: %s, 0 credits ($0.00); %s.", self.name, figures, how)
-        self.log_figures({"jobo_sync_complete": int(is_complete), **self.profiles.metrics()})
-
-    @override
-    def _write_schema_message(self) -> None:
-        if not self._is_schema_written:
-            self._is_schema_written = True
-            super()._write_schema_message()
+        return {"jobo_sync_complete": int(self.is_complete), **self.profiles.metrics()}
 
     @cached_property
     def profiles(self) -> Profiles:

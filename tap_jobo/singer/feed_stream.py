@@ -16,7 +16,7 @@ from tap_jobo.api.feed import FeedReader
 from tap_jobo.clock import format_timestamp, parse_timestamp
 from tap_jobo.errors import NOTHING_BILLED, ApiError, ArchiveError, ConfigError, FormatError
 from tap_jobo.messages import message
-from tap_jobo.model import NOTHING, Entry, entry_outside, new_id
+from tap_jobo.model import NOTHING, Entry, entry_outside
 from tap_jobo.records.converter import Row
 from tap_jobo.singer.billed_pages_stream import BilledPagesStream
 from tap_jobo.singer.companies_stream import CompaniesStream
@@ -29,7 +29,7 @@ from tap_jobo.sync.feed_sync import FeedSync
 from tap_jobo.sync.guards import CheckedPage, PageGuard
 from tap_jobo.sync.messages import Messages
 from tap_jobo.sync.opening import Opening
-from tap_jobo.sync.plan import NewSync, Request, Run, plan
+from tap_jobo.sync.plan import Request, Run, plan
 from tap_jobo.sync.preview import Preview, preview
 from tap_jobo.sync.report import Report
 from tap_jobo.sync.settings import SyncSettings
@@ -70,12 +70,10 @@ class FeedStream(JoboStream):
         """Whether a run reads the stream; not if the settings name companies instead."""
         return super().is_read and not (self._follower and self._follower.has_explicit_ids)
 
+    @property
     @override
-    def report_unread(self) -> None:
-        if not (self._follower and self._follower.has_explicit_ids):
-            super().report_unread()
-            return
-        self.logger.info("%s is not read in this run, because company_ids_file is set.", self.name)
+    def is_free(self) -> bool:
+        return self.spec.is_free
 
     # Before the run's first billed request
 
@@ -94,17 +92,13 @@ class FeedStream(JoboStream):
         self._cost.check_page(self._settings.batch_size, read_month)
 
     @override
-    def open(self) -> None:
-        """Find where the run starts in the archive."""
-        self._opening.look()
-
-    @override
     def check_position(self) -> Iterator[str]:
-        """Yield hints about the settings.
+        """Find where the run starts in the archive, and yield hints about the settings.
 
         Raises:
             StateError: a bookmark lies in the future, or the user has to decide what to buy.
         """
+        self._opening.look()
         position = self._opening.position
         progress = position.progress
         for instant in (position.bookmark, progress and progress.sync.started_at):
@@ -186,22 +180,7 @@ class FeedStream(JoboStream):
 
     @override
     def read(self) -> None:
-        """Write the rows of each page, the profiles of its companies, its bill, then the state.
-
-        Raises:
-            HeldError: Another run buys the stream. What the archive has is written.
-        """
-        if self._following:
-            self._following.follow()
-        self._write_pages()
-
-    @override
-    def read_again(self) -> None:
-        """Load what came since another run was found to buy the stream, and try to buy again."""
-        self._opening.look()
-        self._write_pages()
-
-    def _write_pages(self) -> None:
+        """Write the rows of each page, the profiles of its companies, its bill, then the state."""
         follower = self._following
         with closing(self._feed_sync.pages()) as deliveries:
             for delivery in deliveries:
@@ -222,8 +201,9 @@ class FeedStream(JoboStream):
         """Fetch at most `limit` rows with one request; pages and state stay as they are."""
         for hint in self._unlikely_values():
             self.logger.warning("%s", hint)
-        sync = self._first_request.sync
-        sync = replace(sync, batch_size=min(limit, sync.batch_size))
+        request = plan(NOTHING, self._settings, Run(), self._feed_sync.new_sync())
+        assert isinstance(request, Request)  # noqa: S101 - nothing was decided before
+        sync = replace(request.sync, batch_size=min(limit, request.sync.batch_size))
         with self._counted_in_month():
             receipt, body = self._reader.fetch_page(sync, None)
             try:
@@ -239,15 +219,6 @@ class FeedStream(JoboStream):
             what = self.name.replace("_", " ")
             self._run.matches.append(f"about {total:,} {what} match: {cost}")
         return checked.records[:limit]
-
-    @property
-    def _first_request(self) -> Request:
-        """The first request of a run that has nothing."""
-        now = format_timestamp(self._run.api_clock.earlier())
-        new = NewSync(id=new_id(), now=now, oldest=None, number=None)
-        request = plan(NOTHING, self._settings, Run(), new)
-        assert isinstance(request, Request)  # noqa: S101 - nothing was decided before
-        return request
 
     def _read_sample(self, entry: Entry, rows: int) -> CheckedPage:
         page = self._reader.parse_page(entry)
@@ -277,23 +248,14 @@ class FeedStream(JoboStream):
             finally:
                 self._cost.settle()
 
+    @property
     @override
-    def log_summary(self, *, is_complete: bool) -> None:
-        """Log the sync's summary, and that of the profiles that were read along.
-
-        A limit also ends a sync early, and is no failure.
-        """
-        self.log_figures(self._report.finish())
-        if self._following and (self._report.is_complete or self._report.has_read):
-            self._following.log_summary(is_complete=self._report.is_complete)
-        elif self._following:
-            self._following.log_unread()
+    def is_complete(self) -> bool:
+        return self._report.is_complete
 
     @override
-    def log_unread(self) -> None:
-        super().log_unread()
-        if self._following:
-            self._following.log_unread()
+    def log_summary(self) -> Mapping[str, int | None]:
+        return self._report.finish()
 
     # What the sync is made of
 
@@ -350,7 +312,7 @@ class FeedStream(JoboStream):
         follower = self._following
         return Report(
             stream=self.name,
-            count_rows=lambda: self._record_counter.total,
+            count_rows=lambda: self.record_count,
             budget=self._run.budget,
             cost=self._cost,
             logger=self.plain_logger,

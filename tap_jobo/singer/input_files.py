@@ -1,9 +1,8 @@
 """The files of `--config`, `--catalog`, and `--state`, with an error that shows nothing of them."""
 
-import io
 import json
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import click
 
@@ -14,18 +13,15 @@ from tap_jobo.redaction import without_key
 
 def read_input_file(
     _ctx: click.Context, param: click.Parameter, path: str | None
-) -> IO[str] | None:
-    """Return the file of an option, checked, as the SDK expects it.
-
-    A state may be as `meltano state get` prints it.
-    """
+) -> dict[str, Any] | None:
+    """Return what is in the file of an option; a state may be as `meltano state get` prints it."""
     if path is None:
         return None
     found = read_object(path, f"--{param.name}")
     wrapped = found.get("singer_state")
     if param.name == "state" and len(found) == 1 and isinstance(wrapped, dict):
         found = wrapped
-    return io.StringIO(json.dumps(found))
+    return found
 
 
 def read_object(path: str, option: str) -> dict[str, Any]:

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import cached_property, partial
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from requests import PreparedRequest, Request
 
@@ -18,9 +18,9 @@ from tap_jobo.archive.archive import StreamArchive, refuse_old_layout
 from tap_jobo.archive.key import ArchiveKey, archive_key
 from tap_jobo.archive.month import MonthCount
 from tap_jobo.archive.naming import known_of
-from tap_jobo.archive.store import HeldError, Store
+from tap_jobo.archive.store import Store
 from tap_jobo.clock import Clock
-from tap_jobo.errors import ArchiveError, FormatError, TapJoboError
+from tap_jobo.errors import ArchiveError, FormatError
 from tap_jobo.signals import ShutdownSignal
 from tap_jobo.streams.feed_spec import FeedSpec
 from tap_jobo.wording import dollars
@@ -29,42 +29,8 @@ _PROFILES_AT_ONCE: Final = 4
 _TEST_RETRY_FOR: Final = 10.0  # seconds of backoff in a connection check, whose user is waiting
 
 
-class Order(Protocol):
-    """The order of a run, as far as a stream takes part in it."""
-
-    def start(self) -> None:
-        """Check and open all streams that are read, once in a run."""
-
-    def wait_for(self, name: str, error: HeldError) -> bool:
-        """Return whether a stream that another run buys is tried again after all others."""
-
-    def is_waiting(self, name: str) -> bool:
-        """Return whether a stream is tried again later."""
-
-    def finish(self, name: str) -> None:
-        """Try the streams that wait again, once the last stream was read."""
-
-    def summarize_rest(self) -> None:
-        """Summarize the streams that have no summary, because the run ends before their turn."""
-
-    def add_failure(self, name: str, error: TapJoboError) -> None:
-        """Record that a stream has failed, so that the run goes on with the next one."""
-
-    def has_failed(self, name: str) -> bool:
-        """Return whether a stream has failed before it could be read."""
-
-    def raise_failures(self) -> None:
-        """Raise if a stream has failed although the run went on."""
-
-
 class RunContext:
-    """What the streams of a run share. No stream creates any of this itself.
-
-    Attributes:
-        order: The order of the run, which the tap sets.
-    """
-
-    order: Order
+    """What the streams of a run share. No stream creates any of this itself."""
 
     def __init__(
         self,

@@ -2,14 +2,14 @@
 
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from typing import Any, Final
 
 from singer_sdk.contrib.msgspec import MsgSpecWriter, encoder, serialize_jsonl
 from singer_sdk.singerlib.encoding.base import SingerMessageType
-from singer_sdk.singerlib.encoding.simple import Message, StateMessage
+from singer_sdk.singerlib.encoding.simple import Message
 from typing_extensions import override
 
 from tap_jobo.errors import OutputError
@@ -27,7 +27,6 @@ class StdoutWriter(MsgSpecWriter):
     A target receives a page's rows no later than the STATE that follows them.
 
     Attributes:
-        omits_states: Whether STATE messages are omitted, as in a test.
         shutdown: Ends a write that is blocked because the target does not read.
         describe_bill: Returns what the run was billed, and what becomes of that, for an error.
     """
@@ -35,7 +34,6 @@ class StdoutWriter(MsgSpecWriter):
     def __init__(self) -> None:
         super().__init__()
         _widen_pipe()
-        self.omits_states = False
         self.shutdown = ShutdownSignal()
         self.describe_bill: Callable[[], str] = lambda: ""
         self._lines = bytearray()
@@ -45,16 +43,17 @@ class StdoutWriter(MsgSpecWriter):
     @override
     def write_message(self, message: Message) -> None:
         """Write a message, after the records that are not written yet."""
-        if isinstance(message, StateMessage):
-            # Not as below: the SDK would first copy the state leaf by leaf.
-            line = bytes(serialize_jsonl({"type": "STATE", "value": message.value}))
-            if not self.omits_states and line != self._last_state:
-                self._lines += line
-            self._last_state = line
-        else:
-            self._lines += self.format_message(message)
+        self._lines += self.format_message(message)
         if message.type is not SingerMessageType.RECORD or len(self._lines) >= _PIECE:
             self.flush()
+
+    def write_state(self, state: Mapping[str, Any]) -> None:
+        """Write a state, if it is not the last one. The SDK would first copy it leaf by leaf."""
+        line = bytes(serialize_jsonl({"type": "STATE", "value": state}))
+        if line != self._last_state:
+            self._lines += line
+            self._last_state = line
+        self.flush()
 
     def write_records(
         self, stream: str, records: Sequence[dict[str, Any]], time_extracted: datetime

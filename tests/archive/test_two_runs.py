@@ -8,14 +8,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
+from unittest.mock import MagicMock
 
 import pytest
 
 from jobo_sandbox import Fault, Hold, Sandbox
 from tap_jobo.archive.store import HeldError
-from tap_jobo.singer.order import StreamOrder
+from tap_jobo.singer.loop import StreamLoop
 from tests.archive.helpers import Warehouse, change, loaded, succeeded
 from tests.support import Run, Tap, error_code
 from tests.support.archives import Files
@@ -97,19 +97,16 @@ def test_the_second_run_loads_and_gives_up_after_ten_minutes(tap: Tap, files: Fi
 
 def test_it_looks_every_five_seconds_whether_the_other_run_has_ended() -> None:
     clock, looks = FakeClock(), list[float]()
-    held = HeldError("career_sites", "archive")
 
-    def try_to_read(_: object) -> None:
+    def read() -> None:
         looks.append(clock.passed)
-        order.wait_for("career_sites", held)
+        raise HeldError("career_sites", "archive")
 
-    stream: Any = SimpleNamespace(name="career_sites", is_read=True, try_to_read=try_to_read)
-    stream.read_again = None
-    order = StreamOrder([stream], clock.sleep, clock, LOGGER)
-    assert order.wait_for("career_sites", held)
-    order.finish("career_sites")
-    assert looks == [*range(5, 601, 5)]
-    assert not order.wait_for("career_sites", held)
+    stream: Any = MagicMock(is_following=False, is_removed=False, check_position=list, read=read)
+    stream.name = "career_sites"
+    with pytest.raises(HeldError):
+        StreamLoop([stream], clock.sleep, clock, LOGGER).read_all()
+    assert looks == [*range(0, 601, 5)]
 
 
 def test_the_second_run_buys_what_the_first_one_leaves(tap: Tap, files: Files) -> None:

@@ -11,16 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from singer_sdk import Stream
 from singer_sdk.plugin_base import PluginBase
 from singer_sdk.testing import get_tap_test_class
 from singer_sdk.testing.factory import BaseTestClass
 from uv import find_uv_bin
 
 from jobo_sandbox import Sandbox
-from tap_jobo.singer.billed_pages_stream import BilledPagesStream
-from tap_jobo.singer.companies_stream import CompaniesStream
-from tap_jobo.singer.feed_stream import FeedStream
 from tap_jobo.tap import TapJobo
 from tests.support import Tap as TapProcess
 from tests.support import entry_of, kept_signals, schema_message
@@ -31,9 +27,6 @@ from tests.support.jobs import STREAMS, tap_of
 SITES: dict[str, Any] = {"api_key": "unknown", "api_url": "http://127.0.0.1", "archive": False}
 PROFILES: dict[str, Any] = {**SITES, "company_ids_file": "unknown"}
 OVERRIDDEN = [
-    (Stream, FeedStream, "_write_starting_replication_value"),
-    (Stream, CompaniesStream, "_write_schema_message"),
-    (Stream, BilledPagesStream, "_write_state_message"),
     (PluginBase, TapJobo, "_setup_signal_handlers"),
 ]
 # In an environment of its own: it needs versions of its dependencies from 2016.

@@ -27,7 +27,7 @@ from tap_jobo.api import client, session
 from tap_jobo.archive import bucket, lease
 from tap_jobo.cli import run
 from tap_jobo.clock import Clock
-from tap_jobo.singer import order, writer
+from tap_jobo.singer import loop, writer
 from tap_jobo.singer import run as singer_run
 from tap_jobo.sync import report
 
@@ -90,7 +90,7 @@ if __name__ == "__main__":
         if name := os.environ.get("TEST_MEMORY"):
             patches.enter_context(patch(f"tap_jobo.{name}", side_effect=MemoryError))
         if pause := os.environ.get("TEST_LOOKS"):
-            patches.enter_context(patch.object(order, "_LOOK_EVERY", float(pause)))
+            patches.enter_context(patch.object(loop, "_LOOK_EVERY", float(pause)))
         if interval := os.environ.get("TEST_PROGRESS"):
             patches.enter_context(patch.object(report, "_INTERVAL", float(interval)))
         run()

@@ -183,7 +183,7 @@ class World:
             patches.enter_context(patch("tap_jobo.singer.run.open_store", lambda *_: store))
             write = patch("tap_jobo.singer.writer._write", lambda lines, _: written.extend(lines))
             patches.enter_context(write)
-            TapJobo(config=config, state={} if step.is_refresh else self.target.state).sync_all()
+            TapJobo(config=config, state={} if step.is_refresh else self.target.state).read_all()
 
     def _note_bill(self, known: int, error: TapJoboError | None) -> None:
         rows = self.sandbox.world.rows()
