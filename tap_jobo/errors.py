@@ -103,6 +103,9 @@ class FailedTryError(ApiError):
 class CutOffError(ApiError):
     """A response took too long, or is too large. The text is a sentence without its period."""
 
+    def __init__(self, why: str = "Jobo's response took too long") -> None:
+        super().__init__(why)
+
 
 class PageCutOffError(ApiError):
     """The response with a page was cut off.

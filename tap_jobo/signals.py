@@ -2,20 +2,24 @@
 
 import signal
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, wait
+from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
-from typing import Final
+from typing import Final, TypeVar
 
 from tap_jobo.clock import Clock
-from tap_jobo.errors import InterruptedRunError
+from tap_jobo.errors import CutOffError, InterruptedRunError
 
 _REQUEST_GRACE: Final = 10.0  # seconds for a request in flight, since it may be billed
 _ECHO: Final = 1.0
 """Seconds within which another signal is the same wish: after Ctrl-C, which reaches the tap as
 well, Meltano sends SIGTERM, and that must not waste a page that was billed."""
 _POLL: Final = 0.2  # seconds between checks for a signal during a wait
+_LATER: Final = 1.0  # seconds after which a request that bounds itself is ended from outside
+
+_Result = TypeVar("_Result")
 
 
 @dataclass
@@ -30,7 +34,8 @@ class _Wish:
 class ShutdownSignal:
     """Records a signal, and raises `InterruptedRunError` where the run can end without loss.
 
-    That is where `raise_if_set` is called, or `wait`. Within `abort_after`, an alarm raises it.
+    That is where `raise_if_set` is called, or `wait`. Within `abort_after`, an alarm raises it. The
+    same alarm is the deadline of a request.
     """
 
     def __init__(self, clock: Clock | None = None) -> None:
@@ -63,13 +68,26 @@ class ShutdownSignal:
             self._clock.sleep(min(left, _POLL))
             self.raise_if_set()
 
-    @contextmanager
-    def request(self) -> Iterator[None]:
-        """Mark a request as in flight. Raises `InterruptedRunError`, also 10 s after a signal."""
-        # Other threads send only free requests: nothing waits for them.
-        with self.abort_after(_REQUEST_GRACE) if _is_main_thread() else nullcontext():
+    def request(self, send: Callable[[], _Result], seconds: float) -> _Result:
+        """Return what a request returns that may take so many seconds.
+
+        A request bounds itself, but not while a head arrives byte by byte.
+
+        Raises:
+            CutOffError: it takes longer.
+            InterruptedRunError: a signal arrived before it, or 10 s ago.
+        """
+        seconds += _LATER
+        if not (self._signals and _is_main_thread()):
             self.raise_if_set()
-            yield
+            return in_time(send, seconds)  # it is free: nothing waits for it after a signal
+        with self.abort_after(_REQUEST_GRACE):
+            self._set_alarm(seconds)
+            try:
+                self.raise_if_set()
+                return send()
+            finally:
+                self._set_alarm(0)
 
     @contextmanager
     def abort_after(self, grace: float) -> Iterator[None]:
@@ -99,9 +117,10 @@ class ShutdownSignal:
         signal.setitimer(signal.ITIMER_REAL, seconds, 1)
 
     def _abort(self, *_: object) -> None:
-        if self._grace is not None and self._wish:
-            self._grace = None
-            raise self._end(self._wish)
+        if self._grace is None:
+            return
+        self._grace = None
+        raise self._end(self._wish) if self._wish else CutOffError()
 
     def _end(self, wish: _Wish) -> InterruptedRunError:
         """Return the error that ends the run; another signal would only change its exit code."""
@@ -113,3 +132,26 @@ class ShutdownSignal:
 
 def _is_main_thread() -> bool:
     return threading.current_thread() is threading.main_thread()
+
+
+def in_time(call: Callable[[], _Result], seconds: float) -> _Result:
+    """Return what a call returns. If it takes longer, it is left behind in a thread of its own.
+
+    An alarm reaches only the main thread.
+
+    Raises:
+        CutOffError: it takes longer.
+    """
+    result: Future[_Result] = Future()
+
+    def run() -> None:
+        try:
+            result.set_result(call())
+        except BaseException as error:  # noqa: BLE001 - raised where the result is read
+            result.set_exception(error)
+
+    threading.Thread(target=run, daemon=True).start()
+    wait([result], timeout=seconds)
+    if not result.done():
+        raise CutOffError
+    return result.result()

@@ -4,6 +4,7 @@ import io
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -15,7 +16,7 @@ from tap_jobo.api.budget import FeedCost
 from tap_jobo.api.headers import reported_credits
 from tap_jobo.api.responses import PROXY, ApiResponse, require_success
 from tap_jobo.api.retry import LOGGED_PAUSE, RETRY_SECONDS, RateLimiter, Retry
-from tap_jobo.api.session import NETWORK_ERRORS, PAGE_SECONDS, READ_SECONDS, receive
+from tap_jobo.api.session import NETWORK_ERRORS, PAGE_SECONDS, READ_SECONDS, decode, receive
 from tap_jobo.clock import Clock
 from tap_jobo.errors import (
     ApiError,
@@ -129,8 +130,8 @@ class Client:
         request.headers["Content-Length"] = str(len(body.getvalue()))
         timeout = min(READ_SECONDS, seconds)
         try:
-            with self.shutdown.request():
-                return receive(self.session, request, self.key, timeout=timeout, seconds=seconds)
+            send = partial(receive, self.session, request, timeout=timeout, seconds=seconds)
+            return decode(self.shutdown.request(send, seconds), self.key)
         except FailedTryError:
             raise
         except CutOffError as error:

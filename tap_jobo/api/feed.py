@@ -104,7 +104,7 @@ class FeedReader:
 
 
 def check_encoding(entry: Entry) -> None:
-    """Raise `ApiError` if a page is kept as it came, because it could not be decompressed."""
+    """Raise `ApiError` if a page is kept as it came, because it is too large decoded."""
     receipt = entry.header.receipt
     if receipt and receipt.encoding:
         most = f"{MOST_BYTES // 10**6} MB"

@@ -40,8 +40,7 @@ class ApiResponse:
     status: int
     headers: Mapping[str, str]
     is_whole: bool = True  # whether the end of the body has verifiably arrived
-    encoding: str = ""  # which the body still has, because it is too large, or can't be decoded
-    is_too_large: bool = False  # decoded, so that it is kept as it came
+    encoding: str = ""  # which the body still has, because it is too large decoded
 
     @property
     def is_html(self) -> bool:
@@ -181,14 +180,13 @@ def _is_usable(response: ApiResponse, feed: FeedSpec | None) -> bool:
 
 def _content_of(response: ApiResponse, feed: FeedSpec | None) -> Content:
     """Return what a body has, whatever its response says of it."""
-    if response.is_too_large:  # as nothing but a page can be
+    if response.encoding:  # as nothing but a page is so large
         return "a page" if feed else "other JSON"
-    if not response.encoding:
-        with suppress(ValueError, MemoryError):  # a page that needs too much is kept as it came
-            if feed:
-                return "a page" if holds_page(response.body, feed) else "other JSON"
-            read_members(response.body)
-            return "other JSON"
+    with suppress(ValueError, MemoryError):  # a page that needs too much is kept as it came
+        if feed:
+            return "a page" if holds_page(response.body, feed) else "other JSON"
+        read_members(response.body)
+        return "other JSON"
     # A proxy may cut a body short without a trace.
     return "unreadable" if response.is_whole else "cut short"
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 from msgspec.structs import replace
@@ -18,6 +19,7 @@ from msgspec.structs import replace
 from jobo_sandbox import Fault, Sandbox
 from tests.support import Run, Tap, complaint, error_code, execute
 from tests.support.archives import Files, files_at
+from tests.support.jobs import tap_of
 from tests.support.raw_api import RawApi, drip, head, page, send, send_page, serve_raw
 
 pytestmark = pytest.mark.slow
@@ -235,6 +237,19 @@ def test_a_clock_that_drips_ends_the_run(tap: Tap, raw: RawApi, pause: threading
     tap.oddities["TEST_DEADLINES"] = "5,1"
     assert fails(tap.run()) == "api-unavailable"
     assert raw.pages == 0
+
+
+def test_a_profile_that_drips_ends_the_stream(
+    sandbox: Sandbox, tmp_path: Path, raw: RawApi, pause: threading.Event
+) -> None:
+    """In a thread, which no alarm reaches."""
+    ids = tmp_path / "ids.txt"
+    ids.write_text(str(UUID(int=1)))
+    tap = tap_of(sandbox, tmp_path, "companies")
+    tap.settings |= {"api_url": raw.url, "company_ids_file": str(ids)}
+    raw.respond_to_clock = drip(b"HTTP/1.1 200 OK\r\nX-", pause)
+    tap.oddities["TEST_DEADLINES"] = "5,1"
+    assert fails(tap.run()) == "api-unavailable"
 
 
 def test_a_flood_of_interim_responses_is_cut_off(

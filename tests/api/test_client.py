@@ -349,6 +349,8 @@ RETURNED = {
     "deflate": answer(zlib.compress(PAGE), "200 OK", "Content-Encoding: deflate"),
     "brotli": answer(b"packed", "200 OK", DEDUCTED, "Content-Encoding: br"),
     "no gzip": answer(b"no gzip", "200 OK", DEDUCTED, GZIP),
+    "gzip by its header alone": answer(PAGE, "200 OK", GZIP),
+    "gzip without its header": answer(gzip.compress(PAGE)),
     "no brotli": answer(PAGE, "200 OK", "Content-Encoding: br"),
 }
 POSSIBLY_BILLED = {
@@ -373,7 +375,7 @@ POSSIBLY_BILLED = {
         CHUNKED[:-5], "200 OK", DEDUCTED, "Transfer-Encoding: chunked", is_sized=False
     ),
     "gzip cut off": answer(gzip.compress(PAGE)[:-20], "200 OK", GZIP),
-    "no gzip": answer(PAGE, "200 OK", GZIP),
+    "damaged gzip": answer(gzip.compress(PAGE)[:12] + b"?" * 20, "200 OK", GZIP),
     "502": answer(b"", "502 Bad Gateway"),
     "504": answer(b"", "504 Gateway Timeout"),
     "520": answer(b"", "520 Web Server Returned an Unknown Error"),

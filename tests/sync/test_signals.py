@@ -6,14 +6,15 @@ import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
 
 from jobo_sandbox import Fault, Hold
 from jobo_sandbox.patience import patient
-from tap_jobo.errors import InterruptedRunError
-from tap_jobo.signals import ShutdownSignal
+from tap_jobo.errors import CutOffError, InterruptedRunError
+from tap_jobo.signals import ShutdownSignal, in_time
 from tap_jobo.tap import TapJobo
 from tests.support import Tap, kept_signals
 from tests.support.clock import FakeClock
@@ -229,21 +230,37 @@ def shutdown(clock: FakeClock, alarms: list[float]) -> Iterator[ShutdownSignal]:
     assert alarms[-1] == 0
 
 
-def test_without_a_signal_nothing_is_aborted(shutdown: ShutdownSignal, alarms: list[float]) -> None:
-    for phase in (shutdown.abort_after(5), shutdown.request()):
-        with phase:
-            assert alarms == [0]
-            signal.raise_signal(signal.SIGALRM)
+def test_without_a_signal_no_output_is_aborted(
+    shutdown: ShutdownSignal, alarms: list[float]
+) -> None:
+    with shutdown.abort_after(5):
+        assert alarms == [0]
+
+
+def test_a_request_has_its_time_and_a_second(shutdown: ShutdownSignal, alarms: list[float]) -> None:
+    with pytest.raises(CutOffError):
+        shutdown.request(lambda: signal.raise_signal(signal.SIGALRM), 300)
+    assert alarms == [0, 301, 0]
 
 
 def test_a_request_has_ten_seconds_after_a_signal(
     shutdown: ShutdownSignal, alarms: list[float]
 ) -> None:
-    with shutdown.request():
+    def send() -> None:
         signal.raise_signal(signal.SIGHUP)
         assert alarms[-1] == 10
-        with pytest.raises(InterruptedRunError):
-            signal.raise_signal(signal.SIGALRM)
+        signal.raise_signal(signal.SIGALRM)
+
+    with pytest.raises(InterruptedRunError):
+        shutdown.request(send, 300)
+
+
+def test_a_request_of_a_thread_that_takes_too_long_is_left_behind() -> None:
+    end = Event()
+    with pytest.raises(CutOffError):
+        in_time(end.wait, 0.05)
+    end.set()
+    assert in_time(end.wait, patient(10))
 
 
 def test_blocked_output_has_five_seconds_after_a_signal(
