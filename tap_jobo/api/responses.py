@@ -3,9 +3,9 @@
 import re
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from http import HTTPStatus
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from tap_jobo.api.headers import parse_number, reported_credits, retry_after
 from tap_jobo.api.pages import holds_page, parse_json, read_members
@@ -13,20 +13,57 @@ from tap_jobo.errors import ApiError, FailedTryError, RejectedError, Unauthorize
 from tap_jobo.messages import message
 from tap_jobo.redaction import without_key
 from tap_jobo.streams.feed_spec import FeedSpec
-from tap_jobo.wording import Lines, dollars
+from tap_jobo.wording import dollars
 
-_LATER: Final = {408, 425, 429, *range(500, 600)}
-"""Statuses after which another try may succeed. All other errors are final and free."""
-POSSIBLY_BILLED: Final = {502, 504, *range(520, 530), *range(101, 200)}
-"""A gateway responds with these when it has lost the API's own response. A status below 200
-announces a response for which http.client does not wait."""
-PROXY: Final = "the proxy, its password (HTTPS_PROXY), and its certificate (REQUESTS_CA_BUNDLE)"
+
+@dataclass(frozen=True, slots=True)
+class _Meaning:
+    """What a status means, unless it is that of a success with a page.
+
+    Attributes:
+        error: What is raised. Only after a `FailedTryError` may another try follow.
+        code: Of its message.
+        known: What the ways out of the message may name.
+        may_be_billed: Whether a page may have been billed although it did not arrive.
+    """
+
+    error: type[ApiError]
+    code: str = ""
+    known: Mapping[str, str] = field(default_factory=dict)
+    may_be_billed: bool = False
+
+
+PROXY: Final = "the proxy and its password (HTTPS_PROXY)"
 """What to check if a proxy refuses, for a message."""
 _GATEWAY: Final = (
     "api_url, the proxy, and the network: an HTML page comes from a gateway or firewall"
 )
-_FILTERS: Final = {400, 422}
-"""Statuses that say that a filter is wrong."""
+POSSIBLY_BILLED: Final = {502, 504, *range(520, 530), *range(101, 200)}
+"""A gateway responds with these when it has lost the API's own response. A status below 200
+announces a response for which http.client does not wait."""
+
+
+def _rejected(subject: str) -> _Meaning:
+    return _Meaning(RejectedError, "request-rejected", {"subject": subject})
+
+
+_LATER: Final = _Meaning(FailedTryError)
+_LOST: Final = _Meaning(FailedTryError, may_be_billed=True)
+_MEANINGS: Final = {
+    **dict.fromkeys(range(200, 300), _LOST),
+    **dict.fromkeys(
+        range(300, 400),
+        _rejected("api_url: to protect the key, redirects are not followed"),
+    ),
+    **dict.fromkeys((400, 422), _rejected("the filters and start_date")),
+    401: _Meaning(UnauthorizedError, "access-denied", {"key": "api_key"}),
+    402: _Meaning(ApiError, "balance-too-low"),
+    403: _Meaning(ApiError, "access-denied", {"stream": "this stream"}),
+    407: _Meaning(RejectedError, "api-unavailable", {"subject": PROXY}),
+    **dict.fromkeys((408, 425, 429, *range(500, 600)), _LATER),
+    **dict.fromkeys(POSSIBLY_BILLED, _LOST),
+}
+_OTHER: Final = _rejected("api_url, or contact Jobo")
 _CURSOR_STATUSES: Final = {400, 404, 409, 410, 422}
 _SAYS: Final = ("detail", "message", "title", "error")
 _TITLE: Final = re.compile("<title[^>]*>([^<]*)", re.IGNORECASE)
@@ -52,143 +89,82 @@ def require_success(
     response: ApiResponse, feed: FeedSpec | None = None, rows: int = 0
 ) -> ApiResponse:
     """Return the response if it succeeded; with a feed, it was asked for a page of `rows`."""
-    status, headers = response.status, response.headers
+    status, headers, meaning = response.status, response.headers, _meaning(response)
     is_success = HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES
     if is_success and _is_usable(response, feed):
         return response
     said = _parse_error(response)
-    facts = said if isinstance(said, dict) else {}
+    members = said if isinstance(said, dict) else {}
+    deducted = reported_credits(headers)
     fact = f"Jobo responded with {status}{_quote(said)}"
     if is_success:
         fact += ", but without the documented JSON"
-        raise FailedTryError(fact, may_be_billed=True, headers=headers)
-    if status in _LATER | POSSIBLY_BILLED:
+    if meaning.error is FailedTryError:
         raise FailedTryError(
             fact,
-            may_be_billed=status in POSSIBLY_BILLED or bool(reported_credits(headers)),
+            may_be_billed=meaning.may_be_billed or bool(deducted),
             headers=headers,
-            retry_after=retry_after(status, headers, facts),
+            retry_after=retry_after(status, headers, members),
             is_rate_limit=status == HTTPStatus.TOO_MANY_REQUESTS,
         )
-    if status == HTTPStatus.PAYMENT_REQUIRED and feed and not response.is_html:
-        raise _balance_too_low(response, fact, feed, rows)
-    raise _refusal(response, fact, feed)
-
-
-def _balance_too_low(response: ApiResponse, fact: str, feed: FeedSpec, rows: int) -> ApiError:
-    """Return what was asked up front, and what the account has, as far as Jobo says so."""
-    page = f"a page of {feed.name}"
-    said, headers = _parse_error(response), response.headers
-    facts = said if isinstance(said, dict) else {}
-    required, balance = (
-        next(
-            (number for each in said if (number := parse_number(each)) is not None),
-            None,
-        )
-        for said in (
-            (facts.get("credits_required"), headers.get("X-Credits-Required")),
-            (facts.get("credits_balance"), headers.get("X-Credits-Balance")),
-        )
+    if meaning.code == "balance-too-low":
+        fact = _balance(members, headers) or fact
+    page_size = feed.page_size_setting if feed and rows > 1 else None
+    told = message(
+        meaning.code,
+        f"{fact}.{_bill(deducted) if feed else ''}",
+        page_size=page_size.name if page_size else None,
+        **meaning.known,
     )
-    fact += f". Jobo checks up front whether the balance covers {page}"
-    if required is not None:
-        has = "" if balance is None else f" ({dollars(balance)})"
-        fact = f"The balance{has} is too low (402): {page} costs {dollars(required)}"
-    setting = feed.page_size_setting
-    text = message(
-        "balance-too-low",
-        f"{fact}. {_bill(response)}",
-        page_size=setting.name if setting and rows > 1 else None,
-    )
-    return ApiError(text)
+    if meaning.error is RejectedError:
+        names_cursor = not response.is_html and _says_cursor(said)
+        is_of_cursor = names_cursor and status in _CURSOR_STATUSES
+        raise RejectedError(fact, told, status, names_cursor=is_of_cursor)
+    raise meaning.error(told)
 
 
-def _refusal(response: ApiResponse, fact: str, feed: FeedSpec | None) -> ApiError:
-    status = response.status
-    billed = f" {_bill(response)}" if feed else ""
-    told = _tell(response, f"{fact}.{billed}", feed)
-    if status == HTTPStatus.UNAUTHORIZED:
-        return UnauthorizedError(told)
-    if status in {HTTPStatus.PAYMENT_REQUIRED, HTTPStatus.FORBIDDEN}:
-        return ApiError(told)
-    names_cursor = status in _CURSOR_STATUSES and _says_cursor(response)
-    return RejectedError(fact, told, status, names_cursor=names_cursor)
-
-
-def _tell(response: ApiResponse, fact: str, feed: FeedSpec | None) -> Lines:
-    """Return the message about a refusal."""
-    status = response.status
-    if status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
-        return message("api-unavailable", fact, subject=PROXY)
-    if response.is_html:
-        return message("api-unavailable", fact, subject=_GATEWAY)
-    if status == HTTPStatus.UNAUTHORIZED:
-        return message("access-denied", fact, key="api_key")
-    if status in {HTTPStatus.PAYMENT_REQUIRED, HTTPStatus.FORBIDDEN}:
-        return message("access-denied", fact, stream=feed.name if feed else "the stream")
-    return message("request-rejected", fact, subject=_subject(status))
-
-
-def _subject(status: int) -> str:
-    """Return what is probably wrong with a request that was rejected."""
-    if status in _FILTERS:
-        return "the filters and start_date"
-    if status < HTTPStatus.BAD_REQUEST:
-        return "api_url: to protect the key, redirects are not followed"
-    return "api_url, or contact Jobo"
-
-
-def _says_cursor(response: ApiResponse) -> bool:
-    """Return whether an error is about the cursor; members that echo the request do not count."""
-    said = _parse_error(response)
-    texts = [said]
-    if isinstance(said, dict):
-        errors = said.get("errors")
-        invalid = errors if isinstance(errors, dict) else ()  # by the names of the parameters
-        texts = [*(said.get(name) for name in (*_SAYS, "code")), *invalid]
-    found = any(isinstance(text, str) and "cursor" in text.lower() for text in texts)
-    return found and not response.is_html
-
-
-def _bill(response: ApiResponse) -> str:
-    """Return what a refused request has cost: nothing, unless the response says otherwise."""
-    if deducted := reported_credits(response.headers):
-        return f"Jobo deducted {dollars(deducted)} for this request, although it failed."
-    return "Not billed."
-
-
-Content = Literal["a page", "other JSON", "unreadable", "cut short"]
-_IS_PAGE: Final[Mapping[Content, tuple[bool, bool]]] = {
-    #             nothing was deducted, or something was
-    "a page": (True, True),
-    "other JSON": (False, True),
-    "unreadable": (False, True),
-    "cut short": (False, False),
-}
-"""Whether a success is kept as a page. Otherwise it is retried, and counts as possibly billed.
-
-What Jobo deducted something for is a page, whatever its format, unless its end has not arrived."""
+def _meaning(response: ApiResponse) -> _Meaning:
+    meaning = _MEANINGS.get(response.status, _OTHER)
+    is_of_api = meaning.known.get("subject") != PROXY
+    if response.is_html and response.status >= HTTPStatus.BAD_REQUEST and is_of_api:
+        return replace(meaning, code="api-unavailable", known={"subject": _GATEWAY})
+    return meaning
 
 
 def _is_usable(response: ApiResponse, feed: FeedSpec | None) -> bool:
-    """Whether a success has JSON, and if a feed is given, a page of it."""
-    content = _content_of(response, feed)
-    if feed is None:
-        return content == "other JSON"
-    return _IS_PAGE[content][bool(reported_credits(response.headers))]
+    """Whether a success has JSON, and if a feed is given, a page of it.
 
-
-def _content_of(response: ApiResponse, feed: FeedSpec | None) -> Content:
-    """Return what a body has, whatever its response says of it."""
-    if response.encoding:  # as nothing but a page is so large
-        return "a page" if feed else "other JSON"
-    with suppress(ValueError, MemoryError):  # a page that needs too much is kept as it came
+    What Jobo deducted something for is kept as a page, whatever its format, unless its end has not
+    arrived. So is a page that is too large. Anything else is requested again, and counts as
+    possibly billed.
+    """
+    if response.encoding:
+        return True
+    is_billed = feed is not None and bool(reported_credits(response.headers))
+    try:
         if feed:
-            return "a page" if holds_page(response.body, feed) else "other JSON"
+            return holds_page(response.body, feed) or is_billed
         read_members(response.body)
-        return "other JSON"
-    # A proxy may cut a body short without a trace.
-    return "unreadable" if response.is_whole else "cut short"
+    except (ValueError, MemoryError):  # a proxy may cut a body short without a trace
+        return is_billed and response.is_whole
+    return True
+
+
+def _balance(members: Mapping[str, Any], headers: Mapping[str, str]) -> str:
+    """Return what was asked up front, and what the account has, empty if Jobo does not say."""
+    required = parse_number(members.get("credits_required", headers.get("X-Credits-Required")))
+    balance = parse_number(members.get("credits_balance", headers.get("X-Credits-Balance")))
+    has = "" if balance is None else f" ({dollars(balance)})"
+    if required is None:
+        return ""
+    return f"The balance{has} is too low (402): a page costs {dollars(required)}"
+
+
+def _bill(deducted: int | None) -> str:
+    """Return what a refused request has cost: nothing, unless the response says otherwise."""
+    if deducted:
+        return f" Jobo deducted {dollars(deducted)} for this request, although it failed."
+    return " Not billed."
 
 
 def _parse_error(response: ApiResponse) -> Any:
@@ -200,6 +176,16 @@ def _parse_error(response: ApiResponse) -> Any:
         return parse_json(response.body)
     text = response.body[:100_000].decode("utf-8", "replace")
     return "".join(_TITLE.findall(text)[:1]) if response.is_html else text
+
+
+def _says_cursor(said: Any) -> bool:
+    """Return whether an error is about the cursor; members that echo the request do not count."""
+    texts = [said]
+    if isinstance(said, dict):
+        errors = said.get("errors")
+        invalid = errors if isinstance(errors, dict) else ()  # by the names of the parameters
+        texts = [*(said.get(name) for name in (*_SAYS, "code")), *invalid]
+    return any(isinstance(text, str) and "cursor" in text.lower() for text in texts)
 
 
 def _quote(said: Any) -> str:
