@@ -2,9 +2,12 @@
 
 import io
 import logging
+import re
+import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from http.client import HTTPException
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -28,6 +31,7 @@ from tap_jobo.errors import (
     UnreachableError,
 )
 from tap_jobo.messages import message
+from tap_jobo.redaction import without_key
 from tap_jobo.signals import ShutdownSignal
 from tap_jobo.streams.feed_spec import FeedSpec
 from tap_jobo.wording import dollars, plural
@@ -38,6 +42,17 @@ Prepare = Callable[..., PreparedRequest]
 IDLE_SECONDS: Final = 60.0
 """Until an idle connection is not used again: a gateway may have dropped it without a word, and a
 request that is lost there would count as possibly billed."""
+
+_CAUSES: Final = (*NETWORK_ERRORS, HTTPException)
+_MOST_OF_CAUSE: Final = 300  # characters of what an error says, such as a line that is no status
+_TUNNEL: Final = re.compile(r"Tunnel connection failed: \d+")
+_ADDRESSES: Final = (
+    "api_url and HTTPS_PROXY, in which special characters of a password must be percent-encoded"
+)
+_VALIDITY: Final = "the clock of this machine, and contact Jobo if it is right"
+_AUTHORITY: Final = (
+    "api_url, and behind a proxy that inspects TLS, its certificate in REQUESTS_CA_BUNDLE"
+)
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -138,7 +153,9 @@ class Client:
             raise _cut_off(error, cost, rows) from error
         except NETWORK_ERRORS as error:
             raise _failure(request, error, is_sent=body.is_taken) from error
-        except BaseException:
+        except BaseException as error:
+            if isinstance(error, ValueError) and not body.is_taken:
+                raise _failure(request, error, is_sent=False) from error
             if cost and body.is_taken:
                 cost.charge_in_full({}, rows)
             raise
@@ -195,16 +212,36 @@ class _Body(io.BytesIO):
 
 def _failure(request: PreparedRequest, error: Exception, *, is_sent: bool) -> ApiError:
     root: BaseException = error
-    while isinstance(inner := root.__cause__ or root.__context__, NETWORK_ERRORS):
+    while isinstance(inner := root.__cause__ or root.__context__, _CAUSES):
         root = inner
-    # The text of the errors of requests may quote the password of a proxy.
-    text = type(root).__name__ if isinstance(root, requests.RequestException) else str(root)
-    cause = str(getattr(root, "strerror", None) or text)
+    cause = _text(root)
     if is_sent:
         return FailedTryError(f"Jobo's response was lost ({cause})", may_be_billed=True)
     host = urlsplit(request.url or "").netloc.rpartition("@")[2]
     proxy = " through the proxy" if isinstance(error, requests.exceptions.ProxyError) else ""
     why = f"Cannot reach {host}{proxy} ({cause})"
-    if "certificate" in cause.lower() or (proxy and "407" in cause):
+    if _is_of_address(root):
+        return UnreachableError(why, _ADDRESSES)
+    if "certificate" in cause.lower():
+        is_of_time = "expired" in cause or "not yet valid" in cause
+        return UnreachableError(why, _VALIDITY if is_of_time else _AUTHORITY)
+    if proxy and "407" in cause:
         return UnreachableError(why, PROXY)
     return FailedTryError(why, is_unreachable=True)
+
+
+def _is_of_address(error: BaseException) -> bool:
+    """Whether an address can't be used, such as that of a proxy with `#` in its password."""
+    return isinstance(error, ValueError) and not isinstance(error, ssl.SSLError)
+
+
+def _text(error: BaseException) -> str:
+    """Return what an error says, but nothing that it may quote of the URL of a proxy."""
+    if isinstance(error, requests.RequestException) or _is_of_address(error):
+        return type(error).__name__
+    if isinstance(error, HTTPException):
+        text = repr(error)
+    else:
+        text = str(getattr(error, "strerror", None) or error)
+    refusal = _TUNNEL.match(text)  # after its status, a proxy may quote what it got
+    return refusal[0] if refusal else without_key(text)[:_MOST_OF_CAUSE]

@@ -24,8 +24,7 @@ LOGGED_PAUSE: Final = 5.0  # longer pauses are logged
 class Retry:
     """The waits between the tries of one request, `seconds` of backoff and failed tries at most.
 
-    A request that cannot be billed is tried again whatever became of it, but honors no wait longer
-    than `seconds`, except for a rate limit.
+    A request that cannot be billed is tried again whatever became of it.
     """
 
     def __init__(self, seconds: float, *, is_paid: bool) -> None:
@@ -59,8 +58,7 @@ class Retry:
         if failure.retry_after:
             asked = max(failure.retry_after, first)
             self._asked += asked
-            is_bounded = not (self._is_paid or failure.is_rate_limit)
-            if self._asked > (self._seconds if is_bounded else RETRY_AFTER_MAX):
+            if self._asked > RETRY_AFTER_MAX:
                 why = f"{failure}, and asks to wait {asked:,.0f} seconds"
                 raise RetriesExhaustedError(why, *self._bill)
             return asked

@@ -113,7 +113,8 @@ class Folder:
             yield lambda: None
         finally:
             self._held.pop(path, None)
-            lock.release()
+            with suppress(OSError):  # such as of NFS; the end of the process releases it, too
+                lock.release()
 
     def _path(self, name: str) -> Path:
         """Return the path of a file. Raises `StoreError` if a part of it is a symbolic link.

@@ -12,6 +12,7 @@ import threading
 import zlib
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
@@ -158,14 +159,16 @@ def answer(
     return handle
 
 
-def self_signed() -> bytes:
+def self_signed(until: int = 2099) -> bytes:
     """A key and a certificate that no authority has signed."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "jobo.invalid")])
     builder = x509.CertificateBuilder().subject_name(name).issuer_name(name)
     builder = builder.public_key(key.public_key()).serial_number(1)
     builder = builder.not_valid_before(datetime(2020, 1, 1, tzinfo=UTC))
-    certificate = builder.not_valid_after(datetime(2099, 1, 1, tzinfo=UTC)).sign(key, SHA256())
+    names = x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))])
+    builder = builder.add_extension(names, critical=False)
+    certificate = builder.not_valid_after(datetime(until, 1, 1, tzinfo=UTC)).sign(key, SHA256())
     private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     return private + certificate.public_bytes(Encoding.PEM)
 
@@ -282,20 +285,37 @@ class TestSent:
         assert server.connections == connections
 
 
-def test_unknown_certificate_is_not_tried_again(api: Api, tmp_path: Path) -> None:
-    pem, tls = tmp_path / "server.pem", ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    pem.write_bytes(self_signed())
+def serve_tls(api: Api, pem: Path, until: int = 2099) -> Server:
+    """Serve TLS with a certificate that is valid until a year."""
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    pem.write_bytes(self_signed(until))
     tls.load_cert_chain(pem)
 
     def shake_hands(connection: socket.socket) -> None:
         tls.wrap_socket(connection, server_side=True)
 
-    server = api.serve(shake_hands)
-    advice = r"(?s)certificate verify failed.*\[api-unavailable\].*REQUESTS_CA_BUNDLE"
-    with pytest.raises(UnreachableError, match=advice):
+    return api.serve(shake_hands)
+
+
+def test_unknown_certificate_is_not_tried_again(api: Api, tmp_path: Path) -> None:
+    server = serve_tls(api, tmp_path / "server.pem")
+    with pytest.raises(UnreachableError) as error:
         api.fetch(server.address, "https")
+    assert "certificate verify failed" in error.value.fact
+    assert "REQUESTS_CA_BUNDLE" in str(error.value)
     assert server.connections == 1
     assert api.cost.credits == 0
+
+
+def test_an_expired_certificate_is_no_matter_of_the_proxy(api: Api, tmp_path: Path) -> None:
+    server = serve_tls(api, tmp_path / "server.pem", 2021)
+    api.session.verify = str(tmp_path / "server.pem")
+    with pytest.raises(UnreachableError) as error:
+        api.fetch(server.address, "https")
+    assert "certificate has expired" in error.value.fact
+    assert "proxy" not in str(error.value)
+    assert "clock" in str(error.value)
+    assert server.connections == 1
 
 
 def test_missing_certificate_bundle_is_not_tried_again(
@@ -318,6 +338,65 @@ def test_proxy_that_wants_a_password_is_not_tried_again(api: Api) -> None:
     with pytest.raises(UnreachableError, match=r"(?s)through the proxy.*407.*HTTPS_PROXY"):
         api.fetch("jobo.invalid", "https")
     assert proxy.connections == 1
+
+
+PROXIES = {
+    "#": "http://user:se#cret@127.0.0.1:9",
+    "/": "http://user:se/cret@127.0.0.1:9",
+    "?": "http://user:se?cret@127.0.0.1:9",
+    "[": "http://user:se[cret@127.0.0.1:9",
+    "port": "http://user:secret@127.0.0.1:99999",
+    "scheme": "secret://127.0.0.1:9",
+}
+
+
+@pytest.mark.parametrize("proxy", PROXIES.values(), ids=PROXIES)
+def test_a_proxy_that_cannot_be_used_is_not_tried_again_and_its_password_not_shown(
+    api: Api, caplog: pytest.LogCaptureFixture, proxy: str
+) -> None:
+    caplog.set_level("DEBUG")
+    api.session.proxies = {"https": proxy}
+    with pytest.raises(UnreachableError) as error:
+        api.fetch("jobo.invalid", "https")
+    shown = f"{error.value}\n{caplog.text}"
+    assert "HTTPS_PROXY" in shown
+    assert not any(part in shown for part in ("user", "cret", "99999"))
+    assert (api.clock.passed, api.cost.credits) == (0, 0)
+
+
+@pytest.mark.parametrize(("status", "tries"), [("407", 1), ("502", 4)])
+def test_what_a_proxy_says_beside_its_status_is_not_shown(
+    api: Api, caplog: pytest.LogCaptureFixture, status: str, tries: int
+) -> None:
+    def refuse(connection: socket.socket) -> None:
+        connection.recv(65_536)
+        reason = "No access for user:secret. " + 10_000 * "x"
+        connection.sendall(f"HTTP/1.1 {status} {reason}\r\n\r\n".encode())
+
+    proxy = api.serve(refuse)
+    api.session.proxies = {"https": f"http://user:secret@{proxy.address}"}
+    with pytest.raises(UnreachableError) as error:
+        api.fetch("jobo.invalid", "https")
+    assert f"through the proxy (Tunnel connection failed: {status})" in str(error.value)
+    assert "secret" not in f"{error.value}\n{caplog.text}"
+    assert proxy.connections >= tries
+
+
+def test_a_cause_is_cut_and_has_no_key(api: Api, caplog: pytest.LogCaptureFixture) -> None:
+    line = f"{'x' * 250} {api.key}_{'y' * 60_000}".encode()
+
+    def send_garbage(connection: socket.socket) -> None:
+        read_request(connection)
+        connection.sendall(line + b"\r\n\r\n")
+
+    with pytest.raises(RetriesExhaustedError) as error:
+        api.fetch(api.serve(send_garbage).address)
+    for text in (error.value.fact, *caplog.messages):
+        assert "lost (BadStatusLine(" in text
+        assert "Connection aborted" not in text
+        assert api.key[:9] not in text
+        assert len(text) < 600
+    assert api.cost.possibly_billed == 3 * WORST_CASE
 
 
 DEDUCTED, GZIP = "X-Credits-Deducted: 2500", "Content-Encoding: gzip"

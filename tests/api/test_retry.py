@@ -9,6 +9,7 @@ from datetime import timedelta
 from email.utils import format_datetime
 from itertools import pairwise
 from typing import Any
+from uuid import UUID
 
 import pytest
 import requests
@@ -16,7 +17,7 @@ import requests
 from jobo_sandbox import Fault, Sandbox
 from tap_jobo.api.retry import RateLimiter
 from tap_jobo.api.session import ApiSession
-from tap_jobo.errors import ApiError, BudgetReachedError, UnreachableError
+from tap_jobo.errors import ApiError, BudgetReachedError, RejectedError, UnreachableError
 from tap_jobo.signals import ShutdownSignal
 from tests.support.client import GARBAGE, LOGGER, FeedClient
 from tests.support.clock import NOON, FakeClock
@@ -125,6 +126,15 @@ def test_requested_waits_of_an_hour_do_not_use_up_our_own_retries(
     sandbox.faults.add(fail(Retry_After="1200", times=3))
     sandbox.faults.add(fail(times=6))
     assert feed.waited() > 3_600
+
+
+def test_a_free_request_honors_a_long_wait_too(sandbox: Sandbox, feed: FeedClient) -> None:
+    sandbox.faults.add(fail(Retry_After="1200", times=3))
+    url, headers = f"{feed.url}/api/companies/{UUID(int=1)}", {"X-Api-Key": feed.key}
+    request = requests.Request("GET", url, headers).prepare()
+    with pytest.raises(RejectedError):  # the company is not found
+        feed.client.fetch(request)
+    assert feed.clock.passed == pytest.approx(3_600, abs=1)
 
 
 @pytest.mark.parametrize("asked", [["3601"], ["1800", "1801"], ["86400"]])

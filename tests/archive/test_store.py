@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import sys
@@ -11,6 +12,7 @@ from typing import Any
 from unittest.mock import Mock
 
 import pytest
+from filelock import FileLock
 from obstore.exceptions import AlreadyExistsError, PreconditionError
 from obstore.store import MemoryStore
 
@@ -243,6 +245,25 @@ def test_only_its_owner_can_read_an_archive(tmp_path: Path) -> None:
     assert len(paths) == 9
     for path in paths:
         assert stat.S_IMODE(path.stat().st_mode) == (0o700 if path.is_dir() else 0o600)
+
+
+def test_a_lock_that_cannot_be_released_is_no_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The end of the process releases it, too."""
+    release = FileLock.release
+
+    def fail(lock: FileLock, **options: bool) -> None:
+        was_locked = lock.is_locked
+        release(lock, **options)
+        if was_locked:
+            raise OSError(errno.ESTALE, "Stale file handle")
+
+    monkeypatch.setattr(FileLock, "release", fail)
+    with Folder(tmp_path).lock(KEY, "career_sites"):
+        pass
+    with Folder(tmp_path).lock(KEY, "career_sites"):
+        pass
 
 
 def test_reading_creates_no_folder(tmp_path: Path) -> None:
