@@ -84,11 +84,12 @@ def test_list_shows_what_was_bought_and_what_it_cost(warehouse: Warehouse) -> No
     title, figures, month = written(tap, "list")
     assert title.startswith("career_sites-")
     assert title.endswith(f" (test key, {tap.sandbox.url})")
-    assert figures.startswith("  4 pages, 124 rows, $6.20, ")
+    assert figures.strip().startswith("4 pages, 124 rows, $6.20, ")
     assert month.strip()[7:] == ": $6.20 billed"
     tap.succeed("--test")
     with_test = written(tap, "list")[2]
-    assert with_test.startswith(f"{month[:9]}: $6.25 billed, $0.05 of it for tests, ")
+    assert with_test.startswith(f"{month[:9]}: $6.25 billed, $0.05 ")
+    assert " tests" in with_test
 
 
 @pytest.mark.parametrize("number", [1, 3])
@@ -452,10 +453,10 @@ def test_erase_takes_out_a_row_whose_id_is_any_text(tap: Tap, id_: object) -> No
     tap.sandbox.world.touch(next(iter(tap.sandbox.world.rows())), id=id_)
     tap.run()
     assert id_ in [each["row"]["id"] for each in exported(tap)]
-    assert written(tap, "erase", "nobody")[0].endswith(": no row has this id.")
+    assert "no row" in written(tap, "erase", "nobody")[0]
     assert written(tap, "erase", str(id_), "nobody")[0].endswith(": erased from 1 page.")
     assert len(exported(tap)) == 119
-    assert written(tap, "erase", str(id_))[0].endswith(": no row has this id.")
+    assert "no row" in written(tap, "erase", str(id_))[0]
 
 
 def test_erase_of_what_is_not_there_changes_nothing(tap: Tap, files: Files) -> None:
@@ -621,18 +622,19 @@ def test_plan_says_what_is_billed_again_of_a_sync_that_is_given_up(tap: Tap, fil
     tap.settings["batch_size"] = 10
     state = tap.succeed(max_credits=1_000).state
     plan = planned(tap, files, state=state, country_codes=["DE"], on_filter_change="resync")
-    assert "20 rows of the sync in progress" in plan["buy"]
+    assert " 20 rows " in plan["buy"]
     assert "billed again" in plan["buy"]
 
 
 def test_plan_prints_what_a_run_would_load_ask_and_buy(tap: Tap, files: Files) -> None:
     first = planned(tap, files)
     assert first["load"] == "nothing"
-    assert first["buy"].startswith("all rows ($50.00 per 1,000 rows")
+    assert first["buy"].startswith("all rows ($50.00 ")
     state = tap.succeed(country_codes=["DE"]).state
     again = planned(tap, files, country_codes=["DE"])
     assert again["load"].endswith(" not billed again")
-    assert re.match(r"filters country_codes=DE; changes since [-0-9]+T\d\d:\d\dZ \(", again["buy"])
+    assert "country_codes=DE; " in again["buy"]
+    assert re.search(r" since [-0-9]+T\d\d:\d\dZ \(", again["buy"])
     wider = planned(tap, files, state=state, country_codes=["DE", "FR"])
     assert "[filters-changed]" in wider["ask"]
     assert "buy" not in wider

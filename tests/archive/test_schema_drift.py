@@ -127,7 +127,7 @@ def test_without_most_fields_five_rows_show_a_changed_format(
         has_most_fields=False,
         writes_nulls=False,
     )
-    error = pytest.raises(FormatError, match="has any of 2 documented fields")
+    error = pytest.raises(FormatError, match="2 documented fields")
     with error if is_bad else nullcontext():
         check_for_schema_drift(page, 50, "jobs")
     check_for_schema_drift(replace(page, has_most_fields=True), 50, "jobs")
