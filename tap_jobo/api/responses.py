@@ -107,14 +107,17 @@ def require_success(
             retry_after=retry_after(status, headers, members),
             is_rate_limit=status == HTTPStatus.TOO_MANY_REQUESTS,
         )
+    name, known = feed.name if feed else "this stream", dict(meaning.known)
+    if "stream" in known:
+        known["stream"] = name
     if meaning.code == "balance-too-low":
-        fact = _balance(members, headers) or fact
+        fact = _balance(name, members, headers) or f"{fact} for {name}"
     page_size = feed.page_size_setting if feed and rows > 1 else None
     told = message(
         meaning.code,
         f"{fact}.{_bill(deducted) if feed else ''}",
         page_size=page_size.name if page_size else None,
-        **meaning.known,
+        **known,
     )
     if meaning.error is RejectedError:
         names_cursor = not response.is_html and _says_cursor(said)
@@ -150,14 +153,14 @@ def _is_usable(response: ApiResponse, feed: FeedSpec | None) -> bool:
     return True
 
 
-def _balance(members: Mapping[str, Any], headers: Mapping[str, str]) -> str:
+def _balance(name: str, members: Mapping[str, Any], headers: Mapping[str, str]) -> str:
     """Return what was asked up front, and what the account has, empty if Jobo does not say."""
     required = parse_number(members.get("credits_required", headers.get("X-Credits-Required")))
     balance = parse_number(members.get("credits_balance", headers.get("X-Credits-Balance")))
     has = "" if balance is None else f" ({dollars(balance)})"
     if required is None:
         return ""
-    return f"The balance{has} is too low (402): a page costs {dollars(required)}"
+    return f"The balance{has} is too low (402): a page of {name} costs {dollars(required)}"
 
 
 def _bill(deducted: int | None) -> str:
