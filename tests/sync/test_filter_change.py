@@ -330,3 +330,20 @@ def test_a_run_that_closes_a_gap_does_not_warn_of_it(tap: Tap) -> None:
     assert new.codes("WARNING") == ["filters-applied"]
     assert tap.succeed(state=new.state, country_codes=["US"]).lines("WARNING") == []
     assert tap.succeed(country_codes=["US"]).messages_of("WARNING", "gap") == []
+
+
+@pytest.mark.parametrize("is_complete", [True, False])
+def test_an_archive_is_offered_to_a_pipeline_of_another_one_if_it_has_all_rows(
+    tap: Tap, *, is_complete: bool
+) -> None:
+    """Otherwise, a run without a state would ask the next question."""
+    state = tap.succeed().state
+    tap.settings["archive_dir"] = str(tap.folder / "another")
+    tap.succeed(state=None if is_complete else state)
+    tap.settings["archive_dir"] = str(tap.folder / "third")
+    state = tap.succeed().state
+    tap.settings["archive_dir"] = str(tap.folder / "another")
+    assert refused(tap, state) == "other-archive"
+    assert ("without a state" in complaint(tap.run(state=state))) is is_complete
+    fresh = tap.run()
+    assert fresh.codes("CRITICAL") == ([] if is_complete else ["archive-incomplete"])

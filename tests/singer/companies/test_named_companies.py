@@ -6,6 +6,7 @@ import errno
 import os
 import signal
 from collections.abc import Iterable
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -121,7 +122,8 @@ class TestRefused:
     @pytest.mark.parametrize("name", ["company_ids", "companies_concurrency"])
     def test_a_setting_of_an_older_version(self, alone: Tap, name: str) -> None:
         """Meltano passes a default of an older definition of the plugin, too."""
-        line = alone.refuse(env={"MELTANO_EXTRACTOR_NAME": "tap-jobo"}, **{name: 4})
+        old: Any = {name: 4}
+        line = alone.refuse(env={"MELTANO_EXTRACTOR_NAME": "tap-jobo"}, **old)
         assert f"Setting '{name}' does not exist" in line
         assert ("company_ids_file" in line) == (name == "company_ids")
         assert ("meltano add --update" in line) == (name == "companies_concurrency")
