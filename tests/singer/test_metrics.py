@@ -102,14 +102,16 @@ def test_streams_of_a_run_that_stops_with_a_question_have_a_summary(
 ) -> None:
     catalog = selecting(discover(), expired_jobs=True, billed_pages=True)
     state = tap.succeed(catalog=catalog, country_codes=["DE"]).state
-    sent = len(sandbox.feed_requests)
+    sent, billed = len(sandbox.feed_requests), sandbox.credits_billed
     run = tap.run(catalog=catalog, state=state, **{"country_codes": ["DE"], **settings})
     assert error_code(run) == code
     assert {name for name, text in run.summaries.items() if "sync not complete" in text} == {
         "career_sites"
     }
-    assert complete_by_stream(run) == {"billed_pages": 0, "career_sites": 0, "expired_jobs": 0}
+    free = int(code == "filters-changed")  # a question stops only what is billed
+    assert complete_by_stream(run) == {"billed_pages": 0, "career_sites": 0, "expired_jobs": free}
     assert len(sandbox.feed_requests) == sent
+    assert sandbox.credits_billed == billed
 
 
 def test_every_stream_of_a_run_that_ends_early_has_a_summary(
