@@ -23,10 +23,11 @@ def _codes_of(path: Path) -> Iterator[str]:
     for node in ast.walk(ast.parse(path.read_text("utf-8"))):
         if not isinstance(node, ast.Call):
             continue
-        is_call = getattr(node.func, "id", "") == "message"
+        is_call = getattr(node.func, "id", "") in {"message", "_Meaning"}
         is_method = getattr(node.func, "attr", "") in {"text", "warn", "_warn"}
-        if (is_call or is_method) and node.args and isinstance(node.args[0], ast.Constant):
-            yield from re.findall(r"\A[a-z]+(?:-[a-z]+)*\Z", str(node.args[0].value))
+        texts = [each.value for each in node.args[:2] if isinstance(each, ast.Constant)]
+        if (is_call or is_method) and texts:
+            yield from re.findall(r"\A[a-z]+(?:-[a-z]+)*\Z", str(texts[0]))
 
 
 def test_every_code_has_an_entry() -> None:

@@ -58,7 +58,7 @@ FIRST_RESULTS = {
     "without meltano": "start/install.html#without-meltano",
     "who maintains it": "project/support.html#who-maintains-it",
     # The wording of a message without its code, and lines that have none.
-    "The page in flight ($2.50) was loaded": f"{MESSAGES}#archive-unusable",
+    "The archive can't be written": f"{MESSAGES}#archive-unusable",
     "has nothing of career_sites, so it continues from the state": f"{MESSAGES}#archive-empty",
     "max_credits_per_month: $5.00 of $5.00 used": f"{MESSAGES}#limit-reached",
     "No stream was read, so nothing was billed: see the error below.": (
