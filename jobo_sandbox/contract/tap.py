@@ -17,8 +17,7 @@ from tap_jobo.errors import ApiError, FormatError, RejectedError
 from tap_jobo.model import Sync, entry_outside, new_id
 from tap_jobo.records.converter import RecordConverter
 from tap_jobo.streams.feed_spec import FeedSpec
-from tap_jobo.sync.doubts import Doubts
-from tap_jobo.sync.guards import PageGuard
+from tap_jobo.sync.checks import PageChecks
 
 USER_AGENT = f"tap-jobo/{version('tap-jobo')}"
 
@@ -82,8 +81,8 @@ def _read(sync: Sync, response: ApiResponse, feed: FeedSpec, logger: logging.Log
         row_type=converter.row_type,
     )
     entry = entry_outside(sync, *reader.fetch_page(sync, None))
-    guard = PageGuard(feed, converter, Doubts(feed, lambda *_, **__: None))
-    checked = guard.check(entry.header, reader.parse_page(entry), estimate=0)
+    checks = PageChecks(feed, converter, lambda *_, **__: None)
+    checked = checks.check(entry.header, reader.parse_page(entry))
     converter.log_skipped(checked.skipped)
 
 
@@ -91,9 +90,9 @@ def read_profile(profile: object, schema: Any, never_null: Sequence[str]) -> Rea
     """Read a profile as the tap does, which skips it if it is damaged."""
     reading = Reading()
     with _logger(reading.warnings) as logger:
-        conversion = RecordConverter(schema.to_dict(), logger, never_null).convert([profile])
-    names = [name for name, count in conversion.damaged.items() if count]
-    if names:
+        converter = RecordConverter(schema.to_dict(), logger, never_null)
+        converter.convert([profile])
+    if names := converter.unusable([profile]):
         reading.error = f"no valid {' and '.join(names)}"
     return reading
 

@@ -28,11 +28,16 @@ class ParsedPage:
     """What a page of a feed says."""
 
     items: list[Any]
-    next_cursor: str | None  # set if `has_more`
+    next_cursor: str | None
     has_more: bool
     estimated_total: int | None  # items in the whole sync
     are_rows_checked: bool  # otherwise, each is when it is converted to a record
     has_error: bool  # beside its items, of which some may be missing
+
+    @property
+    def following(self) -> str | None:
+        """The cursor of the next page, None after the last page of a sync."""
+        return (self.next_cursor or None) if self.has_more else None
 
 
 def parse_json(body: bytes, decode: Callable[[bytes], Any] = msgspec.json.decode) -> object:

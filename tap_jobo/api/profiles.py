@@ -100,9 +100,8 @@ class Profiles:
         elif isinstance(profile, RejectedError | RetriesExhaustedError):
             self._skip(company_id, profile.why)
         elif isinstance(profile, dict) and parse_uuid(profile.get("id")) == company_id:
-            conversion = self.converter.convert([profile])
-            self._check_format(is_bad=bool(conversion.damaged.get("name")))
-            yield from conversion.records
+            self._check_format(is_bad=bool(self.converter.unusable([profile])))
+            yield from self.converter.convert([profile]).records
             self.count += 1
         else:
             self._skip(company_id, "the response is not its profile")

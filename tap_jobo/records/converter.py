@@ -10,8 +10,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tap_jobo.records.absent import missing_fields, writes_nulls
 from tap_jobo.records.fields import field_converter, object_converter, object_type
+from tap_jobo.records.formats import missing_fields, most_missing, writes_nulls
 from tap_jobo.records.problems import RESCUED_DATA, Problem, ProblemLog, rescue
 from tap_jobo.records.values import ERASED, parse_uuid
 
@@ -24,15 +24,6 @@ class Conversion:
 
     records: Sequence[Row]  # one per row with a usable id, in order
     skipped: Mapping[int, object]  # those without one, by their numbers in the page, from 1
-    # In how many rows `id` is not usable, or a field that is never null is missing or of the wrong
-    # type. A row that is not a JSON object counts for all. An explicit null is data.
-    damaged: Mapping[str, int]
-    # Fields that are never null but missing in all rows of a page that has no null: the API leaves
-    # nulls out.
-    left_out: Sequence[str]
-    missing: Sequence[str]  # see `missing_fields`
-    has_most_fields: bool  # whether these are at most half of all fields
-    writes_nulls: bool  # whether the rows have a null, if fields are missing
 
 
 class RecordConverter:
@@ -67,23 +58,39 @@ class RecordConverter:
                 records.append(self._record(row, row_id))
             else:
                 skipped[number] = row
-        damaged = {"id": len(skipped)}
-        for name in self._never_null:
-            damaged[name] = sum(self._is_damaged(row, name) for row in rows)
+        return Conversion(records, skipped)
+
+    # What all rows of a page show, before they are converted, which may change them
+
+    def unusable(self, rows: Sequence[object]) -> list[str]:
+        """Return `id` and the fields that are never null, as far as no row has them usable.
+
+        An explicit null is data. A row that is not a JSON object has no field.
+        """
+        names = [name for name in self._never_null if all(self._is_bad(row, name) for row in rows)]
+        has_id = any(isinstance(row, dict) and parse_uuid(row.get("id")) for row in rows)
+        return names if has_id else ["id", *names]
+
+    def left_out(self, rows: Sequence[object]) -> list[str]:
+        """Return the fields that are never null and missing in rows that have no null.
+
+        Then the API leaves nulls out.
+        """
+        names = [
+            name
+            for name in self._never_null
+            if rows and all(isinstance(row, dict) and name not in row for row in rows)
+        ]
+        return [] if names and writes_nulls(rows) else names
+
+    def missing(self, rows: Sequence[object]) -> list[str]:
+        """Return the fields that no row has although the rows have nulls."""
         missing = missing_fields(rows, self._fields)
-        has_nulls = bool(missing) and writes_nulls(rows)
-        left_out = [] if has_nulls else self._left_out(rows)
-        for name in left_out:
-            self._log.field_left_out(name)
-        return Conversion(
-            records=records,
-            skipped=skipped,
-            damaged=damaged,
-            left_out=left_out,
-            missing=missing,
-            has_most_fields=2 * len(missing) <= len(self._fields),
-            writes_nulls=has_nulls,
-        )
+        return missing if missing and writes_nulls(rows) else []
+
+    def most_missing(self, rows: Sequence[object]) -> list[str]:
+        """Return the fields that no row has if they are most of all."""
+        return most_missing(rows, self._fields)
 
     def log_skipped(
         self,
@@ -106,15 +113,7 @@ class RecordConverter:
         path = re.sub(r"\[\d+\]", "", problem.path) + "."
         return any(path.startswith(each) for each in self._deselected)
 
-    def _left_out(self, rows: Sequence[object]) -> list[str]:
-        """Return the fields that are never null, and that all rows lack."""
-        return [
-            name
-            for name in self._never_null
-            if rows and all(isinstance(row, dict) and name not in row for row in rows)
-        ]
-
-    def _is_damaged(self, row: Any, name: str) -> bool:
+    def _is_bad(self, row: Any, name: str) -> bool:
         if not isinstance(row, dict) or name not in row:
             return True
         return row[name] is not None and self._never_null[name](row[name], name, []) is None

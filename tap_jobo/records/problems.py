@@ -41,7 +41,6 @@ class ProblemLog:
     def __init__(self, logger: logging.Logger) -> None:
         self._logger = logger
         self._is_unknown_reported = False
-        self._left_out: set[str] = set()
         self._lines: Counter[str] = Counter()
 
     def row_skipped(self, row: object, place: str, known: Mapping[str, str | None]) -> None:
@@ -49,16 +48,6 @@ class ProblemLog:
         row_id = row.get("id") if isinstance(row, dict) else row
         fact = f"Skipped {place}, because its id is not a UUID: {_shown(row_id)}."
         self._error("skipped rows", message("rows-skipped", fact, **known))
-
-    def field_left_out(self, name: str) -> None:
-        """Log, once, a field that no row of a page has although it is never null."""
-        if name not in self._left_out:
-            self._left_out.add(name)
-            self._logger.warning(
-                "No row of a page has the field '%s'. The page has no nulls either, so Jobo leaves "
-                "them out: the field is null in these rows.",
-                name,
-            )
 
     def problems_found(self, problems: Sequence[Problem], row_id: str) -> None:
         """Log the values of a row that are not emitted as received."""

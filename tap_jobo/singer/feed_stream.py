@@ -13,20 +13,20 @@ from typing_extensions import override
 
 from tap_jobo.api.budget import FeedCost
 from tap_jobo.api.feed import FeedReader
+from tap_jobo.api.pages import ParsedPage
 from tap_jobo.clock import format_timestamp, parse_timestamp
 from tap_jobo.errors import NOTHING_BILLED, ApiError, ArchiveError, ConfigError, FormatError
 from tap_jobo.messages import message
 from tap_jobo.model import NOTHING, Entry, entry_outside
-from tap_jobo.records.converter import Row
+from tap_jobo.records.converter import Conversion, Row
 from tap_jobo.singer.billed_pages_stream import BilledPagesStream
 from tap_jobo.singer.companies_stream import CompaniesStream
 from tap_jobo.singer.run import RunContext
 from tap_jobo.singer.stream import JoboStream, json_schema
 from tap_jobo.streams import FEEDS
 from tap_jobo.streams.feed_spec import FeedSpec
-from tap_jobo.sync.doubts import Doubts
+from tap_jobo.sync.checks import PageChecks
 from tap_jobo.sync.feed_sync import FeedSync
-from tap_jobo.sync.guards import CheckedPage, PageGuard
 from tap_jobo.sync.messages import Messages
 from tap_jobo.sync.opening import Opening
 from tap_jobo.sync.plan import Request, Run, plan
@@ -207,30 +207,29 @@ class FeedStream(JoboStream):
         with self._counted_in_month():
             receipt, body = self._reader.fetch_page(sync, None)
             try:
-                checked = self._read_sample(entry_outside(sync, receipt, body), sync.batch_size)
+                entry = entry_outside(sync, receipt, body)
+                page, checked = self._read_sample(entry, sync.batch_size)
             except (ApiError, FormatError) as error:
                 cost = dollars(self._cost.credits)
                 fact = f"The test of {self.name} ({cost}) failed: {error}."
                 off = {"archive": None, "off": "A test keeps no page"}
                 raise FormatError(self._messages.text("format-changed", fact, **off)) from error
         self._converter.log_skipped(checked.skipped)
-        if (total := checked.page.estimated_total) is not None:
+        if (total := page.estimated_total) is not None:
             cost = dollars(total * self._cost.price)
             what = self.name.replace("_", " ")
             self._run.matches.append(f"about {total:,} {what} match: {cost}")
         return checked.records[:limit]
 
-    def _read_sample(self, entry: Entry, rows: int) -> CheckedPage:
+    def _read_sample(self, entry: Entry, rows: int) -> tuple[ParsedPage, Conversion]:
         page = self._reader.parse_page(entry)
         if receipt := entry.header.receipt:
             self._cost.reconcile(receipt, len(page.items), rows)
-        page_size = self._settings.batch_size
-        doubts = Doubts(self.spec, self._messages.warn)
-        guard = PageGuard(self.spec, self._converter, doubts, page_size)
-        checked = guard.check(entry.header, page, estimate=0)
+        checks = PageChecks(self.spec, self._converter, self._messages.warn)
+        checked = checks.check(entry.header, page, page_size=self._settings.batch_size)
         if checked.skipped and not checked.records:
             raise FormatError("No row has a usable 'id'")
-        return checked
+        return page, checked
 
     @contextmanager
     def _counted_in_month(self) -> Iterator[None]:

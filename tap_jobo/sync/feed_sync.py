@@ -34,11 +34,10 @@ from tap_jobo.errors import (
     RejectedError,
 )
 from tap_jobo.model import Entry, EntryHeader, Position, Receipt, new_id
-from tap_jobo.records.converter import RecordConverter, Row
+from tap_jobo.records.converter import Conversion, RecordConverter, Row
 from tap_jobo.sync import position as fold
 from tap_jobo.sync.bill import bill_rows
-from tap_jobo.sync.doubts import Doubts
-from tap_jobo.sync.guards import CheckedPage, PageGuard
+from tap_jobo.sync.checks import PageChecks
 from tap_jobo.sync.load import Contents, DroppedPages, LastVersions, with_following
 from tap_jobo.sync.messages import Messages
 from tap_jobo.sync.opening import Opening
@@ -94,8 +93,7 @@ class FeedSync:
 
     def __post_init__(self) -> None:
         self._spec = self.settings.spec
-        self._doubts = Doubts(self._spec, self.messages.warn)
-        self._guard = PageGuard(self._spec, self.converter, self._doubts)
+        self._checks = PageChecks(self._spec, self.converter, self.messages.warn)
         self._watch = SyncWatch()
         self._run = Run()
         self._run_id = secrets.token_hex(8)
@@ -228,10 +226,10 @@ class FeedSync:
         self._watch_loaded(header)
         page = self.reader.parse_loaded(entry) if following else self._parse(entry)
         older = versions.older(self.reader.rows(entry, page))  # now: what follows changes rows
-        checked = self._guard.accept(entry, page) if following else self._check(entry, page)
-        after = following.before if following else self._advance(header, checked.page)
+        checked = self._checks.accept(entry, page) if following else self._check(entry, page)
+        after = following.before if following else self._advance(header, page)
         records = checked.records
-        self._log_skipped(entry, checked)
+        self._log_skipped(entry, page, checked)
         self._watch.note_ids([record["id"] for record in records])
         if older:
             records = [record for record in records if record["id"] not in older]
@@ -288,17 +286,21 @@ class FeedSync:
                     yield Delivery((), (), self.clock().now(), state)
                 return
             entry = self._put(header, body)
-            checked = self._read(entry)
-            position = self._advance(entry.header, checked.page)
-            base = fold.base_after(entry.header, _next_cursor(checked.page))
+            page = self._parse_bought(entry)
+            checked = self._check(entry, page)
+            self._log_skipped(entry, page, checked)
+            position = self._advance(entry.header, page)
+            base = fold.base_after(entry.header, page.following)
             self._run.note(request.sync, request.page, is_last=position.progress is None)
-            rows, ordered = len(checked.page.items), None
+            rows, ordered = len(page.items), None
             overcount = entry.header.credits - entry.header.cost(rows)
             self.report.count_page(rows - len(checked.records))
             yield self._delivery(entry, checked.records, rows, position)
             self.report.show_progress()
             self._end_if_wanted()
-            self._after_page(entry.header, checked, position)
+            self._watch.note_ids([record["id"] for record in checked.records])
+            if position.progress and page.estimated_total is not None and request.page == 1:
+                self.report.estimate(page.estimated_total, request.sync.batch_size)
 
     def new_sync(self) -> NewSync:
         """Return what a sync gets that begins now."""
@@ -419,26 +421,14 @@ class FeedSync:
         if self._end:
             raise self._end
 
-    def _read(self, entry: Entry) -> CheckedPage:
-        """Parse and check a page that was just bought, and settle what it cost."""
+    def _parse_bought(self, entry: Entry) -> ParsedPage:
+        """Parse a page that was just bought, and settle what it cost."""
         header = entry.header
         assert header.sync is not None  # noqa: S101 - it has just been bought
         assert header.receipt is not None  # noqa: S101 - the same
         page = self._parse(entry)
-        size = header.sync.batch_size
-        self.reader.cost.reconcile(header.receipt, len(page.items), size)
-        checked = self._check(entry, page)
-        self._log_skipped(entry, checked)
-        return checked
-
-    def _after_page(self, header: EntryHeader, checked: CheckedPage, position: Position) -> None:
-        page, sync = checked.page, header.sync
-        assert sync is not None  # noqa: S101 - it has just been bought
-        self._watch.note_ids([record["id"] for record in checked.records])
-        if position.progress is None:
-            self._doubts.check_sync(header, len(page.items), self._watch.estimate)
-        elif page.estimated_total is not None and header.page == 1:
-            self.report.estimate(page.estimated_total, sync.batch_size)
+        self.reader.cost.reconcile(header.receipt, len(page.items), header.sync.batch_size)
+        return page
 
     # Pages
 
@@ -452,16 +442,20 @@ class FeedSync:
             self._watch.estimate = page.estimated_total or 0
         return page
 
-    def _check(self, entry: Entry, page: ParsedPage) -> CheckedPage:
-        """Check the page at the head, and return it with its records."""
+    def _check(self, entry: Entry, page: ParsedPage) -> Conversion:
+        """Check the page at the head, and return its records."""
         header = entry.header
+        self._note_earlier_pages(header)
         try:
-            self._note_earlier_pages(header)
-            checked = self._guard.check(header, page, estimate=self._watch.estimate)
-            self._watch.check_cursor(checked.page)
-        except (ApiError, FormatError) as error:
+            return self._checks.check(
+                header,
+                page,
+                cursors=self._watch.cursors,
+                estimate=self._watch.estimate,
+                is_bought=header.run == self._run_id,
+            )
+        except FormatError as error:
             raise self._unreadable(error, entry) from error
-        return checked
 
     def _unreadable(self, error: Exception, entry: Entry) -> FormatError:
         archive, why_lost = self.opening.archive, "The archive is off"
@@ -470,7 +464,7 @@ class FeedSync:
         return self.messages.unreadable(error, entry, archive, why_lost)
 
     def _advance(self, header: EntryHeader, page: ParsedPage) -> Position:
-        return fold.advance(header, len(page.items), _next_cursor(page))
+        return fold.advance(header, len(page.items), page.following)
 
     def _delivery(
         self, entry: Entry, records: Sequence[Row], rows: int, after: Position
@@ -497,10 +491,10 @@ class FeedSync:
         receipt = entry.header.receipt
         return parse_timestamp(receipt.received_at) if receipt else self.clock().now()
 
-    def _log_skipped(self, entry: Entry, checked: CheckedPage) -> None:
+    def _log_skipped(self, entry: Entry, parsed: ParsedPage, checked: Conversion) -> None:
         """Log the rows without a usable id, where they can be found."""
         if checked.skipped:
-            rows, archive = len(checked.page.items), self.opening.archive
+            rows, archive = len(parsed.items), self.opening.archive
             page, known = self.messages.skipped(entry, rows, archive)
             self.converter.log_skipped(checked.skipped, page, known)
 
@@ -535,11 +529,6 @@ class FeedSync:
             with suppress(ApiError, FormatError):  # it was checked when it was bought
                 page = self.reader.parse_page(archive.read(sync.first))
                 self._watch.estimate = page.estimated_total or 0
-
-
-def _next_cursor(page: ParsedPage) -> str | None:
-    """Return where the next page starts, None after the last page of a sync."""
-    return page.next_cursor if page.has_more else None
 
 
 def _nothing() -> None:

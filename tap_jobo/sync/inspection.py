@@ -41,7 +41,7 @@ def rows_and_cursor(archive: StreamArchive, entry: Entry) -> tuple[int, str | No
         logger = getLogger(__name__)
         messages = Messages(spec=archive.spec, logger=logger, known=lambda: archive.known)
         raise messages.unreadable(error, entry, archive, "") from None
-    return len(page.items), page.next_cursor if page.has_more else None
+    return len(page.items), page.following
 
 
 class Problems(list[str]):

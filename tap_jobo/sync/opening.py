@@ -72,7 +72,7 @@ class Opening:
                 page = self.parse(entry)
             except ApiError as error:
                 raise self.messages.unreadable(error, entry, archive, "") from error
-            return len(page.items), page.next_cursor if page.has_more else None
+            return len(page.items), page.following
 
         return survey(archive, read_end, is_free_feed=self.settings.spec.is_free)
 

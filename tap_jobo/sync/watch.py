@@ -4,7 +4,6 @@ import mmap
 from collections.abc import Collection
 from typing import Final
 
-from tap_jobo.api.pages import ParsedPage, broken
 from tap_jobo.errors import EndlessFeedError
 from tap_jobo.model import hash_cursor
 
@@ -40,6 +39,7 @@ class SyncWatch:
     Attributes:
         id: The id of the sync, empty before the first one.
         estimate: The rows of the whole sync, if its first page says.
+        cursors: Hashes of those that pages were requested with.
         has_all_cursors: Whether it has those of all pages before.
         is_announced: Whether the user was told that the run buys it.
     """
@@ -50,18 +50,13 @@ class SyncWatch:
         self.has_all_cursors = False
         self.is_announced = False
         self._seen = SeenIds()
-        self._cursors: set[str] = set()  # hashes of those that pages were requested with
+        self.cursors: set[str] = set()
         self._repeated = 0
         self._empty = 0
 
     def note_cursor(self, cursor: str | None) -> None:
         """Remember the cursor that a page was requested with."""
-        self._cursors.add(hash_cursor(cursor))
-
-    def check_cursor(self, page: ParsedPage) -> None:
-        """Raise `ApiError` if a page leads back to itself, or to one that was read before it."""
-        if page.has_more and hash_cursor(page.next_cursor) in self._cursors:
-            raise broken("its 'next_cursor' was used before, so the pages would repeat")
+        self.cursors.add(hash_cursor(cursor))
 
     def note_ids(self, ids: Collection[str]) -> None:
         """Take up the ids of a page."""

@@ -383,7 +383,7 @@ def test_what_a_proxy_says_beside_its_status_is_not_shown(
 
 
 def test_a_cause_is_cut_and_has_no_key(api: Api, caplog: pytest.LogCaptureFixture) -> None:
-    line = f"{'x' * 250} {api.key}_{'y' * 60_000}".encode()
+    line = f"{'x' * 250} {api.key} {'y' * 60_000}".encode()
 
     def send_garbage(connection: socket.socket) -> None:
         read_request(connection)

@@ -141,12 +141,12 @@ def _outcome(body: bytes, converter: RecordConverter, parser: PageParser) -> obj
         page = parser.parse(body)
     except ApiError as error:
         return str(error)
-    records, bad = page.items, ("[]", {"id": 0})
+    records, bad = page.items, "[]"
     if page.are_rows_checked:
         converter.complete(records)
     else:
         found = converter.convert(page.items)
-        records, bad = [*found.records], (repr([*found.skipped.values()]), dict(found.damaged))
+        records, bad = [*found.records], repr([*found.skipped.values()])
     written = [json.dumps(record) for record in records]  # as 1 and 1.0 differ
     return written, bad, page.next_cursor, page.has_more, page.estimated_total
 

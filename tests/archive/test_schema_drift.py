@@ -4,18 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from contextlib import nullcontext
 from copy import deepcopy
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from jobo_sandbox import Fault
-from tap_jobo.errors import FormatError
-from tap_jobo.records.converter import Conversion
-from tap_jobo.sync.guards import check_for_schema_drift
 from tests.archive.helpers import (
     archive_command,
     header,
@@ -109,28 +104,6 @@ def test_a_page_of_another_format_is_billed_once_and_stays_until_a_version_knows
     assert len(last.ids) == 70
     assert {*first.ids, *last.ids} == tap.sandbox.world.rows().keys()
     assert tap.sandbox.rows_billed == 120
-
-
-@pytest.mark.parametrize(
-    ("rows", "skipped", "is_bad"),
-    [(1, 0, False), (4, 0, False), (5, 0, True), (3, 1, False), (4, 1, True), (0, 5, True)],
-)
-def test_without_most_fields_five_rows_show_a_changed_format(
-    rows: int, skipped: int, *, is_bad: bool
-) -> None:
-    page = Conversion(
-        records=[{}] * rows,
-        skipped={number: {} for number in range(skipped)},
-        damaged={},
-        left_out=[],
-        missing=["apply_url", "listing_url"],
-        has_most_fields=False,
-        writes_nulls=False,
-    )
-    error = pytest.raises(FormatError, match="2 documented fields")
-    with error if is_bad else nullcontext():
-        check_for_schema_drift(page, 50, "jobs")
-    check_for_schema_drift(replace(page, has_most_fields=True), 50, "jobs")
 
 
 def test_rows_without_a_usable_id_never_add_up(tap: Tap) -> None:

@@ -6,7 +6,6 @@ import json
 import logging
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -17,6 +16,7 @@ from hypothesis.strategies import SearchStrategy
 from singer_sdk import typing as th
 
 from tap_jobo.records.converter import Conversion, RecordConverter
+from tap_jobo.records.formats import missing_fields, most_missing
 from tap_jobo.streams import career_sites, companies, jobs
 from tap_jobo.streams.fields import RESCUED_DATA, boolean, instant, integer, number, object_of, text
 from tests.records.strategies import (
@@ -119,18 +119,8 @@ def _assert_same_both_ways(stream: str, rows: Sequence[object]) -> None:
         careful = CONVERTERS[stream].convert(rows)
         # As text: 1 and 1.0 differ, and so do the orders of two objects.
         assert [*map(json.dumps, records)] == [*map(json.dumps, careful.records)]
-        nothing_wrong = Conversion(
-            records=records,
-            skipped={},
-            damaged=dict.fromkeys(careful.damaged, 0),
-            left_out=[],
-            missing=[],
-            has_most_fields=True,
-            writes_nulls=False,
-        )
-        # The feed reads pages that lack fields the careful way.
-        own = replace(careful, missing=[], has_most_fields=True, writes_nulls=False)
-        assert own == nothing_wrong
+        assert careful.skipped == {}
+        assert not rows or CONVERTERS[stream].unusable(rows) == []
 
 
 class TestBothWays:
@@ -235,17 +225,33 @@ def _texts(value: object) -> list[str]:
 
 
 class TestPage:
-    def test_damage_is_counted_by_row(self) -> None:
+    def test_a_field_is_unusable_if_no_row_has_it(self) -> None:
         good = {"id": COMPANY, "name": "ACME", "ats": "lever", "listing_url": "https://x.example"}
-        rows: list[object] = [
-            good,
-            {**good, "name": None},
+        converter = CONVERTERS["career_sites"]
+        bad: list[object] = [
             {**good, "id": "x", "name": 5},
-            {"id": COMPANY, "name": "", "ats": ["lever"]},
+            {"id": 7, "name": {}, "ats": ["lever"]},
             "no object",
         ]
-        page = _convert("career_sites", *rows)
-        assert page.damaged == {"id": 2, "name": 2, "ats": 2, "listing_url": 2}
+        assert converter.unusable(bad) == ["id", "name"]
+        assert converter.unusable(bad[1:]) == ["id", "name", "ats", "listing_url"]
+        assert converter.unusable([*bad, {**good, "name": None}]) == []
+
+
+class TestFormat:
+    @pytest.mark.parametrize(("present", "is_another"), [(4, True), (5, False)])
+    def test_most_fields_are_more_than_half(self, present: int, *, is_another: bool) -> None:
+        fields = [*map(str, range(10))]
+        rows: list[object] = [dict.fromkeys(fields[:present]), {"0": 1}]
+        missing = fields[present:]
+        assert missing_fields(rows, fields) == missing
+        assert most_missing(rows, fields) == (missing if is_another else [])
+
+    def test_a_row_without_an_id_shows_the_format_only_if_none_has_one(self) -> None:
+        whole, bare = {"name": "a", "ats": "b"}, {"id": COMPANY}
+        assert most_missing([whole, bare], ["id", "name", "ats"]) == ["name", "ats"]
+        assert most_missing([whole, 7], ["id", "name", "ats"]) == []
+        assert most_missing([], ["id"]) == []
 
 
 class TestLog:

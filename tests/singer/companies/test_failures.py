@@ -113,6 +113,15 @@ class TestEveryProfile:
         assert is_kept_at(run, 50)
         assert sandbox.rows_billed == 100
 
+    def test_profiles_with_a_name_alone_are_no_changed_format(
+        self, tap: Tap, sandbox: Sandbox
+    ) -> None:
+        def change(profile: Json) -> Json:
+            return {"id": profile["id"], "name": profile["name"]}
+
+        sandbox.faults.add(Fault(replace=change, times=None), endpoint="profile")
+        assert is_complete_but_for(tap.run())
+
     @pytest.mark.parametrize(("status", "on"), [(503, 51), (429, 80), (401, 60), (403, 60)])
     def test_outage_or_refused_key_ends_the_run_skips_nothing_and_keeps_the_sync(
         self, tap: Tap, sandbox: Sandbox, status: int, on: int

@@ -18,6 +18,15 @@ def missing_fields(rows: Sequence[object], fields: Collection[str]) -> list[str]
     return [*missing]
 
 
+def most_missing(rows: Sequence[object], fields: Collection[str]) -> list[str]:
+    """Return the fields that no row has if they are most of all: then the format is another one.
+
+    A single row shows too little: most fields of a company's profile may be missing.
+    """
+    missing = missing_fields(rows, fields)
+    return missing if 2 * len(missing) > len(fields) else []
+
+
 def writes_nulls(rows: Sequence[object]) -> bool:
     """Return whether a member of an object is null: some APIs leave such members out instead."""
     waiting: list[object] = [*rows]

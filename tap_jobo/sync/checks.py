@@ -1,0 +1,295 @@
+"""What is wrong with a page, or with its sync: a list of checks, each a function of what is seen.
+
+Every page is kept, so the tap need not guess. A page that is not as documented stops the stream,
+and a version that reads it loads it, free. A single bad row is only skipped or rescued.
+"""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Final
+
+from tap_jobo.api.pages import ParsedPage
+from tap_jobo.clock import format_timestamp, parse_timestamp, to_minute
+from tap_jobo.commands import run_with
+from tap_jobo.errors import FormatError
+from tap_jobo.model import Entry, EntryHeader, Sync, hash_cursor
+from tap_jobo.records.converter import Conversion, RecordConverter
+from tap_jobo.records.values import ERASED, PARSERS
+from tap_jobo.streams.feed_spec import FeedSpec
+from tap_jobo.sync.filters import describe
+from tap_jobo.wording import plural
+
+MIN_BAD_ROWS: Final = 5
+"""Rows that a page must have, unless it is full, before bad rows count as a changed format."""
+_NEVER: Final = "2000"  # earlier times, such as 0001-01-01, stand for none
+_TOLERANCE: Final = timedelta(hours=1)  # the API may widen the window a little
+_MOST: Final = 5  # values of a filter in a message
+_FAR_BELOW: Final = 0.8  # the share of an estimate below which rows may be missing
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Seen:
+    """What the checks see of a page.
+
+    Attributes:
+        spec: The feed.
+        converter: Knows the fields of its rows.
+        header: The header of the page's entry.
+        sync: Its sync.
+        page: What its body says.
+        rows: Its rows as received, without those that were erased.
+        page_size: The rows of a full page of a run: a test requests fewer.
+        cursors: Hashes of the cursors that led to the page and those before it.
+        estimate: The rows of the whole sync, by its first page; 0 if that does not say.
+        is_bought: Whether a run has just bought it.
+    """
+
+    spec: FeedSpec
+    converter: RecordConverter
+    header: EntryHeader
+    sync: Sync
+    page: ParsedPage
+    rows: Sequence[Any]
+    page_size: int
+    cursors: Collection[str] = ()
+    estimate: int = 0
+    is_bought: bool = False
+
+    @property
+    def name(self) -> str:
+        """The stream."""
+        return self.spec.name
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the page has as many rows as were requested."""
+        return len(self.page.items) >= self.sync.batch_size
+
+    @property
+    def shows_format(self) -> bool:
+        """Whether the page has enough rows to show what all rows lack."""
+        is_enough = len(self.rows) >= min(MIN_BAD_ROWS, self.page_size)
+        return is_enough and not self.page.are_rows_checked
+
+    @property
+    def total(self) -> int:
+        """The rows of the sync so far."""
+        return self.header.rows_before + len(self.page.items)
+
+    @property
+    def ends_sync(self) -> bool:
+        """Whether the page was just bought, and no page follows."""
+        return self.is_bought and not self.page.following
+
+    @property
+    def finds_nothing(self) -> bool:
+        """Whether it ends a first sync of everything without any row."""
+        is_first = self.sync.kind == "full" and self.header.before.bookmark is None
+        return self.ends_sync and is_first and not self.total
+
+
+Check = Callable[[Seen], str]
+"""Returns what is wrong, empty if nothing is."""
+
+
+# What stops the stream
+
+
+def _ends_by_its_body_alone(seen: Seen) -> str:
+    has_more = seen.header.receipt and seen.header.receipt.has_more
+    is_end = has_more and not seen.page.has_more
+    return "'has_more' is False, but X-Has-More is True" if is_end else ""
+
+
+def _is_full_without_cursor(seen: Seen) -> str:
+    lacks = seen.is_full and seen.page.has_more and not seen.page.next_cursor
+    return "it has 'has_more' without a 'next_cursor'" if lacks else ""
+
+
+def _leads_back(seen: Seen) -> str:
+    following = seen.page.following
+    is_known = following is not None and hash_cursor(following) in seen.cursors
+    return "its 'next_cursor' was used before, so the pages would repeat" if is_known else ""
+
+
+def _has_unusable_field(seen: Seen) -> str:
+    names = seen.converter.unusable(seen.rows) if seen.shows_format else []
+    found = [name for name in names if name not in seen.converter.left_out(seen.rows)]
+    return f"none of its {len(seen.rows):,} rows has a usable '{found[0]}'" if found else ""
+
+
+def _lacks_most_fields(seen: Seen) -> str:
+    missing = seen.converter.most_missing(seen.rows) if seen.shows_format else []
+    examples = " and ".join(map(repr, missing[:2]))
+    return f"its rows lack {len(missing)} fields, such as {examples}" if missing else ""
+
+
+# What is doubtful
+
+
+def _is_short_without_cursor(seen: Seen) -> str:
+    if seen.is_full or not seen.page.has_more or seen.page.next_cursor:
+        return ""
+    fact = f"The last page of {seen.name} has 'has_more' without a 'next_cursor'"
+    if seen.estimate > seen.total:
+        fact += f" after {plural(seen.total, 'row')}, but Jobo estimated {seen.estimate:,}"
+    return f"{fact}."
+
+
+def _is_full_at_the_end(seen: Seen) -> str:
+    is_odd = seen.is_full and seen.page.next_cursor and not seen.page.has_more
+    fact = f"The last page of {seen.name} is full and has a 'next_cursor', but no 'has_more'."
+    return fact if is_odd else ""
+
+
+def _is_empty_at_the_end(seen: Seen) -> str:
+    is_odd = seen.header.cursor and not (seen.page.items or seen.page.has_more)
+    fact = f"The last page of {seen.name} is empty, although the page before it has 'has_more'."
+    return fact if is_odd else ""
+
+
+def _has_error(seen: Seen) -> str:
+    return f"A page of {seen.name} has an error beside its rows." if seen.page.has_error else ""
+
+
+def _is_before_window(seen: Seen) -> str:
+    """Find rows that changed long before the start of the window."""
+    if not seen.sync.since:
+        return ""
+    start, parse = parse_timestamp(max(seen.sync.since, "0002-01-01")), PARSERS["date-time"]
+    limit, key = format_timestamp(start - _TOLERANCE), seen.spec.replication_key
+    times = [parse(row.get(key)) for row in seen.page.items if isinstance(row, dict)]
+    count = sum(_NEVER < each < limit for each in times if each)
+    window = f"{seen.spec.since_parameter} {to_minute(seen.sync.since)}"
+    fact = f"{plural(count, 'row')} of a page of {seen.name} last changed before {window}."
+    return fact if count else ""
+
+
+def _lacks_fields(seen: Seen) -> str:
+    """Find fields that no row of a full page has, although the rows have nulls."""
+    if seen.page.are_rows_checked or len(seen.page.items) < seen.page_size:
+        return ""
+    missing = seen.converter.missing(seen.rows)
+    names = [name for name in missing if name not in seen.spec.undocumented]
+    return f"No row of a full page of {seen.name} has {', '.join(names)}." if names else ""
+
+
+def _leaves_out_nulls(seen: Seen) -> str:
+    names = [] if seen.page.are_rows_checked else seen.converter.left_out(seen.rows)
+    return f"No row of a page of {seen.name} has {', '.join(names)}, or any null." if names else ""
+
+
+def _matches_nothing(seen: Seen) -> str:
+    filters = describe(seen.sync.reads, _MOST)
+    fact = f"No row of {seen.name} matches {filters}, so none was bought."
+    return fact if seen.finds_nothing and seen.sync.reads else ""
+
+
+def _is_empty_without_filters(seen: Seen) -> str:
+    is_odd = seen.finds_nothing and not (seen.sync.reads or seen.sync.since or seen.spec.is_free)
+    fact = f"The first sync of {seen.name} returned no row, although no filter is set."
+    return fact if is_odd else ""
+
+
+def _is_far_below_estimate(seen: Seen) -> str:
+    is_far = seen.total + seen.sync.batch_size < _FAR_BELOW * seen.estimate
+    rows, estimate = plural(seen.total, "row"), f"{seen.estimate:,}"
+    fact = f"The sync of {seen.name} ended after {rows}, but Jobo estimated {estimate}."
+    return fact if seen.ends_sync and is_far else ""
+
+
+STOPS: Final[Sequence[Check]] = (
+    _ends_by_its_body_alone,
+    _is_full_without_cursor,
+    _leads_back,
+    _has_unusable_field,
+    _lacks_most_fields,
+)
+OF_FORMAT: Final[Sequence[Check]] = (_has_unusable_field, _lacks_most_fields)
+"""Those of the rows. A later version may be stricter."""
+WARNINGS: Final[Mapping[Check, str]] = {
+    _is_short_without_cursor: "missing-rows",
+    _is_full_at_the_end: "missing-rows",
+    _is_empty_at_the_end: "missing-rows",
+    _has_error: "missing-rows",
+    _is_before_window: "unexpected-bill",
+    _lacks_fields: "new-fields",
+    _leaves_out_nulls: "new-fields",
+    _matches_nothing: "no-match",
+    _is_empty_without_filters: "missing-rows",
+    _is_far_below_estimate: "missing-rows",
+}
+"""The code of each. The page is delivered."""
+
+
+class PageChecks:
+    """Checks pages, and makes records of their rows.
+
+    Args:
+        spec: The feed.
+        converter: Makes the records.
+        warn: Logs a warning, given its code, its fact, and what its ways out may name.
+    """
+
+    def __init__(
+        self, spec: FeedSpec, converter: RecordConverter, warn: Callable[..., None]
+    ) -> None:
+        self._spec = spec
+        self._converter = converter
+        self._warn = warn
+        self._told: set[str | Check] = set()  # what is said once in a run
+
+    def check(self, header: EntryHeader, page: ParsedPage, **more: Any) -> Conversion:
+        """Return the records of a page.
+
+        Args:
+            header: The header of its entry.
+            page: What its body says.
+            more: Other attributes of `Seen`.
+
+        Raises:
+            FormatError: it is not as documented.
+        """
+        seen = self._see(header, page, **more)
+        if why := next(filter(None, (stop(seen) for stop in STOPS)), ""):
+            raise FormatError(why)
+        for check, code in WARNINGS.items():
+            if fact := check(seen):
+                self._warn_once(check, code, fact)
+        return self._convert(seen)
+
+    def accept(self, entry: Entry, page: ParsedPage) -> Conversion:
+        """Return the records of a page that was checked when it was bought.
+
+        A stricter check of a later version is only a WARNING: otherwise, each new warehouse would
+        stop at it.
+        """
+        seen = self._see(entry.header, page)
+        if any(check(seen) for check in OF_FORMAT):
+            fact = f"Page {entry.number} of {self._spec.name} is in a format that is not expected."
+            self._warn_once("accept", "new-fields", fact)
+        return self._convert(seen)
+
+    def _see(self, header: EntryHeader, page: ParsedPage, **more: Any) -> Seen:
+        sync = header.sync
+        assert sync is not None  # noqa: S101 - only a dropped page has none
+        return Seen(
+            spec=self._spec,
+            converter=self._converter,
+            header=header,
+            sync=sync,
+            page=page,
+            rows=[row for row in self._spec.rows(page.items, sync.started_at) if row != ERASED],
+            **{"page_size": sync.batch_size, **more},
+        )
+
+    def _convert(self, seen: Seen) -> Conversion:
+        if seen.page.are_rows_checked:
+            return Conversion(self._converter.complete(seen.page.items), {})
+        return self._converter.convert(self._spec.rows(seen.page.items, seen.sync.started_at))
+
+    def _warn_once(self, what: str | Check, code: str, fact: str) -> None:
+        if what not in self._told:
+            self._told.add(what)
+            self._warn(code, fact, resync=run_with("on_filter_change", "resync"))

@@ -1,0 +1,122 @@
+"""What the checks of a page see, where the whole tap would show it only in part."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from typing import Any
+from uuid import UUID
+
+import pytest
+from msgspec.structs import replace
+
+from tap_jobo.api.pages import ParsedPage
+from tap_jobo.errors import FormatError
+from tap_jobo.model import Charge, Receipt, Sync, entry_outside, hash_cursor
+from tap_jobo.records.converter import RecordConverter
+from tap_jobo.records.values import ERASED
+from tap_jobo.streams.career_sites import CAREER_SITES
+from tap_jobo.sync.checks import PageChecks
+from tests.support.loggers import LOGGER
+
+NOON = "2026-11-01T12:00:00.000000Z"
+SYNC = Sync(
+    id="0a",
+    kind="full",
+    since=None,
+    reads={},
+    filters={},
+    start_date=None,
+    batch_size=50,
+    started_at=NOON,
+    first=1,
+    restarts=0,
+    gap=False,
+)
+CHARGE = Charge(credits=0, deducted=None, fall=0)
+RECEIPT = Receipt(charge=CHARGE, received_at=NOON, has_more=None, encoding="")
+
+
+class Judge:
+    """Checks pages of career sites.
+
+    Attributes:
+        codes: Those of the warnings.
+    """
+
+    def __init__(self) -> None:
+        self.codes: list[str] = []
+        schema, never_null = CAREER_SITES.schema.to_dict(), CAREER_SITES.never_null
+        converter = RecordConverter(schema, LOGGER, never_null)
+        self._checks = PageChecks(
+            CAREER_SITES, converter, lambda code, _fact, **_known: self.codes.append(code)
+        )
+
+    def see(self, items: list[Any], cursor: str | None = None, **more: Any) -> int:
+        """Return the number of records of a page. Raises FormatError if it stops."""
+        sync = replace(SYNC, batch_size=more.pop("batch_size", 50))
+        page = ParsedPage(
+            items=items,
+            next_cursor=cursor,
+            has_more=cursor is not None,
+            estimated_total=None,
+            are_rows_checked=False,
+            has_error=False,
+        )
+        return len(
+            self._checks.check(entry_outside(sync, RECEIPT, b"").header, page, **more).records
+        )
+
+
+def ids(count: int) -> list[Any]:
+    """Rows without most of their fields, but with those that are never null."""
+    needed = dict.fromkeys(CAREER_SITES.never_null, "x")
+    return [{"id": str(UUID(int=number)), **needed} for number in range(1, count + 1)]
+
+
+@pytest.mark.parametrize(
+    ("rows", "bad", "size", "is_another"),
+    [
+        (1, 0, 50, False),
+        (4, 0, 50, False),
+        (5, 0, 50, True),
+        (3, 1, 50, False),
+        (4, 1, 50, True),
+        (0, 5, 50, True),
+        (2, 0, 2, True),
+    ],
+)
+def test_without_most_fields_five_rows_or_a_full_page_show_another_format(
+    rows: int, bad: int, size: int, *, is_another: bool
+) -> None:
+    items = [*ids(rows), *[{"id": 7}] * bad]
+    with pytest.raises(FormatError) if is_another else nullcontext():
+        Judge().see(items, batch_size=size)
+
+
+def test_an_erased_row_shows_no_format() -> None:
+    assert Judge().see([*[ERASED] * 5, *ids(4)]) == 4
+
+
+def test_a_cursor_that_was_used_before_stops() -> None:
+    judge = Judge()
+    assert judge.see([], "b", cursors={hash_cursor("a")}) == 0
+    with pytest.raises(FormatError):
+        judge.see([], "a", cursors={hash_cursor("a")})
+    assert judge.see([], None, cursors={hash_cursor(None)}) == 0
+
+
+def test_a_short_page_without_a_cursor_is_a_warning_and_a_full_one_stops() -> None:
+    judge = Judge()
+    judge.see(ids(1), "")
+    assert judge.codes == ["missing-rows"]
+    with pytest.raises(FormatError):
+        judge.see(ids(1), "", batch_size=1)
+
+
+@pytest.mark.parametrize(("is_bought", "codes"), [(True, ["missing-rows"]), (False, [])])
+def test_a_sync_that_ends_is_judged_once(codes: list[str], *, is_bought: bool) -> None:
+    """A load of its last page shows nothing new."""
+    judge = Judge()
+    for _ in range(2):
+        judge.see(ids(1), is_bought=is_bought, estimate=1_000)
+    assert judge.codes == codes
