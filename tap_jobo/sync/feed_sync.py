@@ -33,7 +33,7 @@ from tap_jobo.errors import (
     PageCutOffError,
     RejectedError,
 )
-from tap_jobo.model import Entry, EntryHeader, Position, Receipt, new_id
+from tap_jobo.model import Entry, EntryHeader, Position, Receipt, Sync, new_id
 from tap_jobo.records.converter import Conversion, RecordConverter, Row
 from tap_jobo.sync import position as fold
 from tap_jobo.sync.bill import bill_rows
@@ -95,6 +95,7 @@ class FeedSync:
         self._spec = self.settings.spec
         self._checks = PageChecks(self._spec, self.converter, self.messages.warn)
         self._watch = SyncWatch()
+        self._announced = ""  # the id of the sync that the user was told of
         self._run = Run()
         self._run_id = secrets.token_hex(8)
         self._has_restarted = False  # a free sync, which may begin over once in a run
@@ -223,14 +224,18 @@ class FeedSync:
         header = entry.header
         if header.is_dropped or header.sync is None:
             return self._delivery(entry, (), 0, header.before)
-        self._watch_loaded(header)
         page = self.reader.parse_loaded(entry) if following else self._parse(entry)
         older = versions.older(self.reader.rows(entry, page))  # now: what follows changes rows
-        checked = self._checks.accept(entry, page) if following else self._check(entry, page)
-        after = following.before if following else self._advance(header, page)
+        if following:
+            checked, after = self._checks.accept(entry, page), following.before
+        else:
+            is_resumed = header.page > 1 and page.following is not None
+            self._watch_sync(header.sync, entry.number - 1, is_resumed=is_resumed)
+            checked, after = self._check(entry, page), self._advance(header, page)
+            self._note_in_watch(entry.number, checked)
+            self._watch.allow_more()
         records = checked.records
         self._log_skipped(entry, page, checked)
-        self._watch.note_ids([record["id"] for record in records])
         if older:
             records = [record for record in records if record["id"] not in older]
         self.report.count_page(len(checked.skipped), is_loaded=True)
@@ -298,7 +303,7 @@ class FeedSync:
             yield self._delivery(entry, checked.records, rows, position)
             self.report.show_progress()
             self._end_if_wanted()
-            self._watch.note_ids([record["id"] for record in checked.records])
+            self._note_in_watch(entry.number, checked)
             if position.progress and page.estimated_total is not None and request.page == 1:
                 self.report.estimate(page.estimated_total, request.sync.batch_size)
 
@@ -317,13 +322,11 @@ class FeedSync:
         """Report what is bought next, and stop a sync that makes no progress."""
         if request.page == 1:
             self.messages.report_decision(request, self.opening.standing(position))
-        self._watch_sync(request.sync.id)
-        if not self._watch.is_announced:
-            self._watch.is_announced = True
+        if self._announced != request.sync.id:
+            self._announced = request.sync.id
             self.report.announce(request)
-        if request.page == 1:
-            self._watch.has_all_cursors = True
-            return
+        head = self.opening.archive.head if self.opening.archive else 0
+        self._watch_sync(request.sync, head, is_resumed=request.page > 1)
         try:
             self._watch.detect_stall()
         except EndlessFeedError as error:
@@ -355,8 +358,7 @@ class FeedSync:
         self._has_restarted = is_free
         self.messages.warn_of_restart(rejection, spent)
         request = begun_over(progress, self.settings, self.new_sync(), "rejected")
-        self._watch_sync(request.sync.id)
-        self._watch.has_all_cursors = self._watch.is_announced = True
+        self._watch, self._announced = SyncWatch(request.sync.id), request.sync.id
         return request
 
     def _header(
@@ -438,14 +440,14 @@ class FeedSync:
             page = self.reader.parse_page(entry)
         except ApiError as error:
             raise self._unreadable(error, entry) from error
-        if entry.header.page == 1:
-            self._watch.estimate = page.estimated_total or 0
         return page
 
     def _check(self, entry: Entry, page: ParsedPage) -> Conversion:
         """Check the page at the head, and return its records."""
         header = entry.header
-        self._note_earlier_pages(header)
+        self._watch.note_cursor(header.cursor)
+        if header.page == 1:
+            self._watch.estimate = page.estimated_total or 0
         try:
             return self._checks.check(
                 header,
@@ -500,35 +502,33 @@ class FeedSync:
 
     # The watch
 
-    def _watch_loaded(self, header: EntryHeader) -> None:
-        self._watch_sync(header.sync.id if header.sync else "")
-        if header.page == 1:  # a load shows it all that follow
-            self._watch.has_all_cursors = True
-        self._watch.note_cursor(header.cursor)
+    def _watch_sync(self, sync: Sync, head: int, *, is_resumed: bool) -> None:
+        """Watch a sync, whose pages up to the entry `head` are known.
 
-    def _watch_sync(self, id_: str) -> None:
-        """Begin to watch a sync, if it is another one than so far."""
-        if self._watch.id != id_:
-            self._watch = SyncWatch(id_)
-
-    def _note_earlier_pages(self, header: EntryHeader) -> None:
-        """Show the watch the cursors of all pages of a sync, and find what its first page says.
-
-        Earlier runs have bought some of them.
+        If it is resumed, earlier runs may have bought them, so the archive shows them.
         """
-        self._watch.note_cursor(header.cursor)
-        archive, sync = self.opening.archive, header.sync
-        if self._watch.has_all_cursors or archive is None or sync is None:
+        if (self._watch.id, self._watch.head) == (sync.id, head):
             return
-        self._watch.has_all_cursors = True
-        first = max(archive.numbers.start, sync.first or archive.head - header.page)
-        for each in archive.headers(range(first, archive.head + 1)):
-            if each and each.sync and each.sync.id == sync.id:
-                self._watch.note_cursor(each.cursor)
-        if sync.first and sync.first in archive.numbers and not self._watch.estimate:
-            with suppress(ApiError, FormatError):  # it was checked when it was bought
-                page = self.reader.parse_page(archive.read(sync.first))
-                self._watch.estimate = page.estimated_total or 0
+        watch, archive = SyncWatch(sync.id, head), self.opening.archive
+        self._watch = watch
+        if archive is None or not is_resumed:
+            return
+        with suppress(FormatError):  # of a damaged entry, which this run may not need
+            for entry in archive.read_all(max(archive.numbers.start, sync.first or 0), head):
+                self.raise_if_over()
+                header = entry.header
+                if header.is_dropped or header.sync is None or header.sync.id != sync.id:
+                    continue
+                watch.note_cursor(header.cursor)
+                watch.note_ids(self.reader.read_ids(entry))
+                if header.page == 1:
+                    watch.estimate = self.reader.parse_loaded(entry).estimated_total or 0
+        watch.allow_more()
+
+    def _note_in_watch(self, number: int, checked: Conversion) -> None:
+        """Show the watch the entry that it has to expect next."""
+        self._watch.note_ids([record["id"] for record in checked.records])
+        self._watch.head = number
 
 
 def _nothing() -> None:

@@ -1,4 +1,4 @@
-"""Watches a sync while it is read: whether it makes progress, or repeats itself."""
+"""Watches a sync over all of its pages, also those of earlier runs: whether it makes progress."""
 
 import mmap
 from collections.abc import Collection
@@ -11,6 +11,8 @@ MAX_REPEATED: Final = 10
 """Consecutive pages without any new id before a sync counts as endless."""
 MAX_EMPTY: Final = 100
 """Consecutive empty pages before a sync counts as endless."""
+MORE: Final = 2
+"""Pages that each later run buys of a sync that has ended so."""
 _SEEN_BYTES: Final = 1 << 23  # 8 MB: six bits for each of ten million ids
 
 
@@ -32,25 +34,23 @@ class SeenIds:
 
 
 class SyncWatch:
-    """What a run has seen of one sync, in the pages that it loads and those that it buys.
+    """What the pages of one sync have shown.
 
     Ten new ids, one per page, would all count as seen once in 300 million times.
 
     Attributes:
         id: The id of the sync, empty before the first one.
+        head: The number of the last entry that it has seen, or could have seen.
         estimate: The rows of the whole sync, if its first page says.
         cursors: Hashes of those that pages were requested with.
-        has_all_cursors: Whether it has those of all pages before.
-        is_announced: Whether the user was told that the run buys it.
     """
 
-    def __init__(self, id_: str = "") -> None:
+    def __init__(self, id_: str = "", head: int = 0) -> None:
         self.id = id_
+        self.head = head
         self.estimate = 0
-        self.has_all_cursors = False
-        self.is_announced = False
-        self._seen = SeenIds()
         self.cursors: set[str] = set()
+        self._seen = SeenIds()
         self._repeated = 0
         self._empty = 0
 
@@ -66,6 +66,11 @@ class SyncWatch:
             self._repeated = self._repeated + 1 if all(were_seen) else 0
         else:
             self._empty += 1
+
+    def allow_more(self) -> None:
+        """Let a run buy a few pages, which show whether the feed makes progress again."""
+        self._repeated = min(self._repeated, MAX_REPEATED - MORE)
+        self._empty = min(self._empty, MAX_EMPTY - MORE)
 
     def detect_stall(self) -> None:
         """Raise `EndlessFeedError` if the sync makes no progress, before another page is bought."""
