@@ -39,8 +39,8 @@ class TapJoboError(Exception):
         return "\n".join(self.messages)
 
 
-NOTHING_BILLED: Final = "Nothing was billed. Correct the above, and run again."
-"""The last message of an error that comes before the first request, and may name several faults."""
+NOTHING_BILLED: Final = "The run stopped before its first request, so nothing was billed."
+"""The first message of an error that may name several faults. The last one has a code."""
 
 
 class ConfigError(TapJoboError):

@@ -136,7 +136,7 @@ class TapJobo(Tap):
         except Exception as error:  # the SDK's errors about a map are of any type
             why = str(error).rstrip(".")
             fact = f"Setting 'stream_maps' is not valid: {why}."
-            raise ConfigError(message("invalid-setting", fact), NOTHING_BILLED) from error
+            raise ConfigError(NOTHING_BILLED, message("invalid-setting", fact)) from error
         for name in self.streams:
             removed = RemoveRecordTransform(name, {"properties": {}}, None, None)
             for stream_map in self.mapper.stream_maps.setdefault(name, [removed]):

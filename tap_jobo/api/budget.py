@@ -233,12 +233,12 @@ class FeedCost:
         if not budget.credits:
             self.check_page(rows)
         self._check_last_price(rows)
-        page = f"A page of {self._spec.name} may cost {dollars(cost)}."
+        page = f"A page of {self._spec.name} may cost {cost:,}."
         if cost > self._limit("max_credits"):  # no later run could buy the page, either
             fact = f"{self._spec.name} stopped: {self._exceeds(['max_credits'], cost)}"
             raise BudgetReachedError(self._too_low(fact, ["max_credits"], price))
         if cost and cost > budget.left:
-            used = f"{dollars(budget.credits)} of {dollars(budget.max_credits or 0)} used"
+            used = f"{budget.credits:,} of {budget.max_credits:,} used"
             fact = f"max_credits: {used}. {page}"
             raise BudgetReachedError(message("limit-reached", fact, run_limit="max_credits"))
         if self.month:

@@ -143,8 +143,10 @@ class PageParser:
             page = checked or msgspec.convert(
                 _known(parse_json(body), self._spec, is_billed=is_billed), self._any_type
             )
-        except (msgspec.DecodeError, ValueError) as error:
+        except msgspec.ValidationError as error:
             raise broken(str(error)) from None
+        except ValueError:
+            raise broken("it is not JSON, or can't be decompressed") from None
         if page.next_cursor and sanitize_text(page.next_cursor) != page.next_cursor:
             raise broken("its 'next_cursor' cannot be sent back")
         total = page.estimated_total

@@ -36,7 +36,6 @@ from tap_jobo.commands import archive_command
 from tap_jobo.errors import ArchiveError, BudgetReachedError, TapJoboError
 from tap_jobo.messages import message
 from tap_jobo.model import Count, EntryHeader, Id, LastPrice
-from tap_jobo.wording import dollars
 
 _MARGIN: Final = timedelta(minutes=1)  # before a month, when a request counts in both months
 _Month = Annotated[str, Meta(pattern=r"^\d{4}-(0[1-9]|1[0-2])\Z")]
@@ -187,10 +186,7 @@ class MonthCount:
             used = self._used(month)
             if used + cost > self.limit:
                 then = datetime.fromisoformat(f"{month}-01") + timedelta(days=31)
-                fact = (
-                    f"max_credits_per_month: {dollars(used)} of {dollars(self.limit)} used in "
-                    f"{month}. {what}"
-                )
+                fact = f"max_credits_per_month: {used:,} of {self.limit:,} used in {month}. {what}"
                 known = {
                     "month_limit": "max_credits_per_month",
                     "next_month": f"{then:%Y-%m}-01 (UTC)",

@@ -102,7 +102,7 @@ def validated(
             reader = "Declare them under the plugin's settings in meltano.yml"
         lines.append(message("ignored-variable", _forgotten(ignored), reader=reader))
     if lines:
-        raise ConfigError(*lines, NOTHING_BILLED)
+        raise ConfigError(NOTHING_BILLED, *lines)
     return given
 
 

@@ -33,7 +33,7 @@ def check_names(
     lines = [message("invalid-catalog", fact) for fact in facts]
     lines += [message("invalid-setting", fact) for fact in _unknown_in_maps(maps, fields)]
     if lines:
-        raise ConfigError(*lines, NOTHING_BILLED)
+        raise ConfigError(NOTHING_BILLED, *lines)
 
 
 def _unknown_in_catalog(
@@ -86,16 +86,16 @@ def read_catalog(catalog: dict[str, Any]) -> Catalog:
         methods = {entry.replication_method for entry in parsed.streams}
     except (AttributeError, LookupError, TypeError, ValueError) as error:
         fact = "Invalid catalog: 'streams' must be a list of entries as --discover writes them."
-        raise ConfigError(message("invalid-catalog", fact), NOTHING_BILLED) from error
+        raise ConfigError(NOTHING_BILLED, message("invalid-catalog", fact)) from error
     if wrong := selected - {None, True, False}:
         fact = f"Invalid catalog: 'selected' must be true or false, not {wrong.pop()!a}."
-        raise ConfigError(message("invalid-catalog", fact), NOTHING_BILLED)
+        raise ConfigError(NOTHING_BILLED, message("invalid-catalog", fact))
     if unknown := methods - {None, REPLICATION_INCREMENTAL, REPLICATION_FULL_TABLE}:
         fact = (
             "Invalid catalog: 'replication-method' must be INCREMENTAL or FULL_TABLE, not "
             f"{unknown.pop()!a}."
         )
-        raise ConfigError(message("invalid-catalog", fact), NOTHING_BILLED)
+        raise ConfigError(NOTHING_BILLED, message("invalid-catalog", fact))
     return parsed
 
 

@@ -83,7 +83,7 @@ class FeedStream(JoboStream):
         if not self.is_read or self.replication_method != REPLICATION_FULL_TABLE:
             return
         fact = f"{self.name} can't be FULL_TABLE, which would buy everything in each run."
-        raise ConfigError(self._messages.text("invalid-catalog", fact), NOTHING_BILLED)
+        raise ConfigError(NOTHING_BILLED, self._messages.text("invalid-catalog", fact))
 
     @override
     def check_settings(self) -> None:

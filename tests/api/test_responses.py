@@ -193,7 +193,7 @@ class TestErrorsThatMayBeBilled:
         ("limit", "pages", "why"),
         [
             (10_000, 3, "$7.50 may "),
-            (5_000, 2, "max_credits: $5.00 of $5.00 used"),
+            (5_000, 2, "max_credits: 5,000 of 5,000 used"),
         ],
     )
     def test_it_is_tried_three_times_and_charged_in_full_within_the_budget(

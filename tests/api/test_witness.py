@@ -56,7 +56,7 @@ def test_a_limit_holds_by_the_balance_but_for_the_first_page(
     for part in (" jobs", "fell by $0.06", "$0.06 counts"):
         assert part in fall
     (reached,) = run.messages_of("WARNING", "limit-reached")
-    assert "max_credits: $0.12 of $0.13 used" in reached
+    assert "max_credits: 120 of 130 used" in reached
 
 
 def test_a_fall_has_nothing_of_what_a_killed_run_was_billed(tap: Tap, hiring: Sandbox) -> None:
@@ -79,7 +79,7 @@ def test_it_counts_in_the_month_too(tap: Tap, hiring: Sandbox) -> None:
     assert hiring.credits_billed == 3 * PAGE
     run = tap.succeed(state=state, **limit)
     (reached,) = run.messages_of("WARNING", "limit-reached")
-    assert "$0.12 of $0.13 used" in reached
+    assert "120 of 130 used" in reached
     assert hiring.credits_billed == 3 * PAGE
 
 

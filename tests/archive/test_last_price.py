@@ -71,7 +71,7 @@ def test_a_limit_that_is_partly_used_up_is_no_error(tap: Tap) -> None:
     run = tap.succeed(state=state, max_credits=3_000)
     assert len(run.ids) == 10
     (line,) = run.messages_of("WARNING", "limit-reached")
-    assert "max_credits: $2.50 of $3.00 used" in line
+    assert "max_credits: 2,500 of 3,000 used" in line
 
 
 def test_a_limit_of_the_month_counts_a_page_at_the_last_price(tap: Tap) -> None:
@@ -79,7 +79,7 @@ def test_a_limit_of_the_month_counts_a_page_at_the_last_price(tap: Tap) -> None:
     tap.settings |= {"max_credits": None, "max_credits_per_month": 10 * PRICE + 500}
     state = tap.succeed().state
     (line,) = tap.succeed(state=state).messages_of("WARNING", "limit-reached")
-    assert "career_sites may cost $2.50" in line
+    assert "career_sites may cost 2,500" in line
     assert tap.sandbox.credits_billed == 10 * PRICE
 
 

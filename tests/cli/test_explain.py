@@ -19,21 +19,18 @@ def explain(folder: Path, *arguments: str) -> Run:
 
 
 def _codes_of(path: Path) -> Iterator[str]:
-    """The codes of the messages in a module."""
+    """The codes that a module names, in a call of `message` or in a table."""
     for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-        if not isinstance(node, ast.Call):
-            continue
-        is_call = getattr(node.func, "id", "") in {"message", "_Meaning"}
-        is_method = getattr(node.func, "attr", "") in {"text", "warn", "_warn"}
-        texts = [each.value for each in node.args[:2] if isinstance(each, ast.Constant)]
-        if (is_call or is_method) and texts:
-            yield from re.findall(r"\A[a-z]+(?:-[a-z]+)*\Z", str(texts[0]))
+        if isinstance(node, ast.Constant) and node.value in entries():
+            yield str(node.value)
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "message":
+            code = node.args[0]
+            if isinstance(code, ast.Constant):
+                assert code.value in entries(), f"{path}:{node.lineno}"
 
 
-def test_every_code_has_an_entry() -> None:
-    used = {code for path in files("tap_jobo") for code in _codes_of(path)}
-    questions = {"archive-incomplete", "other-archive", "other-filters", "filters-changed"}
-    assert used | questions == entries().keys()
+def test_every_code_has_an_entry_and_every_entry_a_message() -> None:
+    assert {code for path in files("tap_jobo") for code in _codes_of(path)} == entries().keys()
 
 
 def test_a_way_names_what_makes_it_true() -> None:
@@ -60,7 +57,7 @@ def test_every_entry_is_short_and_has_no_markdown_of_links(tmp_path: Path) -> No
         assert run.stdout.startswith(f"{code}\n\n")
         assert "](" not in run.stdout
         assert max(map(len, run.stdout.splitlines())) <= 80
-        assert len(run.stdout.split()) < 150, code
+        assert len(run.stdout.split()) < 170, code
 
 
 def test_an_entry_ends_with_the_page_that_it_links_to(tmp_path: Path) -> None:

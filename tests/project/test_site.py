@@ -60,8 +60,8 @@ FIRST_RESULTS = {
     # The wording of a message without its code, and lines that have none.
     "The archive can't be written": f"{MESSAGES}#archive-unusable",
     "has nothing of career_sites, so it continues from the state": f"{MESSAGES}#archive-empty",
-    "max_credits_per_month: $5.00 of $5.00 used": f"{MESSAGES}#limit-reached",
-    "No stream was read, so nothing was billed: see the error below.": (
+    "max_credits_per_month: 5,000 of 5,000 used": f"{MESSAGES}#limit-reached",
+    "Only free streams are read, and nothing is billed: see the error.": (
         f"{MESSAGES}#filters-changed"
     ),
     "Another run is buying career_sites. This run loads the pages of the other run from the "

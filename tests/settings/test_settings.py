@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from jobo_sandbox import Sandbox
-from tap_jobo.errors import ConfigError
+from tap_jobo.errors import NOTHING_BILLED, ConfigError
 from tap_jobo.settings.reading import read_environment, validated
 from tap_jobo.settings.setting import Setting, config_schema
 from tap_jobo.streams import SETTINGS
@@ -167,7 +167,7 @@ class TestRefusedByTheProcess:
             for name in ("start_date", "country_codes", "jobs_locations", "company_ids_file")
         ]
         assert error_codes(run) == ["invalid-setting"] * 4
-        assert FREE in run.stderr
+        assert NOTHING_BILLED in run.stderr
         assert sandbox.ledger == []
 
     def test_empty_variables_are_errors(self, tap: Tap, sandbox: Sandbox) -> None:
@@ -206,7 +206,7 @@ class TestRefusedByTheProcess:
             assert line.startswith(f"Setting '{name}' ")
             assert why in line
         assert error_codes(run) == ["invalid-setting"] * len(problems)
-        assert FREE in run.stderr
+        assert NOTHING_BILLED in run.stderr
         assert run.stdout == ""
         assert sandbox.ledger == []
 
@@ -369,10 +369,10 @@ class TestChecks:
         for value in BAD[name]:
             with pytest.raises(ConfigError) as refusal:
                 check({"api_key": KEY, name: value})
-            line, billed = refusal.value.messages
+            billed, line = refusal.value.messages
             assert re.match(f"Setting '{name}' (must be |is .+: did you mean )", line), value
             assert line.endswith(" [invalid-setting]"), value
-            assert billed.startswith(FREE), value
+            assert billed == NOTHING_BILLED, value
             assert line.isprintable(), value
             assert "jbe_" not in line
             assert "secret" not in line

@@ -278,13 +278,13 @@ def error_code(run: Run) -> str:
 
 def error_codes(run: Run) -> list[str]:
     """The codes of the errors with which a run failed in order."""
-    return run.codes("CRITICAL")[: len(complaints(run))]
+    return run.codes("CRITICAL")[-len(complaints(run)) :]
 
 
 def complaints(run: Run) -> list[str]:
     """The last messages of a run that failed in order, which say why, without the key.
 
-    What comes below them, for all of them, is not one of them.
+    What comes above them, for all of them, is not one of them.
     """
     assert run.returncode == 1, run.stderr
     assert not shows_a_key(run)
@@ -293,8 +293,8 @@ def complaints(run: Run) -> list[str]:
     log = [record for record in records if " | DEBUG    | " not in record]
     assert " | CRITICAL | " in log[-1]
     lines, codes = run.lines("CRITICAL"), run.codes("CRITICAL")
-    if lines[-1] == NOTHING_BILLED:
-        del lines[-1], codes[-1]
+    if lines[0] == NOTHING_BILLED:
+        del lines[0], codes[0]
     assert lines, run.stderr
     assert all(codes), run.stderr
     return lines
