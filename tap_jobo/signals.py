@@ -79,8 +79,8 @@ class ShutdownSignal:
         """
         seconds += _LATER
         if not (self._signals and _is_main_thread()):
-            self.raise_if_set()
-            return in_time(send, seconds)  # it is free: nothing waits for it after a signal
+            self.raise_if_set()  # but not later: the requests of threads are free
+            return in_time(send, seconds)
         with self.abort_after(_REQUEST_GRACE):
             self._set_alarm(seconds)
             try:
@@ -120,6 +120,7 @@ class ShutdownSignal:
         if self._grace is None:
             return
         self._grace = None
+        self._set_alarm(0)
         raise self._end(self._wish) if self._wish else CutOffError()
 
     def _end(self, wish: _Wish) -> InterruptedRunError:

@@ -221,7 +221,7 @@ class TestSent:
         self, api: Api, handler: Handler, cause: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         if handler == stay_silent:
-            monkeypatch.setattr("tap_jobo.api.client.READ_SECONDS", 0.05)
+            monkeypatch.setattr("tap_jobo.api.client.READ_SECONDS", 0.3)
         server = api.serve(handler)
         with pytest.raises(ApiError, match=f"{cause}.*billed"):
             api.fetch(server.address)
