@@ -23,7 +23,7 @@ class _Meaning:
     Attributes:
         error: What is raised. Only after a `FailedTryError` may another try follow.
         code: Of its message.
-        known: What the ways out of the message may name.
+        known: What the ways out of the message may name, in which {stream} is the stream.
         may_be_billed: Whether a page may have been billed although it did not arrive.
     """
 
@@ -58,7 +58,7 @@ _MEANINGS: Final = {
     **dict.fromkeys((400, 422), _rejected("the filters and start_date")),
     401: _Meaning(UnauthorizedError, "access-denied", {"key": "api_key"}),
     402: _Meaning(ApiError, "balance-too-low"),
-    403: _Meaning(ApiError, "access-denied", {"stream": "this stream"}),
+    403: _Meaning(ApiError, "access-denied", {"stream": "{stream}"}),
     407: _Meaning(RejectedError, "api-unavailable", {"subject": PROXY}),
     **dict.fromkeys((408, 425, 429, *range(500, 600)), _LATER),
     **dict.fromkeys(POSSIBLY_BILLED, _LOST),
@@ -107,22 +107,19 @@ def require_success(
             retry_after=retry_after(status, headers, members),
             is_rate_limit=status == HTTPStatus.TOO_MANY_REQUESTS,
         )
-    name, known = feed.name if feed else "this stream", dict(meaning.known)
-    if "stream" in known:
-        known["stream"] = name
+    stream = feed.name if feed else "companies"
     if meaning.code == "balance-too-low":
-        fact = _balance(name, members, headers) or f"{fact} for {name}"
+        fact = _balance(members, headers, stream) or f"{fact} for a page of {stream}"
     page_size = feed.page_size_setting if feed and rows > 1 else None
     told = message(
         meaning.code,
         f"{fact}.{_bill(deducted) if feed else ''}",
         page_size=page_size.name if page_size else None,
-        **known,
+        **{name: text.format(stream=stream) for name, text in meaning.known.items()},
     )
     if meaning.error is RejectedError:
-        names_cursor = not response.is_html and _says_cursor(said)
-        is_of_cursor = names_cursor and status in _CURSOR_STATUSES
-        raise RejectedError(fact, told, status, names_cursor=is_of_cursor)
+        is_of_api = status in _CURSOR_STATUSES and not response.is_html
+        raise RejectedError(fact, told, status, names_cursor=is_of_api and _says_cursor(said))
     raise meaning.error(told)
 
 
@@ -153,14 +150,14 @@ def _is_usable(response: ApiResponse, feed: FeedSpec | None) -> bool:
     return True
 
 
-def _balance(name: str, members: Mapping[str, Any], headers: Mapping[str, str]) -> str:
+def _balance(members: Mapping[str, Any], headers: Mapping[str, str], stream: str) -> str:
     """Return what was asked up front, and what the account has, empty if Jobo does not say."""
     required = parse_number(members.get("credits_required", headers.get("X-Credits-Required")))
     balance = parse_number(members.get("credits_balance", headers.get("X-Credits-Balance")))
     has = "" if balance is None else f" ({dollars(balance)})"
     if required is None:
         return ""
-    return f"The balance{has} is too low (402): a page of {name} costs {dollars(required)}"
+    return f"The balance{has} is too low (402): a page of {stream} costs {dollars(required)}"
 
 
 def _bill(deducted: int | None) -> str:

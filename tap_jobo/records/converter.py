@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tap_jobo.records.fields import field_converter, object_converter, object_type
-from tap_jobo.records.formats import missing_fields, most_missing, writes_nulls
+from tap_jobo.records.formats import writes_nulls
 from tap_jobo.records.problems import RESCUED_DATA, Problem, ProblemLog, rescue
 from tap_jobo.records.values import ERASED, parse_uuid
 
@@ -39,7 +39,7 @@ class RecordConverter:
         # A field that a row itself calls _rescued_data is unknown, like any other.
         fields = {name: each for name, each in schema["properties"].items() if name != RESCUED_DATA}
         self._is_rescuing = RESCUED_DATA in schema["properties"]
-        self._fields = fields
+        self.fields = fields
         self._convert_row = object_converter(fields)
         self._never_null = {name: field_converter(fields[name]) for name in never_null}
         self._log = ProblemLog(logger)
@@ -82,15 +82,6 @@ class RecordConverter:
             if rows and all(isinstance(row, dict) and name not in row for row in rows)
         ]
         return [] if names and writes_nulls(rows) else names
-
-    def missing(self, rows: Sequence[object]) -> list[str]:
-        """Return the fields that no row has although the rows have nulls."""
-        missing = missing_fields(rows, self._fields)
-        return missing if missing and writes_nulls(rows) else []
-
-    def most_missing(self, rows: Sequence[object]) -> list[str]:
-        """Return the fields that no row has if they are most of all."""
-        return most_missing(rows, self._fields)
 
     def log_skipped(
         self,

@@ -15,6 +15,7 @@ from tap_jobo.commands import run_with
 from tap_jobo.errors import FormatError
 from tap_jobo.model import Entry, EntryHeader, Sync, hash_cursor
 from tap_jobo.records.converter import Conversion, RecordConverter
+from tap_jobo.records.formats import missing_fields, most_missing, writes_nulls
 from tap_jobo.records.values import ERASED, PARSERS
 from tap_jobo.streams.feed_spec import FeedSpec
 from tap_jobo.sync.filters import describe
@@ -55,11 +56,6 @@ class Seen:
     cursors: Collection[str] = ()
     estimate: int = 0
     is_bought: bool = False
-
-    @property
-    def name(self) -> str:
-        """The stream."""
-        return self.spec.name
 
     @property
     def is_full(self) -> bool:
@@ -120,7 +116,7 @@ def _has_unusable_field(seen: Seen) -> str:
 
 
 def _lacks_most_fields(seen: Seen) -> str:
-    missing = seen.converter.most_missing(seen.rows) if seen.shows_format else []
+    missing = most_missing(seen.rows, seen.converter.fields) if seen.shows_format else []
     examples = " and ".join(map(repr, missing[:2]))
     return f"its rows lack {len(missing)} fields, such as {examples}" if missing else ""
 
@@ -128,29 +124,20 @@ def _lacks_most_fields(seen: Seen) -> str:
 # What is doubtful
 
 
-def _is_short_without_cursor(seen: Seen) -> str:
-    if seen.is_full or not seen.page.has_more or seen.page.next_cursor:
-        return ""
-    fact = f"The last page of {seen.name} has 'has_more' without a 'next_cursor'"
-    if seen.estimate > seen.total:
-        fact += f" after {plural(seen.total, 'row')}, but Jobo estimated {seen.estimate:,}"
-    return f"{fact}."
-
-
-def _is_full_at_the_end(seen: Seen) -> str:
-    is_odd = seen.is_full and seen.page.next_cursor and not seen.page.has_more
-    fact = f"The last page of {seen.name} is full and has a 'next_cursor', but no 'has_more'."
-    return fact if is_odd else ""
-
-
-def _is_empty_at_the_end(seen: Seen) -> str:
-    is_odd = seen.header.cursor and not (seen.page.items or seen.page.has_more)
-    fact = f"The last page of {seen.name} is empty, although the page before it has 'has_more'."
-    return fact if is_odd else ""
+def _ends_oddly(seen: Seen) -> str:
+    page, how = seen.page, ""
+    if page.has_more and not page.next_cursor:
+        how = "has 'has_more' without a 'next_cursor', so the sync ends there"
+    elif page.next_cursor and not page.has_more and seen.is_full:
+        how = "is full and has a 'next_cursor', but its 'has_more' is False"
+    elif seen.header.cursor and not (page.items or page.has_more):
+        how = "is empty, although the page before it has 'has_more'"
+    return f"The last page of {seen.spec.name} {how}." if how else ""
 
 
 def _has_error(seen: Seen) -> str:
-    return f"A page of {seen.name} has an error beside its rows." if seen.page.has_error else ""
+    fact = f"A page of {seen.spec.name} has an error beside its rows."
+    return fact if seen.page.has_error else ""
 
 
 def _is_before_window(seen: Seen) -> str:
@@ -162,7 +149,7 @@ def _is_before_window(seen: Seen) -> str:
     times = [parse(row.get(key)) for row in seen.page.items if isinstance(row, dict)]
     count = sum(_NEVER < each < limit for each in times if each)
     window = f"{seen.spec.since_parameter} {to_minute(seen.sync.since)}"
-    fact = f"{plural(count, 'row')} of a page of {seen.name} last changed before {window}."
+    fact = f"{plural(count, 'row')} of a page of {seen.spec.name} last changed before {window}."
     return fact if count else ""
 
 
@@ -170,32 +157,34 @@ def _lacks_fields(seen: Seen) -> str:
     """Find fields that no row of a full page has, although the rows have nulls."""
     if seen.page.are_rows_checked or len(seen.page.items) < seen.page_size:
         return ""
-    missing = seen.converter.missing(seen.rows)
+    missing = missing_fields(seen.rows, seen.converter.fields)
     names = [name for name in missing if name not in seen.spec.undocumented]
-    return f"No row of a full page of {seen.name} has {', '.join(names)}." if names else ""
+    fact = f"No row of a full page of {seen.spec.name} has {', '.join(names)}."
+    return fact if names and writes_nulls(seen.rows) else ""
 
 
 def _leaves_out_nulls(seen: Seen) -> str:
     names = [] if seen.page.are_rows_checked else seen.converter.left_out(seen.rows)
-    return f"No row of a page of {seen.name} has {', '.join(names)}, or any null." if names else ""
+    fact = f"No row of a page of {seen.spec.name} has {', '.join(names)}, or any null."
+    return fact if names else ""
 
 
 def _matches_nothing(seen: Seen) -> str:
     filters = describe(seen.sync.reads, _MOST)
-    fact = f"No row of {seen.name} matches {filters}, so none was bought."
+    fact = f"No row of {seen.spec.name} matches {filters}, so none was bought."
     return fact if seen.finds_nothing and seen.sync.reads else ""
 
 
 def _is_empty_without_filters(seen: Seen) -> str:
     is_odd = seen.finds_nothing and not (seen.sync.reads or seen.sync.since or seen.spec.is_free)
-    fact = f"The first sync of {seen.name} returned no row, although no filter is set."
+    fact = f"The first sync of {seen.spec.name} returned no row, although no filter is set."
     return fact if is_odd else ""
 
 
 def _is_far_below_estimate(seen: Seen) -> str:
     is_far = seen.total + seen.sync.batch_size < _FAR_BELOW * seen.estimate
     rows, estimate = plural(seen.total, "row"), f"{seen.estimate:,}"
-    fact = f"The sync of {seen.name} ended after {rows}, but Jobo estimated {estimate}."
+    fact = f"The sync of {seen.spec.name} ended after {rows}, but Jobo estimated {estimate}."
     return fact if seen.ends_sync and is_far else ""
 
 
@@ -209,9 +198,7 @@ STOPS: Final[Sequence[Check]] = (
 OF_FORMAT: Final[Sequence[Check]] = (_has_unusable_field, _lacks_most_fields)
 """Those of the rows. A later version may be stricter."""
 WARNINGS: Final[Mapping[Check, str]] = {
-    _is_short_without_cursor: "missing-rows",
-    _is_full_at_the_end: "missing-rows",
-    _is_empty_at_the_end: "missing-rows",
+    _ends_oddly: "missing-rows",
     _has_error: "missing-rows",
     _is_before_window: "unexpected-bill",
     _lacks_fields: "new-fields",
@@ -267,7 +254,8 @@ class PageChecks:
         """
         seen = self._see(entry.header, page)
         if any(check(seen) for check in OF_FORMAT):
-            fact = f"Page {entry.number} of {self._spec.name} is in a format that is not expected."
+            page = f"Page {entry.number} of {self._spec.name}, and perhaps others,"
+            fact = f"{page} is in a format that this version does not expect."
             self._warn_once("accept", "new-fields", fact)
         return self._convert(seen)
 
