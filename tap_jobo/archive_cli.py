@@ -16,7 +16,7 @@ from tap_jobo.archive import open_store
 from tap_jobo.archive.archive import StreamArchive
 from tap_jobo.archive.key import ArchiveKey
 from tap_jobo.archive.month import Spent, read_spent
-from tap_jobo.archive.naming import all_keys, keys_meant, stream_of
+from tap_jobo.archive.naming import all_keys, stream_of
 from tap_jobo.archive.store import MissingError, Store
 from tap_jobo.clock import Clock, format_timestamp, parse_timestamp, to_minute
 from tap_jobo.errors import ArchiveError, FormatError
@@ -80,17 +80,10 @@ def _describe(
     archive: StreamArchive | None, spent: Spent | None, problems: Problems
 ) -> Iterator[str]:
     """Yield what a stream's archive has, as far as it can be read, and what it has cost."""
-    inspection = Inspection(archive, problems) if archive else None
-    if archive and inspection:
-        yield from inspection.describe()
+    if archive:
+        yield from Inspection(archive, problems).describe()
     for month, credits_ in sorted(spent.credits.items() if spent else ()):
-        rest = credits_ - inspection.costs[month] if inspection else 0
-        more = (
-            f", {dollars(rest)} of it for tests, lost responses, or missing pages"
-            if rest > 0
-            else ""
-        )
-        yield f"{month}: {dollars(credits_)} billed{more}"
+        yield f"{month}: {dollars(credits_)} billed"
 
 
 @main.command()
@@ -104,7 +97,7 @@ def state(archive_dir: str | None, streams: Sequence[str], *, meltano: bool) -> 
     warehouse has the rows from before.
     """
     with _opened(archive_dir) as (store, keys):
-        archives = [_archive(store, _key_of(store, keys, stream)) for stream in streams]
+        archives = [_archive(store, _key_of(keys, stream)) for stream in streams]
         if len({each.key.stream for each in archives}) < len(archives):
             raise click.UsageError("Name each stream once: a state has one place for it.")
         bookmarks = {each.key.stream: _origin(each).as_raw(each.spec) for each in archives}
@@ -138,7 +131,7 @@ def export(archive_dir: str | None, streams: Sequence[str], page: int | None) ->
         raise click.UsageError("Name one stream with --page.")
     problems: list[str] = []
     with _opened(archive_dir) as (store, keys):
-        for name in [_key_of(store, keys, stream) for stream in streams] or keys:
+        for name in [_key_of(keys, stream) for stream in streams] or keys:
             archive = _archive(store, name)
             if page:
                 _require_page(archive, page, "exported")
@@ -180,7 +173,7 @@ def drop(archive_dir: str | None, stream: str, page: int, *, yes: bool) -> None:
     missing until `restart` buys them again. So it asks before it drops a page that can be read.
     """
     with _opened(archive_dir) as (store, keys):
-        archive = _archive(store, _key_of(store, keys, stream))
+        archive = _archive(store, _key_of(keys, stream))
         with archive.lock():
             archive = archive.again(0)
             _drop(archive, page, yes=yes)
@@ -245,7 +238,7 @@ def restart(
     if since and is_over:
         raise click.UsageError("Give --since or --sync, not both: --sync keeps its own window.")
     with _opened(archive_dir) as (store, keys):
-        archive = _archive(store, _key_of(store, keys, stream))
+        archive = _archive(store, _key_of(keys, stream))
         with archive.lock():
             archive = archive.again(0)
             start = _start_of_sync(archive) if is_over else _timestamp(since)
@@ -318,7 +311,7 @@ def erase(archive_dir: str | None, names: Sequence[str], page: int | None, row: 
         raise click.UsageError("Name ids, or one stream with --page and --row.")
     with _opened(archive_dir) as (store, keys):
         if page and row:
-            archive = _archive(store, _key_of(store, keys, names[0]))
+            archive = _archive(store, _key_of(keys, names[0]))
             with archive.lock():
                 _erase_row(archive.again(0), page, row)
         else:
@@ -375,9 +368,9 @@ def _archive(store: Store, name: str) -> StreamArchive:
     return StreamArchive(store, key)
 
 
-def _key_of(store: Store, keys: Sequence[str], stream: str) -> str:
+def _key_of(keys: Sequence[str], stream: str) -> str:
     """Return the archive key that a user names."""
-    found = [stream] if stream in keys else keys_meant(store, keys, stream)
+    found = [key for key in keys if stream in (key, stream_of(key))]
     if not found:
         raise click.ClickException(f"The archive has no stream {_printable(stream)}.")
     if len(found) > 1:

@@ -116,8 +116,8 @@ class PageCutOffError(ApiError):
         credits: What the page may have cost.
     """
 
-    def __init__(self, why: str, setting: str, credits_: int) -> None:
-        known = {"page_price": dollars(credits_), "page_size": setting or None}
+    def __init__(self, why: str, setting: str | None, credits_: int) -> None:
+        known = {"page_price": dollars(credits_), "page_size": setting}
         super().__init__(message("response-cut-off", why, **known))
         self.why, self.setting, self.credits = why, setting, credits_
 

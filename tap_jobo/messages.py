@@ -19,47 +19,7 @@ from tap_jobo.wording import Lines, one_line
 _ENTRY: Final = re.compile(r"(?ms)^### (\S+)\n(.*?)(?=^##|\Z)")
 _LINK: Final = re.compile(r"""\[([^]]+)\]\(([^) ]+)(?: "([^"]+)")?\)""")
 _BULLET: Final = "- "
-
-PLACEHOLDERS: Final = {
-    "advice": "Do what the message says",
-    "archive": "the archive",
-    "drop": "`tap-jobo-archive drop STREAM PAGE`",
-    "drop_head": "`tap-jobo-archive drop STREAM PAGE`",
-    "ended": "STREAM",
-    "export": "`tap-jobo-archive export STREAM --page PAGE`",
-    "file": "the file",
-    "folder": "the stream's folder",
-    "key": "api_key",
-    "keep": "`TAP_JOBO_ON_FILTER_CHANGE=keep ...`",
-    "kept_rows": "rows that only the new filters match",
-    "limits": "the limit",
-    "list": "`tap-jobo-archive list`",
-    "location": "the archive",
-    "month_file": "the file",
-    "month_limit": "max_credits_per_month",
-    "new_folder": "set archive_dir to a new folder",
-    "next_month": "next month",
-    "off": "The archive is off",
-    "page_price": "at the price in the log",
-    "page_size": "batch_size or jobs_batch_size",
-    "price": "at the price in the log",
-    "reader": "Add --config ENV (with Meltano, declare the setting in meltano.yml)",
-    "restart": "`tap-jobo-archive restart STREAM`",
-    "restart_ended": "`tap-jobo-archive restart STREAM`",
-    "restart_since": "`tap-jobo-archive restart STREAM --since TIME`",
-    "restart_sync": "`tap-jobo-archive restart STREAM --sync`",
-    "resync": "`TAP_JOBO_ON_FILTER_CHANGE=resync ...`",
-    "resync_rows": "the rows that the message names",
-    "row_price": "at the price in the log",
-    "run_limit": "max_credits",
-    "select": "the streams that the message names",
-    "spent": "at the price in the log",
-    "state": "`tap-jobo-archive state STREAM`",
-    "state_key": "replication_key_value",
-    "stream": "the stream",
-    "subject": "what the message names",
-}
-"""What stands for a value in the documentation, where it is not known."""
+_PLACEHOLDER: Final = re.compile(r"(?m)^\| \{(\w+)\} \| (.*) \|$")
 
 
 @dataclass(frozen=True)
@@ -78,8 +38,17 @@ class Entry:
 @cache
 def entries() -> dict[str, Entry]:
     """Return the entry of each code."""
-    text = files("tap_jobo").joinpath("messages.md").read_text("utf-8")
-    return {code: _entry(found.strip()) for code, found in _ENTRY.findall(text)}
+    return {code: _entry(found.strip()) for code, found in _ENTRY.findall(_text())}
+
+
+@cache
+def placeholders() -> dict[str, str]:
+    """Return what stands for each value in the documentation, where it is not known."""
+    return dict(_PLACEHOLDER.findall(_text()))
+
+
+def _text() -> str:
+    return files("tap_jobo").joinpath("messages.md").read_text("utf-8")
 
 
 def _entry(text: str) -> Entry:
@@ -106,18 +75,18 @@ def message(code: str, fact: str, **known: str | None) -> Lines:
 
 def _offered(code: str, values: Mapping[str, str]) -> Iterator[str]:
     for way in entries()[code].ways:
-        if placeholders(way) <= values.keys():
+        if named_in(way) <= values.keys():
             yield way.format_map(values)
 
 
-def placeholders(text: str) -> set[str]:
+def named_in(text: str) -> set[str]:
     """Return the names that stand in braces in a text."""
     return {name for _, name, _, _ in Formatter().parse(text) if name}
 
 
 def documented(text: str) -> str:
     """Return an entry, or a part of it, as the documentation shows it: without the values."""
-    return text.format_map(PLACEHOLDERS)
+    return text.format_map(placeholders())
 
 
 # `tap-jobo explain`

@@ -88,7 +88,6 @@ class TapJobo(Tap):
         super().__init__(config=config, validate_config=validate_config, **kwargs)
         self._writer = cast("StdoutWriter", self.message_writer)
         self._writer.shutdown = self._shutdown
-        self._writer.describe_bill = lambda: self.run.describe_bill()  # noqa: PLW0108 - it is set later
 
     @override
     def _setup_signal_handlers(self) -> None:
@@ -196,15 +195,10 @@ class TapJobo(Tap):
     def plan(self) -> None:
         """Print what a run would load, ask, and buy. This writes nothing but that."""
         self.loop.check_settings()
-        previews = {stream.name: stream.preview() for stream in self.loop.read_streams}
-        asking = [name for name, preview in previews.items() if preview.stops_run]
-        for name, preview in previews.items():
-            click.echo(name)
-            for each in preview.lines:
-                click.echo(indent(each, "  "))
-            if asking and name not in asking:
-                why = f"but nothing is read until you decide about {' and '.join(asking)}"
-                click.echo(indent(why, "  "))
+        for stream in self.loop.read_streams:
+            click.echo(stream.name)
+            for line in stream.preview():
+                click.echo(indent(line, "  "))
 
     # The command line
 

@@ -211,7 +211,9 @@ def _select_yaml() -> Iterator[str]:
 def _messages() -> Iterator[str]:
     """Yield the entries of all messages, with links from their page."""
     text = (ROOT / "tap_jobo/messages.md").read_text("utf-8")
-    text = re.sub(r' "[^"]*"\)', ")", text[text.index("## ") :].strip())  # titles are for explain
+    text = re.sub(
+        r' "[^"]*"\)', ")", text[text.index("## Settings") :].strip()
+    )  # titles are for explain
     text = documented(text)
     yield text.replace("](../docs/reference/", "](").replace("](../docs/", "](../")
 

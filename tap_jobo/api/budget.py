@@ -8,7 +8,7 @@ responses say.
 
 import logging
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -146,9 +146,9 @@ class FeedCost:
             self._budget.last_balance = month.newest_balance()
 
     @property
-    def page_size_setting(self) -> str:
-        """The name of the setting for fewer rows per page, empty if there is none."""
-        return self._spec.page_size_setting.name if self._spec.page_size_setting else ""
+    def page_size_setting(self) -> str | None:
+        """The name of the setting for fewer rows per page, None if there is none."""
+        return self._spec.page_size_setting.name if self._spec.page_size_setting else None
 
     def settle(self) -> None:
         """Leave what the feed has cost to later runs."""
@@ -156,21 +156,12 @@ class FeedCost:
             self.month.note_balance(self._budget.last_balance)
             self.month.settle(self.credits)
 
-    def check_page(
-        self, rows: int, read_month: Callable[[], CountOverRuns | None] = lambda: None
-    ) -> None:
-        """Raise ConfigError if a limit does not cover a page at list price.
-
-        Args:
-            rows: The rows of the page.
-            read_month: Returns the count of the month, None if it can't be read, before a run has
-                opened it.
-        """
+    def check_page(self, rows: int) -> None:
+        """Raise ConfigError if a limit does not cover a page of so many rows at list price."""
         cost = math.ceil(rows * self._spec.list_price)
         if names := self._limits_below(cost):
-            self.month = self.month or read_month()
             fact = f"{self._spec.name} stopped: {self._exceeds(names, cost)}"
-            raise ConfigError(self._too_low(fact, names, self._spec.list_price))
+            raise ConfigError(self._too_low(fact, names))
 
     def _check_last_price(self, rows: int) -> None:
         """Raise ConfigError if no page fits a limit at the price that an earlier run has seen."""
@@ -182,24 +173,19 @@ class FeedCost:
             fact = f"{self._spec.name} stopped: since {since}, {self._exceeds(names, cost)}"
             can_test = min(self._budget.left, self.left_this_month()[0]) >= self._spec.list_price
             row_price = dollars(self.last_price.credits) if can_test else None
-            raise ConfigError(
-                self._too_low(fact, names, self.last_price.credits, row_price=row_price)
-            )
+            raise ConfigError(self._too_low(fact, names, row_price))
 
     def _exceeds(self, names: Sequence[str], cost: int) -> str:
         """Return that a page costs more than a limit, and a period."""
         limit = f"{names[0]} ({self._limit(names[0]):,})"
         return f"a page costs {cost:,} credits, more than {limit}."
 
-    def _too_low(
-        self, fact: str, names: Sequence[str], price: float, row_price: str | None = None
-    ) -> Lines:
+    def _too_low(self, fact: str, names: Sequence[str], row_price: str | None = None) -> Lines:
         """Return the message about limits that do not cover a page.
 
         Args:
             fact: What happened.
             names: The settings.
-            price: The credits that a row costs.
             row_price: What a test costs that may learn a lower price, None if it can't help.
         """
         left, month = self.month.left(self.credits) if self.month else (math.inf, "")
@@ -207,13 +193,12 @@ class FeedCost:
         used = self._limit("max_credits_per_month") - left
         if month and used and "max_credits_per_month" in names:
             limits += f", beside the {dollars(used)} used in {month}"
-        setting = self._spec.page_size_setting
-        has_smaller = setting and min(left, *map(self._limit, _LIMITS)) >= price
+        fits_a_row = min(map(self._limit, names)) >= self._spec.list_price
         return message(
             "limit-too-low",
             fact,
             limits=limits,
-            page_size=setting.name if setting and has_smaller else None,
+            page_size=self.page_size_setting if fits_a_row else None,
             row_price=row_price,
         )
 
@@ -236,7 +221,7 @@ class FeedCost:
         page = f"A page of {self._spec.name} may cost {cost:,}."
         if cost > self._limit("max_credits"):  # no later run could buy the page, either
             fact = f"{self._spec.name} stopped: {self._exceeds(['max_credits'], cost)}"
-            raise BudgetReachedError(self._too_low(fact, ["max_credits"], price))
+            raise BudgetReachedError(self._too_low(fact, ["max_credits"]))
         if cost and cost > budget.left:
             used = f"{budget.credits:,} of {budget.max_credits:,} used"
             fact = f"max_credits: {used}. {page}"

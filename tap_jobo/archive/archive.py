@@ -8,7 +8,7 @@ import re
 import secrets
 from bisect import bisect_left
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, suppress
 from functools import partial
@@ -126,12 +126,6 @@ class StreamArchive:
         """Return whether an entry was dropped, as far as its header can be read."""
         header = self.header(number)
         return header is not None and header.is_dropped
-
-    def headers(self, numbers: Sequence[int]) -> Iterator[EntryHeader | None]:
-        """Yield the headers of entries; in a bucket, several are read at a time."""
-        workers = _AHEAD if self.store.is_remote else 1
-        with ThreadPoolExecutor(workers) as pool:
-            yield from pool.map(self.header, numbers)
 
     def id_of(self, number: int) -> str | None:
         """Return the id of an entry, None if there is none of this number.

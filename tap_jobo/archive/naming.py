@@ -1,15 +1,13 @@
 """How a user names an archive key: by its stream or, if that has several, by its folder."""
 
-from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import PurePosixPath
 from typing import Final
 
-from tap_jobo.archive import files, layout
+from tap_jobo.archive import layout
 from tap_jobo.archive.store import Store
 from tap_jobo.commands import archive_command
 from tap_jobo.errors import ArchiveError, FormatError
-from tap_jobo.model import ArchiveFile
 from tap_jobo.streams import FEEDS
 from tap_jobo.streams.feed_spec import FeedSpec
 
@@ -29,23 +27,11 @@ def all_keys(store: Store) -> list[str]:
     return sorted(name for name in names if stream_of(name) in _STREAMS)
 
 
-def keys_meant(store: Store, keys: Sequence[str], stream: str) -> list[str]:
-    """Return the archive keys that a user means by the name of a stream.
-
-    Empty ones count only if all are empty. A run that buys nothing leaves one: its API key may have
-    been mistyped.
-    """
-    found = [key for key in keys if stream_of(key) == stream]
-    if len(found) < 2:  # noqa: PLR2004 - one, or none
-        return found
-    return [key for key in found if not _is_empty(store, key)] or found
-
-
 def shortest_name(store: Store, key: str) -> str:
     """Return what names an archive key in a command: its stream, if that is enough."""
     stream = stream_of(key)
     with suppress(ArchiveError, FormatError):  # the name of the key is always enough
-        if keys_meant(store, [*{*all_keys(store), key}], stream) == [key]:
+        if not any(stream_of(each) == stream for each in all_keys(store) if each != key):
             return stream
     return key
 
@@ -61,12 +47,3 @@ def known_of(store: Store, key: str, spec: FeedSpec) -> dict[str, str | None]:
         "restart_sync": archive_command("restart", name, "--sync", location=location),
         "state": archive_command("state", name, location=location),
     }
-
-
-def _is_empty(store: Store, key: str) -> bool:
-    """Return whether nothing was bought or adopted yet."""
-    with suppress(FormatError):
-        file = files.read(store, layout.FILE.format(key), ArchiveFile, known=dict)
-        has_page = any(map(layout.PAGE.fullmatch, store.list(f"{layout.TOP}/{key}")))
-        return not has_page and (file is None or file.origin is None)
-    return False

@@ -87,14 +87,13 @@ def read_catalog(catalog: dict[str, Any]) -> Catalog:
     except (AttributeError, LookupError, TypeError, ValueError) as error:
         fact = "Invalid catalog: 'streams' must be a list of entries as --discover writes them."
         raise ConfigError(NOTHING_BILLED, message("invalid-catalog", fact)) from error
-    if wrong := selected - {None, True, False}:
-        fact = f"Invalid catalog: 'selected' must be true or false, not {wrong.pop()!a}."
-        raise ConfigError(NOTHING_BILLED, message("invalid-catalog", fact))
-    if unknown := methods - {None, REPLICATION_INCREMENTAL, REPLICATION_FULL_TABLE}:
-        fact = (
-            "Invalid catalog: 'replication-method' must be INCREMENTAL or FULL_TABLE, not "
-            f"{unknown.pop()!a}."
-        )
+    wrong: list[tuple[str, object]] = [
+        ("selected", each) for each in selected - {None, True, False}
+    ]
+    known = {None, REPLICATION_INCREMENTAL, REPLICATION_FULL_TABLE}
+    wrong += [("replication-method", each) for each in methods - known]
+    for name, value in wrong[:1]:
+        fact = f"Invalid catalog: {value!a} is no value of '{name}'."
         raise ConfigError(NOTHING_BILLED, message("invalid-catalog", fact))
     return parsed
 

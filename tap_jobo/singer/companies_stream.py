@@ -55,7 +55,6 @@ class CompaniesStream(JoboStream):
         super().__init__(tap, run)
         self.forced_replication_method = REPLICATION_FULL_TABLE
         self._is_incremental = False  # as far as the catalog says
-        self._are_profiles_missing = False
 
     @override
     def apply_catalog(self, catalog: Catalog) -> None:
@@ -107,7 +106,6 @@ class CompaniesStream(JoboStream):
         delivered = _position(bookmarks.get(self.leader.name, {}))
         followed = bookmarks.get(self.name, {}).get(_FOLLOWED)
         if self.is_following and delivered and delivered != followed:
-            self._are_profiles_missing = True
             fact = "Earlier runs read career sites without companies. Their profiles are missing."
             yield message("missing-profiles", fact)
 
@@ -164,8 +162,6 @@ class CompaniesStream(JoboStream):
     @override
     def log_summary(self) -> Mapping[str, int | None]:
         how = completeness(is_complete=self.is_complete)
-        if self._are_profiles_missing:
-            how += ", and profiles of earlier career sites are missing"
         figures = self.profiles.figures()
         self.logger.info("Summary: %s: %s, 0 credits ($0.00); %s.", self.name, figures, how)
         return {"jobo_sync_complete": int(self.is_complete), **self.profiles.metrics()}

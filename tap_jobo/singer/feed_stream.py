@@ -30,7 +30,7 @@ from tap_jobo.sync.feed_sync import FeedSync
 from tap_jobo.sync.messages import Messages
 from tap_jobo.sync.opening import Opening
 from tap_jobo.sync.plan import Request, Run, plan
-from tap_jobo.sync.preview import Preview, preview
+from tap_jobo.sync.preview import preview
 from tap_jobo.sync.report import Report
 from tap_jobo.sync.settings import SyncSettings
 from tap_jobo.sync.state import read_state
@@ -88,8 +88,7 @@ class FeedStream(JoboStream):
     @override
     def check_settings(self) -> None:
         """Raise ConfigError if a limit does not allow one page."""
-        read_month = partial(self._run.read_month, self.spec)
-        self._cost.check_page(self._settings.batch_size, read_month)
+        self._cost.check_page(self._settings.batch_size)
 
     @override
     def check_position(self) -> Iterator[str]:
@@ -172,7 +171,7 @@ class FeedStream(JoboStream):
             yield self._messages.text("no-limit", fact)
 
     @override
-    def preview(self) -> Preview:
+    def preview(self) -> Iterator[str]:
         """Return what a run would load, ask, and buy."""
         return preview(self._opening, self._feed_sync.new_sync(), self._reader.count_rows)
 

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import cached_property, partial
 from typing import Any, Final
 
@@ -20,10 +20,8 @@ from tap_jobo.archive.month import MonthCount
 from tap_jobo.archive.naming import known_of
 from tap_jobo.archive.store import Store
 from tap_jobo.clock import Clock
-from tap_jobo.errors import ArchiveError, FormatError
 from tap_jobo.signals import ShutdownSignal
 from tap_jobo.streams.feed_spec import FeedSpec
-from tap_jobo.wording import dollars
 
 _PROFILES_AT_ONCE: Final = 4
 _TEST_RETRY_FOR: Final = 10.0  # seconds of backoff in a connection check, whose user is waiting
@@ -115,15 +113,6 @@ class RunContext:
     def _key(self, spec: FeedSpec) -> ArchiveKey:
         return archive_key(spec, api_key=self._config["api_key"], api_url=self.url)
 
-    def describe_bill(self) -> str:
-        """Return what the run was billed so far, and what becomes of that if it ends here."""
-        if not self.budget.credits:
-            return "Nothing was billed."
-        then = "The archive is off, so rows that the target did not store are billed again."
-        if self._config["archive"]:
-            then = "The next run loads what is in the archive, free."
-        return f"This run was billed {dollars(self.budget.credits)}. {then}"
-
     def known(self, spec: FeedSpec) -> Mapping[str, str | None]:
         """Return what the ways out of a message about a feed may name."""
         if not self._config["archive"]:
@@ -157,25 +146,6 @@ class RunContext:
         last = archive.header(archive.head)
         month.include_killed_run(archive.head, last)
         return month
-
-    def read_month(self, spec: FeedSpec) -> MonthCount | None:
-        """Return the count of what a stream costs, for a message. None if it can't be read.
-
-        It is not opened: the local clock says which month it is, and a killed run may not count.
-        """
-        with suppress(ArchiveError, FormatError):
-            if self._config["archive"]:
-                month = MonthCount(
-                    store=self._store,
-                    key=self._key(spec),
-                    limit=self._config.get("max_credits_per_month"),
-                    now=self.clock.now,
-                    raise_if_lost=lambda: None,
-                    logger=self._logger,
-                )
-                month.left(0)
-                return month
-        return None
 
     @cached_property
     def _store(self) -> Store:

@@ -22,7 +22,6 @@ from tap_jobo.messages import message
 from tap_jobo.records.converter import RecordConverter, Row
 from tap_jobo.singer.run import RunContext
 from tap_jobo.singer.writer import StdoutWriter
-from tap_jobo.sync.preview import Preview
 from tap_jobo.wording import dollars
 
 _SDK_PREFIX: Final = "Failed to evaluate simpleeval expressions "
@@ -122,9 +121,9 @@ class JoboStream(RESTStream[Any]):
         """
         return ()
 
-    def preview(self) -> Preview:
+    def preview(self) -> Iterable[str]:
         """Return what a run would load, ask, and buy. This may send free requests."""
-        return Preview()
+        return ()
 
     # What it reports
 

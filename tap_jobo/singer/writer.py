@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from typing import Any, Final
@@ -28,14 +28,12 @@ class StdoutWriter(MsgSpecWriter):
 
     Attributes:
         shutdown: Ends a write that is blocked because the target does not read.
-        describe_bill: Returns what the run was billed, and what becomes of that, for an error.
     """
 
     def __init__(self) -> None:
         super().__init__()
         _widen_pipe()
         self.shutdown = ShutdownSignal()
-        self.describe_bill: Callable[[], str] = lambda: ""
         self._lines = bytearray()
         self._last_state = b""
         self._is_cut_off = False
@@ -72,8 +70,7 @@ class StdoutWriter(MsgSpecWriter):
             try:
                 _write(lines, self.shutdown)
             except OSError as error:
-                why = f"Standard output can't be written ({error.strerror})."
-                fact = f"{why} {self.describe_bill()}"
+                fact = f"Standard output can't be written ({error.strerror})."
                 raise OutputError(message("output-closed", fact)) from error
             self._is_cut_off = False
 

@@ -1,6 +1,5 @@
 """Career sites: a directory of companies and where they list their jobs."""
 
-import re
 from typing import Final
 
 from tap_jobo.settings import setting as of
@@ -40,7 +39,6 @@ FILTERS: Final = (
         name="company_sizes",
         description="Read only companies in one of these employee ranges, such as 11-50.",
         type=of.list_of("ranges, such as 11-50"),
-        is_usual=re.compile(r"[0-9]+(-[0-9]+|\+)").fullmatch,
     ),
     Setting(
         name="country_codes",
@@ -53,7 +51,6 @@ FILTERS: Final = (
         name="funding_stages",
         description="Read only companies at one of these stages, such as seed or series_a.",
         type=of.list_of("texts in lower case, such as seed or series_a"),
-        is_usual=re.compile("[a-z0-9]+(_[a-z0-9]+)*").fullmatch,
     ),
     Setting(
         name="company_types",

@@ -25,7 +25,6 @@ MIN_BAD_ROWS: Final = 5
 """Rows that a page must have, unless it is full, before bad rows count as a changed format."""
 _NEVER: Final = "2000"  # earlier times, such as 0001-01-01, stand for none
 _TOLERANCE: Final = timedelta(hours=1)  # the API may widen the window a little
-_MOST: Final = 5  # values of a filter in a message
 _FAR_BELOW: Final = 0.8  # the share of an estimate below which rows may be missing
 
 
@@ -163,14 +162,8 @@ def _lacks_fields(seen: Seen) -> str:
     return fact if names and writes_nulls(seen.rows) else ""
 
 
-def _leaves_out_nulls(seen: Seen) -> str:
-    names = [] if seen.page.are_rows_checked else seen.converter.left_out(seen.rows)
-    fact = f"No row of a page of {seen.spec.name} has {', '.join(names)}, or any null."
-    return fact if names else ""
-
-
 def _matches_nothing(seen: Seen) -> str:
-    filters = describe(seen.sync.reads, _MOST)
+    filters = describe(seen.sync.reads)
     fact = f"No row of {seen.spec.name} matches {filters}, so none was bought."
     return fact if seen.finds_nothing and seen.sync.reads else ""
 
@@ -202,7 +195,6 @@ WARNINGS: Final[Mapping[Check, str]] = {
     _has_error: "missing-rows",
     _is_before_window: "unexpected-bill",
     _lacks_fields: "new-fields",
-    _leaves_out_nulls: "new-fields",
     _matches_nothing: "no-match",
     _is_empty_without_filters: "missing-rows",
     _is_far_below_estimate: "missing-rows",
@@ -254,8 +246,8 @@ class PageChecks:
         """
         seen = self._see(entry.header, page)
         if any(check(seen) for check in OF_FORMAT):
-            page = f"Page {entry.number} of {self._spec.name}, and perhaps others,"
-            fact = f"{page} is in a format that this version does not expect."
+            which = f"Page {entry.number} of {self._spec.name}, and perhaps others,"
+            fact = f"{which} is in a format that this version does not expect."
             self._warn_once("accept", "new-fields", fact)
         return self._convert(seen)
 

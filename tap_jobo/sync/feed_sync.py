@@ -195,11 +195,9 @@ class FeedSync:
         opening, position = self.opening, self.opening.view.position
         planned = self._planned()
         request = planned if isinstance(planned, Request) else None
-        if opening.state is None:
-            has_profiles = self.report.profiles is not None
-            self.messages.announce_load_of_all(contents, request, has_profiles=has_profiles)
-        elif contents.pages:  # none, if the last page was dropped
-            self.messages.announce_load(contents)
+        if contents.pages or opening.state is None:  # none, if the last page was dropped
+            has_state, has_profiles = opening.state is not None, self.report.profiles is not None
+            self.messages.announce_load(contents, has_state=has_state, has_profiles=has_profiles)
         standing = opening.standing(position)
         is_bought = request is not None and (
             (request.page > 1 or request.why == "restart") and dropped.are_read_by(request.sync)

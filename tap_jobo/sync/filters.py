@@ -7,6 +7,7 @@ from typing import Final
 from tap_jobo.clock import to_minute
 from tap_jobo.model import Filters
 
+_MOST: Final = 5  # values of a filter in a message
 _INSTANT: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
 
 
@@ -19,9 +20,9 @@ def differences(old: Filters, new: Filters) -> str:
     )
 
 
-def describe(filters: Filters, most: int | None = None) -> str:
+def describe(filters: Filters) -> str:
     """Return filters as a message shows them, empty if none is set."""
-    return " and ".join(f"{name}={show(value, most)}" for name, value in filters.items())
+    return " and ".join(f"{name}={show(value, _MOST)}" for name, value in filters.items())
 
 
 def show(value: object, most: int | None = None) -> str:

@@ -1,6 +1,5 @@
 """What an archive has, read outside of a run: for `tap-jobo-archive`."""
 
-from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import partial
@@ -57,43 +56,28 @@ class Problems(list[str]):
 
 
 class Inspection:
-    """What the entries of an archive have, as far as they can be read.
-
-    Attributes:
-        costs: What its pages have cost, by month.
-    """
+    """What the entries of an archive have, as far as they can be read."""
 
     def __init__(self, archive: StreamArchive, problems: Problems) -> None:
         self._contents = Contents()
         self._since = ""  # when the first page was bought, if that is known
-        self.costs: Counter[str] = Counter()
         self._archive = archive
         self._parser = PageParser(archive.spec)
         self._dropped = DroppedPages()
-        self._dropped_numbers: list[int] = []
-        self._last = 0  # the number of the last entry that was not dropped
         for number in archive.numbers:
             header = archive.header(number)
             if header and header.receipt and not self._since:
                 self._since = header.receipt.received_at
             entry = problems.note(partial(archive.read, number))
             if entry and entry.header.is_dropped:
-                self._dropped_numbers.append(number)
                 self._dropped.note(number, entry.header, ends_sync=False)
                 continue
-            self._last = number
             if entry is None:
                 self._dropped.note_damaged()
                 continue
-            self._count(entry)
+            self._contents.note(entry.header, self._parser.count_items(entry.body))
             ends_sync = problems.note(partial(self._ends_sync, entry))
             self._dropped.note(number, entry.header, ends_sync=bool(ends_sync))
-
-    def _count(self, entry: Entry) -> None:
-        header, rows = entry.header, self._parser.count_items(entry.body)
-        self._contents.note(header, rows)
-        if header.receipt:
-            self.costs[header.receipt.received_at[:7]] += header.cost(rows)
 
     def _ends_sync(self, entry: Entry) -> bool:
         following = self._archive.header(entry.number + 1)
@@ -114,31 +98,9 @@ class Inspection:
         if view and view.position.gap:
             why = "on_filter_change: keep"
             yield f"gap: rows from before a change of filters were not bought ({why})"
-        yield from self._describe_dropped(view)
+        yield from self._describe_dropped()
 
-    def _describe_dropped(self, view: ArchiveView | None) -> Iterator[str]:
-        is_free, missing = self._archive.spec.is_free, self._dropped.numbers
-        for number in self._dropped_numbers:
-            if number in missing:
-                continue
-            if number > self._last:
-                verb = "reads" if is_free else "buys"
-                yield f"page {number} was dropped: the next run {verb} it again"
-            else:
-                verb = "read" if is_free else "bought"
-                yield f"page {number} was dropped, and its rows were {verb} again"
-        if missing:
-            noun, verb = ("page", "was") if len(missing) == 1 else ("pages", "were")
-            which = f"{noun} {', '.join(map(str, missing))} {verb} dropped"
-            yield f"{which}: rows may be missing until {self._until(view)}"
-
-    def _until(self, view: ArchiveView | None) -> str:
-        """Return what gets the rows of the dropped pages that are missing."""
-        archive, dropped = self._archive, self._dropped
-        if view and not archive.spec.longest_lookback:  # which may list less than was dropped
-            ordered, progress = view.ordered, view.position.progress
-            if ordered and (not ordered.since or (dropped.since or "") >= ordered.since):
-                return "the sync that `restart` ordered is complete"
-            if not ordered and progress and dropped.are_read_by(progress.sync):
-                return "the sync in progress is complete"
-        return f"you run {archive.restart_since(dropped.since)}"
+    def _describe_dropped(self) -> Iterator[str]:
+        """Yield the dropped pages whose rows no later sync has read."""
+        for number in self._dropped.numbers:
+            yield f"page {number} was dropped: its rows may be missing"

@@ -22,12 +22,9 @@ from tap_jobo.sync.plan import Request
 from tap_jobo.sync.questions import (
     Known,
     Standing,
-    answers,
     ask,
     price_of_everything,
     what_changed,
-    what_is_given_up,
-    what_stays_missing,
 )
 from tap_jobo.sync.settings import SyncSettings, starts_by
 from tap_jobo.sync.start import Question
@@ -132,7 +129,7 @@ class Messages:
                 "response-cut-off",
                 error.why,
                 page_price=dollars(error.credits),
-                page_size=error.setting or None,
+                page_size=error.setting,
                 spent=_so_far(progress, spent),
             )
         )
@@ -190,29 +187,19 @@ class Messages:
 
     # What a run does
 
-    def announce_load(self, contents: Contents) -> None:
-        """Log what a warehouse gets that has a state, and what that saves."""
-        self.logger.info("%s: loading %s.", self.name, contents.as_load)
-
-    def announce_load_of_all(
-        self, contents: Contents, request: Request | None, *, has_profiles: bool
+    def announce_load(
+        self, contents: Contents, *, has_state: bool, has_profiles: bool = False
     ) -> None:
-        """Log what a warehouse without a state gets, and what that saves.
+        """Log what a warehouse gets, and what that saves.
 
         Args:
             contents: What is loaded.
-            request: What is bought after that, None if a question comes first.
+            has_state: Whether the warehouse has a state.
             has_profiles: Whether the profiles of the companies are read along.
         """
-        then = ""
-        if request:
-            kinds = {"full": "everything", "added": "the added values", "changes": "changes"}
-            what = kinds[request.sync.kind]
-            if request.page > 1:
-                what = "the rest of the sync in progress"
-            then = f" Then this run asks Jobo for {what}."
-        self.logger.info("%s has no state: loading %s.%s", self.name, contents.as_load, then)
-        if has_profiles:
+        state = "" if has_state else " has no state"
+        self.logger.info("%s%s: loading %s.", self.name, state, contents.as_load)
+        if has_profiles and not has_state:
             self.logger.info(
                 "%s: the profiles of these companies are not in the archive. They are requested "
                 "from Jobo, free, which takes hours for 100,000. To leave them out, select only "
@@ -283,33 +270,13 @@ class Messages:
         is_resync = settings.on_filter_change == "resync"
         if before.gap and is_resync and sync.kind == "changes" and not sync.gap:
             self.warn_of_gap(standing)
-        if request.why == "restart" and self.spec.is_free:  # perhaps in place of a question
-            self.logger.info("%s: reading everything that Jobo lists again, free.", self.name)
-        elif request.why == "restart":
-            what = "everything"
-            if sync.since and sync.kind != "full":
-                what = f"what changed since {to_minute(sync.since)}"
-            self.logger.info("%s: buying %s again, because of `restart`.", self.name, what)
-        elif before.has_begun and not self.spec.is_free:
-            self._report_answer(request, standing)
-
-    def _report_answer(self, request: Request, standing: Standing) -> None:
-        """Warn that a standing `on_filter_change` has decided what is bought."""
-        before, settings = standing.position, standing.settings
-        given_up = what_is_given_up(before, settings)
-        if not (request.why == "answered" or request.sync.gap or given_up):
-            return
-        known = answers(standing)
-        then = f"{known['resync_rows']} ({known['price']})"
-        if request.sync.kind == "changes":
-            missing = what_stays_missing(before, settings)
-            then = f"what changed, and {missing} stay missing" if missing else "what changed"
-            then += given_up
-        self.warn(
-            "filters-applied",
-            f"{self.name}: {what_changed(before, settings)}. '{settings.on_filter_change}' buys "
-            f"{then}.",
-        )
+        is_decided = request.why == "answered" or sync.gap or before.progress is not None
+        if request.why == "restart":
+            self.logger.info("%s: this sync carries out a `restart`.", self.name)
+        elif is_decided and before.has_begun and not self.spec.is_free:
+            change, answer = what_changed(before, settings), settings.on_filter_change
+            fact = f"{self.name}: {change}. This run does what '{answer}' says."
+            self.warn("filters-applied", fact)
 
     def _report_times(self, request: Request, before: Position, settings: SyncSettings) -> None:
         """Report rows that no sync reads: the feed lists them no more, or they are too old."""

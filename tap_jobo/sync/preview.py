@@ -1,33 +1,19 @@
 """What a run would load, ask, and buy: the plan in words, for `--plan`."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
 
 from tap_jobo.errors import FormatError, StateError
 from tap_jobo.model import Entry
 from tap_jobo.sync.load import Contents
 from tap_jobo.sync.opening import Opening
 from tap_jobo.sync.plan import NewSync, Request, Run, plan
-from tap_jobo.sync.questions import price_of_everything, what_is_given_up
+from tap_jobo.sync.questions import price_of_everything
 from tap_jobo.sync.report import describe_request
 from tap_jobo.sync.start import Adopt, Question
 
 
-@dataclass
-class Preview:
-    """What a run would do with a stream.
-
-    Attributes:
-        lines: What it would load, ask, and buy.
-        stops_run: Whether it would ask before anything is loaded, so that no stream is read.
-    """
-
-    lines: list[str] = field(default_factory=list)
-    stops_run: bool = False
-
-
-def preview(opening: Opening, new: NewSync, count_rows: Callable[[Entry], int]) -> Preview:
-    """Return what a run would load, ask, and buy.
+def preview(opening: Opening, new: NewSync, count_rows: Callable[[Entry], int]) -> Iterator[str]:
+    """Yield what a run would load, ask, and buy.
 
     Args:
         opening: Where the run starts. Nothing is written.
@@ -36,23 +22,17 @@ def preview(opening: Opening, new: NewSync, count_rows: Callable[[Entry], int]) 
     """
     try:
         opening.look()
-        load = _describe_load(opening, count_rows)
+        yield f"load: {_describe_load(opening, count_rows)}"
     except (FormatError, StateError) as error:
-        return Preview([f"ask: {error}"], stops_run=isinstance(error, StateError))
-    preview = Preview([f"load: {load}"])
+        yield f"ask: {error}"
+        return
     request = plan(opening.position, opening.settings, Run(), new, opening.ordered)
     if isinstance(request, Question):
-        preview.stops_run = not opening.has_pages_to_load
-        question = opening.messages.question(request, opening.standing(opening.position))
-        preview.lines.append(f"ask: {question}")
+        standing = opening.standing(opening.position)
+        yield f"ask: {opening.messages.question(request, standing)}"
     elif request:
         then = ", and then what changed" if request.sync.kind == "added" else ""
-        price = _price(request, opening)
-        preview.lines.append(
-            f"buy: {describe_request(request)} ({price}){then}"
-            f"{what_is_given_up(opening.position, opening.settings)}"
-        )
-    return preview
+        yield f"buy: {describe_request(request)} ({_price(request, opening)}){then}"
 
 
 def _describe_load(opening: Opening, count_rows: Callable[[Entry], int]) -> str:

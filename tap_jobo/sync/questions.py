@@ -5,7 +5,6 @@ The ways out are those of `messages.md`.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Final
 
 from tap_jobo.archive.archive import StreamArchive
 from tap_jobo.clock import to_minute
@@ -18,11 +17,10 @@ from tap_jobo.sync.position import ArchiveView
 from tap_jobo.sync.settings import SyncSettings, starts_by
 from tap_jobo.sync.start import Question, has_other_key
 from tap_jobo.sync.state import State
-from tap_jobo.wording import Lines, plural
+from tap_jobo.wording import Lines
 
 Known = Mapping[str, str | None]
 """What the placeholders of the ways out stand for; None is not known."""
-_MOST: Final = 5  # values of a filter in a message
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,7 +141,7 @@ def _added(position: Position, settings: SyncSettings) -> str:
     if not added or not starts_by(position.start_date, settings.start_date):
         return ""
     name = next(each for each in added if added[each] != settings.filters.get(each))
-    return describe({name: added[name]}, _MOST)
+    return describe({name: added[name]})
 
 
 def price_of_everything(standing: Standing) -> str:
@@ -160,14 +158,6 @@ def what_changed(position: Position, settings: SyncSettings) -> str:
         of = position.progress.sync
         change = _change_of(of.filters, of.start_date, settings)
     return change
-
-
-def what_is_given_up(position: Position, settings: SyncSettings) -> str:
-    """Return what becomes of a sync in progress that the filters do not fit, if there is one."""
-    if position.progress is None or settings.fit(position):
-        return ""
-    rows = plural(position.progress.rows, "row")
-    return f". The {rows} of the sync in progress are billed again if they match"
 
 
 def _change_of(old: Filters, old_start: str | None, settings: SyncSettings) -> str:

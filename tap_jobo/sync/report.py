@@ -19,7 +19,6 @@ from tap_jobo.wording import completeness, dollars, duration, plural
 PAGES_PER_MINUTE: Final = 120
 """The documented rate limit, shared by all feeds."""
 _INTERVAL: Final = 60.0  # seconds between two log lines
-_MOST: Final = 5  # values of a filter in a log line
 _KINDS: Final = {"full": "everything", "changes": "changes", "added": "rows of the added values"}
 _UNLIMITED: Final = "max_credits is not set"
 
@@ -39,7 +38,6 @@ class Report:
     def __post_init__(self) -> None:
         self.show_progress = Progress(self.stream, self._progress, self.logger).update
         self._pages = self._skipped = self._loaded = self._loaded_pages = 0
-        self._is_announced = False
 
     def announce(self, request: Request) -> None:
         """Log what the run is about to buy, and what it may still spend, unless that is nothing."""
@@ -50,9 +48,7 @@ class Report:
             parts.append("with company profiles, free")
         limits = self._describe_limits() if self.cost.price else []
         off = [] if self.cost.month else ["the archive is off"]
-        then = "then " if self._is_announced else ""
-        self._is_announced = True
-        self.logger.info("%s: %s%s", self.stream, then, "; ".join([*parts, *limits, *off]))
+        self.logger.info("%s: %s", self.stream, "; ".join([*parts, *limits, *off]))
 
     def _describe_limits(self) -> list[str]:
         """Return what the run may still spend."""
@@ -158,7 +154,7 @@ class Report:
 def describe_request(request: Request) -> str:
     """Return which rows a sync is about to read."""
     sync = request.sync
-    chosen = describe(sync.reads, _MOST)
+    chosen = describe(sync.reads)
     filters = f"filters {chosen}; " if chosen else ""
     rows = "all rows of the added values" if sync.kind == "added" else "all rows"
     if sync.since:  # a millisecond before start_date

@@ -75,17 +75,9 @@ def test_only_an_empty_last_page_may_have_no_list(end: Body) -> None:
         SITES.parse(json.dumps(end).encode(), is_billed=True)
 
 
-@pytest.mark.parametrize(
-    ("body", "why"),
-    [
-        (b"", "Expecting value"),
-        (b"<html>", "Expecting value"),
-        (b'{"career_sites": [', "Expecting value"),
-        (b"[" * 100_000, "nested too deeply"),
-    ],
-)
-def test_body_that_is_not_json_is_rejected(body: bytes, why: str) -> None:
-    with pytest.raises(ApiError, match=why):
+@pytest.mark.parametrize("body", [b"", b"<html>", b'{"career_sites": [', b"[" * 100_000])
+def test_body_that_is_not_json_is_rejected(body: bytes) -> None:
+    with pytest.raises(ApiError, match="not JSON"):
         SITES.parse(body)
 
 
@@ -220,19 +212,14 @@ def test_a_test_says_that_no_job_matches(hiring: Sandbox, tmp_path: Path) -> Non
     assert "$0.00" in run.lines("INFO")[-1]
 
 
-@pytest.mark.parametrize(("rows", "estimate"), [(10, 400), (10, 51), (10, 50), (0, 90)])
-def test_an_estimate_only_adds_to_the_warning_of_a_short_page_without_a_cursor(
-    hiring: Sandbox, tmp_path: Path, rows: int, estimate: int
+@pytest.mark.parametrize("rows", [10, 0])
+def test_a_short_page_without_a_cursor_ends_the_sync_with_a_warning(
+    hiring: Sandbox, tmp_path: Path, rows: int
 ) -> None:
     def cut(body: Body) -> Body:
         return {**body, "jobs": body["jobs"][:rows], "next_cursor": None}
 
-    estimated = Fault(replace=lambda body: {**body, "estimated_total": estimate})
-    hiring.faults.add(estimated, on=1, endpoint="jobs")
     hiring.faults.add(Fault(replace=cut), on=2, endpoint="jobs")
     run = tap_of(hiring, tmp_path, "jobs").succeed(jobs_batch_size=40)
     assert len(run.ids) == 40 + rows
-    warnings = run.messages_of("WARNING", "missing-rows")
-    (warning,) = [line for line in warnings if "'next_cursor'" in line]
-    assert (f" {40 + rows} rows, " in warning) == (estimate > 40 + rows)
-    assert (f" {estimate}." in warning) == (estimate > 40 + rows)
+    assert any("'next_cursor'" in line for line in run.messages_of("WARNING", "missing-rows"))

@@ -88,8 +88,7 @@ def test_list_shows_what_was_bought_and_what_it_cost(warehouse: Warehouse) -> No
     assert month.strip()[7:] == ": $6.20 billed"
     tap.succeed("--test")
     with_test = written(tap, "list")[2]
-    assert with_test.startswith(f"{month[:9]}: $6.25 billed, $0.05 ")
-    assert " tests" in with_test
+    assert with_test == f"{month[:9]}: $6.25 billed"
 
 
 @pytest.mark.parametrize("number", [1, 3])
@@ -132,10 +131,11 @@ def test_list_shows_a_last_page_that_this_version_cannot_parse(tap: Tap, files: 
     assert commands_in(refused.stderr) == [["drop", "career_sites", "3"]]
 
 
-def dropped(tap: Tap) -> list[tuple[str, str]]:
-    """The dropped pages in the list, with what becomes of their rows."""
-    lines = [line.strip() for line in written(tap, "list") if "dropped" in line]
-    return [(line.split(" dropped")[0], line.split(" dropped")[1]) for line in lines]
+def dropped(tap: Tap) -> list[str]:
+    """The numbers of the dropped pages in the list, whose rows may be missing."""
+    return re.findall(
+        r"(?m)^page (\d+) was dropped", "\n".join(map(str.strip, written(tap, "list")))
+    )
 
 
 def test_list_shows_where_rows_of_dropped_pages_may_be_missing(
@@ -146,26 +146,14 @@ def test_list_shows_where_rows_of_dropped_pages_may_be_missing(
     tap.settings["batch_size"] = 50
     warehouse.run()
     written(tap, "drop", "career_sites", "2", "--yes")
-    ((page, then),) = dropped(tap)
-    assert page == "page 2 was"
-    assert commands_in(then) == [["restart", "career_sites"]]
+    assert dropped(tap) == ["2"]
     written(tap, "restart", "career_sites", "--yes")
-    ((_, then),) = dropped(tap)
-    assert "missing until" in then
-    assert "`restart`" in then
     warehouse.run(max_credits=2_500)
-    ((_, then),) = dropped(tap)
-    assert "missing until" in then
-    assert "sync in progress" in then
+    assert dropped(tap) == ["2"]
     warehouse.run()
-    ((page, then),) = dropped(tap)
-    assert (page, "bought again" in then) == ("page 2 was", True)
-    last = str(len(files.pages))
-    written(tap, "drop", "career_sites", last, "--yes")
-    (then,) = [then for page, then in dropped(tap) if page == f"page {last} was"]
-    assert "next run" in then
-    warehouse.run()
-    assert ["bought again" in then for _, then in dropped(tap)] == [True, True]
+    assert dropped(tap) == []
+    written(tap, "drop", "career_sites", str(len(files.pages)), "--yes")
+    assert dropped(tap) == []  # the next run buys it
 
 
 def test_list_shows_gaps_and_archives_that_lack_what_came_before(tap: Tap, files: Files) -> None:
@@ -616,14 +604,6 @@ def planned(tap: Tap, files: Files, **how: Any) -> dict[str, str]:
     stream, *parts = re.split(r"\n  (?! )", run.stdout)  # a question has ways out below it
     assert stream == "career_sites"
     return dict(part.strip().split(": ", 1) for part in parts)
-
-
-def test_plan_says_what_is_billed_again_of_a_sync_that_is_given_up(tap: Tap, files: Files) -> None:
-    tap.settings["batch_size"] = 10
-    state = tap.succeed(max_credits=1_000).state
-    plan = planned(tap, files, state=state, country_codes=["DE"], on_filter_change="resync")
-    assert " 20 rows " in plan["buy"]
-    assert "billed again" in plan["buy"]
 
 
 def test_plan_prints_what_a_run_would_load_ask_and_buy(tap: Tap, files: Files) -> None:

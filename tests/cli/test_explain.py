@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tap_jobo.messages import PLACEHOLDERS, entries, message, placeholders
+from tap_jobo.messages import entries, message, named_in, placeholders
 from tests.support import COMMAND, Run, environment, execute
 from tests.support.repository import REPOSITORY, files
 
@@ -34,20 +34,20 @@ def test_every_code_has_an_entry_and_every_entry_a_message() -> None:
 
 
 def test_a_way_names_what_makes_it_true() -> None:
-    known = dict.fromkeys(PLACEHOLDERS, "X")
+    known = dict.fromkeys(placeholders(), "X")
     for code, entry in entries().items():
         for way in entry.ways:
-            assert placeholders(way) <= known.keys(), code
+            assert named_in(way) <= known.keys(), code
             if re.search(r"\b(free|buys?|billed)\b", way):
-                assert placeholders(way), (code, way)
+                assert named_in(way), (code, way)
         every, none = message(code, "Fact.", **known), message(code, "Fact.")
         assert "{" not in every + none
         assert "X" not in none
 
 
 def test_each_placeholder_is_used() -> None:
-    used = {name for entry in entries().values() for name in placeholders(entry.text)}
-    assert used == PLACEHOLDERS.keys()
+    used = {name for entry in entries().values() for name in named_in(entry.text)}
+    assert used == placeholders().keys()
 
 
 def test_every_entry_is_short_and_has_no_markdown_of_links(tmp_path: Path) -> None:

@@ -87,8 +87,8 @@ class TestCatalog:
     @pytest.mark.parametrize(
         ("key", "value", "why"),
         [
-            ("selected", "false", "true or false, not 'false'."),  # true, for the SDK
-            ("replication-method", "full", "INCREMENTAL or FULL_TABLE, not 'full'."),
+            ("selected", "false", "'false' is no value of 'selected'."),  # true, for the SDK
+            ("replication-method", "full", "'full' is no value of 'replication-method'."),
         ],
     )
     def test_values_that_do_not_exist(

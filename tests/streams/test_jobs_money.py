@@ -62,8 +62,8 @@ def test_one_budget_covers_all_streams(everything: Tap, hiring: Sandbox) -> None
     reached = first.messages_of("WARNING", "limit-reached")
     assert len(reached) == 2
     for line, stream in zip(reached, ("jobs", "managed_jobs"), strict=True):
-        assert "$1.18 of $1.25" in line
-        assert f" {stream} may cost $0.09" in line
+        assert "1,180 of 1,250" in line
+        assert f" {stream} may cost 90." in line
     assert len(rows_of(first, "jobs")) == 60
     assert rows_of(first, "expired_jobs")
 

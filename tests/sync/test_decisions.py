@@ -151,7 +151,7 @@ ADDED_VALUES: dict[str, Case] = {
         says="with country_codes=FR ($50.00 per 1,000 rows)",
     ),
     "resync": Case(
-        GERMAN, DE_FR | RESYNC, 18, 18, warns=APPLIED, says="with country_codes=FR ($50.00"
+        GERMAN, DE_FR | RESYNC, 18, 18, warns=APPLIED, says="country_codes=FR; all rows"
     ),
     "keep": Case(GERMAN, DE_FR | KEEP, 8, 8, warns=APPLIED, misses=8),
     "another filter narrower": Case(GERMAN, DE_FR | NO_AGENCIES | RESYNC, 8, 8, warns=APPLIED),
@@ -220,7 +220,7 @@ WITHOUT_STATE: dict[str, Case] = {
         NO_STATE,
         132,
         12,
-        says="asks Jobo for changes",
+        says="changes since",
     ),
     "after two": Case(TWICE, NO_STATE, 144, 12),
     "after part of a first sync": Case([(ALL, PAGE)], NO_STATE, 131, 126, misses=1),
