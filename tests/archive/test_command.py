@@ -153,7 +153,9 @@ def test_list_shows_where_rows_of_dropped_pages_may_be_missing(
     warehouse.run()
     assert dropped(tap) == []
     written(tap, "drop", "career_sites", str(len(files.pages)), "--yes")
-    assert dropped(tap) == []  # the next run buys it
+    assert dropped(tap) == ["2"]  # until the next run buys the last page of that sync again
+    warehouse.run()
+    assert dropped(tap) == []
 
 
 def test_list_shows_gaps_and_archives_that_lack_what_came_before(tap: Tap, files: Files) -> None:

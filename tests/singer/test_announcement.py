@@ -94,8 +94,9 @@ def test_sync_in_progress(tap: Tap) -> None:
 def test_a_restart_follows_pages_of_the_archive(tap: Tap) -> None:
     tap.succeed()
     succeeded(archive_command(tap, "restart", "career_sites", "--yes"))
-    loaded, bought = _announced(tap.run())
+    loaded, why, bought = _announced(tap.run())
     assert "not billed again" in loaded
+    assert "`restart`" in why
     assert _parts(bought)[0] == "all rows"
 
 
