@@ -17,7 +17,6 @@ from tests.support.process import (
     schema_message,
     shows_a_key,
     state_at,
-    ways_out,
     without_place,
 )
 from tests.support.warm import COMMAND
@@ -40,6 +39,5 @@ __all__ = [
     "schema_message",
     "shows_a_key",
     "state_at",
-    "ways_out",
     "without_place",
 ]

@@ -45,12 +45,6 @@ def commands_in(message: str) -> list[list[str]]:
     return [shlex.split(each) for each in shown]
 
 
-def ways_out(message: str) -> dict[str, str]:
-    """The ways out that a message offers: what to set or do, and what that buys."""
-    lines = re.findall(r"(?m)^  (\S.*?)  +(\S.*)$", message)
-    return dict(lines)
-
-
 def log_records(log: str) -> list[str]:
     """The records of a log: the lines of a message after its first one are indented."""
     return re.split(r"\n(?!  )", log)
