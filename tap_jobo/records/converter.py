@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tap_jobo.records.fields import field_converter, object_converter, object_type
-from tap_jobo.records.formats import writes_nulls
+from tap_jobo.records.formats import missing_fields, writes_nulls
 from tap_jobo.records.problems import RESCUED_DATA, Problem, ProblemLog, rescue
 from tap_jobo.records.values import ERASED, parse_uuid
 
@@ -76,11 +76,7 @@ class RecordConverter:
 
         Then the API leaves nulls out.
         """
-        names = [
-            name
-            for name in self._never_null
-            if rows and all(isinstance(row, dict) and name not in row for row in rows)
-        ]
+        names = missing_fields(rows, self._never_null)
         return [] if names and writes_nulls(rows) else names
 
     def log_skipped(

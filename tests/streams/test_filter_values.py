@@ -29,19 +29,10 @@ def test_an_unlikely_value_is_a_warning_before_anything_is_billed(
 
 NAMED = {setting.name: setting for setting in SETTINGS}
 COMMON = {
-    "company_sizes": ["1-10", "11-50", "51-200", "1001-5000", "10001+"],
-    "funding_stages": ["seed", "series_a", "pre_seed", "ipo", "series_10"],
     "country_codes": ["DE", "US", "GB", "GR", "TW", "XK", "AQ"],
     "industries": ["fintech", "real_estate"],
     "jobs_sources": ["Any Thing"],
 }
-UNCOMMON = [
-    ("company_sizes", "11 - 50"),
-    ("company_sizes", "large"),
-    ("funding_stages", "Series A"),
-    ("funding_stages", "pre-seed"),
-    ("country_codes", "XX"),
-]
 
 
 def test_common_forms_raise_no_hint() -> None:
@@ -56,8 +47,8 @@ def test_a_country_by_another_name_is_told_as_its_code() -> None:
     assert "Did you mean GB?" in hint
 
 
-@pytest.mark.parametrize(("name", "value"), UNCOMMON)
-def test_another_form_is_one_hint_that_names_the_value(name: str, value: str) -> None:
-    assert NAMED[name].type.allows([value])
-    (hint,) = {*NAMED[name].value_hints([value, value])}
-    assert hint.startswith(f"Setting '{name}': {value!r} ")
+def test_another_form_is_one_hint_that_names_the_value() -> None:
+    setting = NAMED["country_codes"]
+    assert setting.type.allows(["XX"])
+    (hint,) = {*setting.value_hints(["XX", "XX"])}
+    assert hint.startswith("Setting 'country_codes': 'XX' ")
