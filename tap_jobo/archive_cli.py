@@ -241,8 +241,12 @@ def restart(
         archive = _archive(store, _key_of(keys, stream))
         with archive.lock():
             archive = archive.again(0)
-            start = _start_of_sync(archive) if is_over else _timestamp(since)
-            _restart(archive, start, yes=yes)
+            if is_over:
+                _restart(archive, _start_of_sync(archive), "the sync in progress of", yes=yes)
+            elif start := _timestamp(since):
+                _restart(archive, start, f"what changed since {to_minute(start)} in", yes=yes)
+            else:
+                _restart(archive, None, "all of", yes=yes)
 
 
 def _start_of_sync(archive: StreamArchive) -> str | None:
@@ -255,7 +259,7 @@ def _start_of_sync(archive: StreamArchive) -> str | None:
     return repair.since_to_begin_over(progress.sync)
 
 
-def _restart(archive: StreamArchive, since: str | None, *, yes: bool) -> None:
+def _restart(archive: StreamArchive, since: str | None, rows: str, *, yes: bool) -> None:
     stream, spec = archive.key.stream, archive.spec
     view = view_of(archive)
     file = repair.restart(view, since, _filters_of_settings(spec))
@@ -267,8 +271,7 @@ def _restart(archive: StreamArchive, since: str | None, *, yes: bool) -> None:
         raise click.ClickException(f"The archive of {stream} {why}. Nothing was changed. {then}.")
     price = spec.describe_price(None if since else archive.cost_of_everything())
     verb = "reads" if spec.is_free else "buys"
-    rows = f"what changed in {stream} since {to_minute(since)}" if since else f"all of {stream}"
-    what = f"{verb} {rows} again ({price})."
+    what = f"{verb} {rows} {stream} again ({price})."
     if not (since or spec.is_free):
         what += " A new warehouse then loads only from that sync on."
     if not yes:

@@ -193,7 +193,7 @@ class FeedCost:
         used = self._limit("max_credits_per_month") - left
         if month and used and "max_credits_per_month" in names:
             limits += f", beside the {dollars(used)} used in {month}"
-        fits_a_row = min(map(self._limit, names)) >= self._spec.list_price
+        fits_a_row = min(left, *map(self._limit, names)) >= self._highest_price
         return message(
             "limit-too-low",
             fact,
@@ -219,9 +219,9 @@ class FeedCost:
             self.check_page(rows)
         self._check_last_price(rows)
         page = f"A page of {self._spec.name} may cost {cost:,}."
-        if cost > self._limit("max_credits"):  # no later run could buy the page, either
-            fact = f"{self._spec.name} stopped: {self._exceeds(['max_credits'], cost)}"
-            raise BudgetReachedError(self._too_low(fact, ["max_credits"]))
+        if names := self._limits_below(cost):  # no later run could buy the page, either
+            fact = f"{self._spec.name} stopped: {self._exceeds(names, cost)}"
+            raise BudgetReachedError(self._too_low(fact, names))
         if cost and cost > budget.left:
             used = f"{budget.credits:,} of {budget.max_credits:,} used"
             fact = f"max_credits: {used}. {page}"

@@ -11,7 +11,6 @@ MONTHS: Final = "v3/month"  # apart from the archives, so that listing it lists 
 MONTH: Final = "v3/month/{}.json"  # what a stream was billed, by month
 
 LOCK: Final = "{}.lock"  # in a folder, the lock of a key
-LEASES: Final = "leases"
 LEASE: Final = "leases/{}"  # in a bucket, the lease of a key
 CLOCK: Final = "leases/clock"  # in a bucket, written only to read the bucket's clock
 

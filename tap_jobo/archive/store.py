@@ -31,9 +31,7 @@ class HeldError(ArchiveError):
     """
 
     def __init__(self, what: str, location: str, holder: str = "") -> None:
-        fact = (
-            f"Another run or command is writing {what} in {location}{holder}. Nothing was bought."
-        )
+        fact = f"Another run or command is writing {what} in {location}{holder}."
         super().__init__(message("run-in-progress", fact))
         self.holder = holder
 

@@ -162,12 +162,14 @@ class StreamLoop:
             self._logger.error("%s failed, and the run continues: %s", stream.name, first)
 
     def _raise_failures(self, questions: dict[str, TapJoboError]) -> None:
-        if questions:
-            every = [*questions.values(), *self._failures.values()]
-            raise StateError(*(text for error in every for text in error.messages))
-        if len(self._failures) == 1:
-            raise next(iter(self._failures.values()))
-        if self._failures:
-            raise TapJoboError(
-                *(Lines(f"{name}: {error}") for name, error in self._failures.items())
-            )
+        failures = {**questions, **self._failures}
+        if len(self.read_streams) == 1 and failures:
+            raise next(iter(failures.values()))
+        texts = [each for name, error in failures.items() for each in self._named(name, error)]
+        if texts:
+            raise (StateError if questions else TapJoboError)(*texts)
+
+    def _named(self, stream: str, error: TapJoboError) -> list[Lines]:
+        """Return the messages of an error, with its stream unless they name one."""
+        is_named = any(each.name in error.fact for each in self._streams)
+        return [Lines(text if is_named else f"{stream}: {text}") for text in error.messages]

@@ -224,11 +224,11 @@ class JoboStream(RESTStream[Any]):
         why = f"{type(error.__cause__ or error).__name__}"
         if isinstance(error, MapExpressionError):  # its text has the expression only
             why += f" in {str(error).removeprefix(_SDK_PREFIX).rstrip('.')}"
-        billed, has_archive = dollars(self._run.budget.credits), self.config["archive"]
-        known = {
-            "archive": "the archive" if has_archive else None,
-            "off": None if has_archive else "The archive is off",
-        }
+        billed = dollars(self._run.budget.credits)
+        lost = None if self.config["archive"] else "The archive is off"
+        if self._run.is_test:
+            lost = "A test keeps no page"
+        known = {"archive": None if lost else "the archive", "off": lost}
         fact = f"The map of {self.name} fails ({why}). The run was billed {billed}."
         return ConfigError(message("map-failed", fact, **known))
 

@@ -63,9 +63,10 @@ class Seen:
 
     @property
     def shows_format(self) -> bool:
-        """Whether the page has enough rows to show what all rows lack."""
+        """Whether the page has enough rows, none of them erased, to show what all rows lack."""
         is_enough = len(self.rows) >= min(MIN_BAD_ROWS, self.page_size)
-        return is_enough and not self.page.are_rows_checked
+        is_whole = len(self.rows) == len(self.page.items)
+        return is_enough and is_whole and not self.page.are_rows_checked
 
     @property
     def total(self) -> int:

@@ -17,7 +17,7 @@ from tap_jobo.sync.position import ArchiveView
 from tap_jobo.sync.settings import SyncSettings, starts_by
 from tap_jobo.sync.start import Question, has_other_key
 from tap_jobo.sync.state import State
-from tap_jobo.wording import Lines
+from tap_jobo.wording import Lines, plural
 
 Known = Mapping[str, str | None]
 """What the placeholders of the ways out stand for; None is not known."""
@@ -101,6 +101,8 @@ def _filters_changed(_: Question, standing: Standing) -> tuple[str, Known]:
 def answers(standing: Standing) -> Known:
     """Return what `on_filter_change` can be set to for one run, and what that buys."""
     rows, price = _what_resync_buys(standing)
+    if progress := standing.position.progress:
+        rows += f", starting over after {plural(progress.rows, 'row')}"
     return {
         "resync": run_with("on_filter_change", "resync"),
         "resync_rows": rows,
@@ -125,10 +127,7 @@ def _what_resync_buys(standing: Standing) -> tuple[str, str]:
     if position.bookmark is None or (
         misses_rows(position, settings) and not _added(position, settings)
     ):
-        rows = "all matching rows"
-        if position.progress:
-            rows = f"all, also the {position.progress.rows:,} rows so far"
-        return rows, price_of_everything(standing)
+        return "all rows", price_of_everything(standing)
     if misses_rows(position, settings):
         return f"the rows with {_added(position, settings)}", price
     since = settings.since_bookmark(position.bookmark) or position.bookmark

@@ -284,9 +284,9 @@ class TestFailedStreams:
         codes = {402: "balance-too-low", 403: "access-denied", 503: "api-unavailable"}
         assert run.codes("CRITICAL") == [codes[status], "format-changed"]
         first, second = run.lines("CRITICAL")
-        assert first.startswith("career_sites: ")
+        assert "career_sites" in first
         assert f" {status} " in first
-        assert second.startswith("jobs: ")
+        assert " of jobs " in second
         assert "`array`" in second
         assert len([m for m in run.messages if m.get("stream") == "expired_jobs"]) > 1
         assert run.state["bookmarks"]["expired_jobs"]["replication_key_value"]

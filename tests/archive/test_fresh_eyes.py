@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from jobo_sandbox import Sandbox
+from jobo_sandbox import Fault, Sandbox
 from tap_jobo.clock import to_minute
 from tests.archive.helpers import (
     Warehouse,
@@ -54,6 +54,22 @@ def test_a_row_that_was_erased_from_the_last_page_does_not_put_the_state_ahead(
     assert tap.sandbox.rows_billed == 120
 
 
+def test_rows_that_were_erased_do_not_make_the_others_another_format(tap: Tap) -> None:
+    def spoil(body: dict[str, Any]) -> dict[str, Any]:
+        good, bad = body["career_sites"][:5], body["career_sites"][5:]
+        return {**body, "career_sites": [*good, *({**row, "id": 7} for row in bad)]}
+
+    tap.settings |= {"batch_size": 10, "max_credits": 500}
+    tap.sandbox.faults.add(Fault(replace=spoil), endpoint="career_sites")
+    first = tap.run()
+    assert len(first.ids) == 5
+    succeeded(archive_command(tap, "erase", *first.ids))
+    anew = tap.run()
+    assert anew.returncode == 0
+    assert not {*first.ids} & {*anew.ids}
+    assert tap.sandbox.rows_billed == 20
+
+
 def test_a_page_that_was_dropped_and_bought_again_does_not_put_a_state_ahead(
     warehouse: Warehouse, files: Files
 ) -> None:
@@ -90,7 +106,7 @@ def test_filters_that_are_changed_back_cost_only_changes_as_the_question_says(
     cut = kill(tap, files, 2, state=state, on_filter_change="resync", **WIDER)
     question = tap.run(state=cut.state, **GERMAN)
     assert error_code(question) == "filters-changed"
-    assert re.search(r"=resync .* since \S+Z \(", complaint(question))  # and not all rows
+    assert re.search(r"=resync .* since \S+Z, ", complaint(question))  # and not all rows
     billed, backup = tap.sandbox.rows_billed, files.copy()
     for answer in ("resync", "keep"):
         files.restore(backup)

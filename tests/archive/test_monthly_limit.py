@@ -113,6 +113,14 @@ def test_the_limit_holds_over_runs_and_says_when_they_continue(tap: Tap) -> None
     assert spent(tap) == {month: tap.sandbox.credits_billed}
 
 
+def test_no_month_is_named_if_a_page_now_costs_more_than_the_limit(tap: Tap) -> None:
+    tap.sandbox.price = 130  # after the first page, at list price until then
+    run = tap.run()
+    assert run.codes("WARNING")[-1:] == ["limit-too-low"]
+    assert f"{_next_month():%Y-%m-%d}" not in run.stderr
+    assert tap.sandbox.credits_billed == 50 * 130
+
+
 def test_pages_of_the_archive_are_loaded_beyond_the_limit(tap: Tap) -> None:
     tap.run()
     run = tap.run()

@@ -144,6 +144,12 @@ def test_a_failing_map_is_one_line_and_no_further_request(tap: Tap, sandbox: San
     assert len(sandbox.feed_requests) == 1  # the page is loaded
 
 
+def test_a_map_that_fails_in_a_test_does_not_promise_that_the_row_is_kept(tap: Tap) -> None:
+    run = tap.run("--test", stream_maps={"career_sites": {"x": "int(name)"}})
+    assert error_code(run) == "map-failed"
+    assert "the archive" not in complaint(run)
+
+
 def test_maps_and_flattening_can_come_from_variables(tap: Tap, sandbox: Sandbox) -> None:
     maps = {"career_sites": {"id": "id", "company": "name", "industries": "industries"}}
     variables = {

@@ -79,7 +79,7 @@ class Files:
 
     def expire_leases(self) -> None:
         """Free the locks of runs that were killed: in a bucket, they last for a minute."""
-        self.store.remove(self.store.list(layout.LEASES))
+        self.store.remove(self.store.list("leases"))
 
 
 def files_at(location: str) -> Files:

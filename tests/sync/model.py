@@ -156,7 +156,7 @@ class Objects:
 
     def release_locks(self) -> None:
         found = [each["path"] for each in self._store.list(self._prefix).collect()]
-        if leases := [path for path in found if f"/{layout.LEASES}/" in path]:
+        if leases := [path for path in found if "/leases/" in path]:
             self._store.delete(leases)
 
 

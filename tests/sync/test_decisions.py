@@ -115,11 +115,11 @@ FILTERS: dict[str, Case] = {
         DE,
         asks=CHANGED,
         offers="resync",
-        says="also the 5 rows",
+        says="after 5 rows",
     ),
     "wider in the first sync": Case(IN_FIRST_SYNC, ALL, asks=CHANGED, offers="resync"),
     "more values in the first sync": Case(
-        IN_FIRST_SYNC, DE_FR_GB, asks=CHANGED, offers="resync", says="also the 5 rows"
+        IN_FIRST_SYNC, DE_FR_GB, asks=CHANGED, offers="resync", says="after 5 rows"
     ),
     "wider in the first sync, resync": Case(IN_FIRST_SYNC, RESYNC, 132, 132, warns=APPLIED),
     "wider in the first sync, keep": Case(IN_FIRST_SYNC, KEEP, 132, 132, warns=APPLIED),
@@ -160,7 +160,7 @@ ADDED_VALUES: dict[str, Case] = {
     "cut off, and back": Case(ADDING, DE, asks=CHANGED, offers="resync"),
     "cut off, and back, resync": Case(ADDING, DE | RESYNC, 6, 6, warns=APPLIED),
     "cut off, and another value": Case(
-        ADDING, DE_GB, asks=CHANGED, says="with country_codes=GB ($50.00"
+        ADDING, DE_GB, asks=CHANGED, says="with country_codes=GB, starting over"
     ),
     "cut off, and another value, resync": Case(ADDING, DE_GB | RESYNC, 17, 17, warns=APPLIED),
     "waiting": Case(ADDING_LOST, DE_FR, 18, 13),  # the decision was made when a page was bought
