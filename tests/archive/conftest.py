@@ -10,7 +10,7 @@ import pytest
 from tests.support import Tap
 from tests.support.archives import Files, files_at
 from tests.support.gcs import serve_gcs
-from tests.support.s3 import S3, Weather, serve_in_weather, serve_s3
+from tests.support.s3 import S3, Weather, serve_in_weather, serve_moto, serve_s3
 
 
 @pytest.fixture
@@ -33,6 +33,15 @@ def files(request: pytest.FixtureRequest, tap: Tap, folder: Path) -> Files:
 def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[S3]:
     """An empty bucket, which the environment says how to reach."""
     with serve_s3() as server:
+        for name, value in server.env.items():
+            monkeypatch.setenv(name, value)
+        yield server
+
+
+@pytest.fixture
+def moto(monkeypatch: pytest.MonkeyPatch) -> Iterator[S3]:
+    """The same of moto's, which behaves like S3 in more than the archive needs."""
+    with serve_moto() as server:
         for name, value in server.env.items():
             monkeypatch.setenv(name, value)
         yield server

@@ -34,22 +34,23 @@ KEY = "career_sites-0a"
 PAGE = f"v3/{KEY}/000/000001.page"
 
 
-@pytest.fixture(params=["folder", "memory", "azure", "s3", "gs"])
+@pytest.fixture(params=["folder", "memory", "azure", "s3", "moto", "gs"])
 def opens(request: pytest.FixtureRequest, tmp_path: Path) -> Opens:
     """A new store needs its name above, and a line in `kinds`."""
     memory = MemoryStore()
     azure: Any = fake.Bucket(Clock().now)
 
-    def in_bucket() -> Store:
-        url = f"{request.param}://archives{tmp_path}"
+    def in_bucket(scheme: str) -> Store:
+        url = f"{scheme}://archives{tmp_path}"
         return Bucket(open_bucket(url), url, Clock())
 
     kinds: dict[str, tuple[str, Opens]] = {
         "folder": ("", lambda: Folder(tmp_path / "archive")),
         "memory": ("", lambda: Bucket(memory, "memory", Clock())),
         "azure": ("", lambda: Bucket(azure, "azure", Clock())),
-        "s3": ("s3", in_bucket),
-        "gs": ("gcs", in_bucket),
+        "s3": ("s3", lambda: in_bucket("s3")),
+        "moto": ("moto", lambda: in_bucket("s3")),
+        "gs": ("gcs", lambda: in_bucket("gs")),
     }
     server, opens = kinds[request.param]
     if server:

@@ -9,7 +9,7 @@ import pytest
 
 from jobo_sandbox import Sandbox
 from tests.support.meltano import IN_A_BUCKET, PIPELINE, Project
-from tests.support.s3 import S3, serve_s3
+from tests.support.s3 import S3, serve_moto
 
 pytestmark = pytest.mark.exhaustive
 
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.exhaustive
 def test_lost_machines_cost_the_pages_in_flight(
     plugins: Path, postgres_port: int, tmp_path: Path
 ) -> None:
-    with serve_s3() as s3, Sandbox(size=300, seed=1) as sandbox:
+    with serve_moto() as s3, Sandbox(size=300, seed=1) as sandbox:
         containers = (
             _container(tmp_path / str(number), plugins, postgres_port, sandbox, s3)
             for number in range(4)

@@ -15,7 +15,7 @@ from jobo_sandbox import Sandbox
 from tests.support import execute
 from tests.support.meltano import PIPELINE, Project, environment
 from tests.support.repository import REPOSITORY
-from tests.support.s3 import serve_s3
+from tests.support.s3 import serve_moto
 
 EXAMPLES = REPOSITORY / "examples"
 DOCKERFILE = re.sub(r"\\\n\s*", "", (EXAMPLES / "kubernetes/Dockerfile").read_text("utf-8"))
@@ -42,7 +42,7 @@ def test_steps_of_the_image_install_the_wheel_and_its_command_runs(
     assert installed.returncode == 0, installed.stderr
 
     (command,) = re.findall(r"(?m)^CMD (.*)$", DOCKERFILE)
-    with serve_s3() as s3, Sandbox(size=60, seed=1) as sandbox:
+    with serve_moto() as s3, Sandbox(size=60, seed=1) as sandbox:
         variables = {
             **environment(),
             **s3.env,

@@ -8,14 +8,15 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import requests
 from obstore.store import S3Store
+from werkzeug import Request
 from werkzeug.serving import make_server
 
 from jobo_sandbox.patience import patient
+from tests.support.s3_api import S3Api
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -61,6 +62,10 @@ class S3:
         self.store.delete([key for key in self.keys if part in key])
 
 
+_API = S3Api()
+_S3 = Request.application(_API.answer)
+
+
 class Weather:
     """Passes requests on to S3, except where `decide` says a status.
 
@@ -82,25 +87,16 @@ class Weather:
         self.requests.append(request)
         decision = self.decide(*request)
         if not decision:
-            passed_on: Iterable[bytes] = _s3()(environ, start)
-            return passed_on
+            return _S3(environ, start)
         if decision == "black hole":
             self.is_over.wait()
             decision = "503"
         elif decision == "lost":
-            for _ in _s3()(environ, lambda *_: lambda _: None):
+            for _ in _S3(environ, lambda *_: lambda _: None):
                 pass
             decision = "503"
         start(f"{decision} Slow Down", [("Content-Length", "0")])
         return []
-
-
-@cache
-def _s3() -> WSGIApplication:
-    """Return S3 in memory, whose modules most tests need not wait for."""
-    moto = importlib.import_module("moto.moto_server.werkzeug_app")
-    application: WSGIApplication = moto.DomainDispatcherApplication(moto.create_backend_app)
-    return application
 
 
 @contextmanager
@@ -120,7 +116,17 @@ def serve(application: WSGIApplication) -> Iterator[str]:
 @contextmanager
 def serve_s3() -> Iterator[S3]:
     """Serve S3 on a free port, with one empty bucket."""
-    with serve(_s3()) as address:
+    with serve(_S3) as address:
+        s3 = S3(address)
+        _API.reset(s3.bucket)
+        yield s3
+
+
+@contextmanager
+def serve_moto() -> Iterator[S3]:
+    """Serve moto's S3, which has what Meltano and other clients need, with one empty bucket."""
+    moto: Any = importlib.import_module("moto.moto_server.werkzeug_app")  # which takes a second
+    with serve(moto.DomainDispatcherApplication(moto.create_backend_app)) as address:
         requests.post(f"{address}/moto-api/reset", timeout=patient(10))
         s3 = S3(address)
         assert requests.put(f"{address}/{s3.bucket}", timeout=patient(10)).ok
