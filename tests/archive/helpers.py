@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import sys
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -12,13 +11,12 @@ from typing import Any
 
 from tap_jobo.archive.entries import decode_entry
 from tap_jobo.model import Entry, EntryHeader
-from tests.support import Run, Tap, error_code, execute
+from tests.support import ARCHIVE_COMMAND, Run, Tap, error_code, execute
 from tests.support.archives import Files, damaged, rewritten
 from tests.support.crash import cut_in_request
 from tests.support.target import Target
 
 _NOTHING: Any = {"bookmarks": {"career_sites": {}}}  # which the SDK writes if a stream fails
-_COMMAND = "from tap_jobo.archive_cli import main; main(prog_name='tap-jobo-archive')"
 
 
 def pages(folder: Path) -> list[Path]:
@@ -83,7 +81,7 @@ def archive_command(tap: Tap, *args: str) -> Run:
     """Run `tap-jobo-archive` on the tap's archive."""
     location = str(tap.settings.get("archive_dir", tap.folder / "archive"))
     env = tap.environment({"TAP_JOBO_ARCHIVE_DIR": location})
-    return execute([sys.executable, "-c", _COMMAND, *args], env)
+    return execute([str(ARCHIVE_COMMAND), *args], env)
 
 
 @dataclass

@@ -28,7 +28,17 @@ from tests.archive.helpers import (
     rewrite,
     succeeded,
 )
-from tests.support import COMMAND, Run, Tap, commands_in, complaint, error_code, execute, state_at
+from tests.support import (
+    ARCHIVE_COMMAND,
+    COMMAND,
+    Run,
+    Tap,
+    commands_in,
+    complaint,
+    error_code,
+    execute,
+    state_at,
+)
 from tests.support.archives import Files
 from tests.support.crash import run_meanwhile
 from tests.support.process import log_records
@@ -368,8 +378,7 @@ def test_restart_since_is_refused_while_it_would_lose_rows(tap: Tap, files: File
     )
     tap.succeed(state=run.state)
     env = {"TAP_JOBO_ARCHIVE_DIR": str(files.store.location), "TAP_JOBO_COUNTRY_CODES": "DE"}
-    program = str(COMMAND.with_name("tap-jobo-archive"))
-    other = execute([program, "restart", "career_sites", *since], tap.environment(env))
+    other = execute([str(ARCHIVE_COMMAND), "restart", "career_sites", *since], tap.environment(env))
     assert "other filters" in refusal(other)
     assert files.store.read(files.file) == before[files.file]
 

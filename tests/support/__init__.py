@@ -19,9 +19,10 @@ from tests.support.process import (
     state_at,
     without_place,
 )
-from tests.support.warm import COMMAND
+from tests.support.warm import ARCHIVE_COMMAND, COMMAND
 
 __all__ = [
+    "ARCHIVE_COMMAND",
     "COMMAND",
     "Run",
     "Tap",

@@ -25,14 +25,17 @@ from pathlib import Path
 from typing import Any, Final
 
 COMMAND: Final = Path(sys.executable).with_name("tap-jobo")
+ARCHIVE_COMMAND: Final = COMMAND.with_name("tap-jobo-archive")
 importlib.metadata.version("singer-sdk")  # which looks into each folder of packages, once
 _MODULES: Final = (
     "jobo_sandbox.contract.command",
     "jobo_sandbox.postgres",
     "jobo_sandbox.warehouse",
     "tap_jobo.cli",
-    "tap_jobo.archive.archive",
+    "tap_jobo.archive_cli",
+    "tap_jobo.archive.bucket",
     __name__,
+    "tests.support.rehearsal",
 )
 
 
@@ -40,8 +43,8 @@ def warm_arguments(command: Sequence[str], env: Mapping[str, str]) -> list[str]:
     """Return the program and its arguments, or nothing if it needs an interpreter of its own."""
     if any(name.startswith("PYTHON") for name in env):
         return []
-    if command[0] == str(COMMAND):
-        return ["tap-jobo", *command[1:]]
+    if command[0] in {str(COMMAND), str(ARCHIVE_COMMAND)}:
+        return list(command)
     if command[0] != sys.executable:
         return []
     if command[1] == "-c":
@@ -150,13 +153,9 @@ def _become(
     sys.argv[:] = arguments
     program = arguments[0]
     try:
-        if program == "tap-jobo":
-            from tap_jobo.__main__ import main  # noqa: PLC0415 - as the installed command
-
-            main()
-        elif program == "-c":
+        if program == "-c":
             exec(sys.argv.pop(1), {"__name__": "__main__"})
-        elif program.endswith(".py"):
+        elif Path(program).is_absolute():
             runpy.run_path(program, run_name="__main__")
         else:
             runpy.run_module(program, run_name="__main__", alter_sys=True)

@@ -42,7 +42,7 @@ from tap_jobo.archive.files import check_line
 from tap_jobo.clock import format_timestamp, parse_timestamp
 from tap_jobo.model import ArchiveFile, EntryHeader
 from tap_jobo.streams.career_sites import CAREER_SITES
-from tests.support import Run, Tap, execute
+from tests.support import ARCHIVE_COMMAND, Run, Tap, execute
 from tests.support.crash import parse, wait_for
 from tests.support.s3 import S3, serve_s3
 from tests.support.target import Message, Row, Target
@@ -68,7 +68,6 @@ _MORTAL_TAP: Final = [
     "-P",
     str(Path(__file__).parents[1] / "support/mortal_tap.py"),
 ]
-_COMMAND: Final = [sys.executable, "-c", "from tap_jobo.archive_cli import main; main()"]
 _MEMORY: Final = Path("/dev/shm")
 """A folder in memory, where there is one: a killed process loses nothing that it has written."""
 
@@ -899,7 +898,7 @@ class World:
     def _archive_command(self, arguments: Sequence[str]) -> Run:
         yes = ["--yes"] if "restart" in arguments else []
         environment = Tap(self.sandbox, self.folder).environment(self.place.env)
-        run = execute([*_COMMAND, *arguments, *yes], environment)
+        run = execute([str(ARCHIVE_COMMAND), *arguments, *yes], environment)
         self.log.append(f"tap-jobo-archive {' '.join(arguments[2:])} -> {run.stdout or run.stderr}")
         return run
 
