@@ -1,4 +1,4 @@
-"""What the rows of a page lack: fields that no row has, and nulls that are left out."""
+"""What the rows of a page lack: fields that no row has, and nulls that are omitted."""
 
 from collections.abc import Collection, Sequence
 
