@@ -81,7 +81,12 @@ def _read(sync: Sync, response: ApiResponse, feed: FeedSpec, logger: logging.Log
         row_type=converter.row_type,
     )
     entry = entry_outside(sync, *reader.fetch_page(sync, None))
-    checks = PageChecks(feed, converter, lambda *_, **__: None)
+
+    def warn(code: str, fact: str, **_: object) -> None:
+        if code == "new-fields":  # other checks say the rest
+            logger.warning("%s", fact)
+
+    checks = PageChecks(feed, converter, warn)
     checked = checks.check(entry.header, reader.parse_page(entry))
     converter.log_skipped(checked.skipped)
 

@@ -297,7 +297,7 @@ LIES = [
     ),
     Lie("career_sites_pages", "a field that is gone", both(nulls, body(SITES, without_ats))),
     Lie(
-        "jobs_pages",
+        "jobs_fields",
         "rows in camelCase",
         body("jobs", in_camel_case("listing_url", "apply_url", "created_at")),
     ),
