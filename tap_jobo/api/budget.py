@@ -171,7 +171,7 @@ class FeedCost:
         if names := self._limits_below(cost):
             since = to_minute(self.last_price.since)
             fact = f"{self._spec.name} stopped: since {since}, {self._exceeds(names, cost)}"
-            can_test = min(self._budget.left, self.left_this_month()[0]) >= self._spec.list_price
+            can_test = min(self._budget.left, self.left_this_month()[0]) >= self.last_price.credits
             row_price = dollars(self.last_price.credits) if can_test else None
             raise ConfigError(self._too_low(fact, names, row_price))
 

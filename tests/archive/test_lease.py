@@ -110,7 +110,7 @@ def test_a_lease_that_is_renewed_refuses_a_second_run_at_once(
             start()
         assert clock.passed == passed
     assert re.fullmatch(r" \(process \d+ on .+, since 2026-01-01T12:00:00.*\)", error.value.holder)
-    assert f" career_sites in s3://a/b{error.value.holder}. " in error.value.fact
+    assert f" career_sites in s3://a/b{error.value.holder}." in error.value.fact
     assert "[run-in-progress]" in str(error.value)
     first.check()
 

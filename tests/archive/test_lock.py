@@ -56,7 +56,7 @@ def test_the_lock_of_a_process_that_was_killed_is_free(tmp_path: Path) -> None:
         process.wait(patient(10))
         with store.lock(KEY, "career_sites") as check:
             check()
-    assert f" career_sites in {tmp_path}. " in error.value.fact
+    assert f" career_sites in {tmp_path}." in error.value.fact
     assert "[run-in-progress]" in str(error.value)
     assert error.value.holder == ""
 
