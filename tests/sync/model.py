@@ -866,7 +866,7 @@ class World:
         return {}
 
     def _leave_archive(self, pipe: Pipeline, text: str) -> dict[str, Any]:
-        if "without a state" in text and next(self.choices):
+        if "without a state" in text.lower() and next(self.choices):
             pipe.lose_state()
             return {}
         return self._own_archive(pipe)
