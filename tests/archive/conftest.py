@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -29,12 +29,16 @@ def files(request: pytest.FixtureRequest, tap: Tap, folder: Path) -> Files:
     return files_at(location)
 
 
+def _set_all(monkeypatch: pytest.MonkeyPatch, variables: Mapping[str, str]) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+
+
 @pytest.fixture
 def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[S3]:
     """An empty bucket, which the environment says how to reach."""
     with serve_s3() as server:
-        for name, value in server.env.items():
-            monkeypatch.setenv(name, value)
+        _set_all(monkeypatch, server.env)
         yield server
 
 
@@ -42,8 +46,7 @@ def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[S3]:
 def moto(monkeypatch: pytest.MonkeyPatch) -> Iterator[S3]:
     """The same of moto's, which behaves like S3 in more than the archive needs."""
     with serve_moto() as server:
-        for name, value in server.env.items():
-            monkeypatch.setenv(name, value)
+        _set_all(monkeypatch, server.env)
         yield server
 
 
@@ -52,8 +55,7 @@ def weather(s3: S3, monkeypatch: pytest.MonkeyPatch) -> Iterator[Weather]:
     """What decides which requests reach the bucket."""
     with serve_in_weather() as (same, weather):
         assert same.url == s3.url
-        for name, value in same.env.items():
-            monkeypatch.setenv(name, value)
+        _set_all(monkeypatch, same.env)
         yield weather
 
 
@@ -61,6 +63,5 @@ def weather(s3: S3, monkeypatch: pytest.MonkeyPatch) -> Iterator[Weather]:
 def gcs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[str]:
     """An empty bucket of Google's, which the environment says how to reach."""
     with serve_gcs(tmp_path) as env:
-        for name, value in env.items():
-            monkeypatch.setenv(name, value)
+        _set_all(monkeypatch, env)
         yield "gs://archives/pipelines/jobo"
