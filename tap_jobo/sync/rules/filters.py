@@ -1,0 +1,58 @@
+"""How the filters of a feed compare: whether one selects all rows of another, and what it adds."""
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+import msgspec
+
+from tap_jobo.model import Filters
+from tap_jobo.settings.setting import Setting
+
+_ENCODER: Final = msgspec.json.Encoder(order="deterministic")
+
+
+class FilterRules:
+    """Compares filters of one feed, each by its own setting.
+
+    A load compares the same few filters at each page, and to check a long list takes longer than
+    all else that it does there. So each answer is kept.
+    """
+
+    def __init__(self, settings: Iterable[Setting]) -> None:
+        self._settings = {each.name: each for each in settings}
+        self._wider: dict[tuple[bytes, bytes], tuple[str, ...]] = {}
+
+    def covers(self, wide: Filters, narrow: Filters) -> bool:
+        """Return whether every row that matches the narrow filters matches the wide ones.
+
+        A filter that this version does not know has to be the same in both: it may be one that adds
+        rows.
+        """
+        return wide == narrow or not self._find_wider(wide, narrow)
+
+    def added(self, old: Filters, new: Filters) -> Filters | None:
+        """Return filters of only the rows that the new ones add to the old ones.
+
+        None if no filters select these: only one list may have gained values.
+        """
+        wider = self._find_wider(old, new)
+        if len(wider) != 1 or wider[0] not in self._settings:
+            return None
+        (name,) = wider
+        values = self._settings[name].added(old.get(name), new.get(name))
+        return {**new, name: values} if values else None
+
+    def _find_wider(self, old: Filters, new: Filters) -> tuple[str, ...]:
+        """Return the names of the filters that match more rows than the old ones."""
+        key = (_ENCODER.encode(old), _ENCODER.encode(new))
+        if key not in self._wider:
+            self._wider[key] = tuple(
+                name
+                for name in sorted({*old, *new})
+                if not self._narrows(name, old.get(name), new.get(name))
+            )
+        return self._wider[key]
+
+    def _narrows(self, name: str, old: Any, new: Any) -> bool:
+        setting = self._settings.get(name)
+        return setting.narrows(old, new) if setting else bool(old == new)

@@ -1,0 +1,322 @@
+"""What a run buys next: a pure function of what its warehouse has read, the settings, and the time.
+
+It needs nothing of earlier runs. `best` is what decides: of the reads that cover the settings, and
+that start by the start date, the newest.
+"""
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any, Final, Literal
+
+from msgspec.structs import replace
+
+from tap_jobo.clock import parse_timestamp
+from tap_jobo.model import Filters
+from tap_jobo.sync.rules.model import NOTHING, Order, Position, Progress, Read, Sync
+from tap_jobo.sync.rules.orders import applies
+from tap_jobo.sync.rules.start import Question, Way
+from tap_jobo.sync.rules.wanted import Wanted, before
+
+Why = Literal["nothing", "go on", "changes", "behind", "answered", "restart", "rejected"]
+HEAL: Final = timedelta(days=7)
+"""How far an archive may be behind a warehouse and still buy what it lacks."""
+HOUR: Final = timedelta(hours=1)
+"""How much earlier than a new window of a free feed that of a sync may be that goes on."""
+DAY: Final = timedelta(days=1)
+"""After which a sync of a free feed counts, although it had no rows."""
+
+
+@dataclass
+class Run:
+    """What a run has bought so far of a feed, as far as it says whether there is more to buy.
+
+    Attributes:
+        has_state: Whether it began with a state.
+        began: When the syncs started that it began.
+        finished: When the syncs started whose last page it bought.
+        restarts: How often it began a sync over because a cursor was rejected.
+    """
+
+    has_state: bool = True
+    began: set[str] = field(default_factory=set)
+    finished: set[str] = field(default_factory=set)
+    restarts: int = 0
+
+    def note(self, request: "Request", *, is_last: bool) -> None:
+        """Take up a page that was bought."""
+        if request.page == 1:
+            self.began.add(request.sync.started)
+        if is_last:
+            self.finished.add(request.sync.started)
+        self.restarts += request.why == "rejected"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Log:
+    """What a plan has to know of the archive.
+
+    Attributes:
+        position: The position of one who loads everything.
+        order: What `restart` ordered, None if nothing.
+        first: What the buyer of the first entry had before it: more than nothing if an earlier
+            archive was lost.
+    """
+
+    position: Position = NOTHING
+    order: Order | None = None
+    first: Position = NOTHING
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewSync:
+    """What a sync gets that begins now: a random id, and the time by the earlier clock."""
+
+    id: str
+    now: str
+
+
+@dataclass(frozen=True)
+class Request:
+    """The next page to buy.
+
+    Attributes:
+        sync: Its sync.
+        page: The number of the page in the sync, from 1.
+        rows: The rows of the sync before it.
+        cursor: Where it starts, None for the first page.
+        why: What has led to it.
+    """
+
+    sync: Sync
+    page: int
+    rows: int
+    cursor: str | None
+    why: Why
+
+
+def best(position: Position, wanted: Wanted) -> Read | None:
+    """Return the newest read of all that is wanted, None if there is none."""
+    return max(
+        (
+            read
+            for read in position.reads
+            if read.start <= wanted.start and wanted.rules.covers(read.filters, wanted.filters)
+        ),
+        key=lambda read: (read.until, read.gap is None),
+        default=None,
+    )
+
+
+def plan(
+    own: Position, log: Log, wanted: Wanted, run: Run, new: NewSync
+) -> Request | Question | None:
+    """Return the next request, a question, or None if there is nothing left to buy.
+
+    An order goes first, then a sync in progress, and then what changed.
+
+    Args:
+        own: What the warehouse has.
+        log: What the archive has.
+        wanted: What the run wants.
+        run: What it has bought so far.
+        new: What a sync gets that begins now.
+    """
+    has = best(own, wanted)
+    going = [each for each in own.progress if _goes_on(each, has, wanted)]
+    order = log.order if applies(log.order, own, log.position, wanted) else None
+    if order and order.over is not None:
+        if over := next((each for each in going if each.sync.id == order.over), None):
+            return begun_over(over.sync, wanted, new, "restart")
+        order = None
+    if order and order.since is None and (has or going):
+        return _full(wanted, new, order)
+    if going:
+        return _next_page(max(going, key=lambda each: each.sync.started))
+    if has is None:
+        return _plan_unread(own, log, wanted, run, _full(wanted, new, order))
+    if order is None and _is_recent(has, wanted, run, new):
+        return None
+    return _changes(has, best(log.position, wanted), wanted, new, order)
+
+
+def _goes_on(progress: Progress, has: Read | None, wanted: Wanted) -> bool:
+    """Return whether a sync in progress is for what is wanted.
+
+    That of a free feed does not go on once its API may no longer list the start of its window.
+    """
+    sync = progress.sync
+    if sync.filters != wanted.filters:
+        return False
+    if wanted.is_free and sync.since < before(wanted.start, HOUR):
+        return False
+    return has is not None or sync.start <= wanted.start
+
+
+def _next_page(progress: Progress) -> Request:
+    return Request(progress.sync, progress.pages + 1, progress.rows, progress.cursor, "go on")
+
+
+def _plan_unread(
+    own: Position, log: Log, wanted: Wanted, run: Run, full: Request
+) -> Request | Question:
+    """Return what to buy where something is wanted that was never read.
+
+    Nobody is asked before the first page. Later, the user decides whether to buy the rows.
+    """
+    if not own.is_begun:
+        return full
+    if wanted.choice == "error":
+        return _question(own, log, wanted, run)
+    if wanted.choice == "keep" and own.reads:
+        since = wanted.since(_until_of_alike(own, wanted))
+        return _decided(full, since=since, kept=wanted.start, order=None)
+    if reads := _added(own, wanted):
+        return _decided(full, reads=reads, order=None)
+    return _decided(full)
+
+
+def _question(own: Position, log: Log, wanted: Wanted, run: Run) -> Question:
+    if not run.has_state and log.first.is_begun:
+        return Question("archive-lacks-rows", ("state", "backup", "resync"))
+    ways: list[Way] = ["resync"]
+    if best(log.position, wanted):
+        ways = ["no-state", *ways]  # it loads what another pipeline has bought
+    if own.reads:
+        ways.append("keep")
+    return Question("filters-changed", tuple(ways))
+
+
+def _until_of_alike(own: Position, wanted: Wanted) -> str:
+    """Return until when rows were read that are most like those that are wanted."""
+    covers, filters = wanted.rules.covers, wanted.filters
+    alike = [
+        read for read in own.reads if covers(filters, read.filters) or covers(read.filters, filters)
+    ]
+    return max(read.until for read in alike or own.reads)
+
+
+def _added(own: Position, wanted: Wanted) -> Filters | None:
+    """Return filters of only the values that a list gained, None if no read has the rest.
+
+    They are those beside the newest read, and of these the fewest.
+    """
+    found = [
+        (read.until, -_count(rest), rest)
+        for read in own.reads
+        if read.start <= wanted.start
+        and (rest := wanted.rules.added(read.filters, wanted.filters)) is not None
+    ]
+    return max(found, key=lambda each: each[:2])[2] if found else None
+
+
+def _count(filters: Filters) -> int:
+    """Return the number of all values in filters."""
+    return sum(len(value) if isinstance(value, list) else 1 for value in filters.values())
+
+
+def _is_recent(has: Read, wanted: Wanted, run: Run, new: NewSync) -> bool:
+    """Return whether the last complete sync leaves nothing to buy in this run.
+
+    It began in this run, or its last page was bought in this run, and it began no longer ago than
+    the lookback, so the next run reads what changed since.
+    """
+    if has.until in run.began:
+        return True
+    age = parse_timestamp(new.now) - parse_timestamp(has.until)
+    return age <= wanted.lookback and has.until in run.finished
+
+
+def is_healed(has: Read, there: Read | None) -> bool:
+    """Return whether an archive is behind a warehouse, but by so little that it buys the rest."""
+    return there is not None and before(has.until, HEAL) <= there.until < has.until
+
+
+def _changes(
+    has: Read, there: Read | None, wanted: Wanted, new: NewSync, order: Order | None
+) -> Request:
+    """Return a sync of what changed since the last read, or since what an order says."""
+    why: Why = "restart" if order else "changes"
+    until = has.until
+    if there is not None and is_healed(has, there):
+        until, why = there.until, "behind"
+    since = wanted.since(until)
+    if order and order.since is not None:
+        since = max(min(since, order.since), wanted.start)
+    return _begin(wanted, new, why, since=since, order=order)
+
+
+def _full(wanted: Wanted, new: NewSync, order: Order | None) -> Request:
+    """Return a sync of all rows that are wanted."""
+    why: Why = "restart" if order else "nothing"
+    return _begin(wanted, new, why, since=wanted.start, order=order)
+
+
+def _decided(full: Request, **decided: Any) -> Request:
+    """Return less than a full sync, as the user has decided."""
+    return Request(replace(full.sync, **decided), 1, 0, None, "answered")
+
+
+def _begin(wanted: Wanted, new: NewSync, why: Why, *, since: str, order: Order | None) -> Request:
+    sync = Sync(
+        id=new.id,
+        reads=wanted.filters,
+        filters=wanted.filters,
+        since=since,
+        started=new.now,
+        kept=None,
+        order=order.time if order else None,
+        replaces=None,
+        restarts=0,
+        batch_size=wanted.batch_size,
+    )
+    return Request(sync, 1, 0, None, why)
+
+
+def begun_over(old: Sync, wanted: Wanted, new: NewSync, why: Why) -> Request:
+    """Return a sync from its page 1 on: its cursor was rejected, or an order says so.
+
+    It reads the same rows, for the same reasons. From its page 1 on, the old one is gone.
+    """
+    sync = replace(
+        old,
+        id=new.id,
+        started=new.now,
+        replaces=old.id,
+        restarts=old.restarts + (why == "rejected"),
+        batch_size=wanted.batch_size,
+    )
+    return Request(sync, 1, 0, None, why)
+
+
+def after_rejection(
+    old: Sync, wanted: Wanted, run: Run, new: NewSync, *, has_archive: bool
+) -> Request | Question:
+    """Return what to do after the API has rejected the cursor of a sync.
+
+    It begins over once, and a free one once in each run. Then the user decides.
+
+    Args:
+        old: The sync.
+        wanted: What the run wants. Of this, only the page size counts.
+        run: What it has bought so far.
+        new: What a sync gets that begins now.
+        has_archive: Whether there is an archive that could hold an order.
+    """
+    if run.restarts > 0 if wanted.is_free else old.restarts > 0:
+        return Question("cursor-rejected", ("restart-sync" if has_archive else "no-state",))
+    return begun_over(old, wanted, new, "rejected")
+
+
+def moves_nothing(own: Position, request: Request, wanted: Wanted) -> bool:
+    """Return whether a first page without rows, which ends its sync, is no entry.
+
+    Then the position stays, and the run buys no more of the feed. Otherwise, a year of hourly runs
+    would leave 8,760 files without a row. A free feed lists its rows for some days only, so its
+    position has to move: once a day.
+    """
+    has, sync = best(own, wanted), request.sync
+    if not own.is_begun:
+        return True
+    if has is None or sync.kept is not None:
+        return False
+    return not wanted.is_free or has.until > before(sync.started, DAY)

@@ -1,0 +1,433 @@
+"""Random histories of a simulated world: what may happen to pipelines, archives, and states."""
+
+from __future__ import annotations
+
+import random
+import traceback
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from tests.sync.log_rules.parts import (
+    ALL,
+    COUNTRIES,
+    KINDS,
+    OLD_RULES,
+    Folder,
+    RowOrder,
+    Wrong,
+    at,
+    having,
+    minutes,
+    short_spans,
+)
+from tests.sync.log_rules.world import World
+
+FILTERS: Final = (
+    having(),
+    having("AT"),
+    having("AT", "BE"),
+    having("BE", "CH"),
+    having("BE"),
+    having(*COUNTRIES),
+    having("AT", kind="x"),
+    having("AT", "BE", kind="x"),
+    having(kind="xy"),
+    having(kind="x"),
+    having("AT", "BE", kind="xy"),
+    having(founded=1992),
+    having("AT", founded=1993),
+)
+_START_MINUTES: Final = (0, 0, 5, 20, 60, None)  # None: now
+_ROWS: Final = 8
+_LONGEST: Final = 24
+_LONG: Final = 20  # reads that a position has, as in the tap
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a history begins with."""
+
+    names: tuple[str, ...]
+    order: RowOrder
+    has_shared_settings: bool
+    has_old_version: bool  # the last pipeline
+    is_free: bool
+    most: int  # reads of a position
+    seed: int  # of the users' answers at its end
+
+
+@dataclass(frozen=True)
+class Step:
+    """What happens next: the name of a move, and the seed of how it happens."""
+
+    move: str
+    seed: int
+
+
+class Moves:
+    """What can happen in a world, each drawn from a random number generator."""
+
+    def __init__(self, world: World, rng: random.Random, *, has_shared_settings: bool) -> None:
+        self.world = world
+        self.rng = rng
+        self._has_shared_settings = has_shared_settings
+        self.pipe = rng.choice([*world.pipes.values()])
+
+    def _chance(self, share: float) -> bool:
+        return self.rng.random() < share
+
+    def _row(self) -> tuple[int, str, str]:
+        return self.rng.randrange(_ROWS), self.rng.choice(COUNTRIES), self.rng.choice(KINDS)
+
+    @property
+    def _folder(self) -> Folder | None:
+        return self.world.folders.get(self.pipe.folder)
+
+    def _set(self, **settings: Any) -> None:
+        for pipe in self.world.pipes.values() if self._has_shared_settings else [self.pipe]:
+            own = dict(settings)
+            if "filters" in own and pipe.wanted.rules is OLD_RULES:
+                own["filters"] = {k: v for k, v in own["filters"].items() if k != "industries"}
+            pipe.wanted = replace(pipe.wanted, **own)
+            self.world.note(f"settings of {pipe.name}: {own}")
+
+    def _run(self, **conditions: Any) -> None:
+        others = [name for name in self.world.pipes if name != self.pipe.name]
+        has_other = others and self._chance(0.25)
+        happens: dict[str, Any] = {
+            "batch": self.rng.randint(1, 8),
+            "changes": tuple(self._row() for _ in range(2 if self._chance(0.4) else 0)),
+            "other": (self.rng.choice(others), self.rng.randint(1, 12)) if has_other else None,
+        }
+        self.world.run(self.pipe.name, **(happens | conditions))
+
+    # Rows and runs
+
+    def rows_change(self) -> None:
+        for _ in range(self.rng.randint(1, 5)):
+            self.world.api.put(*self._row())
+        self.world.note("rows change")
+
+    def row_changes_silently(self) -> None:
+        self.world.api.change_silently(self.rng.randrange(_ROWS))
+        self.world.note("a row changes, but not its time")
+
+    def row_expires(self) -> None:
+        self.world.api.expire(self.rng.randrange(_ROWS))
+        self.world.note("a row expires")
+
+    def runs(self) -> None:
+        self._run()
+
+    def dies(self) -> None:
+        self._run(
+            die_at=1 + int(self.rng.random() ** 2 * 40),
+            kills_target=self._chance(0.7),
+            full_refresh=self._chance(0.15),
+        )
+
+    def reaches_limit(self) -> None:
+        self._run(pages=self.rng.randint(0, 2))
+
+    def refreshes(self) -> None:
+        self._run(
+            full_refresh=True,
+            die_at=self.rng.randint(1, 30) if self._chance(0.6) else None,
+            kills_target=self._chance(0.5),
+        )
+
+    def cursors_are_rejected(self) -> None:
+        self.world.api.rejects = self.rng.randint(1, 2)
+        self.world.note("cursors are rejected")
+
+    def sync_is_stuck(self) -> None:
+        stuck = self.world.api.stuck
+        if self._chance(0.3):
+            (stuck.add if self._chance(0.6) else stuck.discard)("all")
+        folder = self._folder
+        if folder and not folder.headless and (going := folder.position.progress):
+            stuck.add(self.rng.choice(going).sync.id)
+        self.world.note(f"the cursors of {stuck} are rejected")
+
+    def waits(self) -> None:
+        self.world.api.now += self.rng.randrange(100)
+        self.world.note("time passes")
+
+    def clock_is_behind(self) -> None:
+        world = self.world
+        world.skew = self.rng.randrange(60) if self._chance(0.5) else 0
+        world.most_skew = max(world.most_skew, world.skew)
+        world.note(f"the clock is behind by {world.skew}")
+
+    # Settings
+
+    def filters(self) -> None:
+        self._set(filters=self.rng.choice(FILTERS))
+
+    def start_date(self) -> None:
+        start = self.rng.choice(_START_MINUTES)
+        self.world.has_moved_starts = True
+        now = self.world.api.now if start is None else start
+        self._set(start=at(now) if now else ALL)
+
+    def lookback(self) -> None:
+        self._set(lookback=minutes(self.rng.choice([0, 15, 60])))
+
+    def batch_size(self) -> None:
+        self.world.set_batch_size(self.rng.randint(1, 3))
+
+    def on_filter_change(self) -> None:
+        self._set(choice=self.rng.choice(["resync", "resync", "keep", "error"]))
+
+    def user_answers(self) -> None:
+        if self.pipe.question and (ways := self.world.ways(self.pipe)):
+            self.world.answer(self.pipe.name, self.rng.choice(ways))
+
+    # States
+
+    def loses_state(self) -> None:
+        self.pipe.state, self.pipe.is_lie = None, False
+        self.world.note(f"the state of {self.pipe.name} is lost")
+
+    def restores_state(self) -> None:
+        pipe = self.pipe
+        if pipe.saved:
+            place = self.rng.randrange(len(pipe.saved))
+            pipe.state, pipe.is_lie = pipe.saved[place]
+            del pipe.saved[place + 1 :]
+            pipe.is_true, pipe.epoch = False, self.world.new_id()
+            self.world.note(f"a state of {pipe.name} is restored: {self.world.describe(pipe)}")
+
+    def takes_state_of_another(self) -> None:
+        other = self.rng.choice([*self.world.pipes.values()])
+        if other is not self.pipe and other.state and self._chance(0.3):
+            self.pipe.state, self.pipe.is_lie, self.pipe.is_true = other.state, True, False
+            self.world.note(f"{self.pipe.name} gets the state of {other.name}")
+
+    # Archives
+
+    def loses_folder(self) -> None:
+        self.world.folders.pop(self.pipe.folder, None)
+        self.world.note(f"the folder {self.pipe.folder} is lost")
+
+    def copies_folder(self) -> None:
+        if folder := self._folder:
+            self.world.copies.setdefault(self.pipe.folder, []).append(folder.copy())
+            self.world.note(f"the folder {self.pipe.folder} is copied")
+
+    def restores_folder(self) -> None:
+        if copies := self.world.copies.get(self.pipe.folder):
+            self.world.folders[self.pipe.folder] = self.rng.choice(copies).copy()
+            self.world.note(f"the folder {self.pipe.folder} is restored")
+
+    def uses_other_folder(self) -> None:
+        self.pipe.folder = self.rng.choice(["main", "other"])
+        self.world.note(f"{self.pipe.name} uses {self.pipe.folder}")
+
+    def is_off_for_a_night(self) -> None:
+        self.pipe.uses_archive = False
+        self._run(
+            die_at=self.rng.randint(1, 20) if self._chance(0.3) else None,
+            kills_target=self._chance(0.5),
+        )
+        self.pipe.uses_archive = True
+
+    def switches_archive(self) -> None:
+        self.pipe.uses_archive = not self.pipe.uses_archive
+        self.world.note(f"{self.pipe.name} has an archive: {self.pipe.uses_archive}")
+
+    def disk_fills(self) -> None:
+        world = self.world
+        world.disk = self.rng.choice(["ok", "ok", "big", "full"])
+        if world.disk == "big":
+            world.most_lost_pages += len({pipe.folder for pipe in world.pipes.values()})
+        world.note(f"the disk is {world.disk}")
+
+    def damages_page(self) -> None:
+        folder = self._folder
+        if folder and folder.entries and self._chance(0.6):
+            number = folder.head if self._chance(0.5) else self.rng.randint(1, folder.head)
+            is_headless = self._chance(0.4)
+            self.world.damage(self.pipe.folder, number, is_headless=is_headless)
+
+    def drops_page(self) -> None:
+        folder = self._folder
+        if folder and folder.damaged:
+            self.world.drop(self.pipe.folder, self.rng.choice(sorted(folder.damaged)))
+
+    def drops_good_page(self) -> None:
+        folder = self._folder
+        if folder and folder.entries and self._chance(0.3):
+            number = folder.head - min(self.rng.randrange(3), folder.head - 1)
+            self.world.damage(self.pipe.folder, number)
+            if number in folder.damaged:
+                self.world.drop(self.pipe.folder, number)
+
+    def erases_row(self) -> None:
+        folder = self._folder
+        if folder and not folder.damaged and self._chance(0.5):
+            row, in_warehouses = self.rng.randrange(_ROWS), self._chance(0.7)
+            self.world.erase(self.pipe.folder, row, in_warehouses=in_warehouses)
+
+    def _restarts(self, since: str | None) -> None:
+        wanted, folder = self.pipe.wanted, self._folder
+        if folder and not folder.headless and self._chance(0.5):
+            self.world.restart(self.pipe.folder, since, wanted.filters, wanted.start)
+
+    def restarts(self) -> None:
+        self._restarts(None)
+
+    def restarts_since(self) -> None:
+        self._restarts(at(self.rng.randint(0, self.world.api.now)))
+
+    def restarts_sync(self) -> None:
+        folder = self._folder
+        if folder and not folder.headless:
+            self.world.restart_sync(self.pipe.folder, self.pipe)
+
+
+SHARES: Final[dict[Callable[[Moves], None], int]] = {
+    Moves.rows_change: 7,
+    Moves.row_changes_silently: 1,
+    Moves.row_expires: 1,
+    Moves.runs: 8,
+    Moves.dies: 8,
+    Moves.reaches_limit: 4,
+    Moves.refreshes: 2,
+    Moves.cursors_are_rejected: 1,
+    Moves.sync_is_stuck: 1,
+    Moves.waits: 1,
+    Moves.clock_is_behind: 1,
+    Moves.filters: 4,
+    Moves.start_date: 1,
+    Moves.lookback: 1,
+    Moves.batch_size: 1,
+    Moves.on_filter_change: 1,
+    Moves.user_answers: 4,
+    Moves.loses_state: 1,
+    Moves.restores_state: 2,
+    Moves.takes_state_of_another: 1,
+    Moves.loses_folder: 1,
+    Moves.copies_folder: 1,
+    Moves.restores_folder: 1,
+    Moves.uses_other_folder: 1,
+    Moves.is_off_for_a_night: 2,
+    Moves.switches_archive: 1,
+    Moves.disk_fills: 1,
+    Moves.damages_page: 1,
+    Moves.drops_page: 1,
+    Moves.drops_good_page: 1,
+    Moves.erases_row: 1,
+    Moves.restarts: 1,
+    Moves.restarts_since: 1,
+    Moves.restarts_sync: 1,
+}
+"""How often each move is drawn."""
+MOVES: Final = {move.__name__: move for move in SHARES}
+_TOUCHES_FOLDERS: Final = {
+    "takes_state_of_another",
+    "loses_folder",
+    "restores_folder",
+    "uses_other_folder",
+    "is_off_for_a_night",
+    "switches_archive",
+    "damages_page",
+    "drops_page",
+    "drops_good_page",
+}
+
+
+def draw(rng: random.Random, free: float = 0.1) -> tuple[Setting, list[Step]]:
+    """Return a random history; in some, nobody touches folders.
+
+    Args:
+        rng: Where it is drawn from.
+        free: The share of free feeds.
+    """
+    names = ("prod", "dev", "lab")
+    setting = Setting(
+        names=names[: rng.choice([1, 2, 2, 3])],
+        order=rng.choice(["time", "id"]),
+        has_shared_settings=rng.random() < 0.5,
+        has_old_version=rng.random() < 0.25,
+        is_free=rng.random() < free,
+        most=2 if rng.random() < 0.25 else _LONG,
+        seed=rng.getrandbits(32),
+    )
+    left_out = _TOUCHES_FOLDERS if rng.random() < 0.4 else set()
+    moves = rng.choices([*MOVES], [*SHARES.values()], k=rng.randint(3, _LONGEST))
+    return setting, [Step(move, rng.getrandbits(32)) for move in moves if move not in left_out]
+
+
+def begin(setting: Setting) -> World:
+    world = World(*setting.names, order=setting.order, is_free=setting.is_free)
+    if setting.has_old_version:
+        pipe = world.pipes[setting.names[-1]]
+        pipe.wanted = replace(pipe.wanted, rules=OLD_RULES)
+    return world
+
+
+def take(world: World, setting: Setting, step: Step) -> None:
+    """Let something happen."""
+    if step.move in _TOUCHES_FOLDERS:
+        world.is_calm = False
+        world.most_lost_pages += world.disk == "big"  # its note of a lost page may go
+    rng = random.Random(step.seed)
+    MOVES[step.move](Moves(world, rng, has_shared_settings=setting.has_shared_settings))
+
+
+def end(world: World, setting: Setting) -> None:
+    """Let the world come to rest, with users who give the first answer, or any."""
+    rng = random.Random(setting.seed)
+    world.quiesce(lambda ways: rng.choice(ways) if rng.random() < 0.5 else ways[0])
+
+
+def play(setting: Setting, steps: Sequence[Step], counts: Counter[str] | None = None) -> str:
+    """Return what is wrong with a history, empty if nothing is."""
+    world = begin(setting)
+    with short_spans(setting.most):
+        try:
+            for step in steps:
+                take(world, setting, step)
+            end(world, setting)
+        except Wrong as error:
+            return str(error)
+        except Exception:  # noqa: BLE001 - a rule that fails is wrong, too
+            return "\n".join([f"CRASH {traceback.format_exc()}", *world.log])
+    if counts is not None:
+        counts.update(histories=1, calm=world.is_calm, billed=world.total)
+    return ""
+
+
+def shrink(setting: Setting, steps: Sequence[Step]) -> list[Step]:
+    """Return the fewest steps with which a history is wrong in the same way."""
+    steps, kind = [*steps], play(setting, steps)[:14]
+    size = len(steps)
+    while size:
+        index = 0
+        while index < len(steps):
+            less = steps[:index] + steps[index + size :]
+            if play(setting, less)[:14] == kind:
+                steps = less
+                size = min(size, len(steps) or 1)
+                index = 0
+            else:
+                index += size
+        size //= 2
+    return steps
+
+
+def find_wrong(
+    seed: int, count: int, free: float = 0.1, counts: Counter[str] | None = None
+) -> str:
+    """Play random histories; return what is wrong with the first one that is, or nothing."""
+    rng = random.Random(seed)
+    for number in range(count):
+        setting, steps = draw(rng, free)
+        if play(setting, steps, counts):
+            steps = shrink(setting, steps)
+            wrong = play(setting, steps)
+            return f"Seed {seed}, history {number}, {setting}, {len(steps)} steps:\n{wrong}"
+    return ""

@@ -1,0 +1,549 @@
+"""A simulated world with pipelines that share archives, the answers of their users, and an oracle.
+
+The oracle does not derive the rules again. It compares each warehouse with what the API lists, each
+page that is bought with what the archive has, and what an archive claims with its pages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Final
+
+from msgspec.structs import replace as with_
+
+from tap_jobo.model import Filters
+from tap_jobo.sync.rules.fold import drop
+from tap_jobo.sync.rules.model import ALL, Order, Position, Read, State, Sync
+from tap_jobo.sync.rules.orders import is_refused, time_of_order
+from tap_jobo.sync.rules.plan import Request, best
+from tap_jobo.sync.rules.reads import includes
+from tap_jobo.sync.rules.start import Way
+from tests.sync.log_rules.parts import (
+    RULES,
+    Api,
+    Folder,
+    Pipe,
+    Row,
+    RowOrder,
+    Wrong,
+    at,
+    minute,
+    minutes,
+    wants_nothing,
+)
+from tests.sync.log_rules.run import Conditions, Ended, Outcome, TapRun
+
+_ROUNDS: Final = 12
+"""As often may a pipeline run, or all of them, until nothing is left to buy or to ask."""
+
+
+class World:
+    """Pipelines, their archives, and the API.
+
+    Attributes:
+        is_calm: Whether folders and `archive` were never touched; states may have been lost.
+        skew: How far the earlier clock is behind.
+        disk: `ok`, `big` if no page fits, `full` if nothing does.
+        billed: The rows that the last run was billed for.
+        total: All of them.
+        lost_pages: Pages that were billed and are in no archive.
+        erased: The last version of each row that `erase` took out.
+        done: What runs have read that were done: until when, for which filters and start date.
+    """
+
+    def __init__(
+        self, *names: str, order: RowOrder = "time", is_free: bool = False, batch_size: int = 2
+    ) -> None:
+        self.api = Api(order, is_free)
+        self.folders: dict[str, Folder] = {}
+        self.copies: dict[str, list[Folder]] = {}
+        self.pipes = {name: Pipe(name, wants_nothing()) for name in names or ("prod",)}
+        self.batch_size = batch_size
+        self.is_calm = True
+        self.has_moved_starts = False
+        self.has_kept = False
+        self.skew = self.most_skew = 0
+        self.disk = "ok"
+        self.lost_pages = self.most_lost_pages = 0
+        self.billed = self.total = 0
+        self.erased: dict[int, int] = {}
+        self.done: list[tuple[str, Filters, str, str]] = []
+        self.log: list[str] = []
+        self.begun: dict[str, int] = {}  # how often each order
+        self._begun_by: dict[str, set[str]] = {}
+        self._orders_over = 0
+        self._begun_over: dict[str, int] = {}  # how often each sync
+        self._roots: dict[str, str] = {}
+        self._bought_until: dict[str, int] = {}
+        self._ids = 0
+
+    def set_batch_size(self, rows: int) -> None:
+        self.batch_size = rows
+
+    def new_id(self) -> str:
+        self._ids += 1
+        return f"{self._ids}"
+
+    def note(self, text: str) -> None:
+        self.log.append(f"{self.api.now:5} {text}")
+
+    def wrong(self, text: str) -> Wrong:
+        return Wrong("\n".join([text, *self.log]))
+
+    def require(self, condition: object, text: str) -> None:
+        if not condition:
+            raise self.wrong(text)
+
+    def describe(self, pipe: Pipe) -> str:
+        folder, state = self.folders.get(pipe.folder), pipe.state
+        own = f"{state.offset} {state.entry} {state.time} {state.position}" if state else "none"
+        there = f"1..{folder.head} {folder.position} {folder.order}" if folder else "none"
+        return f"state: {own}; archive: {there}"
+
+    # Runs
+
+    def run(self, name: str, **conditions: object) -> Outcome:
+        """Let a pipeline run, and check what it did."""
+        pipe, happens = self.pipes[name], Conditions(**conditions)  # type: ignore[arg-type]
+        pipe.question = pipe.damaged = None
+        pipe.wanted = replace(pipe.wanted, batch_size=self.batch_size)
+        self.api.tick()
+        run, served = TapRun(self, pipe, happens), self.api.served
+        outcome: Outcome = "done"
+        try:
+            run.go()
+        except Ended as ended:
+            outcome, pipe.question, pipe.damaged = ended.outcome, ended.question, ended.damaged
+        if not (outcome == "died" and happens.kills_target):
+            run.target.flush()
+        if outcome == "died" and not run.lasts:
+            pipe.is_true = False  # its rows are newer than its state says
+        self.billed = self.api.served - served - run.others_served
+        self.total += self.billed
+        self.note(
+            f"{name} runs: {outcome} {pipe.question or ''} {self.billed} rows are billed. "
+            f"{self.describe(pipe)}"
+        )
+        if outcome == "asked" and pipe.damaged is None:
+            self.require(not self.api.is_free, "a free feed asks")
+            self.require(not run.target.received, "loaded before a question")
+        if outcome == "done":
+            self._check(run)
+        self._check_truth(self.folders.get(pipe.folder))
+        self.require(self.lost_pages <= self.most_lost_pages, "pages are lost without a kill")
+        return outcome
+
+    def note_behind(self, pipe: Pipe, offset: int) -> None:
+        self.require(not self.is_calm, "an archive is behind, although folders were never touched")
+        self.note(f"WARNING the archive of {pipe.name} is behind, which loads after {offset}")
+
+    # Questions
+
+    def ways(self, pipe: Pipe) -> list[Way]:
+        """Return the ways out that a user has: a state or a backup is often not there."""
+        assert pipe.question
+        return [way for way in pipe.question.ways if way not in {"state", "backup"}]
+
+    def answer(self, name: str, way: Way) -> Outcome:
+        """Let a user do what a message names, and run again."""
+        pipe = self.pipes[name]
+        question, damaged = pipe.question, pipe.damaged
+        assert question
+        self.note(f"the user of {name} answers {question.code} with {way}")
+        if way in {"resync", "keep"}:
+            was = pipe.wanted
+            pipe.wanted = replace(was, choice=way)  # type: ignore[arg-type]
+            outcome = self.run(name)
+            pipe.wanted = was
+            return outcome
+        if way == "no-state":
+            pipe.state, pipe.is_lie = None, False
+        elif way == "drop":
+            folder = self.folders.get(pipe.folder)
+            if folder and damaged in folder.damaged:
+                self.drop(pipe.folder, damaged)
+        elif way == "restart-sync":
+            self.restart_sync(pipe.folder, pipe, pipe.state and pipe.state.position)
+        else:
+            raise self.wrong(f"nobody can answer {way}")
+        return self.run(name)
+
+    # The command
+
+    def restart(
+        self, name: str, since: str | None = None, filters: Filters | None = None, start: str = ALL
+    ) -> None:
+        """Order to read again what pipelines of some filters have read."""
+        folder = self.folders.get(name)
+        if folder is None:
+            return
+        self.api.tick()
+        time = time_of_order(at(self.api.now), folder.order, folder.position)
+        order = Order(time=time, since=since, filters=filters or {}, start=start)
+        has_entries = folder.head > 0
+        if not is_refused(order, folder.position, RULES, has_entries=has_entries, is_named=False):
+            folder.order = order
+            self.note(f"restart: {order}")
+
+    def restart_sync(self, name: str, pipe: Pipe, own: Position | None = None) -> bool:
+        """Order to begin a sync over that is stuck, and return whether there is one.
+
+        Args:
+            name: The folder.
+            pipe: Whose filters the sync has.
+            own: The position that the message of a run was about, which has named the sync.
+        """
+        folder = self.folders.get(name)
+        if folder is None:
+            if own is None:
+                return False
+            folder = self.folders[name] = Folder()
+        wanted = pipe.wanted
+        going = [
+            each
+            for each in (own or folder.position).progress
+            if each.sync.filters == wanted.filters
+        ]
+        if not going:
+            return False
+        newest = max(going, key=lambda each: each.sync.started)
+        self.api.tick()
+        order = Order(
+            time=time_of_order(at(self.api.now), folder.order, folder.position),
+            filters=wanted.filters,
+            start=wanted.start,
+            over=newest.sync.id,
+        )
+        has_entries = folder.head > 0
+        is_named = own is not None
+        if is_refused(order, folder.position, RULES, has_entries=has_entries, is_named=is_named):
+            return False
+        folder.order = order
+        self._orders_over += 1
+        self.api.has_rejected = True
+        self.note(f"restart --sync: {order}")
+        return True
+
+    def drop(self, name: str, number: int) -> None:
+        """Drop a page."""
+        folder = self.folders[name]
+        entry = folder.entries[number - 1]
+        page, note = drop(
+            number, folder.read(number), [each.page for each in folder.entries[number:]], folder.head
+        )
+        if number in folder.headless:
+            entry = replace(
+                entry,
+                id=folder.id_of(number) or f"e{self.new_id()}",
+                before=folder.position_before(number, RULES),
+                own=folder.position_before(number, RULES),
+                time=folder.time_around(number),
+            )
+        folder.entries[number - 1] = replace(entry, page=page, rows=())
+        folder.dropped += [note] if note else []
+        folder.damaged.discard(number)
+        folder.headless.discard(number)
+        self.is_calm = False
+        self.note(f"page {number} of {name} is dropped: {page}")
+
+    def erase(self, name: str, row_id: int, *, in_warehouses: bool) -> None:
+        """Take a row out of all pages of an archive, and perhaps out of warehouses."""
+        folder = self.folders[name]
+        for number, entry in enumerate(folder.entries):
+            rows = tuple(
+                replace(row, is_erased=True) if row.id == row_id else row for row in entry.rows
+            )
+            folder.entries[number] = replace(entry, rows=rows)
+        self.erased[row_id] = self.api.versions.get(row_id, 0)
+        if in_warehouses:
+            for pipe in self.pipes.values():
+                pipe.warehouse.pop(row_id, None)
+        self.note(f"row {row_id} is erased from {name}")
+
+    def damage(self, name: str, number: int, *, is_headless: bool = False) -> None:
+        folder = self.folders[name]
+        if folder.entries[number - 1].page.dropped:
+            return
+        folder.damaged.add(number)
+        if is_headless:
+            folder.headless.add(number)
+        self.is_calm = False
+        self.note(f"page {number} of {name} is damaged, its header, too: {is_headless}")
+
+    # The oracle: rows
+
+    def _is_erased(self, row: Row) -> bool:
+        return row.version <= self.erased.get(row.id, 0)
+
+    def _check(self, run: TapRun) -> None:
+        """Check what a warehouse has after a run that was done."""
+        pipe, wanted, own = run.pipe, run.wanted, run.position
+        if run.is_lie:
+            return
+        pipe.is_true = pipe.is_true or run.target.has_state
+        has = best(own, wanted)
+        self._check_pruned(own, run)
+        if has is None:
+            raise self.wrong(f"{pipe.name} is done, but does not have its filters")
+        if has.gap is not None:
+            is_caused = not self.is_calm or self.has_kept
+            self.require(is_caused and not run.has_full, f"a gap without a cause: {has}")
+            self.note(f"WARNING [gap] of {pipe.name} since {has.gap}")
+        until = at(max(run.began - pipe.lookback - self.most_skew, 0))
+        for row in self.api.rows.values():
+            is_wanted = row.matches(wanted.filters) and wanted.start <= at(row.at) < until
+            is_told = has.gap is not None and at(row.at) >= has.gap
+            if is_wanted and not is_told:
+                self._require_row(pipe, row)
+        if run.state and not run.is_empty:
+            self.done.append((pipe.epoch, wanted.filters, wanted.start, has.until))
+        self._check_with_archive(run)
+
+    def _check_pruned(self, own: Position, run: TapRun) -> None:
+        rules = run.wanted.rules
+        for one in own.reads:
+            if any(one is not each and includes(each, one, rules) for each in own.reads):
+                raise self.wrong(f"not pruned {own}")
+
+    def _require_row(self, pipe: Pipe, row: Row) -> None:
+        has = pipe.warehouse.get(row.id)
+        is_old = has is None or has.at < row.at
+        if is_old and not self._is_erased(row):
+            raise self.wrong(f"{pipe.name} has {has}, the API has {row}")
+
+    def _check_with_archive(self, run: TapRun) -> None:
+        """Check a position against that of the archive, and a whole load against its rows."""
+        pipe, folder = run.pipe, self.folders.get(run.pipe.folder)
+        if not (folder and pipe.uses_archive):
+            return
+        has_one_version = all(each.wanted.rules is RULES for each in self.pipes.values())
+        if folder.entries and self.is_calm and has_one_version:
+            is_alike = run.position == folder.position
+            self.require(is_alike, f"positions differ: {run.position}, {folder.position}")
+        if run.first != 0:
+            return
+        for row in (row for entry in folder.entries for row in entry.rows):
+            has = pipe.warehouse.get(row.id)
+            is_newest = has is not None and has.version >= row.version
+            self.require(
+                is_newest or self._is_erased(row), f"{pipe.name} has {has}, not {row}, after a load"
+            )
+
+    def check_all(self, name: str) -> None:
+        """Check that a warehouse has all rows of its filters."""
+        pipe = self.pipes[name]
+        for row in self.api.rows.values():
+            if row.matches(pipe.wanted.filters):
+                self._require_row(pipe, row)
+
+    def _check_truth(self, folder: Folder | None) -> None:
+        """Check that what an archive's position says of rows is true of its entries."""
+        if folder is None or folder.headless:
+            return
+        has: dict[int, int] = {}
+        for row in (row for entry in folder.entries for row in entry.rows):
+            has[row.id] = max(has.get(row.id, 0), row.at)
+        for read in folder.position.reads:
+            for row in self.api.rows.values():
+                if _is_claimed(row, read) and has.get(row.id, 0) < row.at:
+                    raise self.wrong(f"the archive claims {row} by {read}")
+
+    # The oracle: money
+
+    def check_new(self, run: TapRun, request: Request) -> None:
+        """Check that a sync begins which the user expects."""
+        pipe, sync, wanted, own = run.pipe, request.sync, run.wanted, run.position
+        self.note(f"  {pipe.name} begins {sync}")
+        self.has_kept |= sync.kept is not None
+        if wanted.choice != "error":
+            return
+        if sync.order is not None:
+            known = [each.filters for each in own.reads]
+            known += [each.sync.filters for each in own.progress]
+            is_known = any(RULES.covers(filters, wanted.filters) for filters in known)
+            self.require(is_known or not known, "an order buys what nobody announced")
+            return
+        if not own.is_begun and all(entry.page.dropped for entry in run.folder.entries):
+            return  # nothing at all
+        if best(own, wanted) is None:
+            raise self.wrong("bought unasked, although something was read")
+        known_until = self._known_until(run, sync)
+        if known_until is None or minute(sync.since) >= known_until:
+            return
+        until = at(known_until + pipe.lookback + self.most_skew)
+        if not wanted.start > until:
+            raise self.wrong(f"old rows since {sync.since} are bought unasked, known until {until}")
+
+    def _known_until(self, run: TapRun, sync: Sync) -> int | None:
+        """Return until when rows are known to be bought, less what is read twice."""
+        pipe = run.pipe
+        until = [
+            end
+            for who, filters, start, end in self.done
+            if RULES.covers(filters, sync.filters)
+            and start <= run.wanted.start
+            and (self.is_calm or who == pipe.epoch)
+        ]
+        is_true = run.is_true and pipe.is_true and not pipe.is_lie and run.has_state
+        if not until or not (self.is_calm or is_true):
+            return None
+        last = max(until)
+        if not self.is_calm:
+            there = best(run.folder.position, run.wanted)
+            last = min(last, there.until if there else last)
+        return minute(last) - pipe.lookback - self.most_skew
+
+    def check_bill(self, run: TapRun, sync: Sync, rows: Sequence[Row]) -> None:
+        """Check that no row is billed again that has not changed since it was read."""
+        if not run.lasts or sync.order is not None or run.wanted.choice != "error":
+            return
+        has = {row for entry in run.folder.entries for row in entry.rows}
+        has |= {replace(row, is_erased=False) for row in has}
+        until = self._find_bought_until(run, sync)
+        again = [row for row in rows if row in has and row.at < until]
+        is_excused = not self.is_calm or self.has_moved_starts or self.api.has_rejected
+        self.require(is_excused or not again, f"billed again {again} by {sync}")
+
+    def _find_bought_until(self, run: TapRun, sync: Sync) -> int:
+        entries = [entry for entry in run.folder.entries if entry.page.sync]
+        if any(entry.sync.id == sync.id for entry in entries):
+            return self._bought_until.get(sync.id, 0)
+        complete = [
+            entry.sync.started
+            for entry in entries
+            if entry.page.cursor is None
+            and not entry.page.dropped
+            and entry.sync.reads == entry.sync.filters
+            and entry.sync.started < sync.started
+            and RULES.covers(entry.sync.filters, sync.filters)
+        ]
+        until = minute(max(complete, default="")) - run.pipe.lookback - self.most_skew
+        self._bought_until[sync.id] = until
+        return until
+
+    def note_begun(self, run: TapRun, sync: Sync) -> None:
+        """Check how often an order is carried out, and how often a sync begins over."""
+        if sync.replaces:
+            self._note_begun_over(sync)
+        elif sync.order is not None:
+            self._note_order(run, sync, sync.order)
+
+    def _note_order(self, run: TapRun, sync: Sync, time: str) -> None:
+        pipe, order = run.pipe, run.folder.order
+        if order and order.time == time:
+            is_own = order.filters == sync.filters == sync.reads
+            is_own_start = self.api.is_free or order.start == run.wanted.start
+            self.require(is_own and is_own_start, "an order is carried out for others")
+        self.begun[time] = self.begun.get(time, 0) + 1
+        by = self._begun_by.setdefault(pipe.name, set())
+        is_true = pipe.is_true and run.is_true
+        is_twice = self.begun[time] > 1 and (self.is_calm or (is_true and time in by))
+        self.require(not is_twice, "an order is carried out twice")
+        by.add(time)
+
+    def _note_begun_over(self, sync: Sync) -> None:
+        assert sync.replaces
+        root = self._roots[sync.id] = self._roots.get(sync.replaces, sync.replaces)
+        count = self._begun_over[root] = self._begun_over.get(root, 0) + 1
+        is_right = not self.is_calm or self.api.is_free or count <= 1 + self._orders_over
+        self.require(is_right, f"begun over {count} times")
+
+    # The end
+
+    def quiesce(self, choose: Callable[[list[Way]], Way] = lambda ways: ways[0]) -> None:
+        """Run all pipelines until nothing is left, and check them, and a new warehouse.
+
+        Args:
+            choose: What users answer to questions.
+        """
+        self.note("the world comes to rest")
+        self.api.rejects = self.skew = 0
+        self.api.stuck.discard("all")
+        self.disk = "ok"
+        for pipe in self.pipes.values():
+            pipe.wanted = replace(pipe.wanted, choice="error")
+        quiet = 0
+        for _ in range(_ROUNDS):
+            asked = [self._finish(pipe, choose) for pipe in self.pipes.values()]
+            quiet = 0 if any(asked) else quiet + 1
+            if quiet == 2:
+                break
+        else:
+            raise self.wrong("the pipelines ask for ever")
+        for name, folder in self.folders.items():
+            self._check_truth(folder)
+            self._check_order(name, folder)
+        for pipe in [*self.pipes.values()]:
+            if pipe.uses_archive and pipe.folder in self.folders:
+                self._check_new_warehouse(pipe, self.folders[pipe.folder])
+
+    def _finish(self, pipe: Pipe, choose: Callable[[list[Way]], Way]) -> bool:
+        """Run a pipeline until nothing is left to buy, and return whether it asked something."""
+        has_asked = has_waited = False
+        for _ in range(_ROUNDS):
+            outcome = self.run(pipe.name)
+            if outcome == "done":
+                # With a lookback, each run buys the last minutes again.
+                if not self.billed or (pipe.lookback and has_waited):
+                    return has_asked
+                self.api.now += 100
+                has_waited = True
+                continue
+            has_asked = True
+            if outcome == "rejected":
+                self._mend(pipe)
+            elif outcome == "asked":
+                self.answer(pipe.name, choose(self.ways(pipe)))
+        raise self.wrong(f"{pipe.name} never comes to rest: {pipe.question}")
+
+    def _mend(self, pipe: Pipe) -> None:
+        """Begin over a sync that is stuck, as the message says."""
+        if self.api.is_free:
+            self.api.stuck = set()
+        elif pipe.uses_archive:
+            is_done = self.answer(pipe.name, "restart-sync") != "rejected"
+            self.require(is_done, "restart --sync does not help")
+        else:
+            self.answer(pipe.name, "no-state")
+
+    def _check_order(self, name: str, folder: Folder) -> None:
+        """Check that an order is carried out by a pipeline that fits it, if it has any rows."""
+        order = folder.order
+        if order is None or order.over or not self.is_calm or self.api.is_free:
+            return
+        since = order.since or ALL
+        for pipe in self.pipes.values():
+            is_its = pipe.wanted.filters == order.filters and pipe.wanted.start == order.start
+            if not (is_its and pipe.folder == name and pipe.uses_archive):
+                continue
+            has_rows = any(
+                row.matches(order.filters) and at(row.at) >= max(since, order.start)
+                for row in self.api.rows.values()
+            )
+            is_begun = order.time in self.begun
+            self.require(is_begun or not has_rows, f"an order is never carried out: {order}")
+
+    def _check_new_warehouse(self, pipe: Pipe, folder: Folder) -> None:
+        """Check that a new warehouse is loaded, and in a calm world free."""
+        wanted = replace(pipe.wanted, lookback=minutes(0))
+        third = self.pipes["third"] = Pipe("third", wanted, pipe.folder)
+        outcome = self.run("third")
+        while outcome == "asked" and third.damaged is not None:
+            outcome = self.answer("third", "drop")
+        if self.is_calm:
+            self.require(outcome == "done", f"a new warehouse asks {third.question}")
+            is_paid = self.billed and not folder.order and not self.api.is_free
+            self.require(not is_paid, "a new warehouse pays")
+        del self.pipes["third"]
+
+
+def _is_claimed(row: Row, read: Read) -> bool:
+    until = read.until if read.gap is None else min(read.gap, read.until)
+    return row.matches(read.filters) and read.start <= at(row.at) < until
+
+
+def state_of(pipe: Pipe, **changes: object) -> State:
+    """Return the state of a pipeline, changed."""
+    assert pipe.state
+    return with_(pipe.state, **changes)
