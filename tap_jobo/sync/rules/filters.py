@@ -25,8 +25,8 @@ class FilterRules:
     def covers(self, wide: Filters, narrow: Filters) -> bool:
         """Return whether every row that matches the narrow filters matches the wide ones.
 
-        A filter that this version does not know has to be the same in both: it may be one that adds
-        rows.
+        A filter that is set selects rows, so one that the wide ones lack does not matter. One that
+        this version does not know has to be the same in both.
         """
         return wide == narrow or not self._find_wider(wide, narrow)
 
@@ -48,7 +48,7 @@ class FilterRules:
         if key not in self._wider:
             self._wider[key] = tuple(
                 name
-                for name in sorted({*old, *new})
+                for name in sorted(old)
                 if not self._narrows(name, old.get(name), new.get(name))
             )
         return self._wider[key]

@@ -9,8 +9,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from tap_jobo.sync.rules.model import ALL
 from tests.sync.log_rules.parts import (
-    ALL,
     COUNTRIES,
     KINDS,
     OLD_RULES,
@@ -419,9 +419,7 @@ def shrink(setting: Setting, steps: Sequence[Step]) -> list[Step]:
     return steps
 
 
-def find_wrong(
-    seed: int, count: int, free: float = 0.1, counts: Counter[str] | None = None
-) -> str:
+def find_wrong(seed: int, count: int, free: float = 0.1, counts: Counter[str] | None = None) -> str:
     """Play random histories; return what is wrong with the first one that is, or nothing."""
     rng = random.Random(seed)
     for number in range(count):

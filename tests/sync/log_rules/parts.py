@@ -53,7 +53,7 @@ _BEGINNING: Final = datetime(2026, 1, 1, tzinfo=UTC)
 @contextmanager
 def short_spans(most: int = reads.MOST) -> Iterator[None]:
     """Let a week, an hour and a day be short, as the histories are, and positions perhaps too."""
-    spans = {"HEAL": minutes(60), "HOUR": minutes(20), "DAY": minutes(40)}
+    spans: dict[str, Any] = {"HEAL": minutes(60), "HOUR": minutes(20), "DAY": minutes(40)}
     with patch.multiple(plan, **spans), patch.object(reads, "MOST", most):
         yield
 

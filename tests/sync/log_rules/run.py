@@ -183,11 +183,7 @@ class TapRun:
         """Deliver each row where it is its newest version, and a state where none is skipped."""
         if not entries:
             return
-        newest: dict[int, tuple[int, int]] = {}  # the version, and where it comes first
-        for number, entry in enumerate(entries):
-            for row in entry.rows:
-                if not row.is_erased and newest.get(row.id, (0, 0))[0] != row.version:
-                    newest[row.id] = (row.version, number)
+        newest = _newest(entries)
         self._step()
         if offset == 0 and self.state is None:
             self._begin_anew()
@@ -196,10 +192,11 @@ class TapRun:
             for row in entry.rows:
                 if row.is_erased:
                     continue
-                if newest[row.id][0] == row.version:
+                version, first = newest[row.id]
+                if row.version == version:
                     self.target.row(row)
                 else:
-                    outstanding = max(outstanding, newest[row.id][1])
+                    outstanding = max(outstanding, first)
                 self._step()
             self._move_to(entry, offset + number + 1)
             if outstanding <= number:
@@ -329,3 +326,13 @@ class TapRun:
             self.world.note_begun(self, sync)
         if is_last and sync.id in self._ids:
             self.has_full |= sync.since <= self.wanted.start and sync.reads == self.wanted.filters
+
+
+def _newest(entries: Sequence[Entry]) -> dict[int, tuple[int, int]]:
+    """Return the newest version of each row that is not erased, and where it comes first."""
+    newest: dict[int, tuple[int, int]] = {}
+    for number, entry in enumerate(entries):
+        for row in entry.rows:
+            if not row.is_erased and newest.get(row.id, (0, 0))[0] != row.version:
+                newest[row.id] = (row.version, number)
+    return newest

@@ -153,7 +153,7 @@ class World:
         self.note(f"the user of {name} answers {question.code} with {way}")
         if way in {"resync", "keep"}:
             was = pipe.wanted
-            pipe.wanted = replace(was, choice=way)  # type: ignore[arg-type]
+            pipe.wanted = replace(was, choice=way)
             outcome = self.run(name)
             pipe.wanted = was
             return outcome
@@ -164,7 +164,7 @@ class World:
             if folder and damaged in folder.damaged:
                 self.drop(pipe.folder, damaged)
         elif way == "restart-sync":
-            self.restart_sync(pipe.folder, pipe, pipe.state and pipe.state.position)
+            self.restart_sync(pipe.folder, pipe, pipe.own if pipe.state else None)
         else:
             raise self.wrong(f"nobody can answer {way}")
         return self.run(name)
@@ -230,7 +230,10 @@ class World:
         folder = self.folders[name]
         entry = folder.entries[number - 1]
         page, note = drop(
-            number, folder.read(number), [each.page for each in folder.entries[number:]], folder.head
+            number,
+            folder.read(number),
+            [each.page for each in folder.entries[number:]],
+            folder.head,
         )
         if number in folder.headless:
             entry = replace(

@@ -1,0 +1,50 @@
+"""Random histories of the rules of the log: `log_rules.world` says what they check."""
+
+from __future__ import annotations
+
+import re
+import runpy
+from typing import Any
+
+import pytest
+
+from tap_jobo.sync.rules.model import NOTHING
+from tap_jobo.sync.rules.start import Start
+from tests.support.repository import REPOSITORY
+from tests.sync.log_rules import histories, run
+
+pytestmark = pytest.mark.portable
+
+
+def test_random_histories_are_right() -> None:
+    assert not histories.find_wrong(seed=1, count=300)
+
+
+def test_random_histories_of_free_feeds_are_right() -> None:
+    assert not histories.find_wrong(seed=2, count=100, free=1)
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("seed", [11, 12, 13, 14])
+def test_many_random_histories_are_right(seed: int) -> None:
+    assert not histories.find_wrong(seed=seed, count=5_000)
+
+
+def test_a_wrong_rule_is_found_in_few_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    def at_head(_: Any, places: Any) -> Start:
+        return Start(places.head, NOTHING)
+
+    monkeypatch.setattr(run, "where", at_head)  # so nothing is loaded
+    wrong = histories.find_wrong(seed=1, count=100)
+    steps = re.search(r", (\d+) steps:", wrong)
+    assert steps
+    assert int(steps[1]) <= 3
+
+
+def test_each_mutant_of_the_rules_still_has_its_place() -> None:
+    """Otherwise, `tools/log_rule_mutants.py` ends."""
+    mutants = runpy.run_path(f"{REPOSITORY / 'tools' / 'log_rule_mutants.py'}")["MUTANTS"]
+    assert len({mutant.name for mutant in mutants}) == len(mutants)
+    for mutant in mutants:
+        source = (REPOSITORY / mutant.module).read_text()
+        assert mutant.apply(source) != source

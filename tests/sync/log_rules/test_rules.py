@@ -1,0 +1,367 @@
+"""The rules of the log one by one, where a history shows too little of them."""
+
+from __future__ import annotations
+
+import random
+from datetime import timedelta
+from typing import Any, Final
+
+import msgspec
+import pytest
+
+from tap_jobo.model import Filters
+from tap_jobo.streams.career_sites import CAREER_SITES
+from tap_jobo.streams.jobs import EXPIRED_JOBS, JOBS
+from tap_jobo.sync.rules.filters import FilterRules
+from tap_jobo.sync.rules.fold import Page, advance
+from tap_jobo.sync.rules.model import ALL, NOTHING, Order, Position, Progress, Read, State, Sync
+from tap_jobo.sync.rules.orders import is_refused, time_of_order
+from tap_jobo.sync.rules.plan import (
+    Log,
+    NewSync,
+    Request,
+    Run,
+    after_rejection,
+    begun_over,
+    plan,
+)
+from tap_jobo.sync.rules.reads import hole, joined, pruned, with_gap
+from tap_jobo.sync.rules.sharing import expand_filters, share_filters
+from tap_jobo.sync.rules.start import Places, Question, Start, where
+from tap_jobo.sync.rules.wanted import MARGIN, Wanted, before
+from tap_jobo.sync.settings import SyncSettings
+from tests.sync.log_rules import histories
+from tests.sync.log_rules.parts import OWNER, RULES, at, having, minutes, wants_nothing
+
+pytestmark = pytest.mark.portable
+
+ALL_ROWS: Final[Filters] = {}
+OF_AT: Final = having("AT")
+OF_BE: Final = having("BE")
+OF_AT_BE: Final = having("AT", "BE")
+
+
+def read(filters: Filters, start: int, until: int, gap: int | None = None) -> Read:
+    return Read(
+        filters=filters,
+        start=at(start) if start else ALL,
+        until=at(until),
+        gap=None if gap is None else at(gap) if gap else ALL,
+    )
+
+
+def sync(id_: str = "a", **changes: Any) -> Sync:
+    made = Sync(
+        id=id_,
+        reads={},
+        filters={},
+        since=ALL,
+        started=at(10),
+        kept=None,
+        order=None,
+        replaces=None,
+        restarts=0,
+        batch_size=2,
+    )
+    return msgspec.structs.replace(made, **changes)
+
+
+# Filters
+
+RULES_OF_JOBS = FilterRules(JOBS.filters)
+DE: Final = {"country": "Germany"}
+BERLIN: Final = {"country": "Germany", "city": "Berlin"}
+
+
+@pytest.mark.parametrize(
+    ("wide", "narrow", "covers"),
+    [
+        ({}, OF_AT, True),
+        (OF_AT, {}, False),
+        (OF_AT_BE, OF_AT, True),
+        (OF_AT, OF_AT_BE, False),
+        (OF_AT, having("AT", kind="x"), True),
+        (having("AT", kind="x"), OF_AT, False),
+        (having(founded=1990), having(founded=2000), True),
+        (having(founded=2000), having(founded=1990), False),
+        ({"is_new": 1}, {"is_new": 1, **OF_AT}, True),
+        ({"is_new": 1}, {"is_new": 2}, False),
+        ({"is_new": 1}, {}, False),
+        ({}, {"is_new": 1}, True),
+    ],
+)
+def test_filters_cover_others(wide: Filters, narrow: Filters, *, covers: bool) -> None:
+    """`is_new` is of another version."""
+    assert RULES.covers(wide, narrow) == covers
+
+
+def test_locations_cover_narrower_ones() -> None:
+    assert RULES_OF_JOBS.covers({"jobs_locations": [DE]}, {"jobs_locations": [BERLIN]})
+    assert not RULES_OF_JOBS.covers({"jobs_locations": [BERLIN]}, {"jobs_locations": [DE]})
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "added"),
+    [
+        (OF_AT, OF_AT_BE, OF_BE),
+        (OF_AT, having("AT", "BE", kind="x"), having("BE", kind="x")),
+        (having("AT", kind="x"), having("AT", "BE", kind="xy"), None),
+        (having("AT", kind="x"), OF_AT_BE, None),
+        (OF_AT, OF_BE, None),
+        (OF_AT, OF_AT, None),
+        (having(founded=2000), having(founded=1990), None),
+        ({"is_new": ["x"]}, {"is_new": ["x", "y"]}, None),
+    ],
+)
+def test_one_list_may_have_gained_values(old: Filters, new: Filters, added: Filters) -> None:
+    assert RULES.added(old, new) == added
+
+
+# Reads
+
+
+def test_reads_are_joined_if_no_time_lies_between_them() -> None:
+    one = read(ALL_ROWS, 0, 10)
+    assert joined(one, read(OF_AT, 10, 20), RULES) == [read(OF_AT, 0, 20)]
+    assert joined(read(OF_AT, 10, 20), one, RULES) == [read(OF_AT, 0, 20)]
+    assert not joined(one, read(OF_AT, 11, 20), RULES)
+    assert not joined(read(OF_BE, 0, 10), read(OF_AT, 10, 20), RULES)
+    assert joined(one, read(ALL_ROWS, 5, 20, 7), RULES) == [read(ALL_ROWS, 0, 20, 7)]
+
+
+def test_a_read_goes_that_another_one_includes() -> None:
+    has = [read(ALL_ROWS, 0, 10), read(OF_AT, 0, 10), read(OF_AT, 0, 20), read(OF_BE, 5, 10)]
+    assert pruned(has, RULES) == (read(OF_AT, 0, 20), read(ALL_ROWS, 0, 10))
+    with_gaps = [read(ALL_ROWS, 0, 10, 5), read(OF_AT, 0, 5), read(OF_BE, 0, 6)]
+    assert pruned(with_gaps, RULES) == (read(ALL_ROWS, 0, 10, 5), read(OF_BE, 0, 6))
+
+
+def test_a_gap_starts_no_earlier_than_its_read_and_never_later_than_before() -> None:
+    has = [read({}, 5, 20), read({}, 0, 20, 2), read({}, 0, 4), read({}, 0, 20)]
+    assert with_gap(has, at(4)) == [
+        read({}, 5, 20, 5),
+        read({}, 0, 20, 2),
+        read({}, 0, 4),
+        read({}, 0, 20, 4),
+    ]
+
+
+def test_a_hole_is_between_a_read_and_all_before_it() -> None:
+    has = [read({}, 0, 10), read({}, 0, 5)]
+    assert hole(has, read({}, 20, 30), RULES) == at(10)
+    assert hole(has, read({}, 10, 30), RULES) is None
+    assert hole([], read({}, 10, 30), RULES) is None
+    assert hole([read(OF_AT, 0, 10)], read({}, 20, 30), RULES) is None
+
+
+# The fold
+
+
+def test_rows_and_pages_add_up() -> None:
+    position = NOTHING
+    for page, rows in ((1, 2), (2, 3), (2, 9), (4, 1)):
+        entry = Page(sync=sync(), page=page, rows=rows, cursor="c")
+        position = advance(position, entry, RULES)
+    assert position.progress == (Progress(sync=sync(), pages=4, rows=6, cursor="c", has_gap=True),)
+
+
+def test_an_entry_of_which_nothing_is_known_is_still_a_beginning() -> None:
+    entry = Page(sync=None, page=1, rows=0, cursor=None, dropped="behind")
+    assert advance(NOTHING, entry, RULES) == Position(is_begun=True)
+    entry = Page(sync=None, page=1, rows=0, cursor=None, dropped="head")
+    assert advance(NOTHING, entry, RULES) == NOTHING
+
+
+# Where a run starts
+
+
+def places(*times: int | None, ids: str = "abcdefgh", owner: str = OWNER) -> Places:
+    return Places(
+        owner=owner,
+        head=len(times),
+        id_of=lambda number: ids[number - 1] if 0 < number <= len(times) else None,
+        time_of=lambda number: None if (time := times[number - 1]) is None else at(time),
+    )
+
+
+def state(offset: int, entry: str | None, time: int, *, is_begun: bool = True) -> State:
+    position = Position(is_begun=is_begun)
+    return State(owner=OWNER, offset=offset, entry=entry, time=at(time), position=position)
+
+
+BEGUN: Final = Position(is_begun=True)
+
+
+@pytest.mark.parametrize(
+    ("own", "archive", "start"),
+    [
+        (None, places(1, 2), Start(0, NOTHING)),
+        (state(2, "b", 2, is_begun=False), places(1, 2), Start(0, NOTHING)),
+        (state(2, "b", 2), places(1, 2), Start(2, BEGUN)),
+        (state(2, "x", 2), places(1, 2, 3), Start(2, BEGUN, is_behind=True)),
+        (state(3, "c", 3), places(1, 2), Start(2, BEGUN, is_behind=True)),
+        (state(9, "x", 5), places(), Start(0, BEGUN, is_behind=True)),
+        (state(0, None, 5), places(1, 5, 5, 6), Start(3, BEGUN, is_behind=True)),
+        (state(0, None, 5), places(1, None, 5, 6), Start(3, BEGUN, is_behind=True)),
+        (state(0, None, 5), places(1, None, 6), Start(1, BEGUN, is_behind=True)),
+        (state(0, None, 5), places(1, 5, None), Start(2, BEGUN, is_behind=True)),
+        (state(0, None, 5), places(None, None), Start(0, BEGUN, is_behind=True)),
+        (state(2, "b", 2), places(1, 2, owner="o"), Question("other-archive", ("no-state",))),
+    ],
+)
+def test_where_a_run_starts(own: State | None, archive: Places, start: Start | Question) -> None:
+    assert where(own, archive) == start
+
+
+def test_the_last_entry_of_a_million_is_found_with_few_reads() -> None:
+    asked: list[int] = []
+
+    def time_of(number: int) -> str:
+        asked.append(number)
+        return at(number)
+
+    archive = Places(owner=OWNER, head=1_000_000, id_of=lambda _: None, time_of=time_of)
+    found = where(state(5, "a", 654_321), archive)
+    assert isinstance(found, Start)
+    assert found.offset == 654_321
+    assert len(asked) <= 21
+
+
+# What is wanted
+
+
+def settings(spec: Any = CAREER_SITES, **changes: Any) -> SyncSettings:
+    config = {"on_filter_change": "keep", "lookback_minutes": 5, **changes}
+    # The catalog's replication method goes with issue 63.
+    extra: dict[str, Any] = (
+        {"is_full_table": False} if "is_full_table" in SyncSettings.__annotations__ else {}
+    )
+    return SyncSettings.of(spec, config, **extra)
+
+
+def test_what_settings_want() -> None:
+    wanted = Wanted.of(settings(start_date="2026-01-05", country_codes=["BE", "AT"]), at(0))
+    assert (wanted.start, wanted.choice) == ("2026-01-05T00:00:00.000000Z", "keep")
+    assert wanted.filters == OF_AT_BE
+    assert (wanted.lookback, wanted.is_free) == (timedelta(minutes=5), False)
+    assert Wanted.of(settings(), at(0)).start == ALL
+    assert wanted.rules.covers({}, OF_AT)
+
+
+def test_a_free_feed_wants_what_its_api_lists_and_never_asks() -> None:
+    now = "2026-01-31T08:00:00.000000Z"
+    wanted = Wanted.of(settings(EXPIRED_JOBS), now)
+    assert (wanted.choice, wanted.is_free) == ("resync", True)
+    assert EXPIRED_JOBS.longest_lookback
+    assert wanted.start == before(now, EXPIRED_JOBS.longest_lookback - MARGIN)
+    late = Wanted.of(settings(EXPIRED_JOBS, start_date="2026-01-30"), now)
+    assert late.start == "2026-01-30T00:00:00.000000Z"
+
+
+def test_before_the_first_year_is_before_all() -> None:
+    assert before("0001-01-01T00:00:00.000000Z", minutes(1)) == ALL
+    assert before(ALL, minutes(1)) == ALL
+
+
+# Orders
+
+
+def test_an_order_is_later_than_all_earlier_ones_whatever_the_clock() -> None:
+    last = Order(time=at(9), filters={}, start=ALL)
+    assert time_of_order(at(10), last, NOTHING) == at(10)
+    assert at(9) < time_of_order(at(5), last, NOTHING) < at(10)
+    assert time_of_order(at(5), None, Position(order=at(7))) > at(7)
+
+
+@pytest.mark.parametrize(
+    ("order", "archive", "has_entries", "is_named", "refused"),
+    [
+        (Order(time=at(1), filters={}, start=ALL), NOTHING, False, False, True),
+        (Order(time=at(1), filters={}, start=ALL), BEGUN, True, False, False),
+        (Order(time=at(1), filters={}, start=ALL, over="a"), NOTHING, False, True, False),
+        (Order(time=at(1), filters={}, start=ALL, over="a"), NOTHING, False, False, True),
+        (Order(time=at(1), filters={}, start=ALL, since=at(3)), BEGUN, True, False, True),
+        (
+            Order(time=at(1), filters=OF_AT, start=ALL, since=at(3)),
+            Position(reads=(read({}, 0, 5),), is_begun=True),
+            True,
+            False,
+            False,
+        ),
+    ],
+)
+def test_which_orders_are_refused(
+    order: Order, archive: Position, *, has_entries: bool, is_named: bool, refused: bool
+) -> None:
+    found = is_refused(order, archive, RULES, has_entries=has_entries, is_named=is_named)
+    assert found == refused
+
+
+# What is bought
+
+NEW: Final = NewSync(id="new", now=at(50))
+
+
+def test_a_run_without_a_state_is_told_that_the_archive_lacks_rows() -> None:
+    """With a state, it is the question of filters."""
+    own, wanted = Position(is_begun=True), wants_nothing()
+    log = Log(position=own, first=BEGUN)
+    for has_state, code in ((False, "archive-lacks-rows"), (True, "filters-changed")):
+        asked = plan(own, log, wanted, Run(has_state=has_state), NEW)
+        assert isinstance(asked, Question)
+        assert asked.code == code
+
+
+def test_a_sync_begins_over_with_all_that_was_decided() -> None:
+    old = sync(reads=OF_AT, filters=OF_AT_BE, since=at(2), kept=at(3), order=at(4), replaces="z")
+    for why, restarts in (("rejected", 1), ("restart", 0)):
+        over = begun_over(old, wants_nothing(), NEW, why)  # type: ignore[arg-type]
+        kept = {"started": at(50), "replaces": "a", "restarts": restarts}
+        assert over.sync == msgspec.structs.replace(old, id="new", **kept)
+        assert (over.page, over.rows, over.cursor) == (1, 0, None)
+
+
+def test_a_sync_begins_over_once_before_the_user_decides() -> None:
+    wanted, run = wants_nothing(), Run()
+    over = after_rejection(sync(), wanted, run, NEW, has_archive=True)
+    assert isinstance(over, Request)
+    for has_archive, way in ((True, "restart-sync"), (False, "no-state")):
+        stuck = after_rejection(over.sync, wanted, run, NEW, has_archive=has_archive)
+        assert stuck == Question("cursor-rejected", (way,))  # type: ignore[arg-type]
+
+
+# How positions are stored
+
+
+def test_filters_are_stored_once() -> None:
+    long = {"jobs_locations": [{"country": f"C{number}"} for number in range(50)]}
+    alone = len(msgspec.json.encode(long))
+    reads = tuple(read(long, number, number + 1) for number in range(8))
+    position = Position(reads=reads, is_begun=True)
+    stored = msgspec.json.encode(share_filters(position))
+    assert len(stored) < alone + 8 * 120
+    assert expand_filters(msgspec.json.decode(stored), Position) == position
+
+
+def test_what_is_stored_can_be_read_again() -> None:
+    rng = random.Random(3)
+    for _ in range(40):
+        setting, steps = histories.draw(rng)
+        world = histories.begin(setting)
+        for step in steps:
+            histories.take(world, setting, step)
+        for pipe in world.pipes.values():
+            for each, _is_lie in pipe.saved:
+                raw = msgspec.json.decode(msgspec.json.encode(share_filters(each)))
+                assert expand_filters(raw, State) == each
+
+
+@pytest.mark.parametrize("place", [-1, 1, 7])
+def test_filters_that_are_not_there_are_an_error(place: int) -> None:
+    raw = share_filters(Position(reads=(read(OF_AT, 0, 1),), is_begun=True))
+    raw["reads"][0]["filters"] = place
+    with pytest.raises(ValueError, match="filter_sets"):
+        expand_filters(raw, Position)
+    del raw["filter_sets"]
+    with pytest.raises(ValueError, match="filter_sets"):
+        expand_filters(raw, Position)
