@@ -4,7 +4,7 @@ Headers suffice: the header of an entry says what the entry before it led to. So
 the head has to be parsed.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import msgspec
@@ -87,12 +87,8 @@ def completed(
     """
     new = read_of(sync, has_gap=has_gap)
     reads = [*position.reads, new, *joined_to(position.reads, new, rules)]
-    for read in position.reads:
-        rest = rules.added(read.filters, sync.filters)
-        if rest is not None and rules.covers(sync.reads, rest):
-            start, until = max(read.start, new.start), min(read.until, new.until)
-            gap = worse(read.gap, new.gap)
-            reads.append(Read(filters=sync.filters, start=start, until=until, gap=gap))
+    if sync.reads != sync.filters:
+        reads += _with_added(position.reads, sync, new, rules)
     if sync.kept is not None:
         reads.append(Read(filters=sync.filters, start=sync.kept, until=sync.started, gap=sync.kept))
     kept = pruned(reads, rules)
@@ -102,6 +98,19 @@ def completed(
         if not _has_ended(each, [new] if each.sync.order else kept, rules)
     ]
     return replace(position, reads=kept, progress=tuple(still))
+
+
+def _with_added(reads: Iterable[Read], sync: Sync, new: Read, rules: FilterRules) -> Iterator[Read]:
+    """Yield what a sync of added values says together with each read that has the rest."""
+    for read in reads:
+        rest = rules.added(read.filters, sync.filters)
+        if rest is not None and rules.covers(sync.reads, rest):
+            yield Read(
+                filters=sync.filters,
+                start=max(read.start, new.start),
+                until=min(read.until, new.until),
+                gap=worse(read.gap, new.gap),
+            )
 
 
 def read_of(sync: Sync, *, has_gap: bool) -> Read:
