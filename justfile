@@ -91,7 +91,7 @@ histories seed count:
 
 # break each rule of the archive, and show whether its tests notice
 rule-mutants *options:
-    uv run tools/rule_mutants.py "$@"
+    uv run tools/log_rule_mutants.py "$@"
 
 # check the bill against the sandbox's ledger over 400 crashes, budgets, and replays
 bill:

@@ -1,11 +1,10 @@
 """Builds the documentation: `uv run just docs`.
 
 The pages are plain Markdown that also reads well in a repository browser. A link to a file outside
-of `docs` becomes a download. Pages that belong elsewhere, such as CHANGELOG.md, are shown in place
-of the stubs that link to them. Other documents of the project are for its developers, and are named
-without a link. Charts become part of their page, so that they have its colors. A search looks
-through sections, with the words of searches.toml. Mermaid and MiniSearch come from npm, which must
-be installed.
+of `docs` becomes a download. The page of the dbt package is its README.md, shown in place of the
+stub that links to it. Links to other documents lead to the repository, once it is public. Charts
+become part of their page, so that they have its colors. A search looks through sections, with the
+words of searches.toml. Mermaid and MiniSearch come from npm, which must be installed.
 """
 
 from __future__ import annotations
@@ -31,15 +30,11 @@ if TYPE_CHECKING:
 
 DOCS = Path(__file__).parent
 ROOT = DOCS.parent
-NOT_SEARCHED = ("project/changelog",)
-"""What users do not search: a search shows the title alone."""
 REPOSITORY = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["urls"][
     "Repository"
 ]
-PAGES = {
-    ROOT / f"{name.upper()}.md": DOCS / f"project/{name}.md"
-    for name in ("changelog", "security", "support")
-} | {ROOT / "dbt/README.md": DOCS / "reference/dbt-models.md"}
+IS_PUBLIC = "EXAMPLE-" not in REPOSITORY
+PAGES = {ROOT / "dbt/README.md": DOCS / "query/dbt.md"}
 
 NPM = ROOT / ".mermaid"
 """Where packages of npm are kept: outside the folders that Sphinx reads and writes."""
@@ -80,7 +75,7 @@ smartquotes = False  # commands are pasted
 myst_fence_as_directive = ["mermaid"]
 copybutton_prompt_text = "$ "
 html_theme = "furo"
-if "EXAMPLE-" not in REPOSITORY:  # else, the links to edit a page would lead nowhere
+if IS_PUBLIC:  # else, the links to edit a page would lead nowhere
     html_theme_options = {
         "source_repository": REPOSITORY,
         "source_branch": "main",
@@ -119,7 +114,8 @@ def replace_links(app: Sphinx, name: str, source: list[str]) -> None:
         target = PAGES.get(target, target)
         is_shown = target.is_relative_to(DOCS) or (target.is_file() and target.suffix != ".md")
         if not is_shown:
-            return link[1]
+            address = f"{REPOSITORY}/blob/main/{os.path.relpath(target, ROOT)}{link[3] or ''}"
+            return f"[{link[1]}]({address})" if IS_PUBLIC else link[1]
         return f"[{link[1]}]({os.path.relpath(target, page.parent)}{link[3] or ''})"
 
     def drawn(image: re.Match[str]) -> str:
@@ -238,13 +234,11 @@ def sections_of(name: str, document: nodes.document) -> Iterator[dict[str, Any]]
         place = f"{name}#{section['ids'][0]}" if page else name
         page = page or title
         own = (part for part in section[1:] if not isinstance(part, nodes.section | nodes.raw))
-        text = "" if name in NOT_SEARCHED else "\n".join(part.astext() for part in own)
+        text = "\n".join(part.astext() for part in own)
         if name == "reference/messages":
             text += WORDINGS.get(title, "")
         titles = [title, *searches.split(", ")]
         yield {"place": place, "page": page, "titles": titles, "text": text}
-        if name in NOT_SEARCHED:
-            return
 
 
 def let_names_break(context: dict[str, Any]) -> None:

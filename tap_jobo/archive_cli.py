@@ -8,28 +8,37 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from logging import getLogger
+from typing import Any
 
 import click
+from msgspec.structs import replace
 
 from tap_jobo.api.pages import PageParser
 from tap_jobo.archive import open_store
 from tap_jobo.archive.archive import StreamArchive
-from tap_jobo.archive.key import ArchiveKey
-from tap_jobo.archive.month import Spent, read_spent
+from tap_jobo.archive.key import key_of_name
+from tap_jobo.archive.month import spent_so_far
 from tap_jobo.archive.naming import all_keys, stream_of
+from tap_jobo.archive.pending import Pending, read_pending
 from tap_jobo.archive.store import MissingError, Store
 from tap_jobo.clock import Clock, format_timestamp, parse_timestamp, to_minute
 from tap_jobo.errors import ArchiveError, FormatError
-from tap_jobo.model import ArchiveFile, Filters
-from tap_jobo.records.values import ERASED
+from tap_jobo.model import ALL, Filters, Order, State
+from tap_jobo.records.values import ERASED, parse_uuid
 from tap_jobo.settings.reading import read_environment
 from tap_jobo.settings.setting import config_schema
 from tap_jobo.streams import SETTINGS
 from tap_jobo.streams.feed_spec import FeedSpec
 from tap_jobo.sync import repair
 from tap_jobo.sync.erase import comparable_id, without_rows
-from tap_jobo.sync.inspection import Inspection, Problems, rows_and_cursor, view_of
-from tap_jobo.sync.state import State
+from tap_jobo.sync.filter_rules import FilterRules
+from tap_jobo.sync.filters import describe
+from tap_jobo.sync.fold import Page, advance
+from tap_jobo.sync.inspection import Inspection, Problems, log_of
+from tap_jobo.sync.log import ArchiveLog
+from tap_jobo.sync.orders import is_refused, time_of_order
+from tap_jobo.sync.settings import SyncSettings
+from tap_jobo.sync.state import as_raw
 from tap_jobo.wording import dollars, plural
 
 
@@ -37,8 +46,8 @@ from tap_jobo.wording import dollars, plural
 @click.option(
     "--archive-dir",
     envvar="TAP_JOBO_ARCHIVE_DIR",
-    help="Folder or URL of the archive. Default: the variable TAP_JOBO_ARCHIVE_DIR or, where that "
-    "is not set, tap-jobo in the user's state folder.",
+    help="Folder or URL of the archive. Default: the variable TAP_JOBO_ARCHIVE_DIR. Without it, "
+    "archive/tap-jobo in a Meltano project, or tap-jobo in the user's state folder.",
 )
 @click.pass_context
 def main(context: click.Context, archive_dir: str | None) -> None:
@@ -60,30 +69,43 @@ def list_(archive_dir: str | None) -> None:
     problems = Problems()
     with _opened(archive_dir) as (store, keys):
         for name in keys:
-            spent = problems.note(partial(read_spent, store, name))
+            pending = problems.note(partial(read_pending, store, name))
             archive = problems.note(partial(_archive, store, name))
-            _echo(f"{name}{_describe_owner(spent)}")
-            for line in _describe(archive, spent, problems):
+            _echo(f"{name}{_describe_owner(pending)}")
+            for line in _describe(archive, pending, problems) if archive else ():
                 _echo(f"  {line}")
     if problems:
         raise click.ClickException("\n".join(problems))
 
 
-def _describe_owner(spent: Spent | None) -> str:
-    if spent is None:
+def _describe_owner(pending: Pending | None) -> str:
+    if pending is None:
         return ""
-    kind = f"{spent.api_key} key, " if spent.api_key else ""
-    return f" ({kind}{spent.address})"
+    kind = f"{pending.api_key} key, " if pending.api_key else ""
+    return f" ({kind}{pending.address})"
 
 
-def _describe(
-    archive: StreamArchive | None, spent: Spent | None, problems: Problems
-) -> Iterator[str]:
+def _describe(archive: StreamArchive, pending: Pending | None, problems: Problems) -> Iterator[str]:
     """Yield what a stream's archive has, as far as it can be read, and what it has cost."""
-    if archive:
-        yield from Inspection(archive, problems).describe()
-    for month, credits_ in sorted(spent.credits.items() if spent else ()):
+    yield from Inspection(archive, problems).describe()
+    for month, credits_ in sorted(spent_so_far(pending, archive).items()):
         yield f"{month}: {dollars(credits_)} billed"
+
+
+@main.command()
+@click.argument("streams", nargs=-1, metavar="[STREAM]...")
+@click.pass_obj
+def verify(archive_dir: str | None, streams: Sequence[str]) -> None:
+    """Read every page, and name each that is damaged. For a backup, give its --archive-dir."""
+    problems = Problems()
+    with _opened(archive_dir) as (store, keys):
+        for name in [_key_of(keys, stream) for stream in streams] or keys:
+            archive = _archive(store, name)
+            read = (problems.note(partial(archive.read, number)) for number in archive.numbers)
+            good = sum(entry is not None for entry in read)
+            _echo(f"{name}: {good:,} of {plural(archive.head, 'page')} can be read.")
+    if problems:
+        raise click.ClickException("\n".join(problems))
 
 
 @main.command()
@@ -91,34 +113,41 @@ def _describe(
 @click.option("--meltano", is_flag=True, help="In the form that `meltano state merge` reads.")
 @click.pass_obj
 def state(archive_dir: str | None, streams: Sequence[str], *, meltano: bool) -> None:
-    """Write the state from which incomplete archives continued.
+    """Write the state of whoever bought the last pages.
 
-    A run with it loads all that the archives have, free. Use it if the state is lost, and the
-    warehouse has the rows from before.
+    Use it if the state is lost, and the warehouse has the rows.
     """
     with _opened(archive_dir) as (store, keys):
         archives = [_archive(store, _key_of(keys, stream)) for stream in streams]
         if len({each.key.stream for each in archives}) < len(archives):
             raise click.UsageError("Name each stream once: a state has one place for it.")
-        bookmarks = {each.key.stream: _origin(each).as_raw(each.spec) for each in archives}
+        bookmarks = {each.key.stream: _last_state(each) for each in archives}
     content = {"bookmarks": bookmarks}
     click.echo(json.dumps({"singer_state": content} if meltano else content))
 
 
-def _origin(archive: StreamArchive) -> State:
-    """Return the state at the beginning of an archive that went on from one."""
-    stream = archive.key.stream
-    if archive.file is None:
+def _last_state(archive: StreamArchive) -> dict[str, Any]:
+    """Return the state of the buyer of the last page, after that page."""
+    header = archive.header(archive.head)
+    if not archive.head:
+        stream = archive.key.stream
         raise click.ClickException(
             f"The archive has no page of {stream}. The next run buys everything."
         )
-    origin = archive.file.origin
-    if origin is None:
-        raise click.ClickException(
-            f"The archive has everything of {stream}. Run without a state: everything is loaded "
-            "from it, free."
-        )
-    return State(archive.file.id, archive.file.first - 1, origin.entry, origin.position)
+    if header is None:
+        raise archive.damaged(archive.head, "is damaged")
+    position = advance(
+        header.buyer, log_of(archive).page(archive.head), FilterRules(archive.spec.filters)
+    )
+    state = State(
+        owner=archive.key.owner,
+        offset=archive.head,
+        entry=header.id,
+        time=header.time,
+        position=position,
+    )
+    until = position.reads[0].until if position.reads else None
+    return as_raw(state, archive.spec, until)
 
 
 @main.command()
@@ -175,109 +204,143 @@ def drop(archive_dir: str | None, stream: str, page: int, *, yes: bool) -> None:
     with _opened(archive_dir) as (store, keys):
         archive = _archive(store, _key_of(keys, stream))
         with archive.lock():
-            archive = archive.again(0)
-            _drop(archive, page, yes=yes)
+            _drop(archive.again(0), page, yes=yes)
 
 
-def _drop(archive: StreamArchive, page: int, *, yes: bool) -> None:
-    file = _require_page(archive, page, "dropped")
-    before = archive.header(page)
-    if before and before.is_dropped:
-        _echo(f"Page {page} of {archive.key.stream} was dropped before. Nothing was changed.")
+def _drop(archive: StreamArchive, number: int, *, yes: bool) -> None:
+    _require_page(archive, number, "dropped")
+    stream, header = archive.key.stream, archive.header(number)
+    if header and header.dropped:
+        _echo(f"Page {number} of {stream} was dropped before. Nothing was changed.")
         return
-    header = repair.dropped(
-        page,
-        file,
-        own=before,
-        before=_read_entry(archive, page - 1),
-        after=archive.header(page + 1),
-    )
-    if header is None:
-        raise click.ClickException(
-            f"Page {page - 1} of {archive.key.stream} can't be read either. Drop it first. Nothing "
-            "was dropped."
-        )
-    own = _read_entry(archive, page)
-    if own and own.rows and not yes:
-        rows = f"{plural(own.rows, 'row')} ({dollars(own.header.cost(own.rows))})"
-        _confirm(f"Page {page} of {archive.key.stream} can be read. This drops its {rows}.")
-    archive.drop(page, header)
-    price = f" ({dollars(header.credits)})" if header.credits else ""
-    then = f"The next run buys it again{price}."
-    if page != archive.head:
-        then = (
-            f"Its rows are missing until you run {archive.restart_since(archive.since_of(page))}."
-        )
-    _echo(f"Dropped page {page} of {archive.key.stream}. {then}")
+    log = log_of(archive)
+    page = _known_page(log, number)
+    following = [log.page(each) for each in range(number + 1, archive.head + 1)]
+    dropped, note = repair.drop(number, page, following, archive.head)
+    if page.rows and _can_be_read(archive, number) and not yes:
+        cost = f" ({dollars(header.cost(page.rows))})" if header else ""
+        rows = f"{plural(page.rows, 'row')}{cost}"
+        _confirm(f"Page {number} of {stream} can be read. This drops its {rows}.")
+    now = format_timestamp(Clock().now())
+    new = repair.header_of_dropped(log, number, page, now)
+    if note:  # first: if the page stays as it is, the note only says too much
+        archive.save(replace(archive.file, dropped=(*archive.file.dropped, note)))
+    archive.drop(number, replace(new, dropped=dropped.dropped))
+    price = f" ({dollars(new.credits)})" if new.credits else ""
+    then = f"The next run buys it again{price}. Warehouses that loaded it before go on after it."
+    if note:
+        then = f"Its rows are missing until you run {archive.restart_since(note.since)}."
+    _echo(f"Dropped page {number} of {stream}. {then}")
 
 
-def _read_entry(archive: StreamArchive, page: int) -> repair.ReadEntry | None:
-    """Return an entry, None if it cannot be read, or is no part of the archive."""
-    if page not in archive.numbers:
-        return None
+def _known_page(log: ArchiveLog, number: int) -> Page:
+    """Return what is known of a page that perhaps can't be parsed."""
+    header = log.archive.header(number)
+    try:
+        return log.page(number)
+    except FormatError:  # at the head
+        sync, page = (header.sync, header.page) if header else (None, 1)
+        return Page(sync=sync, page=page, rows=0, cursor=None)
+
+
+def _can_be_read(archive: StreamArchive, number: int) -> bool:
     with suppress(FormatError):
-        entry = archive.read(page)
-        return repair.ReadEntry(entry.header, *rows_and_cursor(archive, entry))
-    return None
+        return bool(archive.read(number))
+    return False
 
 
 @main.command()
 @click.argument("stream")
 @click.option("--since", metavar="DATE", help="Buy only what changed since an ISO 8601 date.")
-@click.option("--sync", "is_over", is_flag=True, help="Begin the sync in progress over.")
+@click.option(
+    "--sync",
+    "over",
+    is_flag=False,
+    flag_value="",
+    metavar="[ID]",
+    help="Begin a sync in progress over: the newest one, or the one with this id.",
+)
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.pass_obj
 def restart(
-    archive_dir: str | None, stream: str, since: str | None, *, is_over: bool, yes: bool
+    archive_dir: str | None, stream: str, since: str | None, over: str | None, *, yes: bool
 ) -> None:
     """Let the next run buy a stream again: everything, or what changed since a date.
 
-    With --sync, it reads only the rows of the sync in progress again. The archive keeps what it
-    has.
+    With --sync, it reads only the rows of a sync in progress again. The archive keeps what it has.
+    The order is for the pipelines whose filters and start_date are those of the settings. Without
+    settings in the environment, these are those of the last sync.
     """
-    if since and is_over:
+    if since and over is not None:
         raise click.UsageError("Give --since or --sync, not both: --sync keeps its own window.")
     with _opened(archive_dir) as (store, keys):
         archive = _archive(store, _key_of(keys, stream))
         with archive.lock():
-            archive = archive.again(0)
-            if is_over:
-                _restart(archive, _start_of_sync(archive), "the sync in progress of", yes=yes)
-            elif start := _timestamp(since):
-                _restart(archive, start, f"what changed since {to_minute(start)} in", yes=yes)
-            else:
-                _restart(archive, None, "all of", yes=yes)
+            _restart(archive.again(0), _timestamp(since), over, yes=yes)
 
 
-def _start_of_sync(archive: StreamArchive) -> str | None:
-    """Return the `since` that begins the sync in progress over, None if it reads all rows."""
-    progress = view_of(archive).position.progress
-    if progress is None:
-        raise click.ClickException(
-            f"No sync of {archive.key.stream} is in progress. Nothing was changed."
-        )
-    return repair.since_to_begin_over(progress.sync)
-
-
-def _restart(archive: StreamArchive, since: str | None, rows: str, *, yes: bool) -> None:
-    stream, spec = archive.key.stream, archive.spec
-    view = view_of(archive)
-    file = repair.restart(view, since, _filters_of_settings(spec))
-    if file is None:
-        why = "has no complete sync yet, a full one in progress, or other filters than the settings"
+def _restart(archive: StreamArchive, since: str | None, over: str | None, *, yes: bool) -> None:
+    spec, log, stream = archive.spec, log_of(archive), archive.key.stream
+    filters, start = _whose(archive, log, over)
+    if over == "":
+        going = [each.sync for each in log.position.progress if each.sync.filters == filters]
+        if not going:
+            raise click.ClickException(f"No sync of {stream} is in progress. Nothing was changed.")
+        over = max(going, key=lambda sync: sync.started).id
+    order = Order(
+        time=time_of_order(format_timestamp(Clock().now()), log.order, log.position),
+        filters=filters,
+        start=start,
+        since=since,
+        over=over,
+    )
+    rules, has_entries = FilterRules(spec.filters), archive.head > 0
+    is_named = over is not None
+    if is_refused(order, log.position, rules, has_entries=has_entries, is_named=is_named):
+        why = "has no complete sync of these filters yet"
         then = "Complete that first, or restart without --since"
-        if view.is_empty:
+        if not has_entries:
             why, then = "is empty", "The next run without a state buys everything anyway"
         raise click.ClickException(f"The archive of {stream} {why}. Nothing was changed. {then}.")
-    price = spec.describe_price(None if since else archive.cost_of_everything())
-    verb = "reads" if spec.is_free else "buys"
-    what = f"{verb} {rows} {stream} again ({price})."
-    if not (since or spec.is_free):
-        what += " A new warehouse then loads only from that sync on."
+    what = _describe_order(order, log, spec)
+    if log.order and log.order.time > log.position.order and log.order.over is None:
+        what += f" It replaces an order of {to_minute(log.order.time)} that was not begun."
     if not yes:
         _confirm(f"This {what}")
-    archive.save(file)
+    archive.save(replace(archive.file, order=order))
     _echo(f"The next run {what}")
+
+
+def _describe_order(order: Order, log: ArchiveLog, spec: FeedSpec) -> str:
+    """Return what an order lets the next run do, and its price."""
+    verb = "reads" if spec.is_free else "buys"
+    rows, least = f"all of {spec.name}", None
+    if order.over is not None:
+        rows = f"the rows of the sync {order.over}"
+    elif order.since is not None:
+        rows = f"what changed in {spec.name} since {to_minute(order.since)}"
+    else:
+        least = log.least_rows(order.filters, order.start)
+    filters = f" with {describe(order.filters)}" if order.filters else ""
+    return f"{verb} {rows}{filters} again ({log.archive.describe_price(least)})."
+
+
+def _whose(archive: StreamArchive, log: ArchiveLog, over: str | None) -> tuple[Filters, str]:
+    """Return the filters and the start date of the pipelines that carry out an order.
+
+    They are those of the sync that begins over or of the settings, else of the last sync.
+    """
+    progress = log.position.of(over or None)
+    if progress:
+        return progress.sync.filters, progress.sync.start
+    if (given := _settings(archive.spec)) is not None:
+        return given.filters, given.start_date or ALL
+    last = next((each for each in map(archive.header, reversed(archive.numbers)) if each), None)
+    if last is None or last.sync is None:
+        return {}, ALL
+    filters = last.sync.filters
+    starts = [read.start for read in last.buyer.reads if read.filters == filters]
+    return filters, min([*starts, last.sync.start])
 
 
 def _timestamp(text: str | None) -> str | None:
@@ -290,13 +353,14 @@ def _timestamp(text: str | None) -> str | None:
     raise click.UsageError("--since must be an ISO 8601 date in the past, such as 2026-01-31.")
 
 
-def _filters_of_settings(spec: FeedSpec) -> Filters | None:
-    """Return the filters of the settings, None if the environment does not have them."""
+def _settings(spec: FeedSpec) -> SyncSettings | None:
+    """Return what the settings ask of a feed, None if the environment does not have them."""
     given = read_environment(config_schema(SETTINGS), os.environ)
-    names = {each.name for each in spec.filters}
+    names = {"start_date", *(each.name for each in spec.filters)}
     if not (os.environ.get("MELTANO_EXTRACTOR_NAME") or names & given.keys()):
         return None
-    return {name: value for name, value in spec.filters_of(given).items() if value is not None}
+    defaults = {each.name: each.default for each in SETTINGS if each.default is not None}
+    return SyncSettings.of(spec, {**defaults, **given})
 
 
 @main.command()
@@ -344,6 +408,8 @@ def _erase_ids(archive: StreamArchive, ids: Collection[str | None]) -> None:
     if not pages:
         done = "no row has this id" if len(ids) == 1 else "no row has one of these ids"
     _echo(f"{archive.key.name}: {done}.")
+    if pages:
+        _echo_delete(archive, ids)
     if unread:
         _echo(f"{archive.key.name}: not searched, because they can't be read: {', '.join(unread)}")
 
@@ -351,8 +417,15 @@ def _erase_ids(archive: StreamArchive, ids: Collection[str | None]) -> None:
 def _erase_row(archive: StreamArchive, page: int, row: int) -> None:
     _require_page(archive, page, "erased")
     where, entry = f"page {page} of {archive.key.stream}", archive.read(page)
+    ids: list[str | None] = []
+
+    def is_meant(number: int, id_: str | None) -> bool:
+        if number == row:
+            ids.append(id_)
+        return number == row
+
     try:
-        erased = without_rows(entry, archive.spec, lambda number, _: number == row)
+        erased = without_rows(entry, archive.spec, is_meant)
     except ValueError:
         raise click.ClickException(
             f"The rows of {where} can't be read. To remove them, drop the page."
@@ -361,14 +434,22 @@ def _erase_row(archive: StreamArchive, page: int, row: int) -> None:
         raise click.ClickException(f"There is no row {row} in {where}, or it was erased before.")
     archive.rewrite(erased)
     _echo(f"{archive.key.name}: erased row {row} of page {page}.")
+    _echo_delete(archive, ids)
+
+
+def _echo_delete(archive: StreamArchive, ids: Collection[str | None]) -> None:
+    """Print what removes rows from a warehouse, which has only those whose id is a UUID."""
+    if known := sorted(id_ for id_ in map(parse_uuid, ids) if id_):
+        quoted = ", ".join(f"'{id_}'" for id_ in known)
+        sql = f"DELETE FROM {archive.key.stream} WHERE id IN ({quoted})"  # noqa: S608 - UUIDs
+        _echo(f"  In each warehouse: {sql};")
 
 
 # What the commands share
 
 
 def _archive(store: Store, name: str) -> StreamArchive:
-    key = ArchiveKey(stream=stream_of(name), address="", api_key="", account="", name=name)
-    return StreamArchive(store, key)
+    return StreamArchive(store, key_of_name(name))
 
 
 def _key_of(keys: Sequence[str], stream: str) -> str:
@@ -384,13 +465,12 @@ def _key_of(keys: Sequence[str], stream: str) -> str:
     return found[0]
 
 
-def _require_page(archive: StreamArchive, page: int, done: str) -> ArchiveFile:
-    """Return the content of `archive.json` if the archive has a page; `done` is for the message."""
-    if page not in archive.numbers or archive.file is None:
+def _require_page(archive: StreamArchive, page: int, done: str) -> None:
+    """Raise `ClickException` if the archive lacks a page; `done` is for the message."""
+    if page not in archive.numbers:
         raise click.ClickException(
             f"The archive has no page {page} of {archive.key.stream}. Nothing was {done}."
         )
-    return archive.file
 
 
 def _confirm(what: str) -> None:

@@ -2,7 +2,8 @@
 
 import re
 import time
-from datetime import UTC, datetime
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 
 _TIMESTAMP = re.compile(
@@ -40,6 +41,13 @@ def parse_timestamp(text: str) -> datetime:
 def format_timestamp(instant: datetime) -> str:
     """Format an instant as ISO 8601 UTC, such as `2026-01-31T08:00:00.000000Z`."""
     return instant.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def earlier(instant: str, by: timedelta) -> str | None:
+    """Return an instant that lies earlier, None if that is before the year 1."""
+    with suppress(OverflowError):
+        return format_timestamp(parse_timestamp(instant) - by)
+    return None
 
 
 def to_minute(timestamp: str) -> str:

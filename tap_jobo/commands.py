@@ -49,10 +49,25 @@ def _command_line(declared: str, program: Sequence[str], arguments: Sequence[str
     if plugin and _is_declared(declared):
         environment = os.environ.get("MELTANO_ENVIRONMENT")
         option = [f"--environment={environment}"] if environment else []
-        return shlex.join(["meltano", *option, "invoke", f"{plugin}:{declared}", *arguments])
+        return _joined(["meltano", *option, "invoke", f"{plugin}:{declared}", *arguments])
     name, *rest = program
     found = name if shutil.which(name) else str(Path(sys.executable).with_name(name))
-    return shlex.join([found, *rest, *arguments])
+    return _joined([found, *rest, *arguments])
+
+
+def _joined(words: Sequence[str]) -> str:
+    """Return words as one line for a shell."""
+    return " ".join(map(_quoted, words))
+
+
+def _quoted(word: str) -> str:
+    """Return a word for a shell. A path may have a line break or a tab, which a log can't show."""
+    if word.isprintable():
+        return shlex.quote(word)
+    escaped = (
+        each if each.isprintable() and each not in "\\'" else f"\\u{ord(each):04x}" for each in word
+    )
+    return f"$'{''.join(escaped)}'"
 
 
 def _is_declared(command: str) -> bool:

@@ -1,8 +1,11 @@
-"""What is bought, and how far a feed is read: syncs, positions, entries of an archive.
+"""What is bought, and how far a feed is read: reads, syncs, positions, entries of an archive.
 
-Everything here is stored, in the header of a page or in `archive.json`, for good: a later version
-has to read it. So each member is always written, and an unknown or missing one is an error. Times
-are ISO 8601 UTC, all in the same form, so that they compare as text.
+Everything here is stored, in the header of a page, in `archive.json` or in a state, for good: a
+later version has to read it. So each member is always written, and an unknown one is an error.
+
+Times are ISO 8601 UTC, all in the one form of `format_timestamp`, so that they compare as text. The
+empty text is before all times, so a window that starts there has all rows. None never stands for a
+time: a gap that is None is no gap.
 """
 
 import hashlib
@@ -15,101 +18,194 @@ from msgspec import Meta
 
 Filters = dict[str, Any]
 """Filters by the name of their setting, without those that are not set."""
-Kind = Literal["full", "changes", "added"]
 Id = Annotated[str, Meta(pattern=r"^[0-9a-z-]+\Z", max_length=64)]
 Count = Annotated[int, Meta(ge=0)]
+Number = Annotated[int, Meta(ge=1)]
+Month = Annotated[str, Meta(pattern=r"^\d{4}-(0[1-9]|1[0-2])\Z")]
+"""Such as `2026-11`."""
 
 
 class _Stored(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A part of a file."""
 
 
+ALL: Final = ""
+"""The start of a window that has all rows."""
+Dropped = Literal["head", "behind"]
+"""Where a page was when it was dropped: at the head of the archive, or behind it."""
+
+
+class Read(_Stored, frozen=True):
+    """What a complete sync says of the rows that match its filters.
+
+    Every version that was last updated in [start, until), and that is still the current one, was
+    read. But perhaps not those that were updated since the gap.
+
+    Attributes:
+        filters: The rows.
+        start: Where the window starts.
+        until: Where it ends: the start of the sync.
+        gap: Since when rows may be missing, None if none are.
+    """
+
+    filters: Filters
+    start: str
+    until: str
+    gap: str | None = None
+
+
 class Sync(_Stored, frozen=True):
     """One reading of a feed, with all that was decided when its first page was bought.
 
-    A load from the archive decides nothing, so it needs no settings.
-
     Attributes:
         id: Random, and never used again.
-        kind: `full` reads everything since the start date, `changes` what changed since the
-            bookmark, `added` only the rows with values that a filter gained.
-        since: The start of its window, None for all rows.
         reads: The filters of its requests.
-        filters: The filters of the position once it is complete.
-        start_date: The start date of the position once it is complete, None for all rows.
-        batch_size: Rows per page, the same on every page.
-        started_at: Before its first request, by the earlier clock. It becomes the bookmark.
-        first: The number of the entry that holds its page 1, None if the archive does not.
+        filters: The filters of the settings, which its requests may narrow.
+        since: The start of its window. A row of exactly this time belongs to it.
+        started: Before its first request, by the earlier clock.
+        kept: The start date of settings whose older rows the user decided not to buy, None
+            otherwise.
+        order: The time of the order that it carries out, None without one.
+        replaces: The id of the sync that it begins over.
         restarts: How often it began over because the API rejected its cursor.
-        gap: Whether rows are missing that the user decided not to buy.
+        batch_size: Rows per page, the same on every page.
     """
 
     id: Id
-    kind: Kind
-    since: str | None
     reads: Filters
     filters: Filters
-    start_date: str | None
-    batch_size: Annotated[int, Meta(ge=1)]
-    started_at: str
-    first: Annotated[int, Meta(ge=1)] | None
+    since: str
+    started: str
+    kept: str | None
+    order: str | None
+    replaces: Id | None
     restarts: Count
-    gap: bool
+    batch_size: Number
+
+    @property
+    def start(self) -> str:
+        """The start date that it is for."""
+        return self.since if self.kept is None else self.kept
 
 
 class Progress(_Stored, frozen=True):
-    """How far a sync is: where its next page starts, and the pages and rows before that."""
+    """How far a sync is: where its next page starts, and the pages and rows before that.
+
+    Attributes:
+        sync: The sync.
+        pages: The number of its last page.
+        rows: The rows of the pages that were loaded.
+        cursor: Where the next page starts.
+        has_gap: Whether pages are missing.
+    """
 
     sync: Sync
-    cursor: Annotated[str, Meta(min_length=1)]
-    pages: Annotated[int, Meta(ge=1)]
+    pages: Number
     rows: Count
+    cursor: Annotated[str, Meta(min_length=1)]
+    has_gap: bool
 
 
 class Position(_Stored, frozen=True):
-    """What a warehouse has that got everything so far, and where to go on without the archive.
+    """What a warehouse has read.
 
     Attributes:
-        bookmark: The start of the last complete sync, None before the first one.
-        filters: The filters that apply up to the bookmark.
-        start_date: Rows last updated before it were not read, None if all were.
-        last: The id of the sync that moved the bookmark, None if it is not known.
-        gap: Whether rows are missing that the user decided not to buy.
-        progress: The sync in progress, which may have other filters.
+        reads: The newest first.
+        progress: The syncs in progress.
+        is_begun: Whether any page came before.
+        order: The time of the last order that was begun, empty before the first.
     """
 
-    bookmark: str | None
-    filters: Filters
-    start_date: str | None
-    last: Id | None
-    gap: bool
-    progress: Progress | None
+    reads: tuple[Read, ...] = ()
+    progress: tuple[Progress, ...] = ()
+    is_begun: bool = False
+    order: str = ""
 
-    @property
-    def has_begun(self) -> bool:
-        """Whether any page was read."""
-        return self.bookmark is not None or self.progress is not None
-
-    @property
-    def current(self) -> "Position | Sync":
-        """What says which filters and start date apply: the sync in progress, if there is one."""
-        return self.progress.sync if self.progress else self
+    def of(self, sync_id: str | None) -> Progress | None:
+        """Return how far a sync is that is in progress."""
+        return next((each for each in self.progress if each.sync.id == sync_id), None)
 
 
-NOTHING: Final = Position(
-    bookmark=None, filters={}, start_date=None, last=None, gap=False, progress=None
-)
+NOTHING: Final = Position()
 """The position before the first page."""
 
 
+class Order(_Stored, frozen=True):
+    """What `restart` ordered: to read rows again that were read before.
+
+    Attributes:
+        time: When it was given. It is later than that of every earlier order.
+        filters: Of the pipelines that carry it out.
+        start: The start date of these.
+        since: Read what changed since then, None for everything.
+        over: The id of the sync in progress that begins over, None otherwise.
+    """
+
+    time: str
+    filters: Filters
+    start: str
+    since: str | None = None
+    over: Id | None = None
+
+
+class DroppedPage(_Stored, frozen=True):
+    """A page that was dropped behind the head, as `archive.json` lists it.
+
+    Attributes:
+        number: The number of its entry.
+        sync: The id of its sync, None if that is not known.
+        since: The start of the window of the sync, empty if that is not known.
+        head: The head when it was dropped.
+    """
+
+    number: Number
+    sync: Id | None
+    since: str
+    head: Number
+
+
+class State(_Stored, frozen=True):
+    """What a Singer state records of a feed: a place in an archive, and what the warehouse has.
+
+    Attributes:
+        owner: The address, the kind of key, and for some feeds the account.
+        offset: The number of the last entry that is loaded.
+        entry: Its id, None if no later run finds it.
+        time: When its page was received, by the API's clock, empty before the first.
+        position: The position of the warehouse.
+        gap: Since when rows may be missing, as the user was told; None if none was.
+    """
+
+    owner: str
+    offset: Count
+    entry: Id | None
+    time: str
+    position: Position
+    gap: str | None = None
+
+
 class Charge(_Stored, frozen=True):
-    """What a page was charged when it came, and what that is based on."""
+    """What is known of the cost of a page when its response came.
 
-    credits: Count  # as if it were full, unless its response reports its cost
-    deducted: Count | None  # credits, by its headers
-    fall: Count  # credits by which the balance fell, which count if nothing was deducted
+    Attributes:
+        requested: The rows that were requested.
+        price: Credits that a row may have cost: the price so far, or the list price if that is
+            higher.
+        deducted: Credits that its response says were deducted, None if it does not say.
+        fall: Credits by which the balance fell, which count if nothing was deducted.
+    """
 
-    def of_rows(self, rows: int, requested: int) -> int:
+    requested: Number
+    price: Annotated[float, Meta(ge=0)]
+    deducted: Count | None
+    fall: Count
+
+    @property
+    def full(self) -> int:
+        """The credits of the page before its rows are counted."""
+        return self.of_rows(self.requested)
+
+    def of_rows(self, rows: int) -> int:
         """Return the credits of the page, once its number of rows is known.
 
         The run's sum, the month, and `billed_pages` all count this.
@@ -117,17 +213,47 @@ class Charge(_Stored, frozen=True):
         if self.deducted:
             return self.deducted
         if rows and self.fall:  # other programs may spend from the balance, so there is a bound
-            return min(self.fall, math.ceil(self.credits * max(rows, requested) / requested))
-        return math.ceil(rows * self.credits / requested) if self.deducted is None else 0
+            return min(self.fall, math.ceil(max(rows, self.requested) * self.price))
+        return math.ceil(rows * self.price) if self.deducted is None else 0
+
+    def price_of(self, rows: int) -> float | None:
+        """Return what a row has cost, None if the response does not show that.
+
+        It does not if far fewer rows came than were deducted: the price may have risen, but not to
+        the double with a short page.
+        """
+        if self.deducted is None or not rows or (self.fall and not self.deducted):
+            return None
+        most = min(2 * rows, self.requested) * self.price
+        if rows < self.requested and self.deducted and self.deducted >= most:
+            return None
+        return self.deducted / min(rows, self.requested)
 
 
 class Receipt(_Stored, frozen=True):
     """What the response headers of a page say."""
 
     charge: Charge
+    balance: int | None  # of the account, None if they do not say
     received_at: str  # by the API's clock
     has_more: bool | None  # the response header X-Has-More
     encoding: str  # of the body, empty if it is decoded: others are kept as they came
+
+
+class Previous(_Stored, frozen=True):
+    """What the header of an entry says of the entry before it, once that was parsed.
+
+    Attributes:
+        id: Its id.
+        rows: The rows of its page.
+        cursor: Where the next page starts, None after the last page of a sync.
+        dropped: Where it was when it was dropped before this entry came, None if it was not.
+    """
+
+    id: Id
+    rows: Count
+    cursor: str | None
+    dropped: Dropped | None = None
 
 
 class EntryHeader(_Stored, frozen=True):
@@ -135,53 +261,63 @@ class EntryHeader(_Stored, frozen=True):
 
     Attributes:
         id: Random: with the number, it tells an entry from any other one.
-        previous: The id of the entry before it, None for the first one.
-        before: The position before it.
-        base: Page 1 of the last complete full sync before it, None if there was none.
+        previous: The entry before it, None for the first one.
+        before: The position before it, of one who loads everything.
+        own: The position of its buyer, None if it is the same.
         sync: The sync of the page. None if it is not known, as it may be of a dropped page.
         page: The number of the page in its sync, from 1.
-        receipt: What it cost, and when it came. None for a dropped page without a header.
-        total: Credits that the archive has cost so far, and this page, as if it were full: it is
-            not parsed before it is in the archive, so the header of the next page corrects that.
+        time: When the page was received, by the API's clock, never earlier than the entry before.
+        receipt: What it cost. None for a dropped page without a header.
         run: Random id of the run that was billed for it.
-        spent: Credits that the stream's runs have cost so far, by month.
-        is_dropped: Whether `tap-jobo-archive drop` has replaced it: it has no rows.
+        spent: Credits that the stream's runs have cost so far, by month, with this page as if it
+            were full: it is not parsed before it is in the archive.
+        dropped: Where it was when `tap-jobo-archive drop` replaced it by one without rows.
     """
 
     id: Id
-    previous: Id | None
+    previous: Previous | None
     before: Position
-    base: Annotated[int, Meta(ge=1)] | None
+    own: Position | None
     sync: Sync | None
-    page: Count
+    page: Number
+    time: str
     receipt: Receipt | None
-    total: Count
     run: Id
-    spent: dict[str, Count]
-    is_dropped: bool
+    spent: dict[Month, Count]
+    dropped: Dropped | None
+
+    @property
+    def buyer(self) -> Position:
+        """The position of its buyer before it."""
+        return self.own or self.before
+
+    @property
+    def _progress(self) -> Progress | None:
+        """How far its sync was before it."""
+        return self.buyer.of(self.sync.id) if self.sync else None
 
     @property
     def cursor(self) -> str | None:
         """The cursor that the page was requested with, None for the first page of a sync."""
-        progress = self.before.progress
-        is_next = progress and self.sync and progress.sync.id == self.sync.id
-        return progress.cursor if progress and is_next else None
+        progress = self._progress
+        return progress.cursor if progress else None
 
     @property
     def rows_before(self) -> int:
         """The rows of the sync before this page."""
-        return self.before.progress.rows if self.cursor and self.before.progress else 0
+        progress = self._progress
+        return progress.rows if progress else 0
 
     @property
     def credits(self) -> int:
         """What the page was charged when it came."""
-        return self.receipt.charge.credits if self.receipt else 0
+        return self.receipt.charge.full if self.receipt else 0
 
     def cost(self, rows: int) -> int:
         """Return the credits that the page has cost, once its number of rows is known."""
-        if self.sync is None or self.receipt is None or self.is_dropped:
+        if self.receipt is None or self.dropped:
             return self.credits
-        return self.receipt.charge.of_rows(rows, self.sync.batch_size)
+        return self.receipt.charge.of_rows(rows)
 
 
 class Entry(msgspec.Struct, frozen=True):
@@ -198,56 +334,28 @@ def entry_outside(sync: Sync, receipt: Receipt, body: bytes) -> Entry:
         id=new_id(),
         previous=None,
         before=NOTHING,
-        base=None,
+        own=None,
         sync=sync,
         page=1,
+        time=receipt.received_at,
         receipt=receipt,
-        total=receipt.charge.credits,
         run=new_id(),
         spent={},
-        is_dropped=False,
+        dropped=None,
     )
     return Entry(0, header, body)
 
 
-class Origin(_Stored, frozen=True):
-    """What came before the first entry: the state that an archive was adopted from."""
-
-    position: Position
-    entry: Id | None
-
-
-class Again(_Stored, frozen=True):
-    """What `restart` ordered: to buy everything, or what changed since a time.
-
-    It holds only as long as the head is this entry.
-    """
-
-    since: str | None
-    head: Id | None
-
-
 class ArchiveFile(_Stored, frozen=True):
-    """What is known of an archive besides its entries. It is not written when a page is bought.
+    """What commands leave for the runs. It is not written when a page is bought.
 
     Attributes:
-        id: Begins with a hash of the archive's key.
-        first: The number of its first entry. Entries below it are no part of the archive.
-        origin: What came before that, None if nothing did.
-        again: What `restart` ordered.
+        order: What `restart` ordered last, None if nothing was.
+        dropped: The pages that were dropped behind the head.
     """
 
-    id: Id
-    first: Annotated[int, Meta(ge=1)]
-    origin: Origin | None
-    again: Again | None
-
-
-class LastPrice(_Stored, frozen=True):
-    """A price above the list price, which a page has shown."""
-
-    credits: float  # per requested row
-    since: str  # when a page showed it first
+    order: Order | None
+    dropped: tuple[DroppedPage, ...]
 
 
 def hash_cursor(cursor: str | None) -> str:

@@ -105,7 +105,7 @@ class TapJobo(Tap):
         )
         bill, companies = BilledPagesStream(self, run), CompaniesStream(self, run)
         feeds = [
-            FeedStream(self, run, spec, bill, companies if spec is CAREER_SITES else None)
+            FeedStream(self, run, spec, companies if spec is CAREER_SITES else None)
             for spec in self.feeds
         ]
         bill.leaders = [feed for feed in feeds if not feed.spec.is_free]
@@ -144,7 +144,8 @@ class TapJobo(Tap):
 
     @override
     def load_state(self, state: dict[str, Any]) -> None:
-        check_state(state, self.feeds, self.config, CompaniesStream.name, self.logger)
+        others = {CompaniesStream.name, BilledPagesStream.name}
+        check_state(state, self.feeds, self.config, others, self.logger)
         environment = os.environ.get("MELTANO_ENVIRONMENT")
         check_environment(state, environment)
         super().load_state(state)
@@ -194,7 +195,6 @@ class TapJobo(Tap):
 
     def plan(self) -> None:
         """Print what a run would load, ask, and buy. This writes nothing but that."""
-        self.loop.check_settings()
         for stream in self.loop.read_streams:
             click.echo(stream.name)
             for line in stream.preview():
@@ -250,6 +250,8 @@ class TapJobo(Tap):
             cls.print_version(print_fn=cls.logger.info)
         settings = {"config": config.config, "parse_env_config": config.parse_env}
         tap = cls(**settings, catalog=catalog, state=state)
+        read = tap.loop.read_streams
+        tap.run.feeds = [stream.spec for stream in read if isinstance(stream, FeedStream)]
         tap.loop.check_selection()
         if test:
             tap.test(test)

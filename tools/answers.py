@@ -1,4 +1,4 @@
-"""Writes the answers of docs/query/answers.md and the charts: `uv run tools/answers.py`.
+"""Writes the answers of dbt/ANSWERS.md and the charts: `uv run tools/answers.py`.
 
 The questions are those of answers.sql, in the SQL that Postgres, BigQuery, and Snowflake share, but
 for the functions in `DIALECTS`. The same sandbox gives the same answers: a test writes them again,
@@ -28,7 +28,16 @@ from tests.support.warehouses import Postgres, Warehouse
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-PAGE: Final = Path(__file__).parents[1] / "docs/query/answers.md"
+PAGE: Final = Path(__file__).parents[1] / "dbt/ANSWERS.md"
+README: Final = PAGE.with_name("README.md")
+EXAMPLES: Final = (
+    "Which companies recently switched their applicant tracking system?",
+    "Which companies have the most open jobs?",
+    "Which jobs are new since October 26?",
+    "How long do openings stay open?",
+    "Which roles pay the most in the United States?",
+)
+"""The questions that the package's README shows, without answers."""
 QUESTIONS: Final = Path(__file__).with_name("answers.sql")
 STREAMS: Final = ("career_sites", "companies", "jobs", "expired_jobs")
 WORLD: Final[Mapping[str, Any]] = {
@@ -91,24 +100,38 @@ def written(folder: Path, warehouse: Postgres) -> dict[Path, str]:
     """Fill a warehouse from the sandbox, and return the files with their texts."""
     fill(folder, warehouse)
     others = {
-        PAGE.with_name(f"answers-{dialect}.sql"): "\n\n".join(
+        PAGE.with_name("answers") / f"{dialect}.sql": "\n\n".join(
             f"-- {title}\n{query}" for title, query in questions(dialect).items()
         )
         + "\n"
         for dialect in DIALECTS
         if dialect != "postgres"
     }
-    before, after = marks("answers")
-    text = PAGE.read_text("utf-8")
+    queries = questions("postgres")
+    examples = "\n".join(f"{title}\n\n{MARK}\n{_block(queries[title])}" for title in EXAMPLES)
+    return {
+        PAGE: _between(PAGE, "answers", "\n".join(["", *_sections(warehouse)])),
+        README: _between(README, "queries", f"\n{examples}\n"),
+        **others,
+        **charts(warehouse),
+    }
+
+
+def _between(page: Path, name: str, sections: str) -> str:
+    """Return the text of a page, with these sections between its marks."""
+    before, after = marks(name)
+    text = page.read_text("utf-8")
     old = text.partition(before)[2].partition(after)[0]
-    sections = "\n".join(["", *_sections(warehouse)])
-    page = text.replace(f"{before}{old}{after}", f"{before}{sections}{after}")
-    return {PAGE: page} | others | charts(warehouse)
+    return text.replace(f"{before}{old}{after}", f"{before}{sections}{after}")
+
+
+def _block(query: str) -> str:
+    return f"```sql\n{query}\n```\n"
 
 
 def _sections(warehouse: Postgres) -> Iterator[str]:
     for title, query in questions("postgres").items():
-        yield f"## {title}\n\n{MARK}\n```sql\n{query}\n```\n"
+        yield f"## {title}\n\n{MARK}\n{_block(query)}"
         yield f"```text\n{_table(warehouse.rows(query.removesuffix(';')))}\n```\n"
 
 

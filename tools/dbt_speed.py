@@ -2,7 +2,7 @@
 
 The tap and target-postgres fill the loader's tables from the sandbox. SQL multiplies them to
 100,000 career sites with profiles and 500,000 jobs. Each build is a new process of dbt, with the
-data tests and without the unit tests. The table in docs/query/dbt.md has the medians of the
+data tests and without the unit tests. The table in dbt/README.md has the medians of the
 rounds, less dbt's own start.
 """
 
@@ -32,12 +32,12 @@ from tests.support.warehouses import Postgres
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-PAGE: Final = REPOSITORY / "docs/query/dbt.md"
+PAGE: Final = REPOSITORY / "dbt/README.md"
 NAME: Final = "dbt-speed"
 SITES, JOBS, COPIES, ROUNDS = 1_000, 5_000, 100, 3
 TABLES: Final = ("career_sites", "companies", "jobs", "managed_jobs", "expired_jobs")
 ROLE: Final = ("ALTER ROLE postgres SET jit = off", "ALTER ROLE postgres SET work_mem = '64MB'")
-"""What docs/query/dbt.md advises."""
+"""What dbt/README.md advises."""
 MEANING: Final = """\
 Each cell shows the wall time and processor time of a build in seconds, including data tests. dbt's
 own start takes another {start}. Postgres 18 ran on the same machine, which has {cores} cores.

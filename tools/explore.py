@@ -34,11 +34,9 @@ def all_machines() -> list[type[RuleBasedStateMachine]]:
     """Return the models; those of a folder twice, because a bucket takes more time."""
     # Not above: each run of the tap, which is a process of its own, would import them.
     from tests.sync import test_promises as one  # noqa: PLC0415
-    from tests.sync import test_shared_archive as two  # noqa: PLC0415
 
-    in_folder = [one.Promises, one.Troubled, two.SharedArchive, two.TroubledShared]
-    in_bucket = [one.BucketPromises, one.TroubledBucket, two.SharedBucket, two.TroubledSharedBucket]
-    return [*in_folder, *in_folder, *in_bucket]
+    in_folder = [one.Promises, one.Troubled]
+    return [*in_folder, *in_folder, one.BucketPromises, one.TroubledBucket]
 
 
 def explore(minutes: float) -> str:

@@ -35,6 +35,9 @@ OWN = {setting.name: setting for setting in SETTINGS}
 REFERENCE = ROOT / "docs/reference"
 DBT = ROOT / "dbt"
 TABLE_HEAD = 2  # lines: titles and rule
+RESCUED = "_rescued_data"
+PLAIN = 5
+"""Words of what describes a member of an object, up to which its name alone is shown."""
 STAGED = {"rows": "billed_rows"}
 """Columns whose name in staging is another one, because theirs is a reserved word."""
 PERSONAL = {"email_address", "phone_number", "founders", "leadership", "_rescued_data"}
@@ -43,10 +46,6 @@ LOADER_COLUMNS = {
     "_sdc_extracted_at": "When the tap read the row. Written by the loader.",
     "_sdc_batched_at": "When the loader stored the row. Written by the loader.",
 }
-MELTANO_VALUES = {  # the same for all environments, and not in .meltano, which people delete
-    "archive_dir": "${MELTANO_PROJECT_ROOT}/archive/${MELTANO_EXTRACTOR_NAME}",
-}
-"""Defaults of settings in a Meltano project that are not those of the tap."""
 COLUMNS = {
     "uuid": "uuid",
     "text": "text",
@@ -80,14 +79,13 @@ def generated() -> dict[Path, str]:
     sources = DBT / "models/staging/_sources.yml"
     parts = {
         ROOT / "README.md": ("streams", _readme_table()),
-        REFERENCE / "streams.md": ("streams", _streams_table()),
+        REFERENCE / "columns.md": ("streams", _streams_sections()),
         REFERENCE / "prices-and-limits.md": ("prices", _prices_table()),
         REFERENCE / "settings.md": ("settings", _settings_sections()),
         REFERENCE / "messages.md": ("messages", _messages()),
-        ROOT / "docs/start/check-the-api.md": ("check", _cost_of_check()),
+        ROOT / "docs/start/before-you-buy.md": ("check", _cost_of_check()),
         DBT / "models/_columns.md": ("columns", _descriptions()),
         sources: ("sources", _sources_yaml()),
-        **{_page(name): (name, _fields_table(schema)) for name, schema in _tables().items()},
     }
     files = {path: _between(path, name, lines) for path, (name, lines) in parts.items()}
     for path in (*DBT.glob("models/**/_*.yml"), *DBT.glob("snapshots/*.yml")):
@@ -128,15 +126,8 @@ def _between(path: Path, name: str, lines: Iterator[str], text: str = "") -> str
     return replaced
 
 
-def _page(stream: str) -> Path:
-    """Return the page of a stream, or of the one whose schema it shares."""
-    return REFERENCE / f"streams/{_first(SCHEMAS[stream])}.md"
-
-
-def _link(stream: str, folder: Path) -> str:
-    page = _page(stream)
-    anchor = "" if page.stem == stream else f"#{stream}"
-    return f"[`{stream}`]({page.relative_to(folder)}{anchor})"
+def _link(stream: str, page: str) -> str:
+    return f"[`{stream}`]({page}#{stream})"
 
 
 def _credits(stream: str) -> float:
@@ -157,22 +148,21 @@ def _readme_table() -> Iterator[str]:
     yield from ("| stream | rows | price per 1,000 rows |", "|---|---|---|")
     for name, summary in SUMMARIES.items():
         mark = " (selected by default)" if _is_selected(name) else ""
-        yield f"| {_link(name, ROOT)}{mark} | {summary} | {_price(name, f'${_credits(name):g}')} |"
+        link = _link(name, "docs/reference/columns.md")
+        yield f"| {link}{mark} | {summary} | {_price(name, f'${_credits(name):g}')} |"
 
 
-def _streams_table() -> Iterator[str]:
-    yield "| stream | rows | selected by default | replication key | endpoint |"
-    yield "|---|---|---|---|---|"
+def _streams_sections() -> Iterator[str]:
+    """Yield a section for each stream. Streams of one schema share a table."""
+    tables = _tables()
     for name, summary in SUMMARIES.items():
-        key, endpoint = _CATALOG[name].get("replication_key"), _endpoint(name)
-        cells = (
-            _link(name, REFERENCE),
-            summary,
-            "yes" if _is_selected(name) else "no",
-            f"`{key}`" if key else "-",
-            f"`{endpoint}`" if endpoint else "-",
-        )
-        yield f"| {' | '.join(cells)} |"
+        yield from (f"## {name}", "", f"{summary[0].upper()}{summary[1:]}.", "")
+        if endpoint := _endpoint(name):
+            yield from (f"Endpoint: `{endpoint}`.", "")
+        if name in tables:
+            yield from (*_columns(tables[name]), "")
+        else:
+            yield from (f"The columns are those of `{_first(SCHEMAS[name])}`.", "")
 
 
 def _prices_table() -> Iterator[str]:
@@ -214,13 +204,21 @@ def _messages() -> Iterator[str]:
     text = re.sub(
         r' "[^"]*"\)', ")", text[text.index("## Settings") :].strip()
     )  # titles are for explain
+    text = re.sub(r"(?m)^- .*\{off\}.*\n", "", text)  # the page says it once, above
     text = documented(text)
     yield text.replace("](../docs/reference/", "](").replace("](../docs/", "](../")
 
 
-def _fields_table(schema: Mapping[str, Any]) -> Iterator[str]:
-    yield from ("| field | type, or column in Postgres | meaning |", "|---|---|---|")
-    yield from _fields(schema)
+def _columns(schema: Mapping[str, Any]) -> Iterator[str]:
+    """Yield an item for each column. A table of three columns would not fit on a phone."""
+    for name, definition in schema["properties"].items():
+        type_ = _type(definition)
+        column = COLUMNS.get(type_) or COLUMNS[type_.split(" of ")[0]]
+        meaning = " ".join([definition.get("description", ""), *_members(definition)])
+        if name == RESCUED:
+            meaning = "[See above](#data-that-doesnt-fit-the-schema)."
+        shown = f"`{name}`" if column == "text" else f"`{name}` `{column}`"
+        yield f"- {shown}: {meaning}"
 
 
 def _tables() -> dict[str, Mapping[str, Any]]:
@@ -278,15 +276,16 @@ def _group(name: str) -> str:
     return "Cost, filters, and archive"
 
 
-def _fields(schema: Mapping[str, Any], path: str = "") -> Iterator[str]:
-    """Return a row for each field, and below an object, or a list of them, one for each member."""
-    for name, definition in schema["properties"].items():
-        type_ = _type(definition)
-        shown = type_ if path else f"`{COLUMNS.get(type_) or COLUMNS[type_.split(' of ')[0]]}`"
-        yield f"| `{path}{name}` | {shown} | {definition.get('description', '')} |"
-        inner, mark = definition.get("items", definition), "[]." if "items" in definition else "."
-        if "properties" in inner:
-            yield from _fields(inner, f"{path}{name}{mark}")
+def _members(definition: Mapping[str, Any], path: str = "") -> Iterator[str]:
+    """Yield what describes each member of an object, or of the objects of a list."""
+    inner = definition.get("items", definition)
+    for name, member in inner.get("properties", {}).items():
+        description = member.get("description", "")
+        type_ = _type(member)
+        shown = f"`{path}{name}`" if type_ == "text" else f"`{path}{name}` ({type_})"
+        is_plain = len(description.split()) <= PLAIN  # its name says the same
+        yield f"{shown}." if is_plain else f"{shown}: {description}"
+        yield from _members(member, f"{path}{name}.")
 
 
 def _type(definition: Mapping[str, Any]) -> str:
@@ -310,7 +309,7 @@ def _settings_yaml(properties: Mapping[str, Any]) -> Iterator[str]:
             for value in definition["enum"]:
                 yield f"    - label: {value.capitalize()}"
                 yield f"      value: {value}"
-        value = definition.get("default", MELTANO_VALUES.get(name))
+        value = definition.get("default")
         if value is not None:
             yield f"  value: {json.dumps(value)}"
         yield f"  label: {definition['title']}"

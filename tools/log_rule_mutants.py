@@ -19,7 +19,7 @@ from typing import Final
 
 ROOT: Final = Path(__file__).parents[1]
 _COPIED: Final = ("tap_jobo", "tests/sync/log_rules")
-_RULES: Final = "tap_jobo/sync/rules"
+_RULES: Final = "tap_jobo/sync"
 _RUN: Final = "tests/sync/log_rules/run"
 _SECONDS: Final = 120  # a mutant can make a run endless
 _PYTEST: Final = ("-m", "pytest", "--noconftest", "-x", "-q", "-n", "0", "-p", "no:cacheprovider")
@@ -77,33 +77,33 @@ MUTANTS: Final = (
     # Filters
     Mutant(
         "a filter that is not set in the narrower ones counts as narrower",
-        "filters _narrows",
+        "filter_rules _narrows",
         "setting.narrows(old, new) if setting else bool(old == new)",
         "new is None or (setting.narrows(old, new) if setting else old == new)",
     ),
     Mutant(
         "common values are enough",
-        "filters _narrows",
+        "filter_rules _narrows",
         "setting.narrows(old, new)",
         "bool({*old} & {*new}) if isinstance(old, list) and isinstance(new, list) else "
         "setting.narrows(old, new)",
     ),
-    Mutant("an unknown filter counts as none", "filters _narrows", "bool(old == new)", "True"),
+    Mutant("an unknown filter counts as none", "filter_rules _narrows", "bool(old == new)", "True"),
     Mutant(
         "two filters may have gained values",
-        "filters _find_added",
+        "filter_rules _find_added",
         "len(wider) != 1 or wider[0] not in self._settings",
         "not wider",
     ),
     Mutant(
         "a sync of added values reads all values",
-        "filters _find_added",
+        "filter_rules _find_added",
         "{**new, name: values}",
         "dict(new)",
     ),
     Mutant(
         "a sync of added values reads the old ones",
-        "filters _find_added",
+        "filter_rules _find_added",
         "{**new, name: values}",
         "{**new, name: old[name]}",
     ),
@@ -482,6 +482,24 @@ MUTANTS: Final = (
         "read.until",
     ),
     Mutant(
+        "two reads are as late as the later one",
+        "plan _together",
+        "min(read.until, other.until)",
+        "max(read.until, other.until)",
+    ),
+    Mutant(
+        "two reads reach back as far as the longer one",
+        "plan _together",
+        "max(read.start, other.start)",
+        "min(read.start, other.start)",
+    ),
+    Mutant(
+        "two reads without the worse gap",
+        "plan _together",
+        "worse(read.gap, other.gap)",
+        "None",
+    ),
+    Mutant(
         "best ignores the start date",
         "plan best",
         "read.start <= wanted.start and wanted.rules.covers(read.filters, wanted.filters)",
@@ -538,8 +556,8 @@ MUTANTS: Final = (
     Mutant(
         "an order since a time waits",
         "plan plan",
-        "order is None and _is_recent(has, wanted, run, new)",
-        "_is_recent(has, wanted, run, new)",
+        "order is None and _is_recent(wanted, run, new)",
+        "_is_recent(wanted, run, new)",
     ),
     Mutant(
         "a sync of other filters goes on",
@@ -592,30 +610,31 @@ MUTANTS: Final = (
     ),
     Mutant(
         "added values in spite of an earlier start date",
-        "plan _added",
+        "plan nearest",
         "read.start <= wanted.start and "
         "(rest := wanted.rules.added(read.filters, wanted.filters)) is not None",
         "(rest := wanted.rules.added(read.filters, wanted.filters)) is not None",
     ),
     Mutant(
         "the most values are added",
-        "plan _added",
-        "-_count(rest)",
-        "_count(rest)",
+        "plan nearest",
+        "-_count(each[1])",
+        "_count(each[1])",
     ),
     Mutant(
-        "nothing is left to buy although the last sync was loaded",
+        "a sync that was finished leaves the lookback to buy",
         "plan _is_recent",
-        "age <= wanted.lookback and has.until in run.finished",
-        "age <= wanted.lookback",
+        "any(age <= wanted.lookback for age in ages)",
+        "False",
     ),
     Mutant(
         "nothing is left to buy although the last sync began long ago",
         "plan _is_recent",
-        "age <= wanted.lookback and has.until in run.finished",
-        "has.until in run.finished",
+        "age <= wanted.lookback",
+        "True",
     ),
-    Mutant("buys for ever", "plan _is_recent", "has.until in run.began", "False"),
+    Mutant("buys for ever", "plan _is_recent", "bool(run.began)", "False"),
+    Mutant("added values are all", "plan note", "sync.reads == sync.filters", "True"),
     Mutant(
         "the archive is never healed",
         "plan is_healed",

@@ -14,7 +14,7 @@ from tap_jobo.api.feed import FeedReader
 from tap_jobo.api.responses import ApiResponse, require_success
 from tap_jobo.clock import format_timestamp
 from tap_jobo.errors import ApiError, FormatError, RejectedError
-from tap_jobo.model import Sync, entry_outside, new_id
+from tap_jobo.model import ALL, Sync, entry_outside, new_id
 from tap_jobo.records.converter import RecordConverter
 from tap_jobo.streams.feed_spec import FeedSpec
 from tap_jobo.sync.checks import PageChecks
@@ -46,16 +46,15 @@ def read_page(response: ApiResponse, feed: FeedSpec, sent: dict[str, Any]) -> Re
     """Read a page as a sync does: parse it, check it, and convert its rows."""
     sync = Sync(
         id=new_id(),
-        kind="full",
-        since=sent.get(feed.since_parameter),
         reads={},
         filters={},
-        start_date=None,
-        batch_size=int(sent.get("batch_size", feed.page_cap)),
-        started_at=format_timestamp(datetime.now(UTC)),
-        first=None,
+        since=sent.get(feed.since_parameter) or ALL,
+        started=format_timestamp(datetime.now(UTC)),
+        kept=None,
+        order=None,
+        replaces=None,
         restarts=0,
-        gap=False,
+        batch_size=int(sent.get("batch_size", feed.page_cap)),
     )
     reading = Reading()
     with _logger(reading.warnings) as logger:

@@ -13,43 +13,45 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from tap_jobo.api.headers import has_plan, reported_balance, reported_credits
-from tap_jobo.clock import to_minute
 from tap_jobo.errors import BudgetReachedError, ConfigError
+from tap_jobo.limit import Limit
 from tap_jobo.messages import message
-from tap_jobo.model import Charge, LastPrice, Receipt
+from tap_jobo.model import Charge
 from tap_jobo.streams.feed_spec import FeedSpec
 from tap_jobo.wording import Lines, dollars, plural
 
-_LIMITS: Final = ("max_credits", "max_credits_per_month")
-"""The settings that limit what is spent."""
 _ABSURD: Final = 10
 """No price would rise to so many times the highest one so far."""
 
 
 class CountOverRuns(Protocol):
-    """Counts what a feed costs over several runs; `billed` is what it has cost in this one."""
+    """Counts what a feed costs over several runs.
 
-    def reserve(self, billed: int, cost: int, what: str) -> None:
-        """Count a request before it is sent, or raise `BudgetReachedError` if there is a limit."""
+    Attributes:
+        price: Credits of a row on the last page, 0 if that was not above the list price.
+    """
 
-    def left(self, billed: int) -> tuple[float, str]:
-        """Return the credits that a limit leaves, which can be below 0, and the time of it."""
-
-    def settle(self, billed: int) -> None:
-        """Count exactly what was billed."""
+    price: float
 
     @property
-    def last_price(self) -> LastPrice | None:
-        """The price of the last page of any run, if it was above the list price."""
+    def spent(self) -> dict[str, int]:
+        """The credits of the last months."""
 
-    def note_price(self, price: LastPrice | None) -> None:
-        """Keep that price for later runs."""
+    @property
+    def limits(self) -> list[Limit]:
+        """The limits over several runs."""
+
+    def reserve(self, cost: int) -> None:
+        """Count a request before it is sent, so that other runs see it."""
+
+    def add(self, credits_: int) -> None:
+        """Count what was just billed, or correct it, if below 0."""
+
+    def settle(self) -> None:
+        """Leave to later runs what no page has."""
 
     def newest_balance(self) -> int | None:
-        """Return the balance that the last response of any run showed."""
-
-    def note_balance(self, balance: int | None) -> None:
-        """Keep that balance for later runs, once the count is written again."""
+        """Return the balance that the last page of any run has shown."""
 
 
 @dataclass(kw_only=True)
@@ -58,7 +60,8 @@ class Budget:
 
     Attributes:
         balance: What the last response of the run says; None if none does.
-        last_balance: The same, or before that, what an earlier run has seen.
+        last_balance: The same, or before that, what an earlier run has seen; less what may have
+            been billed since.
     """
 
     logger: logging.Logger
@@ -68,47 +71,36 @@ class Budget:
     possibly_billed: int = 0
     balance: int | None = None
     last_balance: int | None = None
-    has_reported_fall: bool = False
-    _expected: int = 0  # what was possibly billed up to the last balance
 
     @property
-    def left(self) -> float:
-        """The credits that `max_credits` leaves."""
-        return math.inf if self.max_credits is None else self.max_credits - self.credits
+    def buys_nothing(self) -> bool:
+        """Whether the run only loads from the archive, and reads free streams."""
+        return self.max_credits == 0
 
-    @property
-    def limits(self) -> str | None:
-        """The settings that limit what is spent, None if none does."""
-        return " and ".join(name for name in _LIMITS if getattr(self, name) is not None) or None
-
-    @property
-    def is_limited(self) -> bool:
-        """Whether a setting limits what is spent."""
-        return self.limits is not None
+    def limits(self, month: CountOverRuns | None = None) -> list[Limit]:
+        """Return the limits that are set; without a count of the month, as if it were new."""
+        limits = []
+        if (most := self.max_credits) is not None:
+            known = {"run_limit": "max_credits"}
+            limits.append(Limit(setting="max_credits", most=most, used=self.credits, known=known))
+        if month:
+            limits += month.limits
+        elif (most := self.max_credits_per_month) is not None:
+            limits.append(Limit(setting="max_credits_per_month", most=most))
+        return limits
 
     def note_balance(self, headers: Mapping[str, str]) -> int:
-        """Record the balance that a response reports, and return its fall.
-
-        What the run has counted as possibly billed in the meantime explains a part of the fall.
-        """
+        """Record the balance that a response reports, and return its fall."""
         if (balance := reported_balance(headers)) is None:
             return 0
-        fall = 0
-        if self.last_balance is not None:
-            fall = self.last_balance - balance - (self.possibly_billed - self._expected)
+        fall = 0 if self.last_balance is None else self.last_balance - balance
         self.balance = self.last_balance = balance
-        self._expected = self.possibly_billed
         return max(0, fall)
 
-    def return_fall(self, fall: int) -> None:
-        """Leave the fall of the balance with a page without rows to the next page with rows."""
+    def expect_fall(self, credits_: int) -> None:
+        """Let the balance fall by credits that count already, or rise by those that do not."""
         if self.last_balance is not None:
-            self.last_balance += fall
-
-    def note_possibly_billed(self, credits_: int, *, is_in_balance: bool) -> None:
-        """Count what may have been billed, and whether the last balance has fallen by it."""
-        self.possibly_billed += credits_
-        self._expected += credits_ if is_in_balance else 0
+            self.last_balance -= credits_
 
 
 class FeedCost:
@@ -116,34 +108,34 @@ class FeedCost:
 
     Attributes:
         price: Credits that the next row may cost.
-        last_price: The price of the last page, if it is above the list price.
+        month: The count of the month, None until it is open, and if the archive is off.
     """
 
     def __init__(self, budget: Budget, spec: FeedSpec) -> None:
         self._budget = budget
         self._spec = spec
+        self._raised = 0.0  # the price of the last page, if that was above the list price
+        self._told: set[str] = set()
         self.price = spec.list_price
-        self.last_price: LastPrice | None = None
         self.credits = 0
         self.possibly_billed = 0
-        self.month: CountOverRuns | None = None  # unless the archive is off
-        self._has_price = False  # of a page of this run
-        self._reported: set[str] = set()
+        self.month: CountOverRuns | None = None
 
-    def count_in(self, month: CountOverRuns | None, *, is_test: bool) -> None:
-        """Go on with the count of earlier runs, with the price and the balance that they saw.
+    def expect_price(self, last: float) -> None:
+        """Take up the price that the last page of an earlier run has shown, 0 if it is usual."""
+        self._raised = last
+        self.price = max(last, self._spec.list_price)
 
-        A test reserves its row at list price, because it learns the price again.
-        """
+    def count_in(self, month: CountOverRuns | None) -> None:
+        """Go on with the count of earlier runs, and with the balance that they saw."""
         self.month = month
-        if month is None:
-            return
-        self.last_price = month.last_price
-        self._has_price = is_test
-        if self.last_price and not is_test:
-            self.price = max(self.price, self.last_price.credits)
-        if self._budget.last_balance is None:
+        if month and self._budget.last_balance is None:
             self._budget.last_balance = month.newest_balance()
+
+    @property
+    def spent(self) -> dict[str, int]:
+        """The credits of the last months, for the header of a page."""
+        return self.month.spent if self.month else {}
 
     @property
     def page_size_setting(self) -> str | None:
@@ -151,212 +143,196 @@ class FeedCost:
         return self._spec.page_size_setting.name if self._spec.page_size_setting else None
 
     def settle(self) -> None:
-        """Leave what the feed has cost to later runs."""
+        """Leave to later runs what no page has."""
         if self.month:
-            self.month.note_balance(self._budget.last_balance)
-            self.month.settle(self.credits)
+            self.month.settle()
 
-    def check_page(self, rows: int) -> None:
-        """Raise ConfigError if a limit does not cover a page of so many rows at list price."""
-        cost = math.ceil(rows * self._spec.list_price)
-        if names := self._limits_below(cost):
-            fact = f"{self._spec.name} stopped: {self._exceeds(names, cost)}"
-            raise ConfigError(self._too_low(fact, names))
+    # Before a request
 
-    def _check_last_price(self, rows: int) -> None:
-        """Raise ConfigError if no page fits a limit at the price that an earlier run has seen."""
-        if self.last_price is None or self._has_price:
-            return
-        cost = math.ceil(rows * self.last_price.credits)
-        if names := self._limits_below(cost):
-            since = to_minute(self.last_price.since)
-            fact = f"{self._spec.name} stopped: since {since}, {self._exceeds(names, cost)}"
-            can_test = min(self._budget.left, self.left_this_month()[0]) >= self.last_price.credits
-            row_price = dollars(self.last_price.credits) if can_test else None
-            raise ConfigError(self._too_low(fact, names, row_price))
+    @property
+    def limits(self) -> list[Limit]:
+        """The limits that are set."""
+        return self._budget.limits(self.month)
 
-    def _exceeds(self, names: Sequence[str], cost: int) -> str:
-        """Return that a page costs more than a limit, and a period."""
-        limit = f"{names[0]} ({self._limit(names[0]):,})"
-        return f"a page costs {cost:,} credits, more than {limit}."
+    def check_page(self, rows: int, *, begins_sync: bool) -> None:
+        """Raise ConfigError if a limit does not cover a page, even if nothing of it was used.
 
-    def _too_low(self, fact: str, names: Sequence[str], row_price: str | None = None) -> Lines:
+        Args:
+            rows: The rows of the page.
+            begins_sync: Whether it is the first one of a sync. A later one has the same page size.
+        """
+        cost = math.ceil(rows * self.price)
+        if below := [limit for limit in self.limits if cost > limit.most]:
+            page_size = self.page_size_setting if begins_sync else None
+            raise ConfigError(self._too_low(below, cost, page_size))
+
+    def reserve(self, rows: int) -> None:
+        """Check that a page fits into what is left of the limits; a free page always does.
+
+        Raises:
+            BudgetReachedError: It does not.
+        """
+        # After a lost response, a free page may not stay free.
+        cost = math.ceil(rows * (self._most if self.possibly_billed else self.price))
+        self._check(cost)
+        if self.month:
+            self.month.reserve(cost)
+            self._check(cost)  # again, with what other runs have reserved
+
+    def _check(self, cost: int) -> None:
+        for limit in self.limits:
+            if limit.allows(cost):
+                continue
+            if cost > limit.most:  # no later run could buy the page, either
+                raise BudgetReachedError(self._too_low([limit], cost, None))
+            month = f" in {limit.month}" if limit.month else ""
+            fact = (
+                f"{limit.setting}: {limit.used:,} of {limit.most:,} used{month}. A page of "
+                f"{self._spec.name} may cost {cost:,}."
+            )
+            raise BudgetReachedError(message("limit-reached", fact, **limit.known))
+
+    def _too_low(self, below: Sequence[Limit], cost: int, page_size: str | None) -> Lines:
         """Return the message about limits that do not cover a page.
 
         Args:
-            fact: What happened.
-            names: The settings.
-            row_price: What a test costs that may learn a lower price, None if it can't help.
+            below: The limits.
+            cost: The credits of the page.
+            page_size: The setting for fewer rows on it, None if that does not help.
         """
-        left, month = self.month.left(self.credits) if self.month else (math.inf, "")
-        limits = f"{' and '.join(names)} to cover a page"
-        used = self._limit("max_credits_per_month") - left
-        if month and used and "max_credits_per_month" in names:
-            limits += f", beside the {dollars(used)} used in {month}"
-        fits_a_row = min(left, *map(self._limit, names)) >= self._highest_price
+        names, first = " and ".join(limit.setting for limit in below), below[0]
+        is_risen = self.price > self._spec.list_price
+        per_row = f" ({self.price:g} per row)" if is_risen else ""
+        fact = (
+            f"{self._spec.name} stopped: a page costs {cost:,} credits{per_row}, more than "
+            f"{first.setting} ({first.most:,})."
+        )
+        beside = ", beside what this month has cost" if "per_month" in names else ""
+        fits_a_row = all(limit.left >= self.price for limit in self.limits)
+        is_month_known = self.month is not None or self._budget.max_credits_per_month is None
+        row_price = f"{dollars(self.price)} of {self._spec.name}"
         return message(
             "limit-too-low",
             fact,
-            limits=limits,
-            page_size=self.page_size_setting if fits_a_row else None,
-            row_price=row_price,
+            limits=f"{names} to cover a page{beside}",
+            page_size=page_size if fits_a_row else None,
+            row_price=row_price if fits_a_row and is_risen and is_month_known else None,
         )
 
-    def _limits_below(self, cost: int) -> list[str]:
-        """Return the settings that do not allow a page of this cost."""
-        return [name for name in _LIMITS if cost > self._limit(name)]
-
-    def _limit(self, name: str) -> float:
-        limit: int | None = getattr(self._budget, name)
-        return math.inf if limit is None else limit
-
-    def reserve(self, rows: int) -> None:
-        """Check that a page fits into what is left of the budget; a free page always does."""
-        # After a lost response, a free page may not stay free.
-        price = self._highest_price if self.possibly_billed else self.price
-        budget, cost = self._budget, math.ceil(rows * price)
-        if not budget.credits:
-            self.check_page(rows)
-        self._check_last_price(rows)
-        page = f"A page of {self._spec.name} may cost {cost:,}."
-        if names := self._limits_below(cost):  # no later run could buy the page, either
-            fact = f"{self._spec.name} stopped: {self._exceeds(names, cost)}"
-            raise BudgetReachedError(self._too_low(fact, names))
-        if cost and cost > budget.left:
-            used = f"{budget.credits:,} of {budget.max_credits:,} used"
-            fact = f"max_credits: {used}. {page}"
-            raise BudgetReachedError(message("limit-reached", fact, run_limit="max_credits"))
-        if self.month:
-            self.month.note_balance(budget.last_balance)
-            self.month.reserve(self.credits, cost, page)
-
-    def left_this_month(self) -> tuple[float, str]:
-        """Return the credits that `max_credits_per_month` leaves, and the month, if it is set."""
-        left, month = self.month.left(self.credits) if self.month else (math.inf, "")
-        return max(0, left), month
+    # After a response
 
     def charge(self, headers: Mapping[str, str], rows: int) -> Charge:
         """Charge what a complete response deducted, else what `rows` may have cost; return it."""
-        deducted, fall = self.deducted(headers), self._budget.note_balance(headers)
-        if deducted or self._spec.is_free:
-            fall = 0
-        if fall:
-            credits_ = min(fall, math.ceil(rows * self._highest_price))
-        else:
-            credits_ = math.ceil(rows * self.price) if deducted is None else deducted
-        self._add(credits_)
-        return Charge(credits=credits_, deducted=deducted, fall=fall)
-
-    def reconcile(self, page: Receipt, rows: int, requested: int) -> None:
-        """Correct what `charge` returned, learn the price, and report what was not expected."""
-        charge = page.charge
-        cost = charge.of_rows(rows, requested)
-        self._add(cost - charge.credits)
-        is_disputed = self._is_disputed(charge.deducted or 0, rows, requested)
-        self._report(charge, cost, rows, requested, is_disputed=is_disputed)
-        if is_disputed and rows < requested:  # no price for its rows, but the next may cost as much
-            self.price = max(self.price, cost / requested)
-        elif rows and (charge.deducted or (charge.deducted == 0 and not cost)):
-            known = self.last_price
-            self._learn(cost / min(rows, requested), page.received_at)
-            is_told = is_disputed or rows > requested
-            if self.last_price and self.last_price != known and not is_told:
-                self._warn_of_price(self.last_price.credits)
-        elif cost:  # of which the response says nothing: never a price of zero
-            self.price = max(self._highest_price, cost / requested)
-        elif not rows:
-            self._budget.return_fall(charge.fall)
-
-    def _learn(self, price: float, now: str) -> None:
-        self.price, self._has_price = price, True
-        known = self.last_price
-        if price <= self._spec.list_price:
-            self.last_price = None
-        elif known is None or known.credits != price:
-            self.last_price = LastPrice(credits=price, since=now)
-        if self.month and self.last_price != known:
-            self.month.note_price(self.last_price)
-
-    def _warn_of_price(self, price: float) -> None:
-        fact = (
-            f"A row of {self._spec.name} now costs {price:g} credits (list price: "
-            f"{self._spec.list_price:g})."
-        )
-        self._budget.logger.warning("%s", message("unexpected-bill", fact))
-
-    def _report(
-        self, charge: Charge, cost: int, rows: int, requested: int, *, is_disputed: bool
-    ) -> None:
-        """Log what a page has cost, if that was not to be expected."""
-        logger, name = self._budget.logger, self._spec.name
-        if is_disputed and self._is_first("deduction"):
-            fact = (
-                f"Jobo deducted {dollars(cost)} for {plural(rows, 'row')} of {name}, at a price of "
-                f"{self._highest_price:g} credits per row."
-            )
-            logger.error("%s", message("unexpected-bill", fact))
-        if rows > requested and self._is_first("size"):
-            fact = f"Jobo returned and billed {rows:,} rows of {name} for a page of {requested:,}."
-            logger.warning("%s", message("unexpected-bill", fact))
-        if not cost or charge.deducted:
-            return
-        if charge.fall:
-            if not self._budget.has_reported_fall:
-                self._budget.has_reported_fall = True
-                fact = (
-                    f"Jobo's response shows no price for {name}, but the balance fell by "
-                    f"{dollars(charge.fall)}: {dollars(cost)} counts."
-                )
-                logger.warning("%s", message("unexpected-bill", fact))
-        elif self._is_first("price"):
-            fact = (
-                f"Jobo's responses show no price for {name}, so the run counts {self.price:g} "
-                "credits per row."
-            )
-            logger.warning("%s", message("no-price", fact, limits=self._budget.limits))
-
-    def _is_first(self, what: str) -> bool:
-        is_first = what not in self._reported
-        self._reported.add(what)
-        return is_first
+        charge = self._charge_of(headers, rows)
+        self._add(charge.full)
+        return charge
 
     def charge_in_full(self, headers: Mapping[str, str], rows: int) -> int:
         """Charge a request for `rows` that may have been billed, but returned no page; return it.
 
         A page may cost its list price although those before it were free, or cheaper.
         """
-        deducted, fall = self.deducted(headers), self._budget.note_balance(headers)
-        if not deducted:
-            most = math.ceil(rows * self._highest_price)
-            deducted = min(fall, most) if fall or deducted == 0 else most
-            self.possibly_billed += deducted
-            self._budget.note_possibly_billed(deducted, is_in_balance=fall > 0)
-        self._add(deducted)
-        return deducted
+        charge = self._charge_of(headers, rows)
+        self._add(charge.full)
+        if not charge.deducted:
+            self.possibly_billed += charge.full
+            self._budget.possibly_billed += charge.full
+            if not charge.fall:
+                self._budget.expect_fall(charge.full)
+        self.settle()  # because no page will have it
+        return charge.full
 
-    def deducted(self, headers: Mapping[str, str]) -> int | None:
-        """Return the credits that a response says were deducted; None if it does not say."""
-        deducted = reported_credits(headers)
-        if deducted is None and self._spec.missing_charge_means_free:
-            return 0 if has_plan(headers) else None
-        return deducted
+    def _charge_of(self, headers: Mapping[str, str], rows: int) -> Charge:
+        """Return what the headers of a response say of its cost."""
+        deducted, fall = reported_credits(headers), self._budget.note_balance(headers)
+        if deducted is None and self._spec.missing_charge_means_free and has_plan(headers):
+            deducted = 0
+        if deducted or self._spec.is_free:
+            fall = 0
+        return Charge(requested=rows, price=self._most, deducted=deducted, fall=fall)
+
+    def reconcile(self, charge: Charge, rows: int) -> None:
+        """Correct what `charge` returned, learn the price, and report what was not expected."""
+        cost, price = charge.of_rows(rows), charge.price_of(rows)
+        self._add(cost - charge.full)
+        is_disputed = _is_disputed(charge, rows)
+        self._report(charge, cost, rows, is_disputed=is_disputed)
+        if price is not None:
+            self._learn(price, is_clear=not is_disputed and rows <= charge.requested)
+        elif cost:  # so may the next page; never a price of zero
+            self.price = max(charge.price, cost / charge.requested)
+        elif not rows:  # the next page with rows has cost what the balance fell
+            self._budget.expect_fall(-charge.fall)
+
+    def _learn(self, price: float, *, is_clear: bool) -> None:
+        """Note what a row has cost, and tell later runs at once if it is above the list price."""
+        self.price, before = price, self._raised
+        self._raised = price if price > self._spec.list_price else 0.0
+        if self._raised == before:
+            return
+        if self.month:
+            self.month.price = self._raised
+            self.month.settle()
+        if is_clear and self._raised:
+            fact = (
+                f"A row of {self._spec.name} now costs {price:g} credits (list price: "
+                f"{self._spec.list_price:g})."
+            )
+            self._budget.logger.warning("%s", message("unexpected-bill", fact))
+
+    def _report(self, charge: Charge, cost: int, rows: int, *, is_disputed: bool) -> None:
+        """Log what a page has cost, if that was not to be expected."""
+        logger, name = self._budget.logger, self._spec.name
+        if is_disputed and self._is_first("deduction"):
+            fact = (
+                f"Jobo deducted {dollars(cost)} for {plural(rows, 'row')} of {name}, at a price of "
+                f"{charge.price:g} credits per row."
+            )
+            logger.error("%s", message("unexpected-bill", fact))
+        if rows > charge.requested and self._is_first("size"):
+            fact = (
+                f"Jobo returned and billed {rows:,} rows of {name} for a page of "
+                f"{charge.requested:,}."
+            )
+            logger.warning("%s", message("unexpected-bill", fact))
+        if not cost or charge.deducted or not self._is_first("price"):
+            return
+        if charge.fall:
+            fact = (
+                f"Jobo's response shows no price for {name}, but the balance fell by "
+                f"{dollars(charge.fall)}: {dollars(cost)} counts."
+            )
+            logger.warning("%s", message("unexpected-bill", fact))
+            return
+        fact = (
+            f"Jobo's responses show no price for {name}, so the run counts {charge.price:g} "
+            "credits per row."
+        )
+        limits = " and ".join(limit.setting for limit in self.limits) or None
+        logger.warning("%s", message("no-price", fact, limits=limits))
+
+    def _is_first(self, what: str) -> bool:
+        is_first = what not in self._told
+        self._told.add(what)
+        return is_first
 
     @property
-    def _highest_price(self) -> float:
+    def _most(self) -> float:
+        """What a row may cost: a price below the list price may not last."""
         return max(self.price, self._spec.list_price)
-
-    def _is_disputed(self, deducted: int, rows: int, requested: int) -> bool:
-        """Return whether far more was deducted than the rows of a page cost at the price so far.
-
-        The price may have risen, but not to the double with a short page, nor beyond all measure
-        with a full one.
-        """
-        price = self._highest_price
-        if rows >= requested:
-            most = rows * max(price, 1)  # a free feed may begin to cost something
-            return deducted > _ABSURD * most
-        return deducted > 0 and deducted >= min(2 * rows, requested) * price
 
     def _add(self, credits_: int) -> None:
         self.credits += credits_
         self._budget.credits += credits_
+        if self.month:
+            self.month.add(credits_)
+
+
+def _is_disputed(charge: Charge, rows: int) -> bool:
+    """Return whether far more was deducted than the rows of a page cost at the price so far.
+
+    The price may have risen, but not beyond all measure.
+    """
+    most = rows * max(charge.price, 1)  # a free feed may begin to cost something
+    is_absurd = (charge.deducted or 0) > _ABSURD * most
+    return bool(charge.deducted) and (is_absurd or charge.price_of(rows) is None)

@@ -9,10 +9,10 @@ import msgspec
 from tap_jobo.api.api_clock import ApiClock
 from tap_jobo.api.budget import FeedCost
 from tap_jobo.api.client import Client, Prepare
-from tap_jobo.api.headers import reports_more
+from tap_jobo.api.headers import reported_balance, reports_more
 from tap_jobo.api.pages import PageParser, ParsedPage
 from tap_jobo.api.session import MOST_BYTES
-from tap_jobo.clock import format_timestamp
+from tap_jobo.clock import earlier, format_timestamp
 from tap_jobo.errors import ApiError
 from tap_jobo.model import Entry, Receipt, Sync
 from tap_jobo.records.values import parse_uuid
@@ -50,6 +50,7 @@ class FeedReader:
         )
         receipt = Receipt(
             charge=self.cost.charge(response.headers, sync.batch_size),
+            balance=reported_balance(response.headers),
             received_at=format_timestamp(self.clock().now()),
             has_more=reports_more(response.headers),
             encoding=response.encoding,
@@ -61,11 +62,11 @@ class FeedReader:
         names = self.spec.filter_parameters
         given = {names[name]: value for name, value in sync.reads.items()}
         given |= {
-            self.spec.since_parameter: sync.since,
+            self.spec.since_parameter: sync.since and earlier(sync.since, self.spec.margin),
             "batch_size": sync.batch_size,
             "cursor": cursor,
         }
-        return {name: value for name, value in given.items() if value is not None}
+        return {name: value for name, value in given.items() if value not in (None, "")}
 
     def parse_page(self, entry: Entry) -> ParsedPage:
         """Return what a page says. Raises `ApiError` if it is not as documented."""
@@ -86,7 +87,7 @@ class FeedReader:
     def rows(self, entry: Entry, page: ParsedPage) -> list[Any]:
         """Return the rows of a page as received."""
         sync = entry.header.sync
-        return self.spec.rows(page.items, sync.started_at if sync else "")
+        return self.spec.rows(page.items, sync.started if sync else "")
 
     def count_rows(self, entry: Entry) -> int:
         """Return the number of rows of a page."""

@@ -53,7 +53,7 @@ _MEANINGS: Final = {
     **dict.fromkeys(range(200, 300), _LOST),
     **dict.fromkeys(
         range(300, 400),
-        _rejected("api_url: to protect the key, redirects are not followed"),
+        _rejected("api_url, which redirects (the tap follows none, to protect the key)"),
     ),
     **dict.fromkeys((400, 422), _rejected("the filters and start_date")),
     401: _Meaning(UnauthorizedError, "access-denied", {"key": "api_key"}),

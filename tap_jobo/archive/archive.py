@@ -4,37 +4,46 @@ An entry is a page as it was billed. It is created once, under the next number, 
 warehouse is loaded from here, free, as often as it has to be.
 """
 
+import math
 import re
-import secrets
-from bisect import bisect_left
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, suppress
-from functools import partial
+from functools import cached_property, partial
 from typing import Final, Self
+
+import msgspec
 
 from tap_jobo.archive import files, layout
 from tap_jobo.archive.entries import (
     DamagedEntryError,
     decode_entry,
     encode_entry,
-    read_entry,
     read_header,
 )
-from tap_jobo.archive.key import KEY_DIGITS, ArchiveKey
+from tap_jobo.archive.key import ArchiveKey
 from tap_jobo.archive.naming import known_of, shortest_name
-from tap_jobo.archive.store import ExistsError, Store
+from tap_jobo.archive.pending import last_price
+from tap_jobo.archive.store import ExistsError, Store, StoreError
 from tap_jobo.commands import archive_command
 from tap_jobo.errors import ArchiveError, FormatError
 from tap_jobo.messages import message
-from tap_jobo.model import ArchiveFile, Entry, EntryHeader, Filters, Sync
+from tap_jobo.model import ArchiveFile, Entry, EntryHeader
 from tap_jobo.streams import FEEDS
 from tap_jobo.streams.feed_spec import FeedSpec
 from tap_jobo.wording import dollars, plural
 
 _AHEAD: Final = 8  # entries that are read ahead from a bucket
 _MOST_KEPT: Final = 32_000_000  # bytes of entries that the second reading of a load need not read
+_LEAST_PROOF: Final = 1_000_000  # bytes of the file that proves that a page could be written
+_NO_FILE: Final = ArchiveFile(order=None, dropped=())
+
+
+class Unwritten(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A page that could not be written, so that the next run proves that it could be now."""
+
+    size: int  # bytes of its file
 
 
 class StreamArchive:
@@ -45,8 +54,7 @@ class StreamArchive:
     Attributes:
         store: The store.
         key: Whose pages it holds.
-        file: The content of `archive.json`, None if there is none yet.
-        head: The number of the last entry, or the one before the first.
+        head: The number of the last entry, 0 without one.
     """
 
     def __init__(self, store: Store, key: ArchiveKey, after: int = 0) -> None:
@@ -60,52 +68,59 @@ class StreamArchive:
         """
         self.store = store
         self.key = key
-        name = layout.FILE.format(key.name)
-        self.file = files.read(store, name, ArchiveFile, lambda: self._known_of_file)
-        numbers = self._list(after - 1) if after else []
-        numbers = numbers or self._list(0)
-        if numbers and self.file is None:
-            raise files.DamagedFileError(name, "is missing", self._known_of_file)
-        self.head = max([*numbers, self.file.first - 1 if self.file else 0])
+        found = self._list(after - 1) if after else []
+        if not _numbers(found):
+            found = self._list(0)
+        self.head = max(_numbers(found), default=0)
+        self._has_file = layout.FILE.format(key.name) in found
+        self._has_unwritten = layout.UNWRITTEN.format(key.name) in found
         self._headers: dict[int, EntryHeader] = {}
         self._kept: dict[int, bytes] = {}
+        self._largest = _LEAST_PROOF
 
-    def _list(self, after: int) -> list[int]:
-        """Return the numbers of the entries after one."""
+    def _list(self, after: int) -> list[str]:
+        """Return the names of the files of the entries after one, and of those beside them."""
         folder = f"{layout.TOP}/{self.key.name}"
         start = layout.page_name(self.key.name, after) if after > 0 else ""
-        matches = map(layout.PAGE.fullmatch, self.store.list(folder, start))
-        return [int(match["number"]) for match in matches if match]
+        return self.store.list(folder, start)
 
     def again(self, after: int) -> Self:
         """Return the archive as its store is now."""
         return type(self)(self.store, self.key, after)
 
+    @property
+    def lasts(self) -> bool:
+        """Whether a later run finds its entries."""
+        return self.store.lasts
+
     def lock(self) -> AbstractContextManager[Callable[[], None]]:
         """Keep other runs from buying. Raises `HeldError` at once if one does."""
         return self.store.lock(self.key.name, self.key.stream)
 
-    def new_id(self) -> str:
-        """Return an id for an archive of this key."""
-        return f"{self.key.name[-KEY_DIGITS:]}-{secrets.token_hex(8)}"
+    @cached_property
+    def file(self) -> ArchiveFile:
+        """The content of `archive.json`. Raises `DamagedFileError`."""
+        if not self._has_file:
+            return _NO_FILE
+        name = layout.FILE.format(self.key.name)
+        return files.read(self.store, name, ArchiveFile, lambda: self._known_of_file) or _NO_FILE
 
     def save(self, file: ArchiveFile) -> None:
         """Write `archive.json`. The caller has the lock."""
         self.store.replace(layout.FILE.format(self.key.name), files.encode(file))
         self.file = file
-        self.head = max(self.head, file.first - 1)
 
     # Entries out
 
     @property
     def numbers(self) -> range:
         """The numbers of the entries."""
-        return range(self.file.first if self.file else 1, self.head + 1)
+        return range(1, self.head + 1)
 
     def read(self, number: int) -> Entry:
         """Return an entry. Raises `FormatError` if it cannot be read."""
         try:
-            entry = read_entry(self.store, self.key.name, number)
+            entry = decode_entry(number, partial(self._content, number))
         except DamagedEntryError as error:
             raise self.damaged(number, error) from None
         self._headers[number] = entry.header
@@ -122,22 +137,26 @@ class StreamArchive:
                 return None
         return self._headers[number]
 
-    def is_dropped(self, number: int) -> bool:
-        """Return whether an entry was dropped, as far as its header can be read."""
-        header = self.header(number)
-        return header is not None and header.is_dropped
+    def headers(self, numbers: Sequence[int]) -> Iterator[EntryHeader | None]:
+        """Yield the headers of entries; in a bucket, several are read at a time."""
+        workers = _AHEAD if self.store.is_remote else 1
+        with ThreadPoolExecutor(workers) as pool:
+            yield from pool.map(self.header, numbers)
 
     def id_of(self, number: int) -> str | None:
         """Return the id of an entry, None if there is none of this number.
 
-        Also if it is damaged, or the last one before this archive began: the next entry names it.
+        The next entry names it, too, if its own header can't be read.
         """
-        if following := self.header(number + 1):
-            return following.previous
-        if self.file and number == self.file.first - 1:
-            return self.file.origin.entry if self.file.origin else None
-        own = self.header(number)
-        return own.id if own else None
+        if own := self.header(number):
+            return own.id
+        following = self.header(number + 1)
+        return following.previous.id if following and following.previous else None
+
+    def time_of(self, number: int) -> str | None:
+        """Return when the page of an entry was received, None if its header can't be read."""
+        header = self.header(number)
+        return header.time if header else None
 
     def read_all(
         self, first: int, last: int | None = None, *, keep: bool = False
@@ -151,18 +170,17 @@ class StreamArchive:
             last: The number of the last one, by default the head.
             keep: Keep some of them in memory, for the next call.
         """
-        previous = self.id_of(first - 1)
+        previous = self.id_of(first - 1) if first > 1 else None
         for number, read in self._read_ahead(range(first, (last or self.head) + 1), keep=keep):
             try:
-                entry = decode_entry(number, read)
+                entry = decode_entry(number, read, self._headers.get(number))
             except DamagedEntryError as error:
                 raise self.damaged(number, error) from None
-            if entry.header.previous != previous:
-                is_own = entry.header.id == self.id_of(number)  # as the page after it says
-                raise self.damaged(number - 1 if is_own else number, "is of another archive")
+            named = entry.header.previous.id if entry.header.previous else None
+            if named != previous:
+                raise self.damaged(number, "is of another archive")
             previous = entry.header.id
-            if number == self.head:
-                self._headers[number] = entry.header
+            self._headers[number] = entry.header
             yield entry
 
     def _read_ahead(
@@ -190,75 +208,42 @@ class StreamArchive:
             if pool:
                 pool.shutdown(wait=False, cancel_futures=True)
 
+    def _content(self, number: int) -> bytes:
+        """Return the content of an entry's file. That of the head is needed more than once."""
+        if number in self._kept:
+            return self._kept[number]
+        content = self.store.read(layout.page_name(self.key.name, number))
+        self._largest = max(self._largest, len(content))
+        if number == self.head:
+            self._kept[number] = content
+        return content
+
     def _reader(self, number: int, pool: ThreadPoolExecutor | None) -> Callable[[], bytes]:
         if number in self._kept:
             return partial(_same, self._kept.pop(number))
-        read = partial(self.store.read, layout.page_name(self.key.name, number))
+        read = partial(self._content, number)
         if pool is None:
             return read
         future: Future[bytes] = pool.submit(read)
         return future.result
 
-    def cost_of_sync(self, first: int) -> int | None:
-        """Return what a sync has cost so far, given its page 1, None if that can't be read.
-
-        Its pages follow one another.
-        """
-        start = self.header(first)
-        if start is None or start.sync is None:
-            return None
-        id_ = start.sync.id
-
-        def is_after(number: int) -> bool:
-            header = self.header(number)
-            sync = header.sync if header else self._sync_of_damaged(number)
-            return sync is None or sync.id != id_
-
-        numbers = range(first, self.head + 1)
-        end = self.header(numbers[bisect_left(numbers, True, key=is_after) - 1])  # noqa: FBT003
-        return end.total - start.total + start.credits if end else None
-
-    def _sync_of_damaged(self, number: int) -> Sync | None:
-        """Return the sync of an entry that can't be read, unless it is the last page of it."""
-        following = self.header(number + 1)
-        progress = following.before.progress if following else None
-        return progress.sync if progress else None
-
-    def cost_of_everything(
-        self, filters: Filters | None = None, start_date: str | None = None
-    ) -> int | None:
-        """Return what all rows cost at least, None if the archive does not show that.
-
-        That is what the last full sync has cost, or one in progress, if its rows all match: a sync
-        returns each row once.
-
-        Args:
-            filters: Those that the rows match, by default those of the last sync.
-            start_date: What goes with them.
-        """
-        head = self.header(self.head)
-        if head is None:
-            return None
-        if filters is None:
-            last = head.sync or head.before.current
-            filters, start_date = last.filters, last.start_date
-        known = (head.base, head.sync.first if head.sync else None)
-        costs = [self._cost_if_all_match(first, filters, start_date) for first in known if first]
-        return max(filter(None, costs), default=None)
-
-    def _cost_if_all_match(
-        self, first: int, filters: Filters, start_date: str | None
-    ) -> int | None:
-        """Return what a full sync has cost, given its page 1, None if not all its rows match."""
-        header = self.header(first)
-        if header is None or header.sync is None or header.sync.kind != "full":
-            return None
-        is_later = (start_date or "") > (header.sync.start_date or "")
-        if is_later or not self.spec.covers(filters, header.sync.filters):
-            return None
-        return self.cost_of_sync(first)
-
     # Entries in
+
+    def prove_room(self) -> None:
+        """Prove that a page could be written. Raises `StoreError` if that fails.
+
+        It would be as large as the largest one that is known, or as one that could not be written.
+        In a bucket, the lease was just written, which is enough unless a page could not be.
+        """
+        name, size = layout.UNWRITTEN.format(self.key.name), self._largest
+        if self._has_unwritten:
+            unwritten = files.read(self.store, name, Unwritten, dict)
+            size = max(size, unwritten.size if unwritten else 0)
+        if self._has_unwritten or not self.store.is_remote:
+            self.store.prove(layout.PROBE.format(self.key.name), size)
+        if self._has_unwritten:
+            self.store.remove([name])
+            self._has_unwritten = False
 
     def create(self, header: EntryHeader, body: bytes) -> Entry:
         """Write a page that was just billed as the next entry.
@@ -268,17 +253,31 @@ class StreamArchive:
             StoreError: It cannot be written.
         """
         entry = Entry(self.head + 1, header, body)
+        content = encode_entry(entry)
         try:
-            name = layout.page_name(self.key.name, entry.number)
-            self.store.create(name, encode_entry(entry))
+            self.store.create(layout.page_name(self.key.name, entry.number), content)
         except ExistsError:
             raise self._fenced() from None
+        except StoreError:
+            self._note_unwritten(len(content))
+            raise
         # Of two runs that a lease failed to keep apart, the later one sees the other's entry.
-        if self.store.is_remote and self._list(entry.number):
+        if self.store.is_remote and _numbers(self._list(entry.number)):
             raise self._fenced()
+        self._kept.pop(self.head, None)
         self.head = entry.number
         self._headers[entry.number] = header
+        self._largest = max(self._largest, len(content))
         return entry
+
+    def _note_unwritten(self, size: int) -> None:
+        """Let the next run prove first that a page of a size can be written.
+
+        If not even this small file can be written, the proof fails as it is.
+        """
+        unwritten = files.encode(Unwritten(size=size))
+        with suppress(ArchiveError):
+            self.store.replace(layout.UNWRITTEN.format(self.key.name), unwritten)
 
     def _fenced(self) -> ArchiveError:
         fact = (
@@ -287,15 +286,22 @@ class StreamArchive:
         )
         return ArchiveError(message("run-in-progress", fact))
 
+    def forget_body(self, number: int) -> None:
+        """Keep only the header of an entry that no later run finds."""
+        if header := self.header(number):
+            self.rewrite(Entry(number, header, b""))
+
     def drop(self, number: int, header: EntryHeader) -> None:
         """Replace an entry by one without rows. The caller has the lock."""
         content = encode_entry(Entry(number, header, b""))
         self.store.replace(layout.page_name(self.key.name, number), content)
         self._headers[number] = header
+        self._kept.pop(number, None)
 
     def rewrite(self, entry: Entry) -> None:
         """Replace the body of an entry, as `erase` does. The caller has the lock."""
         self.store.replace(layout.page_name(self.key.name, entry.number), encode_entry(entry))
+        self._kept.pop(entry.number, None)
 
     # Messages
 
@@ -304,31 +310,23 @@ class StreamArchive:
         """The feed whose pages these are."""
         return next(each for each in FEEDS if each.name == self.key.stream)
 
+    @cached_property
+    def last_price(self) -> float:
+        """What a row of the last page has cost, when this was read; 0 if that is the list price."""
+        return last_price(self.store, self.key.name)
+
+    def describe_price(self, least: int | None = None) -> str:
+        """Return what rows cost now, for a message; `least` is how many there are at least."""
+        return self.spec.describe_price(self.last_price, least)
+
     @property
     def folder(self) -> str:
         """The name of its folder in the archive."""
         return f"{layout.TOP}/{self.key.name}"
 
-    def since_of(self, number: int) -> str | None:
-        """Return the date since which a sync of changes reads a page again, None if none does."""
-        own = self.header(number)
-        sync = own.sync if own else self._sync_of_damaged(number)
-        return sync.since if sync and sync.kind != "full" else None
-
-    def restart_since(self, since: str | None) -> str:
-        """Return the command that buys what changed since a time again, or everything if None."""
+    def restart_since(self, since: str) -> str:
+        """Return the command that buys what changed since a time again; empty is everything."""
         return self.command("restart", *(["--since", since] if since else []))
-
-    def known_to_buy(self, since: str | None, least: int | None) -> dict[str, str | None]:
-        """Return what a message may name that offers to buy rows again that the archive lacks.
-
-        Args:
-            since: Buy what changed since then, None for everything.
-            least: What everything costs at least, None if that is not known.
-        """
-        if since is None:
-            return {"price": self.spec.describe_price(least)}
-        return {"restart": None, "restart_since": self.restart_since(since)}
 
     @property
     def known(self) -> dict[str, str | None]:
@@ -343,12 +341,13 @@ class StreamArchive:
     @property
     def _known_of_file(self) -> dict[str, str | None]:
         """What a message may name if `archive.json` is damaged."""
-        return {"folder": self.folder, "price": self.spec.describe_price()}
+        return {"folder": self.folder, "price": self.describe_price()}
 
     def damaged(self, number: int, what: object) -> FormatError:
         """Return the error for an entry that cannot be read."""
         header = self.header(number)
-        most = f"at most {dollars(self.spec.page_cap * self.spec.list_price)}"
+        price = max(self.spec.list_price, self.last_price)
+        most = f"at most {dollars(math.ceil(self.spec.page_cap * price))}"
         drop = self.command("drop", str(number))
         known = {
             "file": layout.page_name(self.key.name, number),
@@ -357,11 +356,18 @@ class StreamArchive:
         if number == self.head:
             known |= {"drop_head": drop}
         else:
-            since, least = self.since_of(number), self.cost_of_everything()
-            known |= {"drop": drop, "restart": self.restart_since(since)}
-            known["price"] = self.spec.describe_price(None if since else least)
+            known["drop"] = drop
+            if header and header.sync:  # otherwise, `drop` names the command
+                known["restart"] = self.restart_since(header.sync.since)
+        known["price"] = self.describe_price()
         fact = f"Page {number} of {self.key.stream} {what}. Nothing was billed for this stream."
         return FormatError(message("archive-damaged", fact, **known))
+
+
+def _numbers(names: Sequence[str]) -> list[int]:
+    """Return the numbers of the entries among files."""
+    matches = map(layout.PAGE.fullmatch, names)
+    return [int(match["number"]) for match in matches if match]
 
 
 def _same(content: bytes) -> bytes:

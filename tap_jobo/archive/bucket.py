@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
-from obstore.exceptions import AlreadyExistsError, BaseError, GenericError, PreconditionError
+from obstore.exceptions import BaseError, GenericError
 from obstore.store import AzureStore, GCSStore, S3Store
 
 from tap_jobo.archive.lease import Lease, describe_error, store_errors
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 # Not as `client_options`: those would replace what the environment says, such as AWS_ALLOW_HTTP.
 _WAITS: Final = {"connect_timeout": "2s", "timeout": "5s"}
+_WAITS_OF_PAGES: Final = {**_WAITS, "timeout": "30s"}  # a page is large, and has been billed
+_TRIES: Final = 2  # to write a page
 # More than a second, all in all: Google refuses to write an object more often than that, and with
 # a monthly limit, each page writes the count.
 _RETRIES: Final[RetryConfig] = {
@@ -36,10 +39,26 @@ class Bucket:
     """Objects in a bucket, at the prefix of the archive. Its URL is for messages."""
 
     is_remote = True
+    lasts = True
 
-    def __init__(self, bucket: ObjectStore, location: str, clock: Clock) -> None:
+    def __init__(
+        self,
+        bucket: ObjectStore,
+        location: str,
+        clock: Clock,
+        pages: ObjectStore | None = None,
+    ) -> None:
+        """Use a bucket.
+
+        Args:
+            bucket: The bucket.
+            location: Its URL.
+            clock: The machine's clocks.
+            pages: The same bucket, with more time for each request, to write pages.
+        """
         self.location = location
         self._bucket = bucket
+        self._pages = pages or bucket
         self._clock = clock
 
     def list(self, prefix: str, after: str = "") -> list[str]:
@@ -62,14 +81,38 @@ class Bucket:
                 return bytes(self._bucket.get(name).bytes())[:size]  # an empty one has no range
 
     def create(self, name: str, content: bytes) -> None:
-        """Write an object under a name that is free, or that has this very content."""
+        """Write an object under a name that is free, or that has this very content.
+
+        It is looked up after a try that failed: the response may be lost, or a 409 of S3, which
+        says only that another request was in progress.
+        """
         with store_errors(self.location):
-            try:
-                self._bucket.put(name, content, mode="create", use_multipart=False)
-            except (AlreadyExistsError, PreconditionError):
-                # It may be our own: obstore repeats a PUT whose response was lost.
-                if bytes(self._bucket.get(name).bytes()) != content:
-                    raise ExistsError(name) from None
+            for tries_left in reversed(range(_TRIES)):
+                try:
+                    self._pages.put(name, content, mode="create", use_multipart=False)
+                except (BaseError, OSError):
+                    stored = self._find(name)
+                    if stored == content:
+                        return
+                    if stored is not None:
+                        raise ExistsError(name) from None
+                    if not tries_left:
+                        raise
+                else:
+                    return
+
+    def _find(self, name: str) -> bytes | None:
+        """Return the content of an object, None if there is none."""
+        try:
+            return bytes(self._bucket.get(name).bytes())
+        except FileNotFoundError:
+            return None
+
+    def prove(self, name: str, size: int) -> None:
+        """Write an object of a size, as a page is written, and remove it."""
+        with store_errors(self.location):
+            self._pages.put(name, os.urandom(size), use_multipart=False)
+        self.remove([name])
 
     def replace(self, name: str, content: bytes) -> None:
         """Write an object, whether the name is free or taken."""
@@ -92,8 +135,10 @@ class Bucket:
         return Lease(self._bucket, key, what, self.location, self._clock).hold()
 
 
-def open_bucket(url: str) -> ObjectStore:
+def open_bucket(url: str, *, for_pages: bool = False) -> ObjectStore:
     """Return a bucket, with the credentials of the environment, or raise `ArchiveError`.
+
+    With `for_pages`, a request has more time, and is not repeated: `Bucket.create` does that.
 
     Never log what this returns: its `repr` shows credentials, or panics (Azure).
     """
@@ -102,7 +147,12 @@ def open_bucket(url: str) -> ObjectStore:
     open_one: Callable[..., ObjectStore] = kinds[parts.scheme]
     prefix = parts.path.strip("/") or None
     try:
-        return open_one(parts.netloc, prefix=prefix, config=_WAITS, retry_config=_RETRIES)
+        if for_pages:
+            retries: RetryConfig = {**_RETRIES, "max_retries": 0}
+            waits = _WAITS_OF_PAGES
+        else:
+            retries, waits = _RETRIES, _WAITS
+        return open_one(parts.netloc, prefix=prefix, config=waits, retry_config=retries)
     except (BaseError, OSError, ValueError, TypeError) as error:
         fact = (
             f"The archive {url} can't be opened ({describe_error(error)}). Check the environment "

@@ -9,6 +9,7 @@ from tap_jobo.archive import layout
 from tap_jobo.archive.files import DamagedLineError, add_checksum, check_line
 from tap_jobo.archive.store import MissingError, Store
 from tap_jobo.model import Entry, EntryHeader
+from tap_jobo.sharing import expand_filters, share_filters
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -19,8 +20,8 @@ _OPTIONS: Final[dict[int, Any]] = {
     zstd.CompressionParameter.compression_level: 1,
     zstd.CompressionParameter.checksum_flag: True,
 }
-_HEADER_BYTES: Final = 4096
-"""How much of a file to read for its header. Only that of a long list of filters takes more."""
+_HEADER_BYTES: Final = 16_384
+"""How much of a file to read for its header. Only several long lists of filters take more."""
 
 
 class DamagedEntryError(Exception):
@@ -41,22 +42,23 @@ class OtherVersionError(DamagedEntryError):
 
 def encode_entry(entry: Entry) -> bytes:
     """Return the content of an entry's file."""
-    line = add_checksum(msgspec.json.encode(entry.header))
+    line = add_checksum(msgspec.json.encode(share_filters(entry.header)))
     return line + zstd.compress(entry.body, options=_OPTIONS)
 
 
-def read_entry(store: Store, key: str, number: int) -> Entry:
-    """Read an entry. Raises `DamagedEntryError`, or `StoreError` if the store can't be read."""
-    return decode_entry(number, lambda: store.read(layout.page_name(key, number)))
+def decode_entry(number: int, read: Any, header: EntryHeader | None = None) -> Entry:
+    """Return the entry in a file. Raises `DamagedEntryError`.
 
-
-def decode_entry(number: int, read: Any) -> Entry:
-    """Return the entry in a file, which `read` returns. Raises `DamagedEntryError`."""
+    Args:
+        number: Its number.
+        read: Returns the content of its file.
+        header: Its header, None if that is not known.
+    """
     try:
         content = read()
     except MissingError:
         raise DamagedEntryError("is missing") from None
-    header = _decode_header(content)
+    header = header or _decode_header(content)
     try:
         return Entry(number, header, zstd.decompress(content.partition(b"\n")[2]))
     except zstd.ZstdError:
@@ -77,8 +79,8 @@ def read_header(store: Store, key: str, number: int) -> EntryHeader:
 
 def _decode_header(content: bytes) -> EntryHeader:
     try:
-        return msgspec.json.decode(check_line(content), type=EntryHeader)
+        return expand_filters(msgspec.json.decode(check_line(content)), EntryHeader)
     except DamagedLineError:
         raise DamagedEntryError("is damaged") from None
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, ValueError, AttributeError):
         raise OtherVersionError("was written by another version of tap-jobo") from None

@@ -30,6 +30,7 @@ class Folder:
     """
 
     is_remote = False
+    lasts = True
 
     def __init__(self, root: Path, logger: Logger = _LOGGER) -> None:
         self.location = str(root)
@@ -84,6 +85,11 @@ class Folder:
             with suppress(OSError):  # it is not empty
                 folder.rmdir()
 
+    def prove(self, name: str, size: int) -> None:
+        """Write and sync a file of a size, which no file system compresses, and remove it."""
+        with self._written_aside(name, os.urandom(size)):
+            pass
+
     @contextmanager
     def lock(self, key: str, what: str) -> Iterator[Callable[[], None]]:
         """Hold a lock that the operating system releases after a crash, and that cannot be lost.
@@ -91,8 +97,9 @@ class Folder:
         A file system without locks is only a warning.
         """
         with self._errors():
-            self._make_folder(self._root)
-            lock = FileLock(self._path(layout.LOCK.format(key)), timeout=0, mode=0o600)
+            path = self._path(layout.LOCK.format(key))
+            self._make_folder(path.parent)
+            lock = FileLock(path, timeout=0, mode=0o600)
             try:
                 lock.acquire()
             except Timeout:
@@ -105,7 +112,6 @@ class Folder:
                     "other run or command use it until this run ends."
                 )
                 self._logger.warning("%s", message("archive-unusable", fact))
-        path = Path(lock.lock_file)
         try:
             if lock.is_locked:  # so what is half written is of runs that were killed
                 self._held[path] = path.stat()
@@ -154,7 +160,7 @@ class Folder:
     def _remove_temporary_files(self, key: str) -> None:
         """Remove what killed runs were writing."""
         with self._errors():
-            for written in (f"{layout.TOP}/{key}/", layout.MONTH.format(key)):
+            for written in (f"{layout.TOP}/{key}/", layout.PENDING.format(key)):
                 for path in self._root.glob(f"{written}*{_TEMPORARY}"):
                     path.unlink(missing_ok=True)
 
@@ -168,7 +174,7 @@ class Folder:
             self._check_locks()
             path = self._path(name)
             self._make_folder(path.parent)
-            above = self._root.joinpath(*PurePosixPath(name).parts[:-1][:2])
+            above = self._root.joinpath(*PurePosixPath(name).parts[:-1][:3])
             temporary = above / f"{path.name}.{secrets.token_hex(4)}{_TEMPORARY}"
             try:
                 with open(temporary, "xb", opener=_open_private) as file:

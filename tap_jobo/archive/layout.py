@@ -3,24 +3,35 @@
 import re
 from typing import Final
 
-TOP: Final = "v3"
-OLD_TOPS: Final = ("v1", "v2")  # of development versions, which had other layouts
+TOP: Final = "v4"
+OLD_TOPS: Final = ("v1", "v2", "v3")  # of development versions, which had other layouts
 
-FILE: Final = "v3/{}/archive.json"  # what is known of a stream's archive besides its pages
-MONTHS: Final = "v3/month"  # apart from the archives, so that listing it lists nothing else
-MONTH: Final = "v3/month/{}.json"  # what a stream was billed, by month
+FILE: Final = "v4/{}/archive.json"  # what commands leave for the runs
+UNWRITTEN: Final = "v4/{}/unwritten.json"  # a page that could not be written
+PROBE: Final = "v4/{}/probe"  # written and removed, to prove that a page could be written
+PENDING_FOLDER: Final = (
+    "v4/pending"  # apart from the archives, so that listing it lists nothing else
+)
+PENDING: Final = "v4/pending/{}.json"  # what a stream was billed that is in no page yet
 
-LOCK: Final = "{}.lock"  # in a folder, the lock of a key
+LOCKS: Final = "locks"
+LOCK: Final = "locks/{}.lock"  # in a folder, the lock of a key
 LEASE: Final = "leases/{}"  # in a bucket, the lease of a key
 CLOCK: Final = "leases/clock"  # in a bucket, written only to read the bucket's clock
 
+_THOUSAND: Final = 1000
 PAGE: Final = re.compile(
-    rf"{TOP}/(?P<key>[\w-]+)/(?P<thousand>\d{{3,}})/(?P<number>(?P=thousand)\d{{3}})\.page",
+    rf"{TOP}/(?P<key>[^/]+/\w+)/(?P<thousand>\d{{6}})/(?P<number>(?P=thousand)\d{{3}})\.page",
     re.ASCII,
 )
 """Matches the name of a page, with its `key` and its `number`."""
 
 
 def page_name(key: str, number: int) -> str:
-    """Return the name of a page, such as `v3/KEY/000/000042.page`."""
-    return f"{TOP}/{key}/{number // 1000:03}/{number:06}.page"
+    """Return the name of a page, such as `v4/OWNER/STREAM/000000/000000042.page`."""
+    return f"{TOP}/{key}/{number // _THOUSAND:06}/{number:09}.page"
+
+
+def key_of_pending(file: str) -> str:
+    """Return the name of the archive key whose `PENDING` file a name is."""
+    return file.removeprefix(f"{PENDING_FOLDER}/").removesuffix(".json")

@@ -1,314 +1,196 @@
 """What the runs of a stream are billed in each month (UTC), and `max_credits_per_month`.
 
-One file counts each stream. Every run counts, so a limit that is set later includes all of them.
+Every run counts, so a limit that is set later includes all of them.
 
-Without a limit, a run writes its count when it ends, and the header of each page has the count up
-to that page. So a page costs no write besides its own, and if a run is killed, the next one reads
-its count from the last header: all but the request in flight.
-
-The file also has what the next run must know of the account: the price of the last page, if it was
-above the list price, and the balance.
-
-With a limit, a request counts before it is sent, at what it may cost, and the counts of the other
-streams are read after that. So a kill leaves at most a page too much, and of two runs side by side,
-at least one sees the request of the other.
+With a limit, a request is in the file of its stream (`Pending`) before it is sent, at what it may
+cost, and the counts of the other streams are read after that. So a kill leaves at most a page too
+much, and of two runs side by side, at least one sees the request of the other. Without a limit, the
+file is written when a run ends, after a response that was lost, and when the price changes.
 """
 
-import logging
-import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from pathlib import PurePosixPath
-from typing import Annotated, Final
+from typing import Final
 
-import msgspec
-from msgspec import Meta
-
-from tap_jobo.archive import files, layout
-from tap_jobo.archive.entries import DamagedEntryError, read_header
-from tap_jobo.archive.files import DamagedFileError
-from tap_jobo.archive.key import ArchiveKey
-from tap_jobo.archive.store import Store
-from tap_jobo.clock import format_timestamp
+from tap_jobo.archive import layout
+from tap_jobo.archive.archive import StreamArchive
+from tap_jobo.archive.key import key_of_name
+from tap_jobo.archive.pending import Pending, read_pending, write_pending
 from tap_jobo.commands import archive_command
-from tap_jobo.errors import ArchiveError, BudgetReachedError, TapJoboError
-from tap_jobo.messages import message
-from tap_jobo.model import Count, EntryHeader, Id, LastPrice
+from tap_jobo.errors import TapJoboError
+from tap_jobo.limit import Limit
+from tap_jobo.model import EntryHeader, Receipt
 
 _MARGIN: Final = timedelta(minutes=1)  # before a month, when a request counts in both months
-_Month = Annotated[str, Meta(pattern=r"^\d{4}-(0[1-9]|1[0-2])\Z")]
+_KEPT: Final = 2  # months
 
 
-class Spent(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What the runs of a stream were billed, by month, such as `2026-11`.
+@dataclass(frozen=True)
+class _Other:
+    """Another stream that shares the limit: its file, what it was billed, and its last receipt."""
 
-    Attributes:
-        address: The address of the API.
-        api_key: The kind of API key. Streams that share both share the limit.
-        credits: What each month has cost.
-        offset: The number of the last entry that they include, 0 if they include none.
-        entry: The id of that entry.
-        last_price: The price of the last page, None if it was the list price.
-        balance: The balance of the account in the last response, None if none said it.
-        balance_at: When that was seen first (ISO 8601 UTC), empty if it never was.
-    """
-
-    address: str
-    api_key: str
-    credits: dict[_Month, Count]
-    offset: Count
-    entry: Id | None
-    last_price: LastPrice | None
-    balance: int | None
-    balance_at: str
-
-
-def read_spent(store: Store, name: str) -> Spent | None:
-    """Return the count of an archive key. Raises `DamagedFileError`."""
-    file = layout.MONTH.format(name)
-    return files.read(store, file, Spent, lambda: {"month_file": file})
+    pending: Pending
+    spent: Mapping[str, int]
+    receipt: Receipt | None
 
 
 @dataclass(kw_only=True)
 class MonthCount:
     """The count of one archive key; keys of one address and kind of API key share the limit.
 
-    In the methods, `billed` is what the key was billed in this run so far.
-
     Attributes:
-        store: The store of the archive.
-        key: The archive key.
+        archive: The archive of the key. The run has its lock.
         limit: The credits that a month may cost, None for no limit.
         now: Returns the time by the API's clock.
         raise_if_lost: Raises if another run may write the file of the key.
-        logger: Where a damaged count is reported.
+        price: Credits of a row on the last page, 0 if that was not above the list price.
 
     Raises:
-        DamagedFileError: There is a limit, and the count cannot be read.
+        DamagedFileError: A count can't be read.
     """
 
-    store: Store
-    key: ArchiveKey
+    archive: StreamArchive
     limit: int | None
     now: Callable[[], datetime]
     raise_if_lost: Callable[[], None]
-    logger: logging.Logger
+    price: float = 0
 
     def __post_init__(self) -> None:
-        self._name = layout.MONTH.format(self.key.name)
-        self._billed = 0  # of this run, in the credits below
-        self._safe = 0  # of that, what the file or the header of a page has
         self._asked_in: set[str] = set()  # the months in which the last request counts
-        self._others: dict[str, dict[str, int]] = {}  # what the other keys had at the start
-        self._is_damaged = False
-        spent = self._read()
-        self._credits, self._last = dict(spent.credits), (spent.offset, spent.entry)
-        self.last_price = spent.last_price
-        self._balance, self._balance_at = spent.balance, spent.balance_at
-        content = (self._credits, self.last_price, self._balance)
-        # A first run writes its file at once: the runs of other streams find its pages by that.
-        self._written = content if self._has_file else None
-        self._written_last = self._last
+        self._others: dict[str, _Other] = {}
+        self._written = pending = read_pending(self.archive.store, self.archive.key.name)
+        self._spent = dict(spent_so_far(pending, self.archive))
+        self.price = pending.price if pending else 0
+        if pending is None:  # by this file, the runs of other streams find the pages of this one
+            self.settle()
+        self._read_others()
 
-    def _read(self) -> Spent:
-        self._has_file = True
-        try:
-            spent = read_spent(self.store, self.key.name)
-            self._has_file = spent is not None
-        except DamagedFileError as error:
-            if self.limit is not None:
-                raise
-            self._is_damaged = True  # and stays as it is: the user may be able to mend it
-            fact = (
-                f"The file {error.name} of the archive counts what a month costs, and is damaged, "
-                "so this run is not counted."
+    @property
+    def spent(self) -> dict[str, int]:
+        """The credits of the last two months, for the header of a page."""
+        return {month: self._spent[month] for month in sorted(self._spent)[-_KEPT:]}
+
+    @property
+    def limits(self) -> list[Limit]:
+        """The limit of each month in which a request counts now, none if it is not set."""
+        if self.limit is None:
+            return []
+        limits = []
+        for month in sorted(self._months()):
+            then = datetime.fromisoformat(f"{month}-01") + timedelta(days=31)
+            known = {
+                "month_limit": "max_credits_per_month",
+                "next_month": f"{then:%Y-%m}-01 (UTC)",
+                "stream": self.archive.key.stream,
+                "list": archive_command("list", location=self.archive.store.location),
+            }
+            used = self._spent.get(month, 0)
+            used += sum(other.spent.get(month, 0) for other in self._others.values())
+            limits.append(
+                Limit(
+                    setting="max_credits_per_month",
+                    most=self.limit,
+                    used=used,
+                    month=month,
+                    known=known,
+                )
             )
-            self.logger.warning(
-                "%s", message("archive-damaged", fact, file=error.name, month_file=error.name)
-            )
-            spent = None
-        return spent or Spent(
-            address=self.key.address,
-            api_key=self.key.api_key,
-            credits={},
-            offset=0,
-            entry=None,
-            last_price=None,
-            balance=None,
-            balance_at="",
-        )
+        return limits
 
-    def include_killed_run(self, head: int, last: EntryHeader | None) -> None:
-        """Count the run of the last entry, if it was killed before it could write its count.
-
-        With a limit, those of the other streams count, too.
-        """
-        counted = sum(self._credits.values())
-        self._credits = _with_killed_run(self._credits, self._last[1], last)
-        if last:
-            self._last = head, last.id
-            self._lower_balance(sum(self._credits.values()) - counted, last)
-        self._write(self._credits)
-        if self.limit is not None:
-            self._include_others()
-
-    def _lower_balance(self, credits_: int, last: EntryHeader) -> None:
-        """Take what a killed run was billed from the balance, which that run could not write.
-
-        Otherwise, the next page whose response reports no deduction would count it once more.
-        """
-        at = last.receipt.received_at if last.receipt else ""
-        if credits_ and self._balance is not None:
-            # The clocks of two runs may differ by a second, but its pages came after the balance.
-            self._balance, self._balance_at = self._balance - credits_, max(at, self._balance_at)
-
-    def _include_others(self) -> None:
-        for file in {*self.store.list(layout.MONTHS)} - {self._name}:
-            name = PurePosixPath(file).stem
-            if (spent := read_spent(self.store, name)) and self._is_of_owner(spent):
-                last = _last_header(self.store, name, spent.offset)
-                self._others[name] = _with_killed_run(spent.credits, spent.entry, last)
-
-    def reserve(self, billed: int, cost: int, what: str) -> None:
-        """Count a request before it is sent, or raise `BudgetReachedError`."""
-        self._count(billed)
+    def reserve(self, cost: int) -> None:
+        """Count a request before it is sent, if there is a limit, and see those of other runs."""
         self._asked_in = self._months()
-        if self.limit is None:
-            if billed > self._safe:  # for a response that was lost, which no page counts
-                self._write(self._credits)
-                self._safe = billed
+        if self.limit is None or not cost:
             return
-        if not (cost and self._write(self._with(cost))):
-            return  # free, or another try, which counts already
-        for month in sorted(self._asked_in):
-            used = self._used(month)
-            if used + cost > self.limit:
-                then = datetime.fromisoformat(f"{month}-01") + timedelta(days=31)
-                fact = f"max_credits_per_month: {used:,} of {self.limit:,} used in {month}. {what}"
-                known = {
-                    "month_limit": "max_credits_per_month",
-                    "next_month": f"{then:%Y-%m}-01 (UTC)",
-                    "stream": self.key.stream,
-                    "list": archive_command("list", location=self.store.location),
-                }
-                raise BudgetReachedError(message("limit-reached", fact, **known))
+        if self._write(self._with(cost)):  # otherwise, it is another try, which counts already
+            self._read_others()
 
-    def with_page(self, cost: int, entry: str, number: int) -> dict[str, int]:
-        """Return the count up to a page that was just billed, for the header of its entry."""
-        self._safe += cost
-        self._last = number, entry
-        counted = self._with(cost)
-        return {month: counted[month] for month in sorted(counted)[-2:]}
+    def add(self, credits_: int) -> None:
+        """Count what was just billed, or correct it, if below 0, in the same months."""
+        if credits_ > 0:
+            self._asked_in |= self._months()  # a slow request may count in two months
+        self._spent = self._with(credits_)
 
-    def settle(self, billed: int) -> None:
-        """Count exactly what was billed. If that fails, the headers of the pages have it."""
+    def settle(self) -> None:
+        """Write the count. If that fails, a page too much may count."""
         with suppress(TapJoboError):
-            self._count(billed)
-            self._write(self._credits)
+            self._write(self._spent)
 
-    def left(self, billed: int) -> tuple[float, str]:
-        """Return the credits that the limit leaves, below 0 if it was lowered, and the month."""
-        if self.limit is None:
-            return math.inf, ""
-        self._count(billed)
-        month = min(self._months())
-        return self.limit - self._used(month), month
-
-    def _count(self, billed: int) -> None:
-        """Count what was billed since the last call."""
-        if billed != self._billed:
-            self._credits = self._with(billed - self._billed)
-            self._billed = billed
+    def newest_balance(self) -> int | None:
+        """Return the balance of the account that the last page of any stream has shown."""
+        receipts = [_last_receipt(self.archive)]
+        receipts += [other.receipt for other in self._others.values()]
+        known = [each for each in receipts if each and each.balance is not None]
+        newest = max(known, key=lambda receipt: receipt.received_at, default=None)
+        return newest.balance if newest else None
 
     def _with(self, cost: int) -> dict[str, int]:
-        """Return the credits with what a request costs; a slow one may count in two months."""
-        months = self._asked_in | self._months()
-        counts = {month: self._credits.get(month, 0) + cost for month in months}
-        return self._credits | {month: max(0, count) for month, count in counts.items()}
+        """Return the credits by month, with what the last request costs."""
+        counts = {month: max(0, self._spent.get(month, 0) + cost) for month in self._asked_in}
+        return self._spent | counts
 
     def _months(self) -> set[str]:
         """Return the months in which a request counts now."""
         now = self.now()
         return {f"{now:%Y-%m}", f"{now + _MARGIN:%Y-%m}"}
 
-    def note_price(self, price: LastPrice | None) -> None:
-        """Write the price of the last page at once, since it changes rarely.
-
-        The credits stay as they are in the file: with a limit, a request in flight counts there. If
-        the store refuses it, or the lock was lost, the page is delivered first, and the price is
-        written with the next count.
-        """
-        self.last_price = price
-        credits_ = self._written[0] if self._written else {}
-        with suppress(ArchiveError):  # nor does the file name an entry that it does not count
-            self._write(credits_, self._written_last)
-
-    def note_balance(self, balance: int | None) -> None:
-        """Take up a balance, which is written with the next count."""
-        if balance is not None and balance != self._balance:
-            self._balance, self._balance_at = balance, format_timestamp(self.now())
-
-    def newest_balance(self) -> int | None:
-        """Return the balance that a run of any stream of the account has seen last."""
-        seen = {self._balance_at: self._balance}
-        for file in {*self.store.list(layout.MONTHS)} - {self._name}:
-            with suppress(DamagedFileError):
-                spent = read_spent(self.store, PurePosixPath(file).stem)
-                if spent and self._is_of_owner(spent):
-                    seen[spent.balance_at] = spent.balance
-        return seen[max(seen)]
-
-    def _write(self, credits_: dict[str, int], last: tuple[int, str | None] | None = None) -> bool:
+    def _write(self, spent: Mapping[str, int]) -> bool:
         """Write the file, and return whether that changes it."""
-        content = (credits_, self.last_price, self._balance)
-        if self._is_damaged or content == self._written:
+        key, head = self.archive.key, self.archive.head
+        pending = Pending(
+            address=key.address,
+            api_key=key.api_key,
+            offset=head,
+            entry=self.archive.id_of(head),
+            spent={month: spent[month] for month in sorted(spent)[-_KEPT:]},
+            price=self.price,
+        )
+        if pending == self._written:
             return False
         self.raise_if_lost()
-        self._written_last = offset, entry = last or self._last
-        spent = Spent(
-            address=self.key.address,
-            api_key=self.key.api_key,
-            credits=credits_,
-            offset=offset,
-            entry=entry,
-            last_price=self.last_price,
-            balance=self._balance,
-            balance_at=self._balance_at,
-        )
-        self.store.replace(self._name, files.encode(spent))
-        self._written = content
+        write_pending(self.archive.store, key.name, pending)
+        self._written = pending
         return True
 
-    def _used(self, month: str) -> int:
-        """Return what counts in a month, of all keys that share the limit."""
-        used = {name: credits_.get(month, 0) for name, credits_ in self._others.items()}
-        for file in {*self.store.list(layout.MONTHS)} - {self._name}:
-            name = PurePosixPath(file).stem
-            if (spent := read_spent(self.store, name)) and self._is_of_owner(spent):
-                used[name] = max(used.get(name, 0), spent.credits.get(month, 0))
-        return self._credits.get(month, 0) + sum(used.values())
-
-    def _is_of_owner(self, spent: Spent) -> bool:
-        return self.key.shares_limit_with(spent.address, spent.api_key)
-
-
-def _last_header(store: Store, name: str, offset: int) -> EntryHeader | None:
-    """Return the header of the last entry of an archive from an offset on, None if it has none."""
-    after = layout.page_name(name, offset - 1) if offset else ""
-    found = map(layout.PAGE.fullmatch, store.list(f"{layout.TOP}/{name}", after))
-    numbers = [int(match["number"]) for match in found if match]
-    with suppress(DamagedEntryError):
-        return read_header(store, name, max(numbers)) if numbers else None
-    return None
+    def _read_others(self) -> None:
+        """Read the counts of the other streams, and at first, those of their last pages."""
+        store, key = self.archive.store, self.archive.key
+        for file in {*store.list(layout.PENDING_FOLDER)} - {layout.PENDING.format(key.name)}:
+            name = layout.key_of_pending(file)
+            pending, known = read_pending(store, name), self._others.get(name)
+            if pending is None or not key.shares_limit_with(pending.address, pending.api_key):
+                continue
+            if known is None:
+                archive = StreamArchive(store, key_of_name(name), pending.offset)
+                spent = spent_so_far(pending, archive)
+                self._others[name] = _Other(pending, spent, _last_receipt(archive))
+            elif known.pending != pending:  # a run of that stream counts each request there
+                self._others[name] = _Other(pending, pending.spent, known.receipt)
 
 
-def _with_killed_run(
-    credits_: dict[str, int], entry: str | None, last: EntryHeader | None
-) -> dict[str, int]:
-    """Return a count with that in the header of the last entry, if it does not include it yet."""
-    if last is None or last.id == entry:
-        return credits_
-    more = last.spent.items()
-    return credits_ | {month: max(count, credits_.get(month, count)) for month, count in more}
+def spent_so_far(pending: Pending | None, archive: StreamArchive) -> Mapping[str, int]:
+    """Return what a stream was billed by month.
+
+    If the archive lacks the page that the file names, it was restored from a backup. Then each of
+    the two may have what the other one lacks.
+    """
+    last = _last_header(archive)
+    in_pages = last.spent if last else {}
+    if pending is None:
+        return in_pages
+    if not pending.offset or archive.id_of(pending.offset) == pending.entry:
+        return pending.spent if pending.offset >= archive.head else in_pages
+    months = {*in_pages, *pending.spent}
+    return {each: max(in_pages.get(each, 0), pending.spent.get(each, 0)) for each in months}
+
+
+def _last_header(archive: StreamArchive) -> EntryHeader | None:
+    """Return the header of the last page, or if that can't be read, of one before it."""
+    return next(filter(None, map(archive.header, reversed(archive.numbers))), None)
+
+
+def _last_receipt(archive: StreamArchive) -> Receipt | None:
+    last = _last_header(archive)
+    return last.receipt if last else None

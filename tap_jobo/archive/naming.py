@@ -1,10 +1,10 @@
-"""How a user names an archive key: by its stream or, if that has several, by its folder."""
+"""How a user names an archive key: by its stream or, if that has several, by its folders."""
 
 from contextlib import suppress
-from pathlib import PurePosixPath
 from typing import Final
 
 from tap_jobo.archive import layout
+from tap_jobo.archive.pending import last_price
 from tap_jobo.archive.store import Store
 from tap_jobo.commands import archive_command
 from tap_jobo.errors import ArchiveError, FormatError
@@ -16,14 +16,14 @@ _STREAMS: Final = {spec.name for spec in FEEDS}
 
 def stream_of(key: str) -> str:
     """Return the stream of an archive key, given its name."""
-    return key.rpartition("-")[0]
+    return key.rpartition("/")[2]
 
 
 def all_keys(store: Store) -> list[str]:
     """Return the names of all archive keys of a store."""
-    names = {name.split("/")[1] for name in store.list(layout.TOP) if name.count("/") > 1}
-    # After `--test` alone, a stream has a count of the month, but no page.
-    names |= {PurePosixPath(name).stem for name in store.list(layout.MONTHS)}
+    names = {"/".join(name.split("/")[1:3]) for name in store.list(layout.TOP)}
+    # After `--test` alone, a stream has been billed, but has no page.
+    names |= {*map(layout.key_of_pending, store.list(layout.PENDING_FOLDER))}
     return sorted(name for name in names if stream_of(name) in _STREAMS)
 
 
@@ -41,9 +41,8 @@ def known_of(store: Store, key: str, spec: FeedSpec) -> dict[str, str | None]:
     name, location = shortest_name(store, key), store.location
     return {
         "stream": spec.name,
-        "price": spec.describe_price(),
+        "price": spec.describe_price(last_price(store, key)),
         "archive": location,
         "restart": archive_command("restart", name, location=location),
         "restart_sync": archive_command("restart", name, "--sync", location=location),
-        "state": archive_command("state", name, location=location),
     }

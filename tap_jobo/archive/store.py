@@ -45,17 +45,19 @@ class ExistsError(Exception):
 
 
 class Store(Protocol):
-    """Files by names such as `v3/KEY/000/000042.page`.
+    """Files by names such as `v4/OWNER/STREAM/000000/000000042.page`.
 
     Each function may raise `StoreError`.
 
     Attributes:
         location: Where the files are, for messages.
         is_remote: Whether each read takes a round trip, so that reading ahead pays.
+        lasts: Whether a later run finds the files.
     """
 
     location: str
     is_remote: bool
+    lasts: bool
 
     def list(self, prefix: str, after: str = "") -> list[str]:
         """Return the names of the files below a folder in their order, from those after a name."""
@@ -75,6 +77,9 @@ class Store(Protocol):
 
     def remove(self, names: Sequence[str]) -> None:
         """Remove files, the last one after all others; a file that is missing is no error."""
+
+    def prove(self, name: str, size: int) -> None:
+        """Write and sync a file of a size, and remove it, or raise `StoreError` if that fails."""
 
     def lock(self, key: str, what: str) -> Lock:
         """Take the lock of an archive key at once, without waiting. Raises `HeldError` if it can't.

@@ -20,7 +20,8 @@ CANONICAL_TIMESTAMP: Final = (
 ERASED: Final = {"_erased": True}
 """What an archived page has in place of an erased row, so that later rows keep their numbers."""
 
-_UUID: Final = re.compile(f"{CANONICAL_UUID}|[0-9a-f]{{32}}", re.ASCII | re.IGNORECASE)
+_UUID: Final = re.compile(CANONICAL_UUID, re.ASCII | re.IGNORECASE)
+_UUID_WITHOUT_DASHES: Final = re.compile("[0-9a-f]{32}", re.ASCII | re.IGNORECASE)
 _TIMESTAMP: Final = re.compile(CANONICAL_TIMESTAMP)
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 
@@ -38,7 +39,11 @@ def fold_name(name: str) -> str:
 
 def parse_uuid(value: object) -> str | None:
     """Return a UUID in lowercase and with dashes; None for any other value."""
-    return str(UUID(value)) if isinstance(value, str) and _UUID.fullmatch(value) else None
+    if not isinstance(value, str):
+        return None
+    if _UUID.fullmatch(value):
+        return value.lower()
+    return str(UUID(value)) if _UUID_WITHOUT_DASHES.fullmatch(value) else None
 
 
 def _parse_timestamp(value: object) -> str | None:

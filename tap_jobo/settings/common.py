@@ -21,9 +21,9 @@ ARCHIVE_DIR: Final = Setting(
     description=(
         "Where to store the archive: a folder or, with the extra `tap-jobo[cloud]`, "
         "s3://bucket/prefix, gs://bucket/prefix, or azure://container/prefix, with credentials "
-        "from the environment. By default, archive/NAME in a Meltano project, where NAME is the "
-        "plugin's name, and otherwise tap-jobo in the user's state folder. Pipelines with "
-        "the same filters share an archive. Give a pipeline with other filters its own."
+        "from the environment. By default, archive/tap-jobo in a Meltano project, and otherwise "
+        "tap-jobo in the user's state folder. Pipelines with the same filters, or narrower ones, "
+        "share an archive. Give an experiment with other filters its own."
     ),
     type=of.text(
         "the path of a folder, or a URL such as s3://bucket/prefix, gs://bucket/prefix, or "
@@ -91,9 +91,10 @@ CONTROL: Final = (  # how to run, and company profiles; listed after the setting
         name="max_credits",
         description=(
             "Maximum credits per run (1,000 credits are $1). When the next page would exceed "
-            "the limit, the run stops with exit code 0. The next run resumes."
+            "the limit, the run stops with exit code 0. The next run resumes. With 0, a run only "
+            "loads what the archive has, and reads free streams."
         ),
-        type=of.integer(1, _MOST_CREDITS),
+        type=of.integer(0, _MOST_CREDITS),
     ),
     Setting(
         name="max_credits_per_month",

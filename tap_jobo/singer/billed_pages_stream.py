@@ -8,17 +8,23 @@ from singer_sdk import typing as th
 from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE
 from typing_extensions import override
 
+from tap_jobo.archive.archive import StreamArchive
+from tap_jobo.clock import parse_timestamp
 from tap_jobo.errors import ConfigError
 from tap_jobo.messages import message
+from tap_jobo.singer.feed_stream import FeedStream
 from tap_jobo.singer.run import RunContext
 from tap_jobo.singer.stream import JoboStream, json_schema
 from tap_jobo.streams.fields import boolean, instant, integer, key, text
+from tap_jobo.sync.bill import read_bills
 from tap_jobo.wording import completeness, plural
 
+_PLACES: Final = "feeds"
+"""Of its state: how far it has read the archive of each feed."""
 SUMMARY: Final = "what each page cost"
 SCHEMA: Final = th.PropertiesList(
     key(
-        "Derived from the sync, the page, and the run that was billed. Loading a page again keeps "
+        "Derived from the sync, the page, and the run that was billed. Reloading a page keeps "
         "its id. A page that is billed again gets a new one."
     ),
     text("stream", "Stream of the page's rows."),
@@ -37,9 +43,14 @@ SCHEMA: Final = th.PropertiesList(
 
 
 class BilledPagesStream(JoboStream):
-    """What each page cost. It sends no request of its own, and has no state.
+    """What each page cost, read from the archive. It sends no request of its own.
 
-    A feed writes the row of a page before the state moves past it.
+    It is another reader of the pages, with its own place in the archive of each feed. A run reads
+    it first, because of its name, so it reads what earlier runs were billed. At the end, it reads
+    what this run was billed.
+
+    Its state has the number and the id of the last page that it has read of each feed. After a
+    loss, it begins with the first page: rows keep their ids.
 
     Attributes:
         leaders: The feeds that are billed.
@@ -47,17 +58,14 @@ class BilledPagesStream(JoboStream):
 
     name = "billed_pages"
     selected_by_default = False
-    leaders: Sequence[JoboStream] = ()
+    ends_last = True
+    leaders: Sequence[FeedStream] = ()
     schema = json_schema(SCHEMA)
 
     def __init__(self, tap: Tap, run: RunContext) -> None:
         super().__init__(tap, run)
         self.forced_replication_method = REPLICATION_FULL_TABLE
-
-    @property
-    @override
-    def is_following(self) -> bool:
-        return True
+        self._read_in_memory: dict[str, int] = {}  # of feeds whose archive is off
 
     @override
     def check_selection(self) -> None:
@@ -66,6 +74,43 @@ class BilledPagesStream(JoboStream):
             names = ", ".join(feed.name for feed in self.leaders)
             fact = "No stream with a bill for billed_pages is selected. Nothing was billed."
             raise ConfigError(message("no-stream", fact, select=f"one or more of {names}"))
+
+    @override
+    def read(self) -> None:
+        """Write the rows of the pages of each feed that were not read yet, then the state."""
+        for feed in self.leaders:
+            self._read_feed(feed)
+
+    def _read_feed(self, feed: FeedStream) -> None:
+        archive = self._run.open_archive(feed.spec, 0)
+        after = self._find_place(feed, archive)
+        if archive.head <= after:
+            return
+        for header, row in read_bills(archive, after, feed.count_rows):
+            self._run.raise_if_over()
+            after += 1
+            if row:
+                self.write_rows([row], parse_timestamp(header.time))
+        if archive.lasts:
+            own = self.stream_state.setdefault(_PLACES, {})
+            own[feed.name] = {"offset": after, "entry": archive.id_of(after)}
+        else:
+            self._read_in_memory[feed.name] = after
+        self.emit_state()
+
+    def _find_place(self, feed: FeedStream, archive: StreamArchive) -> int:
+        """Return the number of the last page that was read of a feed, 0 if it is not there."""
+        if not archive.lasts:
+            return self._read_in_memory.get(feed.name, 0)
+        places = self.tap_state.get("bookmarks", {}).get(self.name, {}).get(_PLACES, {})
+        place = places.get(feed.name, {})
+        offset, entry = place.get("offset"), place.get("entry")
+        is_there = isinstance(offset, int) and entry and archive.id_of(offset) == entry
+        return offset if is_there else 0
+
+    @override
+    def finish(self) -> None:
+        self.read()
 
     @property
     @override

@@ -18,7 +18,6 @@ from tap_jobo.errors import NOTHING_BILLED, ConfigError, StateError
 from tap_jobo.messages import message
 from tap_jobo.redaction import without_key
 from tap_jobo.streams.feed_spec import FeedSpec
-from tap_jobo.sync.settings import SyncSettings
 from tap_jobo.sync.state import STATE_KEYS, read_state
 
 _OPTIONS: Final = [value for name, value in vars(mapper).items() if name.startswith("MAPPER_")]
@@ -129,7 +128,7 @@ def check_state(
     state: Mapping[str, Any],
     feeds: Iterable[FeedSpec],
     config: Mapping[str, Any],
-    other: str,
+    others: Collection[str],
     logger: logging.Logger,
 ) -> None:
     """Check a state, and warn of streams in it that do not exist: Meltano never removes one."""
@@ -143,11 +142,11 @@ def check_state(
             if bookmark and bookmark.keys().isdisjoint(STATE_KEYS):
                 raise _unusable(f"bookmarks.{name} has none of this tap's keys", config)
             try:
-                read_state(bookmark, SyncSettings.of(spec, config))
+                read_state(bookmark, spec)
             except ValueError as error:
                 price = f"{spec.describe_price()} of {name}"
                 raise _unusable(str(error), config, price) from None
         elif near := get_close_matches(name.lower(), specs, 1, _SIMILAR):
             raise _unusable(_no_stream(name, near).rstrip("."), config)
-        elif name != other:
+        elif name not in others:
             logger.warning("Ignoring the bookmark of stream %a, which does not exist.", name)

@@ -22,6 +22,7 @@ from tap_jobo.singer.run import RunContext
 from tap_jobo.singer.stream import JoboStream, json_schema
 from tap_jobo.streams.companies import SCHEMA
 from tap_jobo.sync.report import Progress
+from tap_jobo.sync.state import is_begun
 from tap_jobo.wording import Lines, completeness, plural
 
 _FOLLOWED: Final = "followed"
@@ -75,14 +76,14 @@ class CompaniesStream(JoboStream):
 
     @override
     def check_selection(self) -> None:
-        """Raise ConfigError if explicit ids replace a feed, and are not read."""
+        """Raise ConfigError if explicit ids are not read, or if there are no companies to read."""
         if self.has_explicit_ids and self.leader.selected and not self.selected:
             fact = "company_ids_file is set, but companies is not selected. Nothing was billed."
             raise ConfigError(message("no-stream", fact, select="companies"))
+        if self.is_read:
+            self._check_companies()
 
-    @override
-    def check_settings(self) -> None:
-        """Raise ConfigError if there are no companies to read."""
+    def _check_companies(self) -> None:
         if not (self.has_explicit_ids or self.is_following):
             fact = "companies follows career_sites, which is not selected. Nothing was billed."
             known = {"select": "career_sites, or list companies in company_ids_file"}
@@ -126,7 +127,6 @@ class CompaniesStream(JoboStream):
     @override
     def sample(self, limit: int) -> Sequence[Row]:
         """Return the profiles of the first companies that the settings name."""
-        self.check_settings()
         return [*self.profiles.read(self._ids[:limit])]
 
     @override
@@ -153,6 +153,10 @@ class CompaniesStream(JoboStream):
             state.update(ids_hash=ids_hash, ids_done=done)  # together: Meltano merges by key
             self.emit_state()
             progress.update()
+        # What earlier runs read without their profiles is in the list, as the warning asked for.
+        if delivered := _position(self.tap_state.get("bookmarks", {}).get(self.leader.name, {})):
+            state[_FOLLOWED] = delivered
+            self.emit_state()
 
     @property
     @override
@@ -178,16 +182,17 @@ class CompaniesStream(JoboStream):
 
     @cached_property
     def _ids(self) -> list[str]:
-        """The companies that the file names."""
+        """The companies that the file names, none without one."""
+        if not self.has_explicit_ids:
+            return []
         return [*dict.fromkeys(_read_ids(Path(self.config["company_ids_file"])))]
 
 
 def _position(state: Mapping[str, Any]) -> str:
     """Return up to which page the state of a feed reaches, empty if no page was delivered."""
-    sync = state.get("sync") or {}
-    if sync.get("started_at"):
-        return f"{sync.get('id')}.{sync.get('pages')}"
-    return str(state.get("completed_sync") or "")
+    if not is_begun(state):
+        return ""
+    return str(state.get("entry") or state.get("time"))
 
 
 def _read_ids(path: Path) -> Iterator[str]:

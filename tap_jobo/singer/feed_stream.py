@@ -1,10 +1,10 @@
-"""The stream of a feed: a `RESTStream` whose records come from a `FeedSync`."""
+"""The stream of a feed: a `RESTStream` whose records come from a `FeedRun`."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from datetime import datetime, timedelta
 from functools import cached_property, partial
-from typing import Any, Final
+from typing import Final
 
 from msgspec.structs import replace
 from singer_sdk import Tap
@@ -15,33 +15,34 @@ from tap_jobo.api.budget import FeedCost
 from tap_jobo.api.feed import FeedReader
 from tap_jobo.api.pages import ParsedPage
 from tap_jobo.clock import format_timestamp, parse_timestamp
-from tap_jobo.errors import NOTHING_BILLED, ApiError, ArchiveError, ConfigError, FormatError
+from tap_jobo.errors import (
+    NOTHING_BILLED,
+    ApiError,
+    ArchiveError,
+    BudgetReachedError,
+    ConfigError,
+    FormatError,
+)
 from tap_jobo.messages import message
 from tap_jobo.model import NOTHING, Entry, entry_outside
 from tap_jobo.records.converter import Conversion, Row
-from tap_jobo.singer.billed_pages_stream import BilledPagesStream
 from tap_jobo.singer.companies_stream import CompaniesStream
 from tap_jobo.singer.run import RunContext
 from tap_jobo.singer.stream import JoboStream, json_schema
 from tap_jobo.streams import FEEDS
 from tap_jobo.streams.feed_spec import FeedSpec
 from tap_jobo.sync.checks import PageChecks
-from tap_jobo.sync.feed_sync import FeedSync
 from tap_jobo.sync.messages import Messages
-from tap_jobo.sync.opening import Opening
-from tap_jobo.sync.plan import Request, Run, plan
+from tap_jobo.sync.plan import Log, Request, Run, best, plan
 from tap_jobo.sync.preview import preview
 from tap_jobo.sync.report import Report
+from tap_jobo.sync.run import FeedRun
 from tap_jobo.sync.settings import SyncSettings
-from tap_jobo.sync.state import read_state
+from tap_jobo.sync.state import as_raw, is_begun, read_state
 from tap_jobo.wording import dollars
 
+_NEVER: Final = "9999"  # later than all times
 _LONGEST_RUN: Final = timedelta(days=1)  # until a run asks for what was listed when it began
-
-
-def _has_begun(bookmark: Mapping[str, Any]) -> bool:
-    """Return whether the state says that a feed was read, if only in part."""
-    return bool(bookmark.get("replication_key_value") or bookmark.get("sync", {}).get("started_at"))
 
 
 class FeedStream(JoboStream):
@@ -52,7 +53,6 @@ class FeedStream(JoboStream):
         tap: Tap,
         run: RunContext,
         spec: FeedSpec,
-        bill: BilledPagesStream,
         follower: CompaniesStream | None = None,
     ) -> None:
         self.selected_by_default = spec.is_selected_by_default
@@ -62,7 +62,6 @@ class FeedStream(JoboStream):
         self.spec = spec
         self._cost = FeedCost(run.budget, spec)
         self._follower = follower
-        self._bill = bill
 
     @property
     @override
@@ -86,30 +85,26 @@ class FeedStream(JoboStream):
         raise ConfigError(NOTHING_BILLED, self._messages.text("invalid-catalog", fact))
 
     @override
-    def check_settings(self) -> None:
-        """Raise ConfigError if a limit does not allow one page."""
-        self._cost.check_page(self._settings.batch_size)
-
-    @override
     def check_position(self) -> Iterator[str]:
         """Find where the run starts in the archive, and yield hints about the settings.
 
         Raises:
+            ConfigError: a limit does not allow the next page.
             StateError: a bookmark lies in the future, or the user has to decide what to buy.
         """
-        self._opening.look()
-        position = self._opening.position
-        progress = position.progress
-        for instant in (position.bookmark, progress and progress.sync.started_at):
+        run = self._feed_run
+        run.open()
+        if run.archive.lasts:
+            self._messages.tell_archive(run.archive)
+        for instant in run.starts:
             clock = self._run.api_clock
-            if instant and clock.is_future(parse_timestamp(instant)):
+            if clock.is_future(parse_timestamp(instant)):
+                folder = run.archive.folder if run.archive.lasts else None
                 now = format_timestamp(clock.now())
-                standing = self._opening.standing(position)
-                is_of_state = self._opening.continues_from_state
-                raise self._messages.in_future(instant, now, standing, is_of_state=is_of_state)
-        if position.has_begun:
-            self._feed_sync.ask()
+                raise self._messages.in_future(instant, now, folder)
+        run.check()
         yield from self._early_rows()
+        yield from self._rows_of_others()
         yield from self._unfiltered_rows()
         yield from self._unlikely_values()
 
@@ -121,29 +116,41 @@ class FeedStream(JoboStream):
 
     def _early_rows(self) -> Iterator[str]:
         """Yield a warning if rows were read before the stream that reports those that are gone."""
-        lookback, ended = self.spec.longest_lookback, self._ended_before
-        if not (ended and lookback) or self._opening.position.has_begun:
+        lookback, run = self.spec.longest_lookback, self._feed_run
+        if not (self.spec.ends_rows_of and lookback):
             return
-        listed = self._run.api_clock.now() - lookback + _LONGEST_RUN
-        if read := [each for each in ended if not self._is_read_since(each, listed)]:
+        read: list[FeedSpec] = []
+        if run.state is None and (first := run.archive.header(1)):  # with which the load begins
+            since = first.sync.since if first.sync else ""
+            read = [each for each in self._ended if self._begins_before(each, since)]
+        elif not run.is_begun:
+            listed = self._run.api_clock.now() - lookback + _LONGEST_RUN
+            read = [each for each in self._ended_before if not self._is_read_since(each, listed)]
+        if read:
             names = " and ".join(each.name for each in read)
             yield self._messages.expired_gap(
                 f"{self.name} was selected later than {names}, and has only the last "
                 f"{lookback.days} days."
             )
 
+    def _begins_before(self, spec: FeedSpec, since: str) -> bool:
+        """Return whether the archive has rows of a feed that were read before a time."""
+        with suppress(ArchiveError, FormatError):
+            first = self._run.open_archive(spec, 0).header(1)
+            return first is not None and first.time < since
+        return False
+
     def _is_read_since(self, spec: FeedSpec, oldest: datetime) -> bool:
         """Return whether all that was read of a feed came after a time, as its archive shows."""
         bookmark = self.tap_state.get("bookmarks", {}).get(spec.name, {})
         with suppress(ArchiveError, FormatError):
-            open_archive = self._run.archive_opener(spec)
-            archive = open_archive(0) if open_archive else None
-            first = archive.header(1) if archive else None
-            if not (archive and archive.file and first and first.receipt):
+            archive = self._run.open_archive(spec, 0)
+            first = archive.header(1)
+            if first is None or first.buyer.is_begun:
                 return False
-            is_of_state = archive.file.id == bookmark.get("archive")
-            is_first = is_of_state and archive.file.origin is None
-            return is_first and parse_timestamp(first.receipt.received_at) > oldest
+            place, entry = bookmark.get("offset"), bookmark.get("entry")
+            is_of_state = isinstance(place, int) and archive.id_of(place) == entry is not None
+            return is_of_state and parse_timestamp(first.time) > oldest
         return False
 
     @property
@@ -153,44 +160,69 @@ class FeedStream(JoboStream):
         return [
             each
             for each in FEEDS
-            if each.name in self.spec.ends_rows_of and _has_begun(bookmarks.get(each.name, {}))
+            if each.name in self.spec.ends_rows_of and is_begun(bookmarks.get(each.name, {}))
         ]
+
+    @property
+    def _ended(self) -> list[FeedSpec]:
+        """The feeds that the warehouse has or gets, and whose rows this one reports as gone."""
+        given = {each.name for each in (*self._ended_before, *self._run.feeds)}
+        of_this = [each for each in FEEDS if each.name in self.spec.ends_rows_of]
+        return [each for each in of_this if each.name in given] or of_this
+
+    @property
+    def _buys_everything(self) -> bool:
+        """Whether the run begins to buy the feed."""
+        is_bought = not (self.spec.is_free or self._run.budget.buys_nothing)
+        return is_bought and not self._feed_run.is_begun
+
+    def _rows_of_others(self) -> Iterator[str]:
+        """Yield a warning before everything is bought that the archive has of another owner."""
+        run = self._feed_run
+        if not (self._buys_everything and run.archive.lasts):
+            return
+        if others := self._run.other_owners(run.archive):
+            fact = (
+                f"The archive has {self.name} of {', '.join(others)}, but this run buys all of "
+                f"{run.archive.key.owner} ({run.archive.describe_price()})."
+            )
+            yield self._messages.text("other-address", fact)
 
     def _unfiltered_rows(self) -> Iterator[str]:
         """Yield a warning before everything is bought: of jobs even if there is a limit."""
-        if self._opening.position.has_begun or self._settings.filters or self.spec.is_free:
+        if self._settings.filters or not self._buys_everything:
             return
-        budget, price = self._run.budget, self.spec.describe_price()
+        limits, price = self._run.budget.limits(), self._feed_run.archive.describe_price()
         if self.spec.suggested_filters:
             yield self._messages.text(
                 "no-jobs-filter",
                 f"{self.name} has no filter, so this buys all jobs worldwide ({price}).",
             )
-        elif not (budget.is_limited or self._settings.start_date):
+        elif not (limits or self._settings.start_date):
             fact = f"The first sync of {self.name} buys every row ({price})."
             yield self._messages.text("no-limit", fact)
 
     @override
     def preview(self) -> Iterator[str]:
         """Return what a run would load, ask, and buy."""
-        return preview(self._opening, self._feed_sync.new_sync(), self._reader.count_rows)
+        return preview(self._feed_run, self.count_rows)
 
     # The sync
 
     @override
     def read(self) -> None:
-        """Write the rows of each page, the profiles of its companies, its bill, then the state."""
+        """Write the rows of each page, the profiles of its companies, then the state."""
         follower = self._following
-        with closing(self._feed_sync.pages()) as deliveries:
+        with closing(self._feed_run.pages()) as deliveries:
             for delivery in deliveries:
                 ids = self.write_rows(delivery.records, delivery.received_at)
                 if follower and ids:
                     follower.write_profiles(ids)
-                if self._bill.is_read:
-                    self._bill.write_rows(delivery.bill, delivery.received_at)
                 if delivery.state is None:
                     continue
-                self.stream_state.update(delivery.state.as_raw(self.spec))
+                has = best(delivery.state.position, self._feed_run.wanted)
+                until = has.until if has else None
+                self.stream_state.update(as_raw(delivery.state, self.spec, until))
                 if follower:
                     follower.note_page()
                 self.emit_state()
@@ -200,14 +232,15 @@ class FeedStream(JoboStream):
         """Fetch at most `limit` rows with one request; pages and state stay as they are."""
         for hint in self._unlikely_values():
             self.logger.warning("%s", hint)
-        request = plan(NOTHING, self._settings, Run(), self._feed_sync.new_sync())
+        run = self._feed_run
+        request = plan(NOTHING, Log(), run.wanted, Run(), run.new_sync())
         assert isinstance(request, Request)  # noqa: S101 - nothing was decided before
         sync = replace(request.sync, batch_size=min(limit, request.sync.batch_size))
-        with self._counted_in_month():
+        with self._counted_in_month(sync.batch_size):
             receipt, body = self._reader.fetch_page(sync, None)
             try:
                 entry = entry_outside(sync, receipt, body)
-                page, checked = self._read_sample(entry, sync.batch_size)
+                page, checked = self._read_sample(entry)
             except (ApiError, FormatError) as error:
                 cost = dollars(self._cost.credits)
                 fact = f"The test of {self.name} ({cost}) failed: {error}."
@@ -220,10 +253,10 @@ class FeedStream(JoboStream):
             self._run.matches.append(f"about {total:,} {what} match: {cost}")
         return checked.records[:limit]
 
-    def _read_sample(self, entry: Entry, rows: int) -> tuple[ParsedPage, Conversion]:
+    def _read_sample(self, entry: Entry) -> tuple[ParsedPage, Conversion]:
         page = self._reader.parse_page(entry)
         if receipt := entry.header.receipt:
-            self._cost.reconcile(receipt, len(page.items), rows)
+            self._cost.reconcile(receipt.charge, len(page.items))
         checks = PageChecks(self.spec, self._converter, self._messages.warn)
         checked = checks.check(entry.header, page, page_size=self._settings.batch_size)
         if checked.skipped and not checked.records:
@@ -231,18 +264,20 @@ class FeedStream(JoboStream):
         return page, checked
 
     @contextmanager
-    def _counted_in_month(self) -> Iterator[None]:
-        """Count in the month what a test costs; it reads and stores nothing else."""
-        open_archive = self._run.archive_opener(self.spec)
-        if open_archive is None:
-            self._cost.count_in(None, is_test=True)
-            yield
-            return
-        archive = open_archive(0)
+    def _counted_in_month(self, rows: int) -> Iterator[None]:
+        """Count in the month what a test of so many rows costs. It stores nothing else."""
+        archive = self._run.open_archive(self.spec, 0)
+        self._cost.expect_price(archive.last_price)
+        self._cost.check_page(rows, begins_sync=False)
         with self._run.hold(archive) as raise_if_lost:
-            self._cost.count_in(self._run.open_month(archive, raise_if_lost), is_test=True)
+            self._cost.count_in(self._run.open_month(archive, raise_if_lost))
             try:
                 yield
+            except BudgetReachedError as reached:
+                limits = "the limit to cover a row of each selected stream"
+                raise ConfigError(
+                    self._messages.text("limit-too-low", f"{reached.fact}", limits=limits)
+                ) from reached
             finally:
                 self._cost.settle()
 
@@ -266,44 +301,38 @@ class FeedStream(JoboStream):
         return Messages(
             spec=self.spec,
             logger=self.plain_logger,
-            known=partial(self._run.known, self.spec),
-            ended=self._ended_before
-            or [each for each in FEEDS if each.name in self.spec.ends_rows_of],
+            known=self._run.known,
+            ended=self._ended,
             restart_ended=self._restart_ended,
         )
 
     def _restart_ended(self) -> str | None:
         """Return the commands that buy again what this feed reports as gone, if they are known."""
-        commands = [self._run.known(each).get("restart") for each in self._ended_before]
+        bought = [each for each in self._ended if self._begins_before(each, _NEVER)]
+        commands = [self._run.known(each).get("restart") for each in bought]
         return " and ".join(each for each in commands if each) or None
 
     @cached_property
-    def _opening(self) -> Opening:
+    def _feed_run(self) -> FeedRun:
         # Not `stream_state`: it would add the stream to the state.
         raw = self.tap_state.get("bookmarks", {}).get(self.name, {})
-        return Opening(
+        return FeedRun(
             settings=self._settings,
-            state=read_state(raw, self._settings),
-            open_archive=self._run.archive_opener(self.spec),
-            parse=self._reader.parse_page,
-            messages=self._messages,
-        )
-
-    @cached_property
-    def _feed_sync(self) -> FeedSync:
-        return FeedSync(
-            settings=self._settings,
-            opening=self._opening,
+            state=read_state(raw, self.spec),
+            open_archive=partial(self._run.open_archive, self.spec),
             reader=self._reader,
             clock=lambda: self._run.api_clock,
             converter=self._converter,
             messages=self._messages,
             report=self._report,
-            has_bills=self._bill.is_read,
             lock=self._run.hold,
             open_month=self._run.open_month,
             raise_if_over=self._run.raise_if_over,
         )
+
+    def count_rows(self, entry: Entry) -> int:
+        """Return the number of rows of a page."""
+        return self._reader.count_rows(entry)
 
     @cached_property
     def _report(self) -> Report:

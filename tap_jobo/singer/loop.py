@@ -48,25 +48,25 @@ class StreamLoop:
         for stream in self._streams:
             stream.check_selection()
 
-    def check_settings(self) -> None:
-        """Raise ConfigError if the settings do not allow to read some of the streams."""
-        if errors := self._errors_of(lambda stream: stream.check_settings()):
-            # Together, because one answer may be right for all.
-            raise ConfigError(*(text for error in errors.values() for text in error.messages))
-
     def read_all(self) -> None:
         """Read the streams, and then raise an error that names each that failed."""
         try:
             for stream in self._streams:
                 if stream.selected:
                     stream.write_schema()
-            self.check_settings()
             questions = self._check_positions()
             self._read_each(only_free=bool(questions))
+            self._finish()
         finally:
             for stream in self.read_streams:
                 stream.summarize()
         self._raise_failures(questions)
+
+    def _finish(self) -> None:
+        """Let each stream read what came with the others."""
+        for stream in self.read_streams:
+            if stream.name not in self._failures:
+                stream.finish()
 
     # Before the first billed request
 
@@ -81,7 +81,10 @@ class StreamLoop:
         return questions
 
     def _errors_of(self, check: Callable[[JoboStream], None]) -> dict[str, TapJoboError]:
-        """Check all streams, and return the errors that the user has to deal with first."""
+        """Check all streams, and return the errors that the user has to deal with first.
+
+        All of them, because one answer may be right for all.
+        """
         errors: dict[str, TapJoboError] = {}
         for stream in self.read_streams:
             try:
@@ -139,7 +142,8 @@ class StreamLoop:
             if error.ends_run and not isinstance(error, StateError):
                 raise
             self._fail(stream, error)
-        stream.summarize()
+        if not stream.ends_last:
+            stream.summarize()
         return None
 
     def _read_again(self, stream: JoboStream, give_up_at: float) -> bool:

@@ -1,9 +1,9 @@
 """What the streams of a run share: clock, session, clients, budget, and archive store."""
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from functools import cached_property, partial
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from functools import cached_property
 from typing import Any, Final
 
 from requests import PreparedRequest, Request
@@ -15,11 +15,14 @@ from tap_jobo.api.retry import FREE_RETRY_SECONDS
 from tap_jobo.api.session import ApiSession
 from tap_jobo.archive import open_store
 from tap_jobo.archive.archive import StreamArchive, refuse_old_layout
-from tap_jobo.archive.key import ArchiveKey, archive_key
+from tap_jobo.archive.key import ArchiveKey, archive_key, key_of_name
+from tap_jobo.archive.memory import Memory
 from tap_jobo.archive.month import MonthCount
-from tap_jobo.archive.naming import known_of
+from tap_jobo.archive.naming import all_keys, known_of, shortest_name, stream_of
 from tap_jobo.archive.store import Store
 from tap_jobo.clock import Clock
+from tap_jobo.commands import archive_command
+from tap_jobo.errors import ArchiveError
 from tap_jobo.signals import ShutdownSignal
 from tap_jobo.streams.feed_spec import FeedSpec
 
@@ -28,7 +31,12 @@ _TEST_RETRY_FOR: Final = 10.0  # seconds of backoff in a connection check, whose
 
 
 class RunContext:
-    """What the streams of a run share. No stream creates any of this itself."""
+    """What the streams of a run share. No stream creates any of this itself.
+
+    Attributes:
+        is_test: Whether the run only checks the connection.
+        feeds: The feeds that it reads.
+    """
 
     def __init__(
         self,
@@ -44,6 +52,7 @@ class RunContext:
         self._logger = logger
         self._locks: list[Callable[[], None]] = []
         self.is_test = False
+        self.feeds: Sequence[FeedSpec] = ()
         self.matches: list[str] = []  # how many rows match, and what they cost, by `--test`
         self.shutdown = shutdown
         self.clock = Clock()
@@ -103,12 +112,22 @@ class RunContext:
 
     # The archive
 
-    def archive_opener(self, spec: FeedSpec) -> Callable[[int], StreamArchive] | None:
-        """Return what lists the archive of a feed, given an entry; None if `archive` is false."""
-        if not self._config["archive"]:
-            return None
-        refuse_old_layout(self._store, spec.name)
-        return partial(StreamArchive, self._store, self._key(spec))
+    def open_archive(self, spec: FeedSpec, after: int) -> StreamArchive:
+        """List the archive of a feed from an entry on. It is in memory if `archive` is false."""
+        archive = StreamArchive(self._store, self._key(spec), after)
+        if not archive.head and archive.lasts:
+            refuse_old_layout(self._store, spec.name)
+        return archive
+
+    def other_owners(self, archive: StreamArchive) -> list[str]:
+        """Return whose pages of a stream the store has besides: other addresses or API keys."""
+        owner, stream = archive.key.owner, archive.key.stream
+        keys = [key_of_name(each) for each in all_keys(self._store) if stream_of(each) == stream]
+        return [
+            each.owner
+            for each in keys
+            if each.owner != owner and StreamArchive(self._store, each).head
+        ]
 
     def _key(self, spec: FeedSpec) -> ArchiveKey:
         return archive_key(spec, api_key=self._config["api_key"], api_url=self.url)
@@ -116,9 +135,20 @@ class RunContext:
     def known(self, spec: FeedSpec) -> Mapping[str, str | None]:
         """Return what the ways out of a message about a feed may name."""
         if not self._config["archive"]:
-            price = f"{spec.describe_price()} of {spec.name}"  # as other streams are bought, too
+            priced = [each for each in self.feeds if not each.is_free]
+            prices = [f"{each.describe_price()} of {each.name}" for each in priced]
+            price = ", ".join(prices) or "free"  # as the other streams are bought, too
             return {"stream": spec.name, "price": price, "off": "The archive is off"}
-        return known_of(self._store, self._key(spec).name, spec)
+        known = known_of(self._store, self._key(spec).name, spec)
+        return known | {"state": self._state_command()}
+
+    def _state_command(self) -> str | None:
+        """Return the command line that prints the state of all feeds of which there are pages."""
+        with suppress(ArchiveError):  # whose message may need this
+            archives = [StreamArchive(self._store, self._key(each)) for each in self.feeds]
+            names = [shortest_name(self._store, each.key.name) for each in archives if each.head]
+            return archive_command("state", *names, location=self._store.location)
+        return None
 
     @contextmanager
     def hold(self, archive: StreamArchive) -> Iterator[Callable[[], None]]:
@@ -133,22 +163,26 @@ class RunContext:
             finally:
                 self._locks.remove(raise_if_lost)
 
-    def open_month(self, archive: StreamArchive, raise_if_lost: Callable[[], None]) -> MonthCount:
-        """Return the count of what a stream costs. The run has its lock."""
-        month = MonthCount(
-            store=archive.store,
-            key=archive.key,
+    def open_month(
+        self, archive: StreamArchive, raise_if_lost: Callable[[], None]
+    ) -> MonthCount | None:
+        """Return the count of what a stream costs, None if the archive is off.
+
+        The run has its lock.
+        """
+        if not archive.lasts:
+            return None
+        return MonthCount(
+            archive=archive,
             limit=self._config.get("max_credits_per_month"),
             now=lambda: self.api_clock.now(),  # noqa: PLW0108 - its first use sends a request
             raise_if_lost=raise_if_lost,
-            logger=self._logger,
         )
-        last = archive.header(archive.head)
-        month.include_killed_run(archive.head, last)
-        return month
 
     @cached_property
     def _store(self) -> Store:
+        if not self._config["archive"]:
+            return Memory()
         return open_store(self._config.get("archive_dir"), self.clock, self._logger)
 
     def raise_if_over(self) -> None:

@@ -39,6 +39,9 @@ class JoboStream(RESTStream[Any]):
     # RecordConverter has already made each record conform to the schema.
     TYPE_CONFORMANCE_LEVEL = TypeConformanceLevel.NONE
 
+    ends_last: bool = False
+    """Whether it reads again once all others are read, and only then has its summary."""
+
     never_null: Sequence[str] = ()
     """Fields that the API never leaves null."""
 
@@ -103,13 +106,13 @@ class JoboStream(RESTStream[Any]):
             HeldError: Another run buys the stream. `check_position` and this are called again.
         """
 
+    def finish(self) -> None:
+        """Write what came with the other streams, once all of them were read."""
+
     # Before the run's first billed request, each for all streams
 
     def check_selection(self) -> None:
         """Raise ConfigError if what the catalog selects does not fit the settings."""
-
-    def check_settings(self) -> None:
-        """Raise ConfigError if the settings do not allow to read the stream."""
 
     def check_position(self) -> Iterable[str]:
         """Find where the run starts, and return hints about the settings.
@@ -117,6 +120,7 @@ class JoboStream(RESTStream[Any]):
         This may send free requests.
 
         Raises:
+            ConfigError: A limit does not allow the next page.
             StateError: The run can't start there, or the user has to decide first.
         """
         return ()

@@ -1,5 +1,6 @@
 """The declaration of a feed: everything in which one feed of the API differs from another."""
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -49,16 +50,20 @@ class FeedSpec:
         """Whether its rows never cost anything."""
         return self.list_price == 0
 
-    def describe_price(self, least: int | None = None) -> str:
-        """Return what rows cost at list price, for a message.
+    def describe_price(self, last: float = 0, least: int | None = None) -> str:
+        """Return what rows cost, for a message.
 
         Args:
-            least: The credits that all of them cost at least, None if that is not known.
+            last: The credits of a row on the last page. Later ones cost at least the list price.
+            least: How many there are at least, None if that is not known.
         """
-        if self.is_free:
+        price = max(last, self.list_price)
+        if not price:
             return "free"
-        per_thousand = f"{dollars(self.list_price * 1_000)} per 1,000 rows"
-        return f"at least {dollars(least)}; {per_thousand}" if least else per_thousand
+        per_thousand = f"{dollars(price * 1_000)} per 1,000 rows"
+        if not least:
+            return per_thousand
+        return f"at least {dollars(math.ceil(least * price))}; {per_thousand}"
 
     @property
     def margin(self) -> timedelta:

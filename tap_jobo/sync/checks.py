@@ -11,7 +11,6 @@ from typing import Any, Final
 
 from tap_jobo.api.pages import ParsedPage
 from tap_jobo.clock import format_timestamp, parse_timestamp, to_minute
-from tap_jobo.commands import run_with
 from tap_jobo.errors import FormatError
 from tap_jobo.model import Entry, EntryHeader, Sync, hash_cursor
 from tap_jobo.records.converter import Conversion, RecordConverter
@@ -77,12 +76,6 @@ class Seen:
     def ends_sync(self) -> bool:
         """Whether the page was just bought, and no page follows."""
         return self.is_bought and not self.page.following
-
-    @property
-    def finds_nothing(self) -> bool:
-        """Whether it ends a first sync of everything without any row."""
-        is_first = self.sync.kind == "full" and self.header.before.bookmark is None
-        return self.ends_sync and is_first and not self.total
 
 
 Check = Callable[[Seen], str]
@@ -164,18 +157,6 @@ def _lacks_fields(seen: Seen) -> str:
     return f"No row of a page of {seen.spec.name} has {', '.join(names)}." if names else ""
 
 
-def _matches_nothing(seen: Seen) -> str:
-    filters = describe(seen.sync.reads)
-    fact = f"No row of {seen.spec.name} matches {filters}, so none was bought."
-    return fact if seen.finds_nothing and seen.sync.reads else ""
-
-
-def _is_empty_without_filters(seen: Seen) -> str:
-    is_odd = seen.finds_nothing and not (seen.sync.reads or seen.sync.since or seen.spec.is_free)
-    fact = f"The first sync of {seen.spec.name} returned no row, although no filter is set."
-    return fact if is_odd else ""
-
-
 def _is_far_below_estimate(seen: Seen) -> str:
     is_far = seen.total + seen.sync.batch_size < _FAR_BELOW * seen.estimate
     rows, estimate = plural(seen.total, "row"), f"{seen.estimate:,}"
@@ -197,8 +178,6 @@ WARNINGS: Final[Mapping[Check, str]] = {
     _has_error: "missing-rows",
     _is_before_window: "unexpected-bill",
     _lacks_fields: "new-fields",
-    _matches_nothing: "no-match",
-    _is_empty_without_filters: "missing-rows",
     _is_far_below_estimate: "missing-rows",
 }
 """The code of each. The page is delivered."""
@@ -253,6 +232,24 @@ class PageChecks:
             self._warn_once("accept", "new-fields", fact)
         return self._convert(seen)
 
+    def warn_of_nothing(self, sync: Sync, *, is_first: bool) -> None:
+        """Warn of a sync of everything that has no row.
+
+        Args:
+            sync: The sync.
+            is_first: Whether nothing was read before it.
+        """
+        name, filters = self._spec.name, describe(sync.reads)
+        if is_first and sync.reads:
+            fact = f"No row of {name} matches {filters}, so none was bought."
+            self._warn_once("nothing", "no-match", fact)
+        elif is_first and not (sync.since or self._spec.is_free):
+            fact = f"The first sync of {name} returned no row, although no filter is set."
+            self._warn_once("nothing", "missing-rows", fact, restart=None)  # the next run buys all
+        elif not (is_first or self._spec.is_free):
+            fact = f"A sync of all of {name} has no row, so it counts as not read."
+            self._warn_once("nothing", "missing-rows", fact)
+
     def _see(self, header: EntryHeader, page: ParsedPage, **more: Any) -> Seen:
         sync = header.sync
         assert sync is not None  # noqa: S101 - only a dropped page has none
@@ -262,16 +259,16 @@ class PageChecks:
             header=header,
             sync=sync,
             page=page,
-            rows=[row for row in self._spec.rows(page.items, sync.started_at) if row != ERASED],
+            rows=[row for row in self._spec.rows(page.items, sync.started) if row != ERASED],
             **{"page_size": sync.batch_size, **more},
         )
 
     def _convert(self, seen: Seen) -> Conversion:
         if seen.page.are_rows_checked:
             return Conversion(self._converter.complete(seen.page.items), {})
-        return self._converter.convert(self._spec.rows(seen.page.items, seen.sync.started_at))
+        return self._converter.convert(self._spec.rows(seen.page.items, seen.sync.started))
 
-    def _warn_once(self, what: str | Check, code: str, fact: str) -> None:
+    def _warn_once(self, what: str | Check, code: str, fact: str, **known: str | None) -> None:
         if what not in self._told:
             self._told.add(what)
-            self._warn(code, fact, resync=run_with("on_filter_change", "resync"))
+            self._warn(code, fact, **known)

@@ -1,7 +1,6 @@
 """What an archive has, read outside of a run: for `tap-jobo-archive`."""
 
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from functools import partial
 from logging import getLogger
 from typing import TypeVar
@@ -9,37 +8,37 @@ from typing import TypeVar
 from tap_jobo.api.feed import check_encoding
 from tap_jobo.api.pages import PageParser
 from tap_jobo.archive.archive import StreamArchive
+from tap_jobo.clock import to_minute
 from tap_jobo.errors import ApiError, FormatError
-from tap_jobo.model import Entry
-from tap_jobo.sync.load import Contents, DroppedPages
+from tap_jobo.model import Entry, Order, Position
+from tap_jobo.sync.filter_rules import FilterRules
+from tap_jobo.sync.load import Contents
+from tap_jobo.sync.log import ArchiveLog
 from tap_jobo.sync.messages import Messages
-from tap_jobo.sync.opening import survey
-from tap_jobo.sync.position import ArchiveView
+from tap_jobo.sync.reads import worse
 from tap_jobo.wording import dollars, plural
 
 _Read = TypeVar("_Read")
 
 
-def view_of(archive: StreamArchive) -> ArchiveView:
-    """Return an archive as a run sees it. Raises `FormatError` if the head cannot be read."""
-    return survey(archive, partial(rows_and_cursor, archive), is_free_feed=archive.spec.is_free)
+def log_of(archive: StreamArchive) -> ArchiveLog:
+    """Return what the entries of an archive say."""
+    return ArchiveLog(archive, partial(_read_end, archive), FilterRules(archive.spec.filters))
 
 
-def rows_and_cursor(archive: StreamArchive, entry: Entry) -> tuple[int, str | None]:
+def _read_end(archive: StreamArchive, entry: Entry) -> tuple[int, str | None]:
     """Return the number of rows of an entry, and the cursor of the next page, if there is one.
 
     Raises:
         FormatError: the page cannot be parsed.
     """
-    if entry.header.is_dropped:
-        return 0, None
     try:
         check_encoding(entry)
         page = PageParser(archive.spec).parse(entry.body)
     except ApiError as error:
         logger = getLogger(__name__)
-        messages = Messages(spec=archive.spec, logger=logger, known=lambda: archive.known)
-        raise messages.unreadable(error, entry, archive, "") from None
+        messages = Messages(spec=archive.spec, logger=logger, known=lambda _: archive.known)
+        raise messages.unreadable(error, entry, archive) from None
     return len(page.items), page.following
 
 
@@ -47,11 +46,12 @@ class Problems(list[str]):
     """What cannot be read, with the ways out."""
 
     def note(self, read: Callable[[], _Read]) -> _Read | None:
-        """Return what a function reads. If it cannot, note why, and return None."""
+        """Return what a function reads. If it cannot, note why once, and return None."""
         try:
             return read()
         except FormatError as error:
-            self.append(f"{error}")
+            if f"{error}" not in self:
+                self.append(f"{error}")
             return None
 
 
@@ -59,48 +59,68 @@ class Inspection:
     """What the entries of an archive have, as far as they can be read."""
 
     def __init__(self, archive: StreamArchive, problems: Problems) -> None:
+        self._archive = archive
+        self._problems = problems
         self._contents = Contents()
         self._since = ""  # when the first page was bought, if that is known
-        self._archive = archive
         self._parser = PageParser(archive.spec)
-        self._dropped = DroppedPages()
+        self._dropped: list[int] = []  # behind the head
+        self._bought_again: list[int] = []  # dropped at the head
         for number in archive.numbers:
             header = archive.header(number)
-            if header and header.receipt and not self._since:
-                self._since = header.receipt.received_at
-            entry = problems.note(partial(archive.read, number))
-            if entry and entry.header.is_dropped:
-                self._dropped.note(number, entry.header, ends_sync=False)
+            if header and not self._since:
+                self._since = header.time
+            if header and header.dropped == "head":
+                self._bought_again.append(number)
                 continue
-            if entry is None:
-                self._dropped.note_damaged()
+            self._bought_again = []
+            if header and header.dropped:
+                self._dropped.append(number)
                 continue
-            self._contents.note(entry.header, self._parser.count_items(entry.body))
-            ends_sync = problems.note(partial(self._ends_sync, entry))
-            self._dropped.note(number, entry.header, ends_sync=bool(ends_sync))
-
-    def _ends_sync(self, entry: Entry) -> bool:
-        following = self._archive.header(entry.number + 1)
-        if following:
-            return following.before.progress is None
-        return rows_and_cursor(self._archive, entry)[1] is None
+            if entry := problems.note(partial(archive.read, number)):
+                self._contents.note(entry.header, self._parser.count_items(entry.body))
 
     def describe(self) -> Iterator[str]:
         """Yield what the archive has, and what it lacks."""
         pages, rows = plural(self._contents.pages, "page"), plural(self._contents.rows, "row")
         begins = f", since {self._since}" if self._since else ""
         yield f"{pages}, {rows}, {dollars(self._contents.credits)}{begins}"
-        view = None
-        with suppress(FormatError):
-            view = view_of(self._archive)
-        if view and not view.is_complete:
-            yield "incomplete: it lacks what the first warehouse had before"
-        if view and view.position.gap:
-            why = "on_filter_change: keep"
-            yield f"gap: rows from before a change of filters were not bought ({why})"
-        yield from self._describe_dropped()
+        log = log_of(self._archive)
+        first = self._archive.header(1)
+        if first and first.buyer.is_begun:
+            yield "begins with what changed: an earlier archive was lost"
+        position = self._problems.note(lambda: log.position)
+        yield from self._describe_dropped(position)
+        if position is None:
+            return
+        gap = worse(*(each.gap for each in position.reads))
+        if gap is not None:
+            command = self._archive.restart_since(gap)
+            since = f" since {to_minute(gap)}" if gap else ""
+            yield f"gap: rows may be missing{since} until you run {command}"
+        if (order := log.order) and order.time > position.order:
+            yield describe_order(order)
 
-    def _describe_dropped(self) -> Iterator[str]:
-        """Yield the dropped pages whose rows no later sync has read."""
-        for number in self._dropped.numbers:
-            yield f"page {number} was dropped: its rows may be missing"
+    def _describe_dropped(self, position: Position | None) -> Iterator[str]:
+        """Yield the dropped pages whose rows no later sync has read, as far as that is known."""
+        if position is None or _has_gap(position):
+            for number in self._dropped:
+                yield f"page {number} was dropped: its rows may be missing"
+        verb = "read" if self._archive.spec.is_free else "bought"
+        for number in self._bought_again:
+            yield f"page {number} was dropped, and is {verb} again"
+
+
+def _has_gap(position: Position) -> bool:
+    is_gap = any(each.gap is not None for each in position.reads)
+    return is_gap or any(each.has_gap for each in position.progress)
+
+
+def describe_order(order: Order) -> str:
+    """Return what `restart` ordered, and when."""
+    what = "all of its stream"
+    if order.over is not None:
+        what = f"the sync {order.over}"
+    elif order.since is not None:
+        what = f"what changed since {to_minute(order.since)}"
+    return f"restart: {what} is read again, as ordered at {to_minute(order.time)}"

@@ -15,18 +15,12 @@ from tap_jobo.errors import (
     StateError,
 )
 from tap_jobo.messages import message
-from tap_jobo.model import Entry, EntryHeader, Position, Progress
+from tap_jobo.model import Entry, Order
 from tap_jobo.streams.feed_spec import FeedSpec
-from tap_jobo.sync.load import Contents, DroppedPages
+from tap_jobo.sync.filters import describe
+from tap_jobo.sync.load import Contents
 from tap_jobo.sync.plan import Request
-from tap_jobo.sync.questions import (
-    Known,
-    Standing,
-    ask,
-    price_of_everything,
-    what_changed,
-)
-from tap_jobo.sync.settings import SyncSettings, starts_by
+from tap_jobo.sync.questions import Known, Standing, ask, what_changed
 from tap_jobo.sync.start import Question
 from tap_jobo.wording import Lines, dollars, plural
 
@@ -38,17 +32,16 @@ class Messages:
     Attributes:
         spec: The feed.
         logger: Where they go, unless they end the stream.
-        known: Returns what the ways out of each message may name.
+        known: Returns what the ways out of each message about a feed may name.
         ended: The feeds whose rows this one reports as gone.
         restart_ended: Returns the commands that buy them again, None if the archive is off.
     """
 
     spec: FeedSpec
     logger: logging.Logger
-    known: Callable[[], Known]
+    known: Callable[[FeedSpec], Known]
     ended: Sequence[FeedSpec] = ()
     restart_ended: Callable[[], str | None] = lambda: None
-    _is_gap_told: bool = False
 
     @property
     def name(self) -> str:
@@ -57,7 +50,7 @@ class Messages:
 
     def text(self, code: str, fact: str, **known: str | None) -> Lines:
         """Return a message, given more of what its ways out may name."""
-        return message(code, fact, **{**self.known(), **known})
+        return message(code, fact, **{**self.known(self.spec), **known})
 
     def warn(self, code: str, fact: str, **known: str | None) -> None:
         """Log a message that ends nothing."""
@@ -67,62 +60,48 @@ class Messages:
         """Return the error that asks the user to decide."""
         return ask(asked, standing, self.text)
 
-    def in_future(
-        self, instant: str, now: str, standing: Standing, *, is_of_state: bool
-    ) -> StateError:
+    def in_future(self, instant: str, now: str, folder: str | None) -> StateError:
         """Return the error for a position in the future.
 
         Args:
-            instant: The bookmark, or the start of a sync in progress.
+            instant: When a sync started.
             now: The API's time.
-            standing: Where the stream stands.
-            is_of_state: Whether the state alone has it. Otherwise, the archive has it, too.
+            folder: The folder of the stream in the archive, None without an archive.
         """
-        is_begun = standing.position.bookmark is not None
-        key = "replication_key_value" if is_begun else "started_at of 'sync'"
-        return StateError(
-            self.text(
-                "future-bookmark",
-                f"{self.name} stopped, nothing billed: its bookmark {to_minute(instant)} is later "
-                f"than Jobo's clock ({to_minute(now)}).",
-                state_key=key if is_of_state else None,
-                folder=None if is_of_state or not standing.archive else standing.archive.folder,
-            )
+        fact = (
+            f"{self.name} stopped, nothing billed: its bookmark {to_minute(instant)} is later "
+            f"than Jobo's clock ({to_minute(now)})."
         )
+        return StateError(self.text("future-bookmark", fact, folder=folder))
 
     # Pages that cannot be used
 
-    def unreadable(
-        self, error: Exception, entry: Entry, archive: StreamArchive | None, why_lost: str
-    ) -> FormatError:
+    def unreadable(self, error: Exception, entry: Entry, archive: StreamArchive) -> FormatError:
         """Return the error for a page at the head that cannot be parsed, or fails a check.
 
         Args:
             error: What is wrong with it.
             entry: The page.
-            archive: The archive, None if it is off.
-            why_lost: Why the archive does not have the page, if it does not.
+            archive: The archive.
         """
         cost, number = dollars(entry.header.credits), str(entry.number)
-        if archive is None or not entry.number:
+        if not archive.lasts:
             fact = f"A page of {self.name} ({cost}) can't be loaded: {error}."
-            known: Known = {"page_price": cost, "archive": None, "off": why_lost}
+            known: Known = {"page_price": cost, "archive": None}
         else:
             fact = f"Page {number} of {self.name} ({cost}) can't be loaded: {error}."
             known = {"page_price": cost, "drop": archive.command("drop", number)}
         return FormatError(self.text("format-changed", fact, **known))
 
-    def not_written(self, header: EntryHeader, archive: StreamArchive, why: str) -> Lines:
+    def not_written(self, cost: int, archive: StreamArchive, why: str) -> Lines:
         """Return the error for a page that the store refused."""
-        cost = dollars(header.credits)
         return self.text(
             "archive-unusable",
-            f"The archive can't be written ({why}). The page in flight ({cost}) was loaded.",
+            f"The archive can't be written ({why}). A page ({dollars(cost)}) is lost.",
             location=archive.store.location,
-            page_price=cost if header.credits else None,
         )
 
-    def cut_off(self, error: PageCutOffError, progress: Progress, spent: float) -> ApiError:
+    def cut_off(self, error: PageCutOffError, stuck: Known) -> ApiError:
         """Return the error for a page whose response was cut off, in the middle of a sync."""
         return ApiError(
             self.text(
@@ -130,27 +109,40 @@ class Messages:
                 error.why,
                 page_price=dollars(error.credits),
                 page_size=error.setting,
-                spent=_so_far(progress, spent),
+                **stuck,
             )
         )
 
-    def endless(
-        self, error: EndlessFeedError, progress: Progress, spent: float
-    ) -> EndlessFeedError:
-        """Return the error for a sync without progress, whose rows so far have cost `spent`."""
+    def endless(self, error: EndlessFeedError, stuck: Known) -> EndlessFeedError:
+        """Return the error for a sync without progress."""
         fact = f"The sync of {self.name} stops: {error}."
-        return EndlessFeedError(self.text("endless-feed", fact, spent=_so_far(progress, spent)))
+        return EndlessFeedError(self.text("endless-feed", fact, **stuck))
 
-    def skipped(self, entry: Entry, rows: int, archive: StreamArchive | None) -> tuple[str, Known]:
+    def stuck(self, request: Request, spent: float, archive: StreamArchive) -> Known:
+        """Return what the ways out of a sync may name that can't go on.
+
+        Args:
+            request: Its next page.
+            spent: The credits that its rows have cost.
+            archive: The archive.
+        """
+        known: dict[str, str | None] = {
+            "spent": f"{dollars(spent)} for {plural(request.rows, 'row')}"
+        }
+        if archive.lasts:
+            known["restart_sync"] = archive.command("restart", "--sync", request.sync.id)
+        return known
+
+    def skipped(self, entry: Entry, rows: int, archive: StreamArchive) -> tuple[str, Known]:
         """Return which page a skipped row is in, and what a message about it may name.
 
         Args:
             entry: The page.
             rows: The number of its rows.
-            archive: The archive, None if it is off.
+            archive: The archive.
         """
         cost = dollars(entry.header.cost(rows) / rows)
-        if archive is None or not entry.number:
+        if not archive.lasts:
             return f"a page of {self.name} ({cost}), which is not kept", {}
         number = str(entry.number)
         known = {"export": archive.command("export", "--page", number)}
@@ -162,139 +154,122 @@ class Messages:
             "expired-gap",
             fact,
             ended=" and ".join(each.name for each in self.ended),
-            price=self.ended[0].describe_price(),
+            price=self.known(self.ended[0])["price"],
             restart_ended=self.restart_ended(),
         )
 
     # Rejected cursors
 
-    def rejected_twice(
-        self, rejection: RejectedError, progress: Progress, spent: float
-    ) -> ApiError:
+    def rejected_twice(self, rejection: RejectedError, stuck: Known) -> ApiError:
         """Return the error for a sync that has already started over once."""
         fact = f"{rejection.why}, so the sync of {self.name} stops."
         if self.spec.is_free:  # the next run starts it over, free
             return ApiError(message("cursor-rejected", fact, stream=self.name))
-        known: Known = {"stream": None, "spent": _so_far(progress, spent)}
-        return ApiError(self.text("cursor-rejected", fact, **known))
+        return ApiError(self.text("cursor-rejected", fact, **{**stuck, "stream": None}))
 
     def warn_of_restart(self, rejection: RejectedError, spent: float) -> None:
         """Warn that a sync starts over."""
-        fact = f"{rejection.why}: {self.name} starts over, which bills {dollars(spent)} again."
+        fact = f"{rejection.why}: {self.name} starts over (up to {dollars(spent)} again)."
         if self.spec.is_free:
-            fact = f"{rejection.why}: {self.name} starts over, free."
+            fact = f"{rejection.why}: {self.name} starts over (free)."
         self.warn("sync-restarted", fact)
 
     # What a run does
 
-    def announce_load(
-        self, contents: Contents, *, has_state: bool, has_profiles: bool = False
-    ) -> None:
-        """Log what a warehouse gets, and what that saves.
-
-        Args:
-            contents: What is loaded.
-            has_state: Whether the warehouse has a state.
-            has_profiles: Whether the profiles of the companies are read along.
-        """
+    def announce_load(self, contents: Contents, *, has_state: bool) -> None:
+        """Log what a warehouse gets, and what that saves."""
         state = "" if has_state else " has no state"
         self.logger.info("%s%s: loading %s.", self.name, state, contents.as_load)
-        if has_profiles and not has_state:
+
+    def tell_archive(self, archive: StreamArchive) -> None:
+        """Log where the archive is, and what it has."""
+        first = archive.header(1)
+        since = f", since {to_minute(first.time)}" if first else ""
+        pages = plural(archive.head, "page") if archive.head else "no page yet"
+        self.logger.info(
+            "%s: the archive %s has %s%s.", self.name, archive.store.location, pages, since
+        )
+
+    def tell_nothing_bought(self, planned: Request | Question | None) -> None:
+        """Log that the user's decision is still needed, if nothing was bought of it."""
+        if isinstance(planned, Request) and planned.why == "answered":
             self.logger.info(
-                "%s: the profiles of these companies are not in the archive. They are requested "
-                "from Jobo, free, which takes hours for 100,000. To leave them out, select only "
-                "%s.",
-                self.name,
+                "%s: nothing of what on_filter_change decided was bought, so the next run needs "
+                "it, too.",
                 self.name,
             )
 
-    def warn_of_state_ahead(self) -> None:
-        """Warn that the state has more than the archive, so that the run buys it again."""
-        self.warn(
-            "archive-behind",
-            f"The archive lacks rows that {self.name} had: buying them again "
-            f"({self.spec.describe_price()}).",
+    def tell_only_loaded(self) -> None:
+        """Log why nothing is bought."""
+        self.logger.info("%s: max_credits is 0, so nothing is bought.", self.name)
+
+    def announce_profiles(self) -> None:
+        """Log that the profiles of loaded companies are read from Jobo."""
+        self.logger.info(
+            "%s: the profiles of these companies are not in the archive. They are requested "
+            "from Jobo, free, which takes hours for 100,000. To leave them out, select only "
+            "%s.",
+            self.name,
+            self.name,
         )
 
-    def warn_of_adoption(self, standing: Standing, counted: str | None) -> None:
-        """Warn that the archive goes on from a state, without what came before.
+    def warn_of_other_rows(self, rows: int, filters: str) -> None:
+        """Warn that pages were loaded that another pipeline has bought with other filters."""
+        self.warn(
+            "other-rows",
+            f"{plural(rows, 'row')} of {self.name} were bought with other filters: {filters}.",
+        )
 
-        Args:
-            standing: Where the stream stands.
-            counted: The limit that counts from zero with this run, None if none does.
-        """
-        if standing.view and not standing.view.is_empty:
-            self.warn(
-                "archive-adopted",
-                f"The archive lacks rows that the state of {self.name} has, so it continues from "
-                "the state.",
-                folder=standing.archive.folder if standing.archive else None,
-                price=price_of_everything(standing),
-            )
-        elif standing.state and standing.state.position.has_begun:
-            self.warn(
-                "archive-empty",
-                f"The archive has nothing of {self.name}, so it continues from the state, without "
-                "earlier rows.",
-                month_limit=counted,
-            )
-
-    def warn_of_gap(self, standing: Standing) -> None:
-        """Warn, once in a run, of rows that `keep` left unbought."""
-        if self._is_gap_told:
+    def tell_gap(self, since: str, standing: Standing, *, is_known: bool) -> None:
+        """Report that rows are missing since a time: as a WARNING in the first run that has it."""
+        date = f" since {to_minute(since)}" if since else ""
+        if is_known:
+            self.logger.info("%s: rows may still be missing%s.", self.name, date)
             return
-        self._is_gap_told = True
-        self.warn(
-            "gap",
-            f"Rows of {self.name} may be missing, because 'keep' was used when filters changed.",
-            price=price_of_everything(standing),
-        )
+        price = standing.price if since else standing.price_of_everything()
+        known: dict[str, str | None] = {}
+        if standing.log.archive.lasts:
+            known["price"] = price
+        if since and standing.log.archive.lasts:
+            command = standing.log.archive.restart_since(since)
+            known |= {"restart": None, "restart_since": command}
+        fact = f"Rows of {self.name} may be missing{date}: they were not bought, or were dropped."
+        self.warn("gap", fact, **known)
 
-    def warn_of_dropped(self, dropped: DroppedPages, standing: Standing) -> None:
-        """Warn of dropped pages whose rows no later sync has read."""
-        if standing.archive is None or not dropped.numbers:
-            return
-        settings = standing.settings
-        least = standing.archive.cost_of_everything(settings.filters, settings.start_date)
-        numbers = ", ".join(map(str, dropped.numbers))
-        self.warn(
-            "gap",
-            f"Rows of {self.name} may be missing, because pages were dropped: {numbers}.",
-            **standing.archive.known_to_buy(dropped.since, least),
-        )
+    def tell_order_of_others(self, order: Order) -> None:
+        """Log that what `restart` ordered is not for this pipeline."""
+        filters = describe(order.filters) or "no filters"
+        self.logger.info("%s: the `restart` for %s waits for its pipeline.", self.name, filters)
 
     def report_decision(self, request: Request, standing: Standing) -> None:
         """Log what has led to a new sync, if it is not the usual."""
-        sync, before, settings = request.sync, standing.position, standing.settings
-        self._report_times(request, before, settings)
-        is_resync = settings.on_filter_change == "resync"
-        if before.gap and is_resync and sync.kind == "changes" and not sync.gap:
-            self.warn_of_gap(standing)
-        is_decided = request.why == "answered" or sync.gap or before.progress is not None
+        position, wanted = standing.position, standing.wanted
+        last = position.reads[0].until if position.reads else ""
+        if last and wanted.start > last and not self.spec.is_free:
+            self.logger.info(
+                "start_date is later than the bookmark %s: rows updated in between are not read.",
+                to_minute(last),
+            )
         if request.why == "restart":
             self.logger.info("%s: this sync carries out a `restart`.", self.name)
-        elif is_decided and before.has_begun and not self.spec.is_free:
-            change, answer = what_changed(before, settings), settings.on_filter_change
+        elif request.why == "answered" and not self.spec.is_free:
+            change, answer = what_changed(standing), wanted.choice
             fact = f"{self.name}: {change}. This run does what '{answer}' says."
             self.warn("filters-applied", fact)
 
-    def _report_times(self, request: Request, before: Position, settings: SyncSettings) -> None:
-        """Report rows that no sync reads: the feed lists them no more, or they are too old."""
-        lookback, oldest = self.spec.longest_lookback, request.sync.since
-        known = before.bookmark or (before.progress and before.progress.sync.started_at)
-        if lookback and oldest and known and known < oldest:
-            fact = (
-                f"Jobo lists {self.name} for {lookback.days} days, so those from "
-                f"{to_minute(known)} to {to_minute(oldest)} are missing."
-            )
-            self.logger.warning("%s", self.expired_gap(fact))
-        if before.bookmark and not starts_by(settings.start_date, before.bookmark):
-            self.logger.info(
-                "start_date is later than the bookmark %s: rows updated in between are not read.",
-                to_minute(before.bookmark),
-            )
+    def warn_of_start_date(self, request: Request) -> None:
+        """Warn that a sync in progress reads rows from before the start date."""
+        since = request.sync.since
+        earlier = f"since {to_minute(since)}" if since else "without a start date"
+        fact = f"{self.name}: the sync in progress goes on as it began, {earlier}."
+        self.warn("sync-starts-earlier", fact)
 
-
-def _so_far(progress: Progress, spent: float) -> str:
-    """Return what starting over buys again."""
-    return f"{dollars(spent)} for {plural(progress.rows, 'row')}"
+    def warn_of_hole(self, since: str, until: str) -> None:
+        """Warn that a free feed was not read for longer than Jobo lists its rows."""
+        lookback = self.spec.longest_lookback
+        days = lookback.days if lookback else 0
+        fact = (
+            f"Jobo lists {self.name} for {days} days, so those from {to_minute(since)} to "
+            f"{to_minute(until)} are missing."
+        )
+        self.logger.warning("%s", self.expired_gap(fact))

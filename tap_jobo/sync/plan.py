@@ -1,72 +1,83 @@
-"""What a run buys next: a pure function of the position, the settings, and the time.
+"""What a run buys next: a pure function of what its warehouse has read, the settings, and the time.
 
-It needs nothing of earlier runs: a position says all that they decided. `tests/sync` tries it with
-scripted and random histories.
+It needs nothing of earlier runs. `best` is what decides: of the reads that cover the settings, and
+that start by the start date, the newest.
 """
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from msgspec.structs import replace
 
-from tap_jobo.clock import format_timestamp, parse_timestamp
-from tap_jobo.model import Again, Kind, Position, Progress, Sync
-from tap_jobo.sync.settings import SyncSettings, earlier, starts_by
-from tap_jobo.sync.start import Question
+from tap_jobo.clock import parse_timestamp
+from tap_jobo.model import NOTHING, Filters, Order, Position, Progress, Read, Sync
+from tap_jobo.sync.orders import applies
+from tap_jobo.sync.reads import worse
+from tap_jobo.sync.start import Question, Way
+from tap_jobo.sync.wanted import Wanted, before
 
-Why = Literal["nothing", "go on", "changes", "answered", "restart", "rejected", "old"]
-ANEW: Final = Again(since=None, head=None)
-"""The order to buy everything, as a free feed does where another one would ask."""
-FILTERS_CHANGED: Final = Question("filters-changed", ("resync", "keep"))
-SAFETY_MARGIN: Final = timedelta(hours=1)
-"""Of the longest lookback of a feed: it covers the duration of a sync."""
+Why = Literal["nothing", "go on", "changes", "behind", "answered", "restart", "rejected"]
+HEAL: Final = timedelta(days=7)
+"""How far an archive may be behind a warehouse and still buy what it lacks."""
+HOUR: Final = timedelta(hours=1)
+"""How much earlier than a new window of a free feed that of a sync may be that goes on."""
+DAY: Final = timedelta(days=1)
+"""After which a sync of a free feed counts, although it had no rows."""
 
 
 @dataclass
 class Run:
-    """What a run has bought so far, as far as it says whether there is more to buy.
+    """What a run has bought so far of a feed, as far as it says whether there is more to buy.
+
+    Syncs of added values do not count, because what changed of the other rows follows.
 
     Attributes:
-        began: The ids of the syncs that it began.
-        finished: The ids of the syncs whose last page it bought.
+        has_state: Whether it began with a state.
+        began: When the syncs started that it began.
+        finished: When the syncs started whose last page it bought.
+        restarts: How often it began a sync over because a cursor was rejected.
     """
 
-    began: set[str | None] = field(default_factory=set)
+    has_state: bool = True
+    began: set[str] = field(default_factory=set)
     finished: set[str] = field(default_factory=set)
+    restarts: int = 0
 
-    def note(self, sync: Sync, page: int, *, is_last: bool) -> None:
+    def note(self, request: "Request", *, is_last: bool) -> None:
         """Take up a page that was bought."""
-        if page == 1:
-            self.began.add(sync.id)
-        if is_last:
-            self.finished.add(sync.id)
+        sync = request.sync
+        if sync.reads == sync.filters:
+            if request.page == 1:
+                self.began.add(sync.started)
+            if is_last:
+                self.finished.add(sync.started)
+        self.restarts += request.why == "rejected"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Log:
+    """What a plan has to know of the archive.
+
+    Attributes:
+        position: The position of one who loads everything.
+        order: What `restart` ordered, None if nothing.
+        first: What the buyer of the first entry had before it: more than nothing if an earlier
+            archive was lost.
+    """
+
+    position: Position = NOTHING
+    order: Order | None = None
+    first: Position = NOTHING
 
 
 @dataclass(frozen=True, kw_only=True)
 class NewSync:
-    """What a sync gets that begins now.
-
-    Attributes:
-        id: A random id.
-        now: The time by the earlier clock, before its first request.
-        oldest: The earliest `since` that the API allows for the feed, None if it allows any.
-        number: The entry that its first page becomes, None without an archive.
-    """
+    """What a sync gets that begins now: a random id, and the time by the earlier clock."""
 
     id: str
     now: str
-    oldest: str | None
-    number: int | None
-
-    def reachable(self, since: str | None) -> str | None:
-        """Return the start of a window, no earlier than the API allows."""
-        return max(since or "", self.oldest) if self.oldest else since
-
-    def reaches(self, since: str | None) -> bool:
-        """Return whether the API still allows the start of a window."""
-        limit = self.oldest and earlier(self.oldest, SAFETY_MARGIN)
-        return not limit or (since or "") >= limit
 
 
 @dataclass(frozen=True)
@@ -76,162 +87,256 @@ class Request:
     Attributes:
         sync: Its sync.
         page: The number of the page in the sync, from 1.
-        cursor: Where it starts, None for the first page.
         rows: The rows of the sync before it.
+        cursor: Where it starts, None for the first page.
         why: What has led to it.
     """
 
     sync: Sync
     page: int
-    cursor: str | None
     rows: int
+    cursor: str | None
     why: Why
 
 
+def best(position: Position, wanted: Wanted) -> Read | None:
+    """Return the newest read of all that is wanted, None if there is none."""
+    return max(
+        (
+            read
+            for read in (*position.reads, *_together(position.reads, wanted))
+            if read.start <= wanted.start and wanted.rules.covers(read.filters, wanted.filters)
+        ),
+        key=lambda read: (read.until, read.gap is None),
+        default=None,
+    )
+
+
+def _together(reads: Iterable[Read], wanted: Wanted) -> Iterator[Read]:
+    """Yield what two reads say of all that is wanted: one has the values that the other lacks."""
+    for read in reads:
+        rest = wanted.rules.added(read.filters, wanted.filters)
+        if rest is None:
+            continue
+        for other in reads:
+            if wanted.rules.covers(other.filters, rest):
+                yield Read(
+                    filters=wanted.filters,
+                    start=max(read.start, other.start),
+                    until=min(read.until, other.until),
+                    gap=worse(read.gap, other.gap),
+                )
+
+
 def plan(
-    position: Position,
-    settings: SyncSettings,
-    run: Run,
-    new: NewSync,
-    ordered: Again | None = None,
+    own: Position, log: Log, wanted: Wanted, run: Run, new: NewSync
 ) -> Request | Question | None:
     """Return the next request, a question, or None if there is nothing left to buy.
 
+    An order goes first, then a sync in progress, and then what changed.
+
     Args:
-        position: Where the archive, or the state without one, stands.
-        settings: What the pipeline wants.
-        run: What the run has bought so far.
+        own: What the warehouse has.
+        log: What the archive has.
+        wanted: What the run wants.
+        run: What it has bought so far.
         new: What a sync gets that begins now.
-        ordered: What `restart` ordered.
     """
-    request = _plan(position, settings, run, new, ordered)
-    if isinstance(request, Question) and settings.spec.is_free:
-        return _plan(position, settings, run, new, ANEW)
-    return request
-
-
-def _plan(  # noqa: PLR0911 - a row of the table each
-    p: Position, s: SyncSettings, run: Run, new: NewSync, ordered: Again | None
-) -> Request | Question | None:
-    progress = p.progress
-    if not p.has_begun or (ordered and ordered.since is None):
-        return _full(s, new, "restart" if ordered else "nothing")
-    if progress and s.fit(p):
-        return _go_on(progress, s, new, ordered)
-    is_given_up = progress is not None
-    is_missing = misses_rows(p, s)
-    if s.on_filter_change == "error" and (is_given_up or is_missing):
-        return FILTERS_CHANGED
-    if p.bookmark is None:
-        return _full(s, new, "answered")
-    if is_missing and s.on_filter_change == "resync":
-        return _resync(p, s, new)
-    is_same = p.filters == s.filters and not is_given_up and not is_missing
-    if is_same and not ordered and _is_recent(p, s, run, new):
+    has = best(own, wanted)
+    going = [each for each in own.progress if _goes_on(each, has, wanted)]
+    order = log.order if applies(log.order, own, log.position, wanted) else None
+    if order and order.over is not None:
+        if over := next((each for each in going if each.sync.id == order.over), None):
+            return begun_over(over.sync, wanted, new, "restart")
+        order = None
+    if order and order.since is None and (has or going):
+        return _full(wanted, new, order)
+    if going:
+        return _next_page(max(going, key=lambda each: each.sync.started))
+    if has is None:
+        return _plan_unread(own, log, wanted, run, _full(wanted, new, order))
+    if order is None and _is_recent(wanted, run, new):
         return None
-    gives_up_full = progress is not None and progress.sync.kind == "full"
-    return _changes(p, s, new, ordered, gap=is_missing or gives_up_full)
+    return _changes(has, best(log.position, wanted), wanted, new, order)
 
 
-def misses_rows(p: Position, s: SyncSettings) -> bool:
-    """Return whether rows that match the settings were not read before the bookmark."""
-    return (
-        p.bookmark is None or not s.narrow(p.filters) or not starts_by(p.start_date, s.start_date)
-    )
+def _goes_on(progress: Progress, has: Read | None, wanted: Wanted) -> bool:
+    """Return whether a sync in progress is for what is wanted.
 
-
-def _is_recent(p: Position, s: SyncSettings, run: Run, new: NewSync) -> bool:
-    """Return whether the last complete sync leaves nothing to buy in this run.
-
-    It began in this run, or its last page was bought in this run, and it began no longer ago than
-    the lookback, so the next run reads what changed since.
+    That of a free feed does not go on once its API may no longer list the start of its window.
     """
-    age = parse_timestamp(new.now) - parse_timestamp(p.bookmark or new.now)
-    return p.last in run.began or (age <= s.lookback and p.last in run.finished)
-
-
-def _go_on(progress: Progress, s: SyncSettings, new: NewSync, ordered: Again | None) -> Request:
-    """Return the next page of the sync in progress, or its first page if it has to begin over."""
     sync = progress.sync
-    if ordered and sync.kind != "full":
-        return begun_over(progress, s, new, "restart", since=ordered.since)
-    if not new.reaches(sync.since):
-        return begun_over(progress, s, new, "old")
-    return Request(sync, progress.pages + 1, progress.cursor, progress.rows, "go on")
+    if sync.filters != wanted.filters:
+        return False
+    if wanted.is_free and sync.since < before(wanted.start, HOUR):
+        return False
+    return has is not None or sync.start <= wanted.start
 
 
-def _resync(p: Position, s: SyncSettings, new: NewSync) -> Request:
-    """Return a sync of the rows that a change of filters adds: of only these, if they allow it."""
-    reads = s.added_to(p.filters)
-    if reads is None or not starts_by(p.start_date, s.start_date):
-        return _full(s, new, "answered")
-    sync = replace(_begin(s, new, "added", s.first_since), reads=reads)
-    return Request(sync, 1, None, 0, "answered")
+def _next_page(progress: Progress) -> Request:
+    return Request(progress.sync, progress.pages + 1, progress.rows, progress.cursor, "go on")
 
 
-def _full(s: SyncSettings, new: NewSync, why: Why) -> Request:
-    return Request(_begin(s, new, "full", s.first_since), 1, None, 0, why)
+def _plan_unread(
+    own: Position, log: Log, wanted: Wanted, run: Run, full: Request
+) -> Request | Question:
+    """Return what to buy where something is wanted that was never read.
+
+    Nobody is asked before the first page. Later, the user decides whether to buy the rows.
+    """
+    if not own.is_begun:
+        return full
+    if wanted.choice == "error":
+        return _question(own, log, wanted, run)
+    if wanted.choice == "keep" and own.reads:
+        since = wanted.since(_until_of_alike(own, wanted))
+        return _decided(full, since=since, kept=wanted.start, order=None)
+    if found := nearest(own, wanted):
+        return _decided(full, reads=found[1], order=None)
+    return _decided(full)
+
+
+def _question(own: Position, log: Log, wanted: Wanted, run: Run) -> Question:
+    if not run.has_state and log.first.is_begun:
+        return Question("archive-lacks-rows", ("state", "backup", "resync"))
+    ways: list[Way] = ["resync"]
+    if best(log.position, wanted):
+        ways = ["no-state", *ways]  # it loads what another pipeline has bought
+    if own.reads:
+        ways.append("keep")
+    return Question("filters-changed", tuple(ways))
+
+
+def _until_of_alike(own: Position, wanted: Wanted) -> str:
+    """Return until when rows were read that are most like those that are wanted."""
+    covers, filters = wanted.rules.covers, wanted.filters
+    alike = [
+        read for read in own.reads if covers(filters, read.filters) or covers(read.filters, filters)
+    ]
+    return max(read.until for read in alike or own.reads)
+
+
+def nearest(own: Position, wanted: Wanted) -> tuple[Read, Filters] | None:
+    """Return the read that lacks the fewest values of a list, and filters of only these values.
+
+    Of several, it is the newest. None if no read has the rest.
+    """
+    found = [
+        (read, rest)
+        for read in own.reads
+        if read.start <= wanted.start
+        and (rest := wanted.rules.added(read.filters, wanted.filters)) is not None
+    ]
+    return max(found, key=lambda each: (-_count(each[1]), each[0].until), default=None)
+
+
+def _count(filters: Filters) -> int:
+    """Return the number of all values in filters."""
+    return sum(len(value) if isinstance(value, list) else 1 for value in filters.values())
+
+
+def _is_recent(wanted: Wanted, run: Run, new: NewSync) -> bool:
+    """Return whether what the run has bought leaves nothing to buy.
+
+    It began a sync, or it bought the last page of one that began no longer ago than the lookback,
+    so the next run reads what changed since. That holds although a clock that is behind may have
+    left the last read where it was.
+    """
+    ages = (parse_timestamp(new.now) - parse_timestamp(started) for started in run.finished)
+    return bool(run.began) or any(age <= wanted.lookback for age in ages)
+
+
+def is_healed(has: Read, there: Read | None) -> bool:
+    """Return whether an archive is behind a warehouse, but by so little that it buys the rest."""
+    return there is not None and before(has.until, HEAL) <= there.until < has.until
 
 
 def _changes(
-    p: Position, s: SyncSettings, new: NewSync, ordered: Again | None, *, gap: bool
+    has: Read, there: Read | None, wanted: Wanted, new: NewSync, order: Order | None
 ) -> Request:
-    """Return a sync of what changed since the bookmark, or since a later start date."""
-    bookmark, since, start_date = p.bookmark or "", s.first_since, s.start_date
-    if starts_by(s.start_date, bookmark):
-        since = s.since_bookmark(bookmark)
-        start_date = min(p.start_date or "", s.start_date or "") or None
-    if ordered:
-        since = min(since or "", ordered.since or "") or None
-    sync = replace(_begin(s, new, "changes", since), start_date=start_date, gap=gap)
-    return Request(sync, 1, None, 0, "restart" if ordered else "changes")
+    """Return a sync of what changed since the last read, or since what an order says."""
+    why: Why = "restart" if order else "changes"
+    until = has.until
+    if there is not None and is_healed(has, there):
+        until, why = there.until, "behind"
+    since = wanted.since(until)
+    if order and order.since is not None:
+        since = max(min(since, order.since), wanted.start)
+    return _begin(wanted, new, why, since=since, order=order)
 
 
-def _begin(s: SyncSettings, new: NewSync, kind: Kind, since: str | None) -> Sync:
-    """Return a sync of all rows that match the filters of the settings."""
-    return Sync(
+def _full(wanted: Wanted, new: NewSync, order: Order | None) -> Request:
+    """Return a sync of all rows that are wanted."""
+    why: Why = "restart" if order else "nothing"
+    return _begin(wanted, new, why, since=wanted.start, order=order)
+
+
+def _decided(full: Request, **decided: Any) -> Request:
+    """Return less than a full sync, as the user has decided."""
+    return Request(replace(full.sync, **decided), 1, 0, None, "answered")
+
+
+def _begin(wanted: Wanted, new: NewSync, why: Why, *, since: str, order: Order | None) -> Request:
+    sync = Sync(
         id=new.id,
-        kind=kind,
-        since=new.reachable(since),
-        reads=s.filters,
-        filters=s.filters,
-        start_date=s.start_date,
-        batch_size=s.batch_size,
-        started_at=new.now,
-        first=new.number,
+        reads=wanted.filters,
+        filters=wanted.filters,
+        since=since,
+        started=new.now,
+        kept=None,
+        order=order.time if order else None,
+        replaces=None,
         restarts=0,
-        gap=False,
+        batch_size=wanted.batch_size,
     )
+    return Request(sync, 1, 0, None, why)
 
 
-def begun_over(
-    progress: Progress, s: SyncSettings, new: NewSync, why: Why, since: str | None = None
-) -> Request:
-    """Return the same sync from its page 1: its cursor was rejected, or `restart` ordered it.
+def begun_over(old: Sync, wanted: Wanted, new: NewSync, why: Why) -> Request:
+    """Return a sync from its page 1 on: its cursor was rejected, or an order says so.
 
-    Args:
-        progress: How far the sync is.
-        s: The settings, of which only the page size counts.
-        new: What the sync gets.
-        why: `rejected`, `restart`, or `old`, if the API no longer allows its window.
-        since: Where its window starts, if that is earlier.
+    It reads the same rows, for the same reasons. From its page 1 on, the old one is gone.
     """
-    old = progress.sync
-    start = old.since if since is None else (min(since, old.since or "") or None)
     sync = replace(
         old,
         id=new.id,
-        since=new.reachable(start),
-        batch_size=s.batch_size,
-        started_at=new.now,
-        first=new.number,
-        restarts=old.restarts + 1 if why == "rejected" else 0,
+        started=new.now,
+        replaces=old.id,
+        restarts=old.restarts + (why == "rejected"),
+        batch_size=wanted.batch_size,
     )
-    return Request(sync, 1, None, 0, why)
+    return Request(sync, 1, 0, None, why)
 
 
-def oldest_since(now: str, longest_lookback: timedelta | None) -> str | None:
-    """Return the earliest `since` that the API allows, None if it allows any."""
-    if longest_lookback is None:
-        return None
-    return format_timestamp(parse_timestamp(now) - longest_lookback + SAFETY_MARGIN)
+def after_rejection(
+    old: Sync, wanted: Wanted, run: Run, new: NewSync, *, has_archive: bool
+) -> Request | Question:
+    """Return what to do after the API has rejected the cursor of a sync.
+
+    It begins over once, and a free one once in each run. Then the user decides.
+
+    Args:
+        old: The sync.
+        wanted: What the run wants. Of this, only the page size counts.
+        run: What it has bought so far.
+        new: What a sync gets that begins now.
+        has_archive: Whether there is an archive that could hold an order.
+    """
+    if run.restarts > 0 if wanted.is_free else old.restarts > 0:
+        return Question("cursor-rejected", ("restart-sync" if has_archive else "no-state",))
+    return begun_over(old, wanted, new, "rejected")
+
+
+def moves_nothing(own: Position, request: Request, wanted: Wanted) -> bool:
+    """Return whether a first page without rows, which ends its sync, is no entry.
+
+    Then the position stays, and the run buys no more of the feed. Otherwise, a year of hourly runs
+    would leave 8,760 files without a row. A free feed lists its rows for some days only, so its
+    position has to move: with its first page, and once a day.
+    """
+    has, sync = best(own, wanted), request.sync
+    if not own.is_begun:
+        return not wanted.is_free
+    if has is None or sync.kept is not None:
+        return False
+    return not wanted.is_free or has.until > before(sync.started, DAY)

@@ -2,54 +2,52 @@
 
 from collections.abc import Callable, Iterator
 
-from tap_jobo.errors import FormatError, StateError
+from tap_jobo.errors import ConfigError, FormatError, StateError
 from tap_jobo.model import Entry
 from tap_jobo.sync.load import Contents
-from tap_jobo.sync.opening import Opening
-from tap_jobo.sync.plan import NewSync, Request, Run, plan
-from tap_jobo.sync.questions import price_of_everything
+from tap_jobo.sync.plan import Request
 from tap_jobo.sync.report import describe_request
-from tap_jobo.sync.start import Adopt, Question
+from tap_jobo.sync.run import FeedRun
 
 
-def preview(opening: Opening, new: NewSync, count_rows: Callable[[Entry], int]) -> Iterator[str]:
+def preview(run: FeedRun, count_rows: Callable[[Entry], int]) -> Iterator[str]:
     """Yield what a run would load, ask, and buy.
 
     Args:
-        opening: Where the run starts. Nothing is written.
-        new: What a sync would get that begins now.
+        run: The stream's part of it. Nothing is written.
         count_rows: Returns the number of rows of a page.
     """
     try:
-        opening.look()
-        yield f"load: {_describe_load(opening, count_rows)}"
-    except (FormatError, StateError) as error:
+        run.open()
+        run.check()
+        yield f"load: {_describe_load(run, count_rows)}"
+    except (ConfigError, FormatError, StateError) as error:
         yield f"ask: {error}"
         return
-    request = plan(opening.position, opening.settings, Run(), new, opening.ordered)
-    if isinstance(request, Question):
-        standing = opening.standing(opening.position)
-        yield f"ask: {opening.messages.question(request, standing)}"
-    elif request:
-        then = ", and then what changed" if request.sync.kind == "added" else ""
-        yield f"buy: {describe_request(request)} ({_price(request, opening)}){then}"
+    if run.problem:
+        yield f"ask: {run.problem}"
+    elif run.only_loads:
+        yield "buy: nothing, because max_credits is 0"
+    elif isinstance(run.planned, Request):
+        request, sync = describe_request(run.planned, run.wanted.start), run.planned.sync
+        then = ", and then what changed" if sync.reads != sync.filters else ""
+        yield f"buy: {request} ({_price(run, run.planned)}){then}"
 
 
-def _describe_load(opening: Opening, count_rows: Callable[[Entry], int]) -> str:
-    archive = opening.archive
-    if archive is None:
+def _describe_load(run: FeedRun, count_rows: Callable[[Entry], int]) -> str:
+    if not run.archive.lasts:
         return "nothing, because the archive is off"
-    if isinstance(opening.decision, Adopt):
-        return "nothing. The archive continues from the state"
-    if not opening.has_pages_to_load:
+    numbers = run.pages_to_load
+    if not numbers:
         return "nothing"
     contents = Contents()
-    for entry in archive.read_all(opening.first):
+    for entry in run.archive.read_all(numbers.start, numbers[-1]):
         contents.note(entry.header, count_rows(entry))
     return contents.as_load
 
 
-def _price(request: Request, opening: Opening) -> str:
-    if request.sync.kind == "full" and request.page == 1:
-        return price_of_everything(opening.standing(opening.position))
-    return opening.settings.spec.describe_price()
+def _price(run: FeedRun, request: Request) -> str:
+    is_all = request.page == 1 and request.sync.since <= run.wanted.start
+    if is_all and request.sync.reads == request.sync.filters:
+        return run.standing(run.position).price_of_everything()
+    return run.archive.describe_price()

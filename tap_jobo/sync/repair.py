@@ -1,133 +1,71 @@
-"""What the user orders of an archive: to buy again, or to go on without a page that is damaged.
+"""What becomes of a page that is dropped. `tap-jobo-archive` reads and writes the files."""
 
-Pure functions: `tap-jobo-archive` reads and writes the files.
-"""
-
-from dataclasses import dataclass
+from contextlib import suppress
 
 from msgspec.structs import replace
 
-from tap_jobo.model import (
-    NOTHING,
-    Again,
-    ArchiveFile,
-    EntryHeader,
-    Filters,
-    Sync,
-    new_id,
-)
-from tap_jobo.sync.position import ArchiveView, advance, base_after
+from tap_jobo.errors import FormatError
+from tap_jobo.model import EntryHeader, Previous, new_id
+from tap_jobo.sync.fold import Page, drop
+from tap_jobo.sync.log import ArchiveLog
+
+__all__ = ["drop", "header_of_dropped"]
 
 
-def restart(
-    view: ArchiveView, since: str | None, filters: Filters | None = None
-) -> ArchiveFile | None:
-    """Return the content of `archive.json` that orders to buy again, None if that is refused.
-
-    Without `since`, it is refused if the archive is empty: the next run buys everything anyway.
-    With `since`, also before the first complete sync and while a full one is in progress, which it
-    would leave incomplete, and if the filters have changed: what that buys ignores `since`.
+def header_of_dropped(log: ArchiveLog, number: int, page: Page, now: str) -> EntryHeader:
+    """Return the header of an entry that is dropped. It names the entry before it.
 
     Args:
-        view: The archive.
-        since: Buy what changed since then (ISO 8601 UTC), None for everything.
-        filters: Those of the settings, None if they are not known.
+        log: The archive.
+        number: The number of the entry.
+        page: What is known of its page.
+        now: The time, which stands for its own if no entry has one.
+
+    Raises:
+        FormatError: the entry before it has to be dropped first.
     """
-    position = view.position
-    if view.is_empty:
-        return None
-    if since is not None:
-        is_full = position.progress is not None and position.progress.sync.kind == "full"
-        if position.bookmark is None or is_full:
-            return None
-        if filters is not None and filters != position.current.filters:
-            return None
-    return replace(view.file, again=Again(since=since, head=view.head_id))
+    header, id_ = log.archive.header(number), log.archive.id_of(number - 1)
+    if header is None:
+        return _header_of_damaged(log, number, page, now)
+    if header.previous is None or id_ is None:
+        return header
+    return replace(header, previous=replace(header.previous, id=id_))
 
 
-def since_to_begin_over(sync: Sync) -> str | None:
-    """Return the `since` of the `restart` that begins a sync in progress over, None for all rows.
-
-    It begins over from its own start if that is earlier, so a sync that has none needs only a date.
-    """
-    return None if sync.kind == "full" else sync.since or sync.started_at
-
-
-@dataclass(frozen=True)
-class ReadEntry:
-    """An entry whose page was parsed."""
-
-    header: EntryHeader
-    rows: int
-    next_cursor: str | None  # None after the last page of its sync
-
-
-def dropped(
-    number: int,
-    file: ArchiveFile,
-    *,
-    own: EntryHeader | None,
-    before: ReadEntry | None,
-    after: EntryHeader | None,
-) -> EntryHeader | None:
-    """Return the header of the empty entry that replaces an entry.
-
-    It keeps the entry's id, so the states that name it stay places in the archive. At the head, the
-    position is then the one before it, and its page is bought again.
-
-    Page 1 of a full sync gets a new id at the head, if the archive is complete with that sync only:
-    a warehouse may have begun there. Its state then goes on with the sync in an archive of its own.
-
-    Args:
-        number: Its number.
-        file: The content of `archive.json`.
-        own: Its header, None if that cannot be read.
-        before: The entry before it, which only counts if its own header cannot be read. None if
-            it is the first one, or if that cannot be read either.
-        after: The header of the entry after it, None if that cannot be read, or at the head.
-
-    Returns:
-        None if the entry before it has to be dropped first: without that, the position is unknown.
-    """
-    if own and (after is None or own.id == after.previous):  # or it is no part of this archive
-        is_new = after is None and _is_only_base(own, file)
-        return replace(own, is_dropped=True, id=new_id() if is_new else own.id)
-    if before is None and number > file.first:
-        return None
-    if before:
-        position = advance(before.header, before.rows, before.next_cursor)
-    else:
-        position = file.origin.position if file.origin else NOTHING
+def _header_of_damaged(log: ArchiveLog, number: int, page: Page, now: str) -> EntryHeader:
+    """Return a header for an entry whose own can't be read, from those around it."""
+    archive = log.archive
+    before = log.position_before(number)
+    numbers = [*range(number + 1, archive.head + 1), *range(number - 1, 0, -1)]
+    times = filter(None, map(archive.time_of, numbers))
+    last = archive.header(number - 1)
     return EntryHeader(
-        id=(after and after.previous) or new_id(),
-        previous=before.header.id if before else file.origin.entry if file.origin else None,
-        before=position,
-        base=base_after(before.header, before.next_cursor) if before else None,
-        sync=_sync_before(after),
-        page=0,
+        id=archive.id_of(number) or new_id(),
+        previous=_previous(log, number - 1),
+        before=before,
+        own=None,
+        sync=page.sync,
+        page=page.page,
+        time=next(times, now),
         receipt=None,
-        total=_total_before(after, before),
         run=new_id(),
-        spent=before.header.spent if before else {},
-        is_dropped=True,
+        spent=last.spent if last else {},
+        dropped=None,
     )
 
 
-def _is_only_base(header: EntryHeader, file: ArchiveFile) -> bool:
-    """Return whether a new warehouse begins at an entry, and nowhere before it."""
-    sync = header.sync
-    is_first = sync is not None and sync.kind == "full" and header.page == 1
-    return is_first and header.before.has_begun and (header.base or 0) < file.first
+def _previous(log: ArchiveLog, number: int) -> Previous | None:
+    """Return what is known of an entry, None if there is none.
 
-
-def _sync_before(after: EntryHeader | None) -> Sync | None:
-    """Return the sync that was in progress before an entry: the page before it is one of it."""
-    progress = after.before.progress if after else None
-    return progress.sync if progress else None
-
-
-def _total_before(after: EntryHeader | None, before: ReadEntry | None) -> int:
-    """Return what the archive has cost up to a page, as far as the entries around it show."""
-    if after:
-        return after.total - after.credits
-    return before.header.total if before else 0
+    Raises:
+        FormatError: not even its id is known, which the next entry has to name.
+    """
+    if number < 1:
+        return None
+    id_ = log.archive.id_of(number)
+    if id_ is None:
+        raise log.archive.damaged(number, "is damaged")
+    with suppress(FormatError):
+        page = log.page(number)
+        return Previous(id=id_, rows=page.rows, cursor=page.cursor)
+    return Previous(id=id_, rows=0, cursor=None)

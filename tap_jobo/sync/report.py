@@ -1,16 +1,14 @@
 """What a sync reports: its progress, an estimate of its cost, a summary, and METRIC lines."""
 
 import logging
-import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Final
 
 from tap_jobo.api.budget import Budget, FeedCost
 from tap_jobo.api.profiles import Profiles
-from tap_jobo.clock import format_timestamp, parse_timestamp, to_minute
+from tap_jobo.clock import to_minute
 from tap_jobo.messages import message
 from tap_jobo.sync.filters import describe
 from tap_jobo.sync.plan import Request
@@ -19,13 +17,17 @@ from tap_jobo.wording import completeness, dollars, duration, plural
 PAGES_PER_MINUTE: Final = 120
 """The documented rate limit, shared by all feeds."""
 _INTERVAL: Final = 60.0  # seconds between two log lines
-_KINDS: Final = {"full": "everything", "changes": "changes", "added": "rows of the added values"}
 _UNLIMITED: Final = "max_credits is not set"
 
 
 @dataclass(kw_only=True)
 class Report:
-    """Counts the pages and rows of a sync."""
+    """Counts the pages and rows of a sync.
+
+    Attributes:
+        is_complete: Whether everything was read that the settings ask for.
+        is_archive_complete: Whether the archive has that, too; None if that is not known.
+    """
 
     stream: str
     count_rows: Callable[[], int]
@@ -33,17 +35,23 @@ class Report:
     cost: FeedCost
     logger: logging.Logger
     is_complete: bool = False
+    is_archive_complete: bool | None = None
     profiles: Profiles | None = None
 
     def __post_init__(self) -> None:
         self.show_progress = Progress(self.stream, self._progress, self.logger).update
         self._pages = self._skipped = self._loaded = self._loaded_pages = 0
 
-    def announce(self, request: Request) -> None:
-        """Log what the run is about to buy, and what it may still spend, unless that is nothing."""
-        if self.cost.price and min(self.budget.left, self.cost.left_this_month()[0]) <= 0:
+    def announce(self, request: Request, start: str) -> None:
+        """Log what the run is about to buy, and what it may still spend, unless that is nothing.
+
+        Args:
+            request: The next page.
+            start: The start date, empty for all rows.
+        """
+        if self.cost.price and not all(limit.left for limit in self.cost.limits):
             return  # the warning about the limit follows
-        parts = [describe_request(request)]
+        parts = [describe_request(request, start)]
         if self.profiles:
             parts.append("with company profiles, free")
         limits = self._describe_limits() if self.cost.price else []
@@ -52,12 +60,12 @@ class Report:
 
     def _describe_limits(self) -> list[str]:
         """Return what the run may still spend."""
-        limit, (left, month) = self.budget.left, self.cost.left_this_month()
-        limits = []
-        if not math.isinf(limit):
-            limits.append(f"at most {plural(int(limit), 'credit')} ({dollars(limit)})")
-        if month:
-            limits.append(f"{plural(int(left), 'credit')} ({dollars(left)}) left for {month}")
+        limits = [
+            f"{plural(limit.left, 'credit')} ({dollars(limit.left)}) left for {limit.month}"
+            if limit.month
+            else f"at most {plural(limit.left, 'credit')} ({dollars(limit.left)})"
+            for limit in self.cost.limits
+        ]
         return limits or [_UNLIMITED]
 
     def estimate(self, rows: int, page_size: int) -> None:
@@ -71,11 +79,13 @@ class Report:
             duration(rows / page_size * 60 / PAGES_PER_MINUTE),
             PAGES_PER_MINUTE,
         )
-        (left, month), rest = self.cost.left_this_month(), (rows - page_size) * self.cost.price
-        if rest > left and not self._loaded:  # loaded pages are not billed again
+        rest = (rows - page_size) * self.cost.price
+        of_month = next((limit for limit in self.cost.limits if limit.month), None)
+        # Loaded pages are not billed again.
+        if of_month and rest > of_month.left and not self._loaded:
             fact = (
                 f"The rest of this sync costs {dollars(rest)}, and max_credits_per_month leaves "
-                f"{dollars(left)} for {month}."
+                f"{dollars(of_month.left)} for {of_month.month}."
             )
             known = {"limits": "max_credits_per_month, or the sync waits for the next month"}
             self.logger.warning("%s", message("limit-too-low", fact, **known))
@@ -109,6 +119,9 @@ class Report:
         )
         return {
             "jobo_sync_complete": int(self.is_complete),
+            "jobo_archive_complete": None
+            if self.is_archive_complete is None
+            else int(self.is_archive_complete),
             "jobo_rows_loaded": self._loaded or None,
             "jobo_rows_skipped": self._skipped or None,
             "jobo_credits": self.cost.credits or None,
@@ -151,15 +164,22 @@ class Report:
         return ", ".join(parts)
 
 
-def describe_request(request: Request) -> str:
-    """Return which rows a sync is about to read."""
+def describe_request(request: Request, start: str) -> str:
+    """Return which rows a sync is about to read.
+
+    Args:
+        request: The next page.
+        start: The start date, empty for all rows.
+    """
     sync = request.sync
     chosen = describe(sync.reads)
     filters = f"filters {chosen}; " if chosen else ""
-    rows = "all rows of the added values" if sync.kind == "added" else "all rows"
-    if sync.since:  # a millisecond before start_date
-        start = parse_timestamp(sync.since) + timedelta(milliseconds=1)
-        rows = f"{_KINDS[sync.kind]} since {to_minute(format_timestamp(start))}"
+    rows = "all rows"
+    if sync.reads != sync.filters:
+        rows = "all rows of the added values"
+    elif sync.since:
+        what = "everything" if sync.since <= start else "changes"
+        rows = f"{what} since {to_minute(sync.since)}"
     if request.page > 1:
         rows = f"resumes the sync of {rows} after {plural(request.rows, 'row')}"
     return f"{filters}{rows}"

@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Mapping
 from typing import Any
-from unittest.mock import ANY, Mock, patch
+from unittest.mock import Mock, patch
 
 import pytest
 
 from jobo_sandbox import Fault
 from tap_jobo.api.budget import Budget, FeedCost
-from tap_jobo.clock import format_timestamp
 from tap_jobo.errors import BudgetReachedError, ConfigError
-from tap_jobo.model import Charge, LastPrice, Receipt
+from tap_jobo.limit import Limit
 from tap_jobo.streams.career_sites import CAREER_SITES
 from tap_jobo.streams.feed_spec import FeedSpec
 from tap_jobo.streams.jobs import EXPIRED_JOBS, JOBS
 from tap_jobo.wording import dollars
 from tests.support import Tap, complaint, error_code
-from tests.support.clock import NOON
 from tests.support.crash import cut_in_request
 from tests.support.loggers import LOGGER
 
@@ -52,11 +49,9 @@ def receive(cost: FeedCost, rows: int, headers: Mapping[str, str], requested: in
 
 def read(cost: FeedCost, rows: int, headers: Mapping[str, str], requested: int = 50) -> str:
     """Let a page arrive and be read; return the errors about its price."""
-    noon = format_timestamp(NOON)
     charge = cost.charge(headers, requested)
-    page = Receipt(charge=charge, received_at=noon, has_more=None, encoding="")
     with patch.object(LOGGER, "error") as error:
-        cost.reconcile(page, rows, requested)
+        cost.reconcile(charge, rows)
     return "".join(call.args[0] % call.args[1:] for call in error.call_args_list)
 
 
@@ -71,13 +66,13 @@ class TestCharge:
         [("0.2", 1), ("3", 3), ("-0.5", 150), ("1e15", 150), ("nan", 150), ("", 150)],
     )
     def test_credits_are_whole_and_within_limits(self, said: str, cost: int) -> None:
-        assert sites(make_budget()).charge({"X-Credits-Deducted": said}, 3).credits == cost
+        assert sites(make_budget()).charge({"X-Credits-Deducted": said}, 3).full == cost
 
     def test_deduction_counts_though_the_balance_fell_more(self) -> None:
         cost = sites(make_budget())
         receive(cost, 50, deducted(2_500, balance=10_000))
         charge = cost.charge(deducted(2_000, balance=5_000), 50)
-        assert charge == Charge(credits=2_000, deducted=2_000, fall=0)
+        assert charge.full == charge.of_rows(20) == 2_000
 
     def test_a_negative_balance_falls_like_any_other(self) -> None:
         cost = jobs(Budget(logger=LOGGER, last_balance=-60))
@@ -190,10 +185,9 @@ class TestReserve:
             cost.reserve(201)
 
     def test_limit_below_a_page_is_a_mistake_until_some_of_it_is_used(self) -> None:
-        cost = sites(budget := make_budget(max_credits=2_499))
+        cost = sites(make_budget(max_credits=2_499))
         with pytest.raises(ConfigError):
-            cost.reserve(50)
-        budget.credits = 1
+            cost.check_page(50, begins_sync=True)
         with pytest.raises(BudgetReachedError):
             cost.reserve(50)
 
@@ -241,7 +235,7 @@ class TestDispute:
     def test_an_absurd_price_is_reserved_until_a_page_shows_another(self) -> None:
         cost = sites(make_budget(max_credits=2 * 10**6))
         read(cost, 50, deducted(10**6 + 50), 50)
-        assert cost.last_price == LastPrice(credits=20_001, since=format_timestamp(NOON))
+        assert cost.price == 20_001
         with pytest.raises(BudgetReachedError):
             cost.reserve(50)
         cost.reserve(1)
@@ -263,36 +257,42 @@ class TestDispute:
         assert not read(cost, 0, {}, 50)
 
 
+def month_with(*limits: Limit) -> Mock:
+    """A count of the month with limits."""
+    return Mock(price=0, limits=[*limits], newest_balance=lambda: 10_000)
+
+
 def test_costs_and_balances_are_counted_with_those_of_other_runs() -> None:
-    month, cost = Mock(last_price=None), jobs(make_budget())
-    assert cost.left_this_month() == (math.inf, "")
-    month.newest_balance.return_value = 10_000
-    cost.count_in(month, is_test=False)
-    for left in (7, -7):  # the limit was lowered
-        month.left.return_value = (left, "2026-11")
-        assert cost.left_this_month() == (max(0, left), "2026-11")
+    month, cost = month_with(), jobs(make_budget())
+    cost.count_in(month)
     cost.reserve(20)
-    month.note_balance.assert_called_once_with(10_000)
-    month.reserve.assert_called_once_with(0, 60, ANY)
+    month.reserve.assert_called_once_with(60)
     assert receive(cost, 20, deducted(0, balance=9_950), 20) == 50
+    assert sum(call.args[0] for call in month.add.call_args_list) == 50
     cost.settle()
-    month.note_balance.assert_called_with(9_950)
-    month.settle.assert_called_once_with(50)
+    month.settle.assert_called_once_with()
+
+
+def test_what_other_runs_have_reserved_counts() -> None:
+    month, cost = month_with(), jobs(make_budget())
+    cost.count_in(month)
+
+    def reserve(_: int) -> None:
+        month.limits = [Limit(setting="max_credits_per_month", most=100, used=90, month="2026-11")]
+
+    month.reserve = reserve
+    with pytest.raises(BudgetReachedError, match=r"90 of 100 used in 2026-11\. "):
+        cost.reserve(20)
 
 
 def test_a_price_above_the_list_price_is_written_when_it_changes() -> None:
-    month = Mock(last_price=None, newest_balance=lambda: None)
-    cost = sites(make_budget())
-    cost.count_in(month, is_test=False)
+    month, cost = month_with(), sites(make_budget())
+    cost.count_in(month)
+    written: list[float] = []
+    month.settle = lambda: written.append(month.price)
     for price in (50, 100, 100, 60, 50, 50):
         receive(cost, 50, deducted(50 * price))
-    now = format_timestamp(NOON)
-    written = [call.args[0] for call in month.note_price.call_args_list]
-    assert written == [
-        LastPrice(credits=100, since=now),
-        LastPrice(credits=60, since=now),
-        None,
-    ]
+    assert written == [100, 60, 0]
 
 
 # In a run
@@ -305,7 +305,7 @@ def test_budget_is_never_exceeded_and_the_run_exits_with_0(tap: Tap, budget: int
     (warning,) = run.messages_of("WARNING", "limit-reached")
     assert run.lines("WARNING") == [warning]
     assert f"max_credits: {tap.sandbox.credits_billed:,} of {budget:,}" in warning
-    assert run.bookmark["sync"]["rows"] == tap.sandbox.rows_billed
+    assert run.progress["rows"] == tap.sandbox.rows_billed
     assert run.bookmark["replication_key_value"] is None
 
 
@@ -331,7 +331,7 @@ def test_a_run_whose_budget_is_used_still_loads(tap: Tap) -> None:
     assert "max_credits: 2,500 of 2,500 used" in complaint(run)
     assert len(run.ids) == 100
     assert tap.sandbox.rows_billed == 100
-    assert run.bookmark["sync"]["rows"] == 100
+    assert run.progress["rows"] == 100
 
 
 def test_the_balance_is_a_metric(tap: Tap) -> None:
@@ -346,12 +346,13 @@ def test_a_run_ends_with_a_summary_and_the_same_figures_as_metrics(tap: Tap) -> 
         assert part in run.summaries["career_sites"]
     figures = {name: value for name, value in run.metrics.items() if name.startswith("jobo_")}
     assert figures == {
-        "jobo_sync_complete": 1, "jobo_credits": 6_000, "jobo_credits_balance": 9_994_000,
+        "jobo_sync_complete": 1, "jobo_archive_complete": 1, "jobo_credits": 6_000,
+        "jobo_credits_balance": 9_994_000,
     }  # fmt: skip
     assert run.metrics["record_count"] == 120
     quiet = tap.run(state=run.state)  # nothing is said of what is zero
     assert quiet.metrics.keys() == {
-        "jobo_sync_complete", "jobo_credits_balance", "sync_duration",
+        "jobo_sync_complete", "jobo_archive_complete", "jobo_credits_balance", "sync_duration",
     }  # fmt: skip
     assert quiet.summaries.keys() == {"career_sites"}
     assert "row" not in quiet.summaries["career_sites"]

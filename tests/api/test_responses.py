@@ -86,7 +86,7 @@ class TestRefusals:
         for part in ("402", "$2.50", "$1.23", "batch_size before"):
             assert part in complaint(run)
         assert error_code(run) == "balance-too-low"
-        assert len(run.ids) == run.bookmark["sync"]["rows"] == 50
+        assert len(run.ids) == run.progress["rows"] == 50
         assert len(sandbox.feed_requests) == 2
 
     def test_balance_below_the_first_page_buys_smaller_ones(

@@ -18,6 +18,7 @@ from jobo_sandbox import Fault, Sandbox
 from tap_jobo.api.retry import RateLimiter
 from tap_jobo.api.session import ApiSession
 from tap_jobo.errors import ApiError, BudgetReachedError, RejectedError, UnreachableError
+from tap_jobo.limit import Limit
 from tap_jobo.signals import ShutdownSignal
 from tests.support.client import GARBAGE, LOGGER, FeedClient
 from tests.support.clock import NOON, FakeClock
@@ -306,31 +307,27 @@ def test_an_allowance_that_is_used_up_is_waited_for_an_hour_at_most(
 class Months:
     """A limit over runs, which notes when it is asked, and refuses after a time."""
 
+    price = 0.0
+
     def __init__(self, feed: FeedClient, end: float) -> None:
+        self.limits: list[Limit] = []
+        self.spent: dict[str, int] = {}
         self.feed, self.end = feed, end
         self.asked_at: list[float] = []
 
-    def reserve(self, _billed: int, _cost: int, what: str) -> None:
+    def reserve(self, _cost: int) -> None:
         self.asked_at.append(self.feed.clock.passed)
         if self.asked_at[-1] > self.end:
-            raise BudgetReachedError(what)
+            raise BudgetReachedError("career_sites: the month is used up")
 
-    def left(self, _billed: int) -> tuple[int, str]:
-        return 0, ""
-
-    def settle(self, billed: int) -> None:
+    def add(self, credits_: int) -> None:
         pass
 
-    last_price = None
-
-    def note_price(self, price: object) -> None:
+    def settle(self) -> None:
         pass
 
     def newest_balance(self) -> None:
         return None
-
-    def note_balance(self, balance: object) -> None:
-        pass
 
 
 def test_limits_are_checked_before_and_after_a_wait_for_the_rate_limit(

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections import Counter
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from tap_jobo.archive.archive import StreamArchive
 from tap_jobo.archive.entries import decode_entry
+from tap_jobo.archive.key import key_of_name
+from tap_jobo.archive.month import spent_so_far
+from tap_jobo.archive.naming import all_keys
+from tap_jobo.archive.pending import read_pending
+from tap_jobo.archive.store import Store
 from tap_jobo.model import Entry, EntryHeader
 from tests.support import ARCHIVE_COMMAND, Run, Tap, error_code, execute
 from tests.support.archives import Files, damaged, rewritten
@@ -21,7 +28,7 @@ _NOTHING: Any = {"bookmarks": {"career_sites": {}}}  # which the SDK writes if a
 
 def pages(folder: Path) -> list[Path]:
     """The files of all pages, in the order in which they were bought."""
-    return sorted(folder.glob("v3/*/[0-9]*/*.page"))
+    return sorted(folder.glob("v4/*/*/[0-9]*/*.page"))
 
 
 def entry(page: Path) -> Entry:
@@ -52,13 +59,19 @@ def loaded(run: Run) -> float:
     return succeeded(run).metrics["jobo_rows_loaded"]
 
 
+def rows_of(run: Run) -> int:
+    """The rows of the sync in progress, as the last state of a run has them."""
+    (going,) = run.bookmark["position"]["progress"]
+    return int(going["rows"])
+
+
 def refused(tap: Tap, state: object = None, **settings: Any) -> str:
-    """The code of the error with which a run ends before its first request, each time alike."""
+    """The code of the error with which a run ends before its first page, each time alike."""
     codes = set()
     for _ in range(2):
-        sent = len(tap.sandbox.ledger)
+        sent = len(tap.sandbox.feed_requests)
         run = tap.run(state=state, **settings)
-        assert len(tap.sandbox.ledger) == sent
+        assert len(tap.sandbox.feed_requests) == sent
         assert run.records == []
         assert all(each in (state, _NOTHING) for each in run.states)
         codes.add(error_code(run))
@@ -75,6 +88,15 @@ def run_unprivileged(tap: Tap) -> Run:
         without = "-dac_override,-dac_read_search"
         command = [setpriv, "--bounding-set", without, "--inh-caps", without, *command]
     return execute(command, tap.environment())
+
+
+def spent_in(store: Store) -> dict[str, int]:
+    """What all streams of an archive were billed, by month."""
+    total: Counter[str] = Counter()
+    for name in all_keys(store):
+        archive = StreamArchive(store, key_of_name(name))
+        total.update(spent_so_far(read_pending(store, name), archive))
+    return dict(total)
 
 
 def archive_command(tap: Tap, *args: str) -> Run:
@@ -121,6 +143,12 @@ def kill(tap: Tap, files: Files, number: int, **how: Any) -> Run:
     run = cut_in_request(tap, number, billed=False, **how)
     files.expire_leases()
     return run
+
+
+def keys_in(tap: Tap, *countries: str) -> set[str]:
+    """The keys of the rows of the world in some countries."""
+    world: Any = tap.sandbox.world
+    return {key for key in world.rows() if world.company(key).traits["country_code"] in countries}
 
 
 def change(tap: Tap, *keys: str, name: str = "Changed") -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from jobo_sandbox import Fault, Sandbox
-from tap_jobo.model import NOTHING
+from tap_jobo.model import NOTHING, Read
 from tap_jobo.redaction import redact_body
 from tests.archive.helpers import (
     Warehouse,
@@ -22,9 +22,19 @@ from tests.archive.helpers import (
     kill,
     loaded,
     pages,
+    refused,
     succeeded,
 )
-from tests.support import Run, Tap, complaint, discover, entry_of, error_code, execute
+from tests.support import (
+    ARCHIVE_COMMAND,
+    Run,
+    Tap,
+    complaint,
+    discover,
+    entry_of,
+    error_code,
+    execute,
+)
 from tests.support.archives import Files
 from tests.support.companies import records_of
 from tests.support.crash import cut_in_request, rows_billed_twice
@@ -63,10 +73,13 @@ def test_without_a_state_the_sync_in_progress_goes_on(tap: Tap, files: Files) ->
     assert len(again.ids) == 120
     assert rows_billed_twice(tap.sandbox) == 0
     assert [request.body["batch_size"] for request in tap.sandbox.feed_requests[3:7]] == 4 * [20]
-    started_at = cut.bookmark["sync"]["started_at"]
-    assert again.bookmark["replication_key_value"] == started_at
-    syncs = [state["bookmarks"]["career_sites"]["sync"] for state in again.states[:2]]
-    assert [(sync["rows"], sync["pages"]) for sync in syncs] == [(20, 1), (40, 2)]
+    (going,) = cut.bookmark["position"]["progress"]
+    assert again.bookmark["replication_key_value"] == going["sync"]["started"]
+    parts = [state["bookmarks"]["career_sites"] for state in again.states]
+    assert [part["offset"] for part in parts] == [*range(7)]
+    assert [each["rows"] for part in parts for each in part["position"]["progress"]] == [
+        *range(20, 120, 20)
+    ]
 
 
 def test_without_a_state_everything_is_loaded_and_then_changes_are_bought(
@@ -86,7 +99,7 @@ def test_without_a_state_everything_is_loaded_and_then_changes_are_bought(
     assert [row["name"] for row in run.records if row["id"] == key][-1] == "Changed"
     assert {*run.ids[120:]} == {key, new}
     assert run.lines("WARNING") == []
-    (line,) = [line for line in run.lines("INFO") if "archive" in line and "Summary" not in line]
+    (line,) = [line for line in run.lines("INFO") if " loading " in line]
     for part in ("career_sites", "no state", " 3 pages ", "$6.00 not billed"):
         assert part in line
 
@@ -154,20 +167,18 @@ def test_an_older_state_is_loaded_from_there(tap: Tap, files: Files) -> None:
     assert len(files.pages) == 6
 
 
-def test_what_waits_is_loaded_before_a_question_about_other_filters(tap: Tap, files: Files) -> None:
-    """The only question left is which rows to buy."""
+def test_a_question_comes_before_anything_is_loaded(tap: Tap, files: Files) -> None:
+    """Unless nothing may be bought: then it is a warning."""
     german: Any = {"country_codes": ["DE"], "batch_size": 5, "lookback_minutes": 15}
     first = tap.succeed(**german)
     state = first.state
     change(tap, *first.ids)
     kill(tap, files, 2, state=state, **german)
     billed = tap.sandbox.rows_billed
-    run = tap.run(state=state, country_codes=["DE", "FR"], batch_size=5)
-    assert error_code(run) == "filters-changed"
-    assert len(run.ids) == 5
-    again = tap.run(state=run.state, country_codes=["DE", "FR"])
-    assert error_code(again) == "filters-changed"
-    assert again.ids == []
+    wider: Any = {"country_codes": ["DE", "FR"], "batch_size": 5}
+    assert refused(tap, state, **wider) == "filters-changed"
+    run = tap.succeed(state=state, max_credits=0, **wider)
+    assert (len(run.ids), run.codes("WARNING")) == (5, ["filters-changed"])
     assert tap.sandbox.rows_billed == billed
     done = tap.succeed(state=run.state, **german)
     assert len({*run.ids, *done.ids}) == 13
@@ -225,7 +236,7 @@ def test_pages_of_another_address_or_kind_of_key_are_apart(tap: Tap, folder: Pat
     assert loaded(tap.run(api_key=tap.sandbox.api_key)) == 0
     assert tap.sandbox.rows_billed == 360
     assert [header(page).page for page in pages(folder)] == 3 * [1, 2, 3]
-    assert len({page.parent.parent.name for page in pages(folder)}) == 3
+    assert len({page.parents[2].name for page in pages(folder)}) == 3
 
 
 def test_a_loaded_row_keeps_its_time_however_it_is_written(tap: Tap) -> None:
@@ -252,9 +263,7 @@ def times_of(run: Run) -> dict[str, datetime]:
 # What is stored
 
 
-def test_an_entry_names_the_one_before_it_and_says_what_the_archive_has_cost(
-    tap: Tap, files: Files
-) -> None:
+def test_an_entry_names_the_one_before_it_and_what_that_led_to(tap: Tap, files: Files) -> None:
     warehouse = Warehouse(tap)
     warehouse.run()
     change(tap, next(iter(warehouse.target.rows)))
@@ -263,22 +272,21 @@ def test_an_entry_names_the_one_before_it_and_says_what_the_archive_has_cost(
     headers = [files.header(page) for page in files.pages]
     ids = [each.id for each in headers]
     assert len({*ids}) == 4
-    assert [each.previous for each in headers] == [None, *ids[:3]]
-    assert [each.total for each in headers] == [2_500, 5_000, 6_000, 6_050]
+    previous = [each.previous for each in headers]
+    assert previous[0] is None
+    assert [(each.id, each.rows) for each in previous if each] == [
+        *zip(ids[:3], (50, 50, 20), strict=True)
+    ]
+    assert [each.cursor is None for each in previous if each] == [False, False, True]
     assert [each.credits for each in headers] == [2_500, 2_500, 1_000, 50]
     assert [each.page for each in headers] == [1, 2, 3, 1]
-    assert [each.base for each in headers] == [None, None, None, 1]
-    syncs = [each.sync for each in headers]
-    assert [(sync.kind, sync.first) for sync in syncs if sync] == [
-        ("full", 1),
-        ("full", 1),
-        ("full", 1),
-        ("changes", 4),
-    ]
-    assert len({each.run for each in headers}) == 2
+    syncs = [each.sync for each in headers if each.sync]
+    assert len({each.id for each in syncs}) == len({each.run for each in headers}) == 2
+    assert [each.since for each in syncs] == ["", "", "", syncs[0].started]
     assert headers[0].before == NOTHING
+    assert all(each.own is None for each in headers)
     assert [each.rows_before for each in headers] == [0, 50, 100, 0]
-    assert headers[3].before.bookmark == (syncs[0] and syncs[0].started_at)
+    assert headers[3].before.reads == (Read(filters={}, start="", until=syncs[0].started),)
     assert (state["offset"], state["entry"]) == (4, ids[3])
 
 
@@ -303,12 +311,15 @@ def test_an_empty_page_in_the_middle_of_a_sync_is_an_entry(tap: Tap, files: File
     assert tap.sandbox.rows_billed == 120
 
 
-@pytest.mark.parametrize("version", ["v1", "v2"])
+@pytest.mark.parametrize("version", ["v1", "v3"])
 def test_an_archive_of_an_earlier_development_version_is_an_error(
     tap: Tap, folder: Path, version: str
 ) -> None:
     tap.succeed()
-    (folder / "v3").rename(folder / version)
+    (stream,) = folder.glob("v4/*/career_sites")
+    (folder / version).mkdir()
+    stream.rename(folder / version / "career_sites-0a")
+    shutil.rmtree(folder / "v4")
     for _ in range(2):
         line = tap.refuse(code="archive-unusable")
         assert " 3 pages of career_sites" in line
@@ -331,11 +342,11 @@ def test_only_the_owner_can_read_the_files(tap: Tap, folder: Path) -> None:
         cut_in_request(tap, 3)
     finally:
         os.umask(before)
-    files = [path for path in folder.glob("v3/**/*") if path.is_file()]
-    assert len(files) == 4
-    files += folder.glob("*.lock")
+    files = [path for path in folder.glob("v4/**/*") if path.is_file()]
+    assert len(files) == 3
+    files += folder.glob("locks/*/*.lock")
     assert {file.stat().st_mode & 0o777 for file in files} == {0o600}
-    folders = {path.parent for path in files} | {folder, folder / "v3"}
+    folders = {path.parent for path in files} | {folder, folder / "v4"}
     assert {path.stat().st_mode & 0o777 for path in folders} == {0o700}
 
 
@@ -395,9 +406,27 @@ def run_without_account(tap: Tap, **settings: Any) -> Run:
     return execute([sys.executable, "-c", _WITHOUT_ACCOUNT, *args], env, cwd=tap.folder)
 
 
-def test_the_default_folder_is_the_users_state_folder(tap: Tap) -> None:
-    tap.run(archive_dir=None)
-    assert len(pages(tap.folder / "state" / "tap-jobo")) == 3
+@pytest.mark.parametrize(
+    ("project", "variables", "folder"),
+    [
+        (None, {}, "state/tap-jobo"),
+        (".", {}, "archive/tap-jobo"),
+        ("here", {}, "here/archive/tap-jobo"),
+        (None, {"MELTANO_PROJECT_ROOT": "elsewhere"}, "elsewhere/archive/tap-jobo"),
+    ],
+)
+def test_the_default_folder_is_in_the_meltano_project_or_the_users_state_folder(
+    tap: Tap, project: str | None, variables: dict[str, str], folder: str
+) -> None:
+    """For the command, too."""
+    here = tap.folder / "here"
+    here.mkdir()
+    if project:
+        (tap.folder / project / "meltano.yml").touch()
+    env = tap.environment({name: str(tap.folder / path) for name, path in variables.items()})
+    succeeded(execute(tap.command(settings={"archive_dir": None}), env, cwd=here))
+    assert len(pages(tap.folder / folder)) == 3
+    assert " 3 pages, " in succeeded(execute([str(ARCHIVE_COMMAND), "list"], env, cwd=here)).stdout
 
 
 def test_without_a_home_the_tap_asks_for_a_folder(tap: Tap) -> None:

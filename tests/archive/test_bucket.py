@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -18,13 +19,15 @@ from tap_jobo.errors import ArchiveError
 from tests.support.loggers import LOGGER
 from tests.support.s3 import S3, Weather
 
-PAGE = layout.page_name("career_sites-0a", 1)
+KEY = "host-live-0a/career_sites"
+PAGE = layout.page_name(KEY, 1)
 
 
 @pytest.fixture(autouse=True)
 def _short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in module._WAITS:
-        monkeypatch.setitem(module._WAITS, name, f"{patient(500):.0f}ms")
+    for waits in (module._WAITS, module._WAITS_OF_PAGES):
+        for name in waits:
+            monkeypatch.setitem(waits, name, f"{patient(500):.0f}ms")
     backoff: Any = dict.fromkeys(module._RETRIES["backoff"], timedelta(milliseconds=20))
     monkeypatch.setitem(module._RETRIES, "backoff", backoff)
 
@@ -38,18 +41,23 @@ def store(s3: S3, weather: Weather) -> Store:  # noqa: ARG001 - which is in its 
     return opened(s3.url)
 
 
+def methods(weather: Weather) -> list[str]:
+    """The methods of all requests so far."""
+    return [method for method, _ in weather.requests]
+
+
 def test_each_call_is_one_request(store: Store, weather: Weather) -> None:
     calls: list[Callable[[], object]] = [
         lambda: store.create(PAGE, b"page"),
         lambda: store.read(PAGE),
         lambda: store.read(PAGE, 3),
         lambda: store.replace(PAGE, b"another"),
-        lambda: store.list("v3/career_sites-0a", PAGE),
+        lambda: store.list(f"v4/{KEY}", PAGE),
         lambda: store.remove([PAGE]),
     ]
     for call in calls:
         call()
-    assert [method for method, _ in weather.requests] == ["PUT", "GET", "GET", "PUT", "GET", "POST"]
+    assert methods(weather) == ["PUT", "GET", "GET", "PUT", "GET", "POST"]
     assert store.is_remote
 
 
@@ -58,25 +66,55 @@ def test_a_listing_begins_at_its_offset(store: Store, weather: Weather) -> None:
     for number in range(1, 4):
         store.create(layout.page_name("key", number), b"")
     weather.requests.clear()
-    assert store.list("v3/key", layout.page_name("key", 2)) == [layout.page_name("key", 3)]
+    assert store.list("v4/key", layout.page_name("key", 2)) == [layout.page_name("key", 3)]
     ((_, path),) = weather.requests
-    assert path.endswith("&start-after=pipelines%2Fjobo%2Fv3%2Fkey%2F000%2F000002.page")
+    assert path.endswith("&start-after=pipelines%2Fjobo%2Fv4%2Fkey%2F000000%2F000000002.page")
 
 
 def test_a_page_whose_response_was_lost_is_created_once(store: Store, weather: Weather) -> None:
-    weather.decide = lambda method, _: "lost" if once(method) else ""
-    puts: list[str] = []
-
-    def once(method: str) -> bool:
-        puts.extend(["PUT"] if method == "PUT" else [])
-        return method == "PUT" and len(puts) == 1
-
+    weather.decide = lambda method, _: "lost" if method == "PUT" else ""
     store.create(PAGE, b"ours")
-    assert len(puts) == 2
-    puts.clear()
+    assert methods(weather) == ["PUT", "GET"]  # it is looked up, not written again
     with pytest.raises(ExistsError):
         store.create(PAGE, b"another")
     assert store.read(PAGE) == b"ours"
+
+
+@pytest.mark.parametrize("failure", ["409", "503", "black hole"])
+def test_a_page_is_written_with_a_second_request(
+    store: Store, weather: Weather, failure: str
+) -> None:
+    """With 409, S3 says that another request was in progress, not that the name is taken."""
+    weather.decide = lambda *_: failure if methods(weather) == ["PUT"] else ""
+    store.create(PAGE, b"ours")
+    assert methods(weather) == ["PUT", "GET", "PUT"]
+    weather.decide = lambda method, _: failure if method == "PUT" else ""
+    with pytest.raises(ExistsError):
+        store.create(PAGE, b"another")
+    assert store.read(PAGE) == b"ours"
+
+
+def test_a_page_that_is_refused_twice_is_an_error(store: Store, weather: Weather) -> None:
+    weather.decide = lambda method, _: "409" if method == "PUT" else ""
+    with pytest.raises(StoreError):
+        store.create(PAGE, b"ours")
+    assert methods(weather) == ["PUT", "GET", "PUT", "GET"]
+    assert store.list("v4") == []
+
+
+def test_a_page_may_take_longer_than_any_other_request(
+    s3: S3, weather: Weather, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is large, it has been billed, and the uplink may be slow."""
+    monkeypatch.setitem(module._WAITS_OF_PAGES, "timeout", f"{patient(20):.0f}s")
+
+    def decide(method: str, _: str) -> str:
+        time.sleep(patient(1.5) if method == "PUT" else 0)  # another one takes a third at most
+        return ""
+
+    weather.decide = decide
+    opened(s3.url).create(PAGE, b"ours")
+    assert methods(weather) == ["PUT"]
 
 
 def test_a_write_that_is_refused_four_times_succeeds(store: Store, weather: Weather) -> None:
@@ -90,9 +128,9 @@ def test_a_write_that_is_refused_four_times_succeeds(store: Store, weather: Weat
         return ""
 
     weather.decide = decide
-    store.replace(layout.MONTH.format("key"), b"")
+    store.replace(layout.PENDING.format("key"), b"")
     assert len(refused) == 4
-    assert store.list(layout.MONTHS) == [layout.MONTH.format("key")]
+    assert store.list(layout.PENDING_FOLDER) == [layout.PENDING.format("key")]
 
 
 @pytest.mark.parametrize("failure", ["403", "503", "black hole"])

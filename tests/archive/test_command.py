@@ -10,6 +10,7 @@ import pty
 import re
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,6 @@ import pytest
 import yaml
 
 from jobo_sandbox import Fault
-from tap_jobo.archive.key import KEY_DIGITS
 from tests.archive.helpers import (
     Warehouse,
     archive_command,
@@ -25,6 +25,7 @@ from tests.archive.helpers import (
     damage,
     loaded,
     pages,
+    pass_time,
     rewrite,
     succeeded,
 )
@@ -37,7 +38,6 @@ from tests.support import (
     complaint,
     error_code,
     execute,
-    state_at,
 )
 from tests.support.archives import Files
 from tests.support.crash import run_meanwhile
@@ -92,8 +92,7 @@ def test_list_shows_what_was_bought_and_what_it_cost(warehouse: Warehouse) -> No
     change(tap, *list(tap.sandbox.world.rows())[:4])
     warehouse.run()
     title, figures, month = written(tap, "list")
-    assert title.startswith("career_sites-")
-    assert title.endswith(f" (test key, {tap.sandbox.url})")
+    assert re.fullmatch(rf"\S+-test-\w{{8}}/career_sites \(test key, {tap.sandbox.url}\)", title)
     assert figures.strip().startswith("4 pages, 124 rows, $6.20, ")
     assert month.strip()[7:] == ": $6.20 billed"
     tap.succeed("--test")
@@ -118,16 +117,17 @@ def test_list_shows_what_can_be_read_and_a_way_out_of_what_cannot(
     assert damaged[0] == ["drop", "career_sites", str(number)]
 
 
-@pytest.mark.parametrize("file", ["archive.json", "month"])
+@pytest.mark.parametrize("file", ["archive.json", "pending"])
 def test_list_shows_the_rest_of_a_stream_whose_small_file_is_damaged(
     tap: Tap, files: Files, file: str
 ) -> None:
-    tap.succeed()
+    tap.succeed(max_credits_per_month=10**6)
+    written(tap, "restart", "career_sites", "--yes")
     (name,) = (each for each in files.copy() if file in each)
     files.store.replace(name, b"{}")
-    (title, known), error = listed(tap)
-    assert title.startswith("career_sites-")
-    assert "$6.00" in known
+    (title, *known), error = listed(tap)
+    assert "/career_sites" in title
+    assert any("$6.00" in line for line in known)
     assert name in error
 
 
@@ -142,10 +142,10 @@ def test_list_shows_a_last_page_that_this_version_cannot_parse(tap: Tap, files: 
 
 
 def dropped(tap: Tap) -> list[str]:
-    """The numbers of the dropped pages in the list, whose rows may be missing."""
-    return re.findall(
-        r"(?m)^page (\d+) was dropped", "\n".join(map(str.strip, written(tap, "list")))
-    )
+    """The numbers of the dropped pages in the list, and what became of each."""
+    lines = map(str.strip, written(tap, "list"))
+    found = (re.fullmatch(r"page (\d+) was dropped.* (missing|again)", line) for line in lines)
+    return [f"{each[1]} {each[2]}" for each in found if each]
 
 
 def test_list_shows_where_rows_of_dropped_pages_may_be_missing(
@@ -156,26 +156,35 @@ def test_list_shows_where_rows_of_dropped_pages_may_be_missing(
     tap.settings["batch_size"] = 50
     warehouse.run()
     written(tap, "drop", "career_sites", "2", "--yes")
-    assert dropped(tap) == ["2"]
+    assert dropped(tap) == ["2 missing"]
+    pass_time(tap, timedelta(minutes=1))
     written(tap, "restart", "career_sites", "--yes")
     warehouse.run(max_credits=2_500)
-    assert dropped(tap) == ["2"]
+    assert dropped(tap) == ["2 missing"]
     warehouse.run()
     assert dropped(tap) == []
     written(tap, "drop", "career_sites", str(len(files.pages)), "--yes")
-    assert dropped(tap) == ["2"]  # until the next run buys the last page of that sync again
-    warehouse.run()
+    assert dropped(tap) == ["2 missing", f"{len(files.pages)} again"]
+    assert Warehouse(tap).rows_billed() == 20
     assert dropped(tap) == []
 
 
-def test_list_shows_gaps_and_archives_that_lack_what_came_before(tap: Tap, files: Files) -> None:
-    state = tap.succeed(country_codes=["DE"]).state
-    tap.succeed(state=state, country_codes=["DE", "FR"], on_filter_change="keep")
-    assert any(line.startswith("  gap: ") for line in written(tap, "list"))
+def test_list_shows_gaps_orders_and_archives_that_lack_what_came_before(
+    warehouse: Warehouse, files: Files
+) -> None:
+    tap = warehouse.tap
+    tap.settings |= {"country_codes": ["DE"]}
+    warehouse.run()
+    tap.settings |= {"country_codes": ["DE", "FR"]}
+    change(tap, *tap.sandbox.world.rows())
+    state = warehouse.run(on_filter_change="keep").state
+    written(tap, "restart", "career_sites", "--yes")
+    for begins in ("  gap: ", "  restart: "):
+        assert any(line.startswith(begins) for line in written(tap, "list"))
     files.lose()
-    tap.sandbox.world.touch(next(iter(tap.sandbox.world.rows())), name="Changed")
-    tap.succeed(state=state_at("2026-01-01T00:00:00Z"))
-    assert any(line.startswith("  incomplete: ") for line in written(tap, "list"))
+    change(tap, *tap.sandbox.world.rows())
+    tap.succeed(state=state)
+    assert any(line.startswith("  begins with what changed") for line in written(tap, "list"))
 
 
 def test_a_test_alone_is_in_the_month(tap: Tap) -> None:
@@ -223,9 +232,10 @@ def test_a_dropped_last_page_is_bought_again(warehouse: Warehouse, files: Files)
     files.damage(files.pages[-1])
     assert error_code(tap.run(state=warehouse.state)) == "archive-damaged"
     written(tap, "drop", "career_sites", "3")
-    assert warehouse.rows_billed() == 20
-    assert warehouse.rows_billed() == 0
-    assert len({*tap.succeed().ids}) == 120  # and a new warehouse has everything
+    assert warehouse.rows_billed() == 0  # this warehouse has it
+    new = Warehouse(tap)
+    assert new.rows_billed() == 20
+    assert (new.rows_billed(), warehouse.rows_billed()) == (0, 0)
 
 
 def test_a_dropped_page_in_the_middle_is_a_gap_until_it_is_bought(
@@ -238,6 +248,7 @@ def test_a_dropped_page_in_the_middle_is_a_gap_until_it_is_bought(
     assert warehouse.rows_billed() == 0  # this warehouse has it
     (said,) = written(tap, "drop", "career_sites", "2")
     assert "restart career_sites" in said
+    pass_time(tap, timedelta(minutes=1))
     rest = "2 pages, 70 rows, $3.50"  # what the dropped page has cost is not known
     assert written(tap, "list")[1].startswith(f"  {rest}, ")
     plan = planned(tap, files)["load"]
@@ -253,7 +264,9 @@ def test_a_dropped_page_in_the_middle_is_a_gap_until_it_is_bought(
     assert (len({*new.ids}), new.codes("WARNING")) == (120, [])
 
 
-def test_a_run_that_buys_a_dropped_page_again_does_not_warn_of_it(tap: Tap, files: Files) -> None:
+def test_only_a_restart_that_reads_the_rows_of_a_dropped_page_ends_its_gap(
+    tap: Tap, files: Files
+) -> None:
     tap.succeed()
     files.damage(files.pages[1], 5)
     written(tap, "drop", "career_sites", "2")
@@ -262,9 +275,9 @@ def test_a_run_that_buys_a_dropped_page_again_does_not_warn_of_it(tap: Tap, file
     assert "restart career_sites" in warning
     written(tap, "restart", "career_sites", "--yes")
     billed = tap.sandbox.rows_billed
-    for new in (tap.succeed(max_credits=2_500), tap.succeed()):  # begun, and resumed
-        assert "gap" not in new.codes("WARNING")
-    assert len({*new.ids}) == 120
+    assert tap.succeed(max_credits=2_500).codes("WARNING") == ["limit-reached"]
+    new = tap.succeed()  # it resumes: to restart once more would bill rows twice
+    assert (len({*new.ids}), new.codes("WARNING")) == (120, [])
     assert tap.sandbox.rows_billed == billed + 120
     assert tap.succeed().codes("WARNING") == []
 
@@ -283,6 +296,7 @@ def test_a_dropped_page_of_changes_names_the_date_that_buys_it(
     assert error_code(tap.run(state=older)) == "archive-damaged"
     (said,) = written(tap, "drop", "career_sites", "13")
     since = said.partition("--since ")[2].strip("`.")
+    pass_time(tap, timedelta(minutes=1))
     warned = tap.succeed(state=older)
     assert since in warned.messages_of("WARNING", "gap")[0]
     written(tap, "restart", "career_sites", "--since", since, "--yes")
@@ -291,17 +305,17 @@ def test_a_dropped_page_of_changes_names_the_date_that_buys_it(
 
 
 def test_a_sync_of_added_values_buys_no_dropped_page_again(tap: Tap) -> None:
-    tap.settings |= {"batch_size": 2, "country_codes": ["DE"]}
+    tap.settings |= {"batch_size": 2, "country_codes": ["DE"], "lookback_minutes": 0}
     first = tap.succeed()
     change(tap, *dict.fromkeys(first.ids))
     second = tap.succeed(state=first.state)
     page = str(len(first.ids) // 2 + 2)
+    pass_time(tap, timedelta(minutes=1))
     written(tap, "drop", "career_sites", page, "--yes")
     wider: Any = {"country_codes": ["DE", "FR"], "on_filter_change": "resync"}
     tap.succeed(state=second.state, max_credits=100, **wider)
     (warning,) = tap.succeed(state=first.state, **wider).messages_of("WARNING", "gap")
-    assert f" {page}." in warning
-    assert "restart career_sites" in warning
+    assert "restart career_sites --since" in warning
 
 
 def test_a_page_whose_predecessor_is_damaged_is_dropped_after_it(tap: Tap, files: Files) -> None:
@@ -346,41 +360,45 @@ def test_restart_buys_everything_anew_once(warehouse: Warehouse, files: Files) -
     warehouse.run()
     asked = refusal(archive_command(tap, "restart", "career_sites"))
     assert "$6.00" in asked
-    assert "new warehouse" in asked
     assert "--yes" in asked
     assert warehouse.rows_billed() == 0
     written(tap, "restart", "career_sites", "--yes")
     assert warehouse.rows_billed() == 120
     assert warehouse.rows_billed() == 0
     new = tap.succeed()
-    assert (len(new.ids), loaded(new)) == (120, 120)  # from the newer sync
+    assert len({*new.ids}) == 120
+    assert tap.sandbox.rows_billed == 240
     assert len(files.pages) == 6
 
 
 def test_restart_since_buys_what_changed_since_a_date(warehouse: Warehouse, files: Files) -> None:
     tap = warehouse.tap
     warehouse.run()
-    since = files.header(files.pages[-1]).before.progress
-    assert since
+    (going,) = files.header(files.pages[-1]).before.progress
     change(tap, *list(tap.sandbox.world.rows())[:3])
     assert warehouse.rows_billed() == 3
-    written(tap, "restart", "career_sites", "--since", since.sync.started_at, "--yes")
+    written(tap, "restart", "career_sites", "--since", going.sync.started, "--yes")
     assert warehouse.rows_billed() == 3
     assert len({*tap.succeed().ids}) == 120
 
 
-def test_restart_since_is_refused_while_it_would_lose_rows(tap: Tap, files: Files) -> None:
-    run = tap.succeed(max_credits=2_500)
-    before = files.copy()
-    since = ["--since", "2026-01-01", "--yes"]
-    assert "full one in progress" in refusal(
-        archive_command(tap, "restart", "career_sites", *since)
-    )
-    tap.succeed(state=run.state)
-    env = {"TAP_JOBO_ARCHIVE_DIR": str(files.store.location), "TAP_JOBO_COUNTRY_CODES": "DE"}
-    other = execute([str(ARCHIVE_COMMAND), "restart", "career_sites", *since], tap.environment(env))
-    assert "other filters" in refusal(other)
-    assert files.store.read(files.file) == before[files.file]
+def test_restart_since_is_refused_while_nothing_was_read_of_the_filters(
+    tap: Tap, files: Files
+) -> None:
+    tap.settings["country_codes"] = ["DE"]
+    env = {"TAP_JOBO_ARCHIVE_DIR": str(files.store.location)}
+    since = ["restart", "career_sites", "--since", "2026-01-01", "--yes"]
+
+    def restart(countries: str) -> Run:
+        variables = tap.environment({**env, "TAP_JOBO_COUNTRY_CODES": countries})
+        return execute([str(ARCHIVE_COMMAND), *since], variables)
+
+    state = tap.succeed(batch_size=5, max_credits=250).state
+    assert "no complete sync" in refusal(restart("DE"))
+    tap.succeed(state=state)
+    assert "no complete sync" in refusal(restart("DE,FR"))
+    assert not any(name.endswith("archive.json") for name in files.names)
+    succeeded(restart("DE"))
 
 
 def test_restart_of_an_empty_archive_is_refused(tap: Tap) -> None:
@@ -391,39 +409,32 @@ def test_restart_of_an_empty_archive_is_refused(tap: Tap) -> None:
 
 def test_restart_asks_on_a_terminal(tap: Tap, folder: Path) -> None:
     tap.run()
-    (file,) = folder.glob("v3/career_sites-*/archive.json")
-    before = file.read_bytes()
-    for answer, is_same in ((b"n\n", True), (b"y\n", False)):
+    for answer, orders in ((b"n\n", 0), (b"y\n", 1)):
         asked = on_terminal(tap, "restart", "career_sites", answer=answer)
         assert b"$6.00" in asked
-        assert (file.read_bytes() == before) == is_same
+        assert len([*folder.glob("v4/*/career_sites/archive.json")]) == orders
 
 
 # state
 
 
-def test_state_goes_on_from_the_beginning_of_an_incomplete_archive(
-    warehouse: Warehouse, files: Files
-) -> None:
+def test_state_is_that_of_the_last_buyer(warehouse: Warehouse, files: Files) -> None:
+    """Also in an archive that lacks what came before."""
     tap = warehouse.tap
     warehouse.run()
+    assert [json.loads(line) for line in written(tap, "state", "career_sites")] == [warehouse.state]
     files.lose()
     keys = list(tap.sandbox.world.rows())
     change(tap, *keys[:3])
     warehouse.run()
-    assert error_code(tap.run()) == "archive-incomplete"
+    assert error_code(tap.run()) == "archive-lacks-rows"
     (line,) = written(tap, "state", "career_sites")
+    assert json.loads(line) == warehouse.state
     change(tap, *keys[3:5])
     again = tap.succeed(state=json.loads(line))
-    assert (len(again.ids), loaded(again)) == (5, 3)
+    assert (len(again.ids), loaded(again)) == (2, 0)
     (line,) = written(tap, "state", "career_sites", "--meltano")
     assert json.loads(line)["singer_state"]["bookmarks"]["career_sites"]
-
-
-def test_state_of_a_complete_archive_needs_none(tap: Tap, files: Files) -> None:
-    tap.run()
-    assert files.pages
-    assert "without a state" in refusal(archive_command(tap, "state", "career_sites"))
 
 
 # erase
@@ -434,12 +445,13 @@ def test_erase_takes_a_row_out_of_every_page(warehouse: Warehouse, files: Files)
     warehouse.run()
     change(tap, key)
     warehouse.run()
-    ids = [(files.header(page).id, files.header(page).total) for page in files.pages]
-    first, second = written(tap, "erase", key.upper().replace("-", ""))
+    headers = [files.header(page) for page in files.pages]
+    first, *delete, last = written(tap, "erase", key.upper().replace("-", ""))
     assert first.endswith(": erased from 2 pages.")
-    assert "backups" in second
+    assert key in "".join(delete)
+    assert "backups" in last
     assert not any(key.encode() in files.entry(page).body for page in files.pages)
-    assert [(files.header(page).id, files.header(page).total) for page in files.pages] == ids
+    assert [files.header(page) for page in files.pages] == headers
     assert {row["row"]["id"] for row in exported(tap)} == tap.sandbox.world.rows().keys() - {key}
     new = tap.succeed()
     assert {*new.ids} == tap.sandbox.world.rows().keys() - {key}
@@ -499,16 +511,17 @@ def test_commands_that_write_wait_for_no_run(tap: Tap) -> None:
 
 def test_a_stream_of_two_addresses_is_named_by_its_folder(tap: Tap, folder: Path) -> None:
     tap.run()
-    (key,) = folder.glob("v3/career_sites-*")
-    other = key.with_name(f"career_sites-{'0' * KEY_DIGITS}")
-    subprocess.run(["cp", "-r", str(key), str(other)], check=True)
+    (owner,) = folder.glob("v4/*-test-*")
+    subprocess.run(["cp", "-r", str(owner), str(owner.with_name("another"))], check=True)
     line = refusal(archive_command(tap, "restart", "career_sites", "--yes"))
-    assert key.name in line
-    assert other.name in line
-    assert written(tap, "restart", key.name, "--yes")
+    for name in (f"{owner.name}/career_sites", "another/career_sites"):
+        assert name in line
+        assert written(tap, "restart", name, "--yes")
 
 
-@pytest.mark.parametrize("args", [["list"], ["export"], ["drop", "career_sites", "1"]])
+@pytest.mark.parametrize(
+    "args", [["list"], ["restart", "career_sites"], ["drop", "career_sites", "1", "--yes"]]
+)
 def test_an_archive_that_is_missing_or_damaged_is_one_line(
     tap: Tap, folder: Path, args: list[str]
 ) -> None:
@@ -517,7 +530,8 @@ def test_an_archive_that_is_missing_or_damaged_is_one_line(
     assert "--archive-dir" in line
     assert not folder.exists()
     tap.run()
-    (file,) = folder.glob("v3/career_sites-*/archive.json")
+    written(tap, "restart", "career_sites", "--yes")
+    (file,) = folder.glob("v4/*/career_sites/archive.json")
     file.write_text("{")
     damaged = archive_command(tap, *args)
     assert damaged.returncode == 1
@@ -595,7 +609,7 @@ def test_the_plugin_has_each_command(tap: Tap, file: str) -> None:
     (commands,) = (plugin["commands"] for plugin in plugins if "commands" in plugin)
     explain = commands.pop("explain")
     assert (explain["executable"], explain["args"]) == ("tap-jobo", "explain")
-    names = ["list", "state", "export", "drop", "restart", "erase"]
+    names = ["list", "state", "verify", "export", "drop", "restart", "erase"]
     assert list(commands) == [f"archive-{name}" for name in names]
     for name, command in zip(names, commands.values(), strict=True):
         program = str(COMMAND.with_name(command["executable"]))  # in the plugin's own folder
@@ -630,7 +644,7 @@ def test_plan_prints_what_a_run_would_load_ask_and_buy(tap: Tap, files: Files) -
     assert "[filters-changed]" in wider["ask"]
     assert "buy" not in wider
     fresh = planned(tap, files, country_codes=["FR"])
-    assert "[other-filters]" in fresh["ask"]
+    assert "[filters-changed]" in fresh["ask"]
     assert "load" not in fresh
     off = planned(tap, files, archive=False)
     assert off["load"].startswith("nothing, ")

@@ -34,7 +34,7 @@ def create(root, kill_at):
                 os.kill(os.getpid(), signal.SIGKILL)
             left -= 1
     sys.setprofile(count)
-    Folder(root).create("v3/key/000/000001.page", b"content" * 10_000)
+    Folder(root).create("v4/key/000000/000000001.page", b"content" * 10_000)
     sys.setprofile(None)
     os._exit(0)
 
@@ -46,8 +46,8 @@ for number in range(1_000):
         print(number)
         break
 """
-PAGE = "v3/key/000/000001.page"
-OTHER = "v3/key/000/000002.page"
+PAGE = "v4/key/000000/000000001.page"
+OTHER = "v4/key/000000/000000002.page"
 CONTENT = b"content" * 10_000
 
 
@@ -141,7 +141,7 @@ def test_a_write_that_fails_leaves_no_file(
             patched.setattr(os, "open", open_on_full_device)
         with pytest.raises(StoreError, match=os.strerror(errno.ENOSPC)):
             store.create(PAGE, CONTENT)
-    assert store.list("v3") == [OTHER]
+    assert store.list("v4") == [OTHER]
     store.create(PAGE, CONTENT)
     assert store.read(PAGE) == CONTENT
 
@@ -197,13 +197,13 @@ def test_a_file_system_without_links_keeps_names_too(
     assert store.read(PAGE) == CONTENT
     assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == [
         ".gitignore",
-        "000001.page",
+        "000000001.page",
     ]
 
 
 def test_a_folder_that_cannot_be_listed_is_an_error(tmp_path: Path) -> None:
-    (tmp_path / "v3").touch()
-    with pytest.raises(StoreError, match="v3 is a file"):
-        Folder(tmp_path).list("v3")
+    (tmp_path / "v4").touch()
+    with pytest.raises(StoreError, match="v4 is a file"):
+        Folder(tmp_path).list("v4")
     with pytest.raises(StoreError):
         Folder(tmp_path).create(PAGE, b"")

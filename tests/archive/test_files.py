@@ -17,7 +17,7 @@ from tap_jobo.archive.files import (
 )
 from tap_jobo.archive.folder import Folder
 
-NAME = "v3/career_sites-0a/archive.json"
+NAME = "v4/host-live-0a/career_sites/archive.json"
 
 
 class Small(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import msgspec
 import pytest
 
@@ -37,9 +39,9 @@ def test_another_kind_of_key_address_or_stream_has_its_own_archive() -> None:
 
 
 def test_a_key_says_what_it_stands_for() -> None:
-    assert key().description == f"career_sites (live key, {URL})"
-    assert key("another").description == f"career_sites ({URL})"
-    assert key().name.startswith("career_sites-")
+    for api_key, kind in (("jbe_live_a", "live"), ("jbe_test_a", "test"), ("another", "other")):
+        name = key(api_key).name
+        assert re.fullmatch(rf"connect\.jobo\.world-{kind}-[0-9a-f]{{8}}/career_sites", name)
     assert (
         "jbe_live_a"
         not in msgspec.json.encode(

@@ -27,7 +27,7 @@ from tests.support.bucket import AWAY, Bucket
 from tests.support.clock import FakeClock
 from tests.support.crash import wait_for
 
-_KEY = "career_sites-0a"
+_KEY = "host-live-0a/career_sites"
 _RENEW_EVERY = lease_module._RENEW_EVERY
 _NEVER = 1e6
 

@@ -17,14 +17,16 @@ import filelock
 import pytest
 
 from jobo_sandbox.patience import patient
+from tap_jobo.archive import layout
 from tap_jobo.archive.folder import Folder
 from tap_jobo.archive.store import HeldError, StoreError
 
-KEY = "career_sites-0a"
-PAGE = f"v3/{KEY}/000/000001.page"
+KEY = "host-live-0a/career_sites"
+PAGE = layout.page_name(KEY, 1)
 _HOLDS = """
 import sys, time
 from pathlib import Path
+from tap_jobo.archive import layout
 from tap_jobo.archive.folder import Folder
 
 with Folder(Path(sys.argv[1])).lock(sys.argv[2], "career_sites"):
@@ -63,16 +65,16 @@ def test_the_lock_of_a_process_that_was_killed_is_free(tmp_path: Path) -> None:
 
 def test_what_killed_runs_were_writing_is_removed_with_the_lock(tmp_path: Path) -> None:
     store = Folder(tmp_path)
-    names = [PAGE, f"v3/{KEY}/archive.json", f"v3/month/{KEY}.json"]
-    others = [f"v3/{KEY}-b/000/000001.page", "v3/month/jobs-0a.json", "v3/month/a.txt"]
+    names = [PAGE, f"v4/{KEY}/archive.json", layout.PENDING.format(KEY)]
+    others = [layout.page_name("host-live-0a/jobs", 1), layout.PENDING.format("host-test-0a/jobs")]
     for name in names + others:
         leave_half_written(store, name)
     left = {path.name.split(".")[0] for path in tmp_path.rglob("*.tmp")}
-    assert len(left) == 5
+    assert left == {"000000001", "archive", "career_sites", "jobs"}
     with store.lock(KEY, "career_sites"):
         left = {path.relative_to(tmp_path).as_posix()[:-13] for path in tmp_path.rglob("*.tmp")}
-    assert left == {f"v3/{KEY}-b/000001.page", "v3/month/jobs-0a.json", "v3/month/a.txt"}
-    assert store.list("v3") == []
+    assert left == {"v4/host-live-0a/jobs/000000001.page", "v4/pending/host-test-0a/jobs.json"}
+    assert store.list("v4") == []
 
 
 def leave_half_written(store: Folder, name: str) -> None:
@@ -131,11 +133,11 @@ def test_a_folder_that_cannot_be_created_is_an_error(tmp_path: Path) -> None:
 
 
 def test_a_lock_that_is_a_link_is_refused(tmp_path: Path) -> None:
-    target, link = tmp_path / "target", tmp_path / "archive" / f"{KEY}.lock"
+    target, link = tmp_path / "target", tmp_path / "archive" / layout.LOCK.format(KEY)
     target.write_text("content")
-    link.parent.mkdir()
+    link.parent.mkdir(parents=True)
     link.symlink_to(target)
-    with pytest.raises(StoreError) as error, Folder(link.parent).lock(KEY, "jobs"):
+    with pytest.raises(StoreError) as error, Folder(tmp_path / "archive").lock(KEY, "jobs"):
         pass
     assert error.value.why == f"{link} is a symbolic link"
     assert target.read_text() == "content"

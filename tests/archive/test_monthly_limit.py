@@ -12,19 +12,23 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace as msgspec_replace
 
 from jobo_sandbox import Fault, Sandbox
+from tap_jobo.api.budget import Budget, FeedCost
 from tap_jobo.archive import layout
+from tap_jobo.archive.archive import StreamArchive
 from tap_jobo.archive.files import add_checksum
 from tap_jobo.archive.folder import Folder
 from tap_jobo.archive.key import archive_key
 from tap_jobo.archive.month import MonthCount
+from tap_jobo.clock import format_timestamp
 from tap_jobo.errors import ArchiveError, BudgetReachedError
-from tap_jobo.model import LastPrice
+from tap_jobo.model import Charge, Receipt, Sync, entry_outside
 from tap_jobo.streams.career_sites import CAREER_SITES
 from tap_jobo.streams.feed_spec import FeedSpec
 from tap_jobo.streams.jobs import JOBS
-from tests.archive.helpers import archive_command, loaded, pages, succeeded
+from tests.archive.helpers import archive_command, loaded, pages, spent_in, succeeded
 from tests.support import Run, Tap, commands_in, complaint, error_code
 from tests.support.clock import FakeClock, with_clock
 from tests.support.crash import cut_in_request
@@ -36,6 +40,7 @@ pytestmark = pytest.mark.slow
 LIMIT = 6_000
 """Two pages of career sites, and a part of a third."""
 PAGE = 2_500
+ROW_A_CREDIT = replace(JOBS, list_price=1)
 
 
 @pytest.fixture
@@ -45,11 +50,7 @@ def tap(sandbox: Sandbox, tmp_path: Path) -> Tap:
 
 def spent(tap: Tap) -> dict[str, int]:
     """What the archive has counted, by month."""
-    total: dict[str, int] = {}
-    for file in _files(tap):
-        for month, credits_ in content_of(file)["credits"].items():
-            total[month] = total.get(month, 0) + credits_
-    return total
+    return spent_in(Folder(tap.folder / "archive"))
 
 
 def content_of(file: Path) -> dict[str, Any]:
@@ -63,7 +64,7 @@ def month_of(tap: Tap) -> str:
 
 
 def _files(tap: Tap) -> list[Path]:
-    return sorted(tap.folder.glob("archive/v3/month/*.json"))
+    return sorted(tap.folder.glob("archive/v4/pending/*/*.json"))
 
 
 def _reached(run: Run) -> str:
@@ -192,7 +193,7 @@ def test_a_page_that_cost_less_than_requested_counts_that_in_later_runs_too(tap:
 def test_a_kill_without_a_limit_hides_only_the_request_in_flight(tap: Tap) -> None:
     no_limit: Any = {"max_credits_per_month": None, "max_credits": 10**6}
     cut_in_request(tap, 3, **no_limit)
-    assert spent(tap) == {}  # the headers of the pages have it
+    assert sum(spent(tap).values()) == 2 * PAGE  # the headers of the pages have it
     run = tap.run(max_credits_per_month=2 * PAGE + 100)
     assert "5,000 of 5,100 used" in _reached(run)
     assert tap.sandbox.credits_billed == 2 * PAGE + 20 * 50
@@ -266,20 +267,25 @@ def test_of_two_requests_at_once_one_sees_the_other(tmp_path: Path, *, is_before
     class Shared(Folder):
         """A folder in which another run reserves a page meanwhile."""
 
+        is_shared = False
+
         def replace(self, name: str, content: bytes) -> None:
             for is_now in (is_before, not is_before):
-                if is_now:
-                    reserve(JOBS, Folder(tmp_path))
-                else:
+                if not is_now:
                     super().replace(name, content)
+                elif self.is_shared:
+                    reserve(JOBS, Folder(tmp_path))
 
     def reserve(spec: FeedSpec, store: Folder) -> None:
+        count = count_in(store, FakeClock(), spec, PAGE)
+        if isinstance(store, Shared):
+            store.is_shared = True
         with suppress(BudgetReachedError):
-            count_in(store, FakeClock(), spec, PAGE).reserve(0, PAGE, "a page")
+            request(count, PAGE)
             passed.append(spec.name)
 
     reserve(CAREER_SITES, Shared(tmp_path))
-    assert len(passed) == is_before
+    assert passed == ["jobs" if is_before else "career_sites"]
 
 
 @pytest.mark.parametrize("limit", [None, LIMIT])
@@ -289,14 +295,14 @@ def test_a_run_that_has_lost_its_lock_leaves_the_file_to_the_other_run(
     def refuse() -> None:
         raise ArchiveError("another run has taken it over")
 
-    month = replace(
-        count_in(Folder(tmp_path), FakeClock(), CAREER_SITES, limit), raise_if_lost=refuse
-    )
-    month.settle(PAGE)  # which may fail
-    with pytest.raises(ArchiveError, match="taken it over"):
-        month.reserve(2 * PAGE, PAGE, "a page")
-    month.note_price(LastPrice(credits=80, since="2026-01-01T00:00:00Z"))  # its page comes first
-    assert not (tmp_path / "v3/month").exists()
+    month = count_in(Folder(tmp_path), FakeClock(), CAREER_SITES, limit)
+    written = (tmp_path / layout.PENDING.format(month.archive.key.name)).read_bytes()
+    month = replace(month, raise_if_lost=refuse)
+    billed(month, PAGE).settle()  # which may fail
+    if limit:
+        with pytest.raises(ArchiveError, match="taken it over"):
+            month.reserve(PAGE)
+    assert (tmp_path / layout.PENDING.format(month.archive.key.name)).read_bytes() == written
 
 
 # The month
@@ -317,88 +323,109 @@ def test_runs_continue_on_the_first_of_the_next_month(
     tmp_path: Path, instant: str, month: str, then: str
 ) -> None:
     count = count_at(tmp_path, instant)
-    with pytest.raises(BudgetReachedError, match=f" in {month}\\. ") as reached:
-        count.reserve(LIMIT, PAGE, "a page")
-    assert f"career_sites resumes on {then} (UTC)" in str(reached.value)
-    assert count.left(LIMIT) == (0, month)
-    assert count.with_page(PAGE, "e1", 1) == {month: LIMIT + PAGE}
+    (limit,) = billed(count, LIMIT).limits
+    assert limit.known["next_month"] == f"{then} (UTC)"
+    assert not limit.allows(PAGE)
+    assert (limit.left, limit.month) == (0, month)
+    assert billed(count, PAGE).spent == {month: LIMIT + PAGE}
 
 
 def test_a_request_in_the_last_minute_of_a_month_counts_in_both(tmp_path: Path) -> None:
     count = count_at(tmp_path, "2026-01-31T23:59:00.1")
-    assert count.left(0) == (LIMIT, "2026-01")
-    count.reserve(0, PAGE, "a page")
-    assert count.with_page(PAGE, "e1", 1) == {"2026-01": PAGE, "2026-02": PAGE}
+    assert left(count) == {"2026-01": LIMIT, "2026-02": LIMIT}
+    request(count, PAGE)
+    assert billed(count, PAGE).spent == {"2026-01": PAGE, "2026-02": PAGE}
+    count.settle()
     february = count_at(tmp_path, "2026-02-01T00:00:00")
-    assert february.left(0) == (LIMIT - PAGE, "2026-02")
+    assert left(february) == {"2026-02": LIMIT - PAGE}
     with pytest.raises(BudgetReachedError, match=r" in 2026-02\. "):
-        february.reserve(2 * PAGE, PAGE, "a page")
+        request(billed(february, PAGE), PAGE)
+    february.settle()
     with pytest.raises(BudgetReachedError, match=r" in 2026-02\. "):  # its own page is in January
-        count_at(tmp_path, "2026-01-31T23:59:30").reserve(0, PAGE, "a page")
+        request(count_at(tmp_path, "2026-01-31T23:59:30"), PAGE)
 
 
 def test_another_try_of_a_request_counts_already_and_does_not_read_the_store(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     count = count_at(tmp_path, "2026-01-15")
-    count.reserve(0, PAGE, "a page")
-    monkeypatch.setattr(count.store, "list", None)
-    count.reserve(0, PAGE, "a page")
-    assert count.with_page(PAGE, "e1", 1) == {"2026-01": PAGE}
+    request(count, PAGE)
+    monkeypatch.setattr(count.archive.store, "list", None)
+    request(count, PAGE)
+    assert billed(count, PAGE).spent == {"2026-01": PAGE}
 
 
 def test_a_response_that_comes_in_the_next_month_counts_in_both(tmp_path: Path) -> None:
     clock = FakeClock(datetime(2026, 1, 31, 23, 50, tzinfo=UTC))
     count = count_at(tmp_path, clock)
-    count.reserve(0, PAGE, "a page")
+    request(count, PAGE)
     clock.passed += 900
-    assert count.with_page(PAGE, "e1", 1) == {"2026-01": PAGE, "2026-02": PAGE}
+    assert billed(count, PAGE).spent == {"2026-01": PAGE, "2026-02": PAGE}
+    count.add(-100)  # fewer rows came
+    assert count.spent == {"2026-01": PAGE - 100, "2026-02": PAGE - 100}
 
 
 def test_what_another_stream_cost_counts_in_its_month_alone(tmp_path: Path) -> None:
-    store = Folder(tmp_path)
-    jobs = count_in(store, FakeClock(datetime(2026, 1, 31, 12, tzinfo=UTC)), JOBS, LIMIT)
-    jobs.reserve(0, PAGE, "a page")
-    for month, left in ("2026-01", LIMIT - PAGE), ("2026-02", LIMIT):
+    jobs = count_in(Folder(tmp_path), FakeClock(datetime(2026, 1, 31, 12, tzinfo=UTC)), JOBS, LIMIT)
+    request(jobs, PAGE)
+    for month, credits_ in ("2026-01", LIMIT - PAGE), ("2026-02", LIMIT):
         count = count_at(tmp_path, f"{month}-15")
-        assert count.left(0) == (left, month)
-        count.include_killed_run(0, None)
-        assert count.left(0) == (left, month)
-        assert count.with_page(0, "e1", 1) == {month: 0}
+        assert left(count) == {month: credits_}
+        assert count.spent == {}
 
 
 def test_a_stream_of_another_address_does_not_count(tmp_path: Path) -> None:
-    store, clock = Folder(tmp_path), FakeClock()
-    other = count_in(store, clock, JOBS, LIMIT, api_url="https://b")
-    other.reserve(0, PAGE, "a page")
-    count = count_in(store, clock, CAREER_SITES, LIMIT)
-    count.include_killed_run(0, None)
-    assert count.left(0) == (LIMIT, "2026-01")
+    other = count_in(Folder(tmp_path), FakeClock(), JOBS, LIMIT, api_url="https://b")
+    request(other, PAGE)
+    count = count_in(Folder(tmp_path), FakeClock(), CAREER_SITES, LIMIT)
+    assert left(count) == {"2026-01": LIMIT}
 
 
 def test_without_a_limit_only_what_no_page_counts_is_written(tmp_path: Path) -> None:
     count = count_in(Folder(tmp_path), FakeClock(), CAREER_SITES, None)
-    written = tmp_path / layout.MONTH.format(count.key.name)
-    count.reserve(0, PAGE, "a page")
-    assert not written.exists()
-    count.reserve(1, PAGE, "a page")  # the first response, of one credit, was lost
-    before = written.read_bytes()
-    count.with_page(PAGE, "e1", 1)
-    count.reserve(1 + PAGE, PAGE, "a page")
-    assert written.read_bytes() == before
+    file = tmp_path / layout.PENDING.format(count.archive.key.name)
+    first = file.read_bytes()  # by which other runs find the stream
+    request(count, PAGE)
+    assert file.read_bytes() == first
+    billed(count, 1).settle()  # the response, of one credit, was lost
+    lost = file.read_bytes()
+    assert lost != first
+    request(count, PAGE)
+    buy(count, PAGE, balance=900)
+    request(count, PAGE)
+    assert file.read_bytes() == lost
+    again = count_in(Folder(tmp_path), FakeClock(), CAREER_SITES, None)
+    assert again.spent == {"2026-01": 1 + PAGE}
+
+
+@pytest.mark.parametrize("is_restored", [True, False])
+def test_a_restored_archive_counts_what_it_lacks(tmp_path: Path, *, is_restored: bool) -> None:
+    """And what is bought after that, though the file names a page that the archive lacks."""
+    first, now = count_in(Folder(tmp_path), FakeClock(), CAREER_SITES, LIMIT), FakeClock()
+    buy(first, 100, balance=900)
+    backup = tmp_path / layout.page_name(first.archive.key.name, 1)
+    content = backup.read_bytes()
+    buy(first, 200, balance=700)
+    first.settle()
+    if is_restored:
+        (tmp_path / layout.page_name(first.archive.key.name, 2)).unlink()
+        assert backup.read_bytes() == content
+    for more in (300, 400):  # the run is killed after each page
+        count = count_in(Folder(tmp_path), now, CAREER_SITES, None)
+        buy(count, more, balance=0)
+    count = count_in(Folder(tmp_path), now, CAREER_SITES, LIMIT)
+    assert count.spent == {"2026-01": 1_000}
 
 
 def test_the_newest_balance_of_the_account_is_known_to_each_stream(tmp_path: Path) -> None:
-    store, clock = Folder(tmp_path), FakeClock()
-    specs = (CAREER_SITES, JOBS)
-    other = count_in(store, clock, JOBS, LIMIT, api_url="https://b")
+    clock, specs = FakeClock(), (CAREER_SITES, JOBS)
+    other = count_in(Folder(tmp_path), clock, JOBS, LIMIT, api_url="https://b")
     for spec, balance in (CAREER_SITES, 900), (JOBS, 800), (CAREER_SITES, 850):
-        count = count_in(store, clock, spec, LIMIT)
-        for seen in (balance, None):
-            clock.passed += 1
-            count.note_balance(seen)
-            count.settle(0)
-        assert {count_in(store, clock, each, LIMIT).newest_balance() for each in specs} == {balance}
+        clock.passed += 1
+        buy(count_in(Folder(tmp_path), clock, spec, LIMIT), 1, balance)
+        buy(count_in(Folder(tmp_path), clock, spec, LIMIT), 1, None)
+        known = [count_in(Folder(tmp_path), clock, each, LIMIT) for each in specs]
+        assert {each.newest_balance() for each in known} <= {balance, None}
         assert other.newest_balance() is None
 
 
@@ -412,14 +439,52 @@ def count_at(folder: Path, at: FakeClock | str) -> MonthCount:
 def count_in(
     store: Folder, clock: FakeClock, spec: FeedSpec, limit: int | None, api_url: str = "https://a"
 ) -> MonthCount:
+    key = archive_key(spec, api_key="jbe_test_", api_url=api_url)
     return MonthCount(
-        store=store,
-        key=archive_key(spec, api_key="jbe_test_", api_url=api_url),
-        limit=limit,
-        now=clock.now,
-        raise_if_lost=lambda: None,
-        logger=LOGGER,
+        archive=StreamArchive(store, key), limit=limit, now=clock.now, raise_if_lost=lambda: None
     )
+
+
+def request(count: MonthCount, cost: int) -> None:
+    """Reserve a request."""
+    feed = FeedCost(Budget(logger=LOGGER, max_credits_per_month=count.limit), ROW_A_CREDIT)
+    feed.count_in(count)
+    feed.reserve(cost)
+
+
+def left(count: MonthCount) -> dict[str, int]:
+    return {limit.month: limit.left for limit in count.limits}
+
+
+def billed(count: MonthCount, credits_: int) -> MonthCount:
+    """The count with what was just billed."""
+    count.add(credits_)
+    return count
+
+
+def buy(count: MonthCount, credits_: int, balance: int | None) -> None:
+    """Let the archive have a page."""
+    receipt = Receipt(
+        charge=Charge(requested=50, price=50, deducted=credits_, fall=0),
+        balance=balance,
+        received_at=format_timestamp(count.now()),
+        has_more=None,
+        encoding="",
+    )
+    sync = Sync(
+        id="s1",
+        reads={},
+        filters={},
+        since="",
+        started="2026-01-01T00:00:00Z",
+        kept=None,
+        order=None,
+        replaces=None,
+        restarts=0,
+        batch_size=50,
+    )
+    header = entry_outside(sync, receipt, b"").header
+    count.archive.create(msgspec_replace(header, spent=billed(count, credits_).spent), b"{}")
 
 
 def test_a_new_month_begins_by_the_clock_of_the_api(tap: Tap) -> None:
@@ -453,9 +518,9 @@ def test_it_outlives_the_pages_of_its_stream(tap: Tap) -> None:
 DAMAGE = {
     "empty": "",
     "no members": "{}",
-    "no months": '{"credits": 5}',
-    "negative": '{"credits": {"2026-11": -1}}',
-    "no month": '{"credits": {"2026-13": 1}}',
+    "no months": '{"spent": 5}',
+    "negative": '{"spent": {"2026-11": -1}}',
+    "no month": '{"spent": {"2026-13": 1}}',
 }
 
 
@@ -474,22 +539,13 @@ def test_a_damaged_count_ends_a_run_with_a_limit_until_it_is_removed(
     run = tap_of(tap.sandbox, tap.folder, stream).run(**settings)
     assert error_code(run) == "archive-damaged"
     question = complaint(run)
-    assert question.count(f" v3/month/{file.name}") == 3  # also to restore it, or to remove it
+    assert (
+        question.count(f" v4/pending/{file.parent.name}/{file.name}") == 3
+    )  # also to restore it, or to remove it
     assert tap.sandbox.credits_billed == 2 * PAGE
     file.unlink()
     _reached(tap.run())  # the last page has the count, too
     assert tap.sandbox.credits_billed == 2 * PAGE
-
-
-def test_a_damaged_count_is_a_warning_without_a_limit(tap: Tap) -> None:
-    state = tap.run().state
-    (file,) = _files(tap)
-    file.write_text("{")
-    run = succeeded(tap.run(state=state, max_credits_per_month=None, max_credits=10**6))
-    (warning,) = run.messages_of("WARNING", "archive-damaged")
-    assert f" v3/month/{file.name} " in warning
-    assert "not counted" in warning
-    assert file.read_text() == "{"  # the user may be able to mend it
 
 
 def test_a_file_that_cannot_be_written_ends_the_run_before_a_request(tap: Tap) -> None:

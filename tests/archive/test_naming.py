@@ -48,7 +48,9 @@ def test_after_a_key_that_was_rejected_a_message_names_the_archive_of_the_run(
     command = printed(tap.run(state=state))
     assert [command[-3], command[-1]] == ["drop", "3"]
     succeeded(execute(command, tap.environment()))
-    assert len(tap.succeed(state=state).ids) == 20
+    assert tap.succeed(state=state).ids == []  # it has that page
+    billed = tap.sandbox.rows_billed
+    assert len({*tap.succeed().ids}) == tap.sandbox.rows_billed - billed + 100 == 120
     succeeded(archive_command(tap, "export", command[-2]))
 
 
@@ -68,7 +70,7 @@ def test_of_two_archives_of_a_stream_the_message_names_the_one_of_the_run(
         arguments = [command, "career_sites", *(["2"] if command == "drop" else [])]
         refused = archive_command(tap, *arguments)
         assert refused.returncode == 1
-        assert len({*re.findall(r"career_sites-[0-9a-f]+", refused.stderr)}) == 2
+        assert len({*re.findall(r"\S+-\w{8}/career_sites", refused.stderr)}) == 2
 
 
 def test_what_is_damaged_of_another_address_ends_no_run(
@@ -77,9 +79,9 @@ def test_what_is_damaged_of_another_address_ends_no_run(
     tap.succeed()
     own = set(files.names)
     run_other(tap, other)
-    (file,) = (name for name in {*files.names} - own if name.endswith("archive.json"))
-    files.damage(file)
+    theirs = next(name for name in {*files.names} - own if name.endswith(".page"))
+    files.store.replace(f"{theirs.rsplit('/', 2)[0]}/archive.json", b"{}")
     run = tap.succeed()
     assert len(run.ids) == 120
     files.damage(next(name for name in own if name.endswith("000002.page")))
-    assert re.search(r"restart career_sites-[0-9a-f]+`", tap.run().stderr)
+    assert re.search(r"restart \S+-\w{8}/career_sites`", tap.run().stderr)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import subprocess
 import tempfile
+import time
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +16,7 @@ from typing import Any
 import pytest
 
 from jobo_sandbox import Fault, Sandbox
-from tests.archive.helpers import loaded, succeeded
+from tests.archive.helpers import loaded, rows_of, succeeded
 from tests.support import Tap, complaint, error_code
 from tests.support.archives import Files, files_at
 from tests.support.crash import (
@@ -74,7 +76,7 @@ def test_a_page_takes_two_requests(tap: Container, weather: Weather) -> None:
     tap.succeed()
     ours = [(method, path) for method, path in weather.requests if path.endswith(".page")]
     written = [path.rsplit("/", 1)[-1] for method, path in ours if method == "PUT"]
-    assert written == ["000001.page", "000002.page", "000003.page"]
+    assert written == [f"{number:09}.page" for number in (1, 2, 3)]
     listed = [path.rsplit("%2F", 1)[-1] for method, path in ours if method == "GET"]
     assert listed == written
 
@@ -85,9 +87,9 @@ def test_a_load_reads_each_page_once(tap: Container, weather: Weather) -> None:
     weather.requests.clear()
     assert loaded(tap.run()) == 120
     read = Counter(path.rsplit("/", 1)[-1] for _, path in weather.requests if ".page" in path)
-    assert read["000001.page"] == 2  # its header has what the archive has cost
-    assert {read[f"{number:06}.page"] for number in range(2, 12)} == {1}
-    assert read["000012.page"] == 3
+    assert read["000000001.page"] == 3  # its header says what its buyer had, in each of two looks
+    assert {read[f"{number:09}.page"] for number in range(2, 12)} == {1}
+    assert read["000000012.page"] <= 4
 
 
 def test_a_request_with_a_monthly_limit_lists_only_the_counts(
@@ -95,15 +97,16 @@ def test_a_request_with_a_monthly_limit_lists_only_the_counts(
 ) -> None:
     succeeded(tap.run(batch_size=10, max_credits_per_month=10**6))
     listings = [path for _, path in weather.requests if "list-type" in path]
-    counts = [path for path in listings if path.endswith("v3%2Fmonth%2F")]
+    counts = [path for path in listings if path.endswith("v4%2Fpending%2F")]
     assert len(counts) >= 12
     others = [path for path in listings if path not in counts and "start-after" not in path]
     assert {path.rsplit("prefix=", 1)[-1].split("jobo%2F")[-1][:5] for path in others} == {
         "v1%2F",
         "v2%2F",
         "v3%2F",
+        "v4%2F",
     }
-    assert len(others) == 4  # v3 before and under the lock
+    assert len(others) == 9  # all before and under the lock, and v4 once for other addresses
 
 
 def test_nothing_in_the_bucket_or_log_tells_a_secret(tap: Container, s3: S3, files: Files) -> None:
@@ -150,7 +153,7 @@ def test_a_paused_run_stops_once_another_has_its_lease(
     assert error_code(run) == "run-in-progress"
     assert "billed again" in complaint(run)
     assert tap.sandbox.rows_billed == billed[0] + 50
-    assert run.bookmark["sync"]["rows"] == 50
+    assert rows_of(run) == 50
     assert len(succeeded(tap.run(state=run.state)).ids) == 70
     assert tap.sandbox.rows_billed == billed[0] + 50
 
@@ -161,8 +164,8 @@ def test_a_run_above_whose_page_another_one_has_written_ends(
     """As the later one of two that the lease failed to keep apart."""
 
     def decide(method: str, path: str) -> str:
-        if method == "PUT" and "000002.page" in path:
-            files.store.replace(files.pages[0].replace("000001", "000003"), b"another run's")
+        if method == "PUT" and "000000002.page" in path:
+            files.store.replace(files.pages[0].replace("000000001", "000000003"), b"another run's")
         return ""
 
     weather.decide = decide
@@ -197,7 +200,7 @@ def test_a_count_that_is_refused_four_times_ends_no_run(tap: Container, weather:
     refused: list[str] = []
 
     def decide(method: str, path: str) -> str:
-        if method == "PUT" and "/month/" in path and len(refused) < 4:
+        if method == "PUT" and "/pending/" in path and len(refused) < 4:
             refused.append(path)
             return "429"
         return ""
@@ -212,14 +215,11 @@ def test_a_count_that_is_refused_four_times_ends_no_run(tap: Container, weather:
 def test_a_run_that_cannot_renew_its_lease_ends_between_pages(
     tap: Container, files: Files, weather: Weather, failure: str
 ) -> None:
-    refused: Counter[str] = Counter()
 
     def decide(method: str, path: str) -> str:
         if "/leases/" in path:
             return failure
-        if method == "PUT" and ".page" in path and refused[path] < 3:
-            refused[path] += 1
-            return "503"  # so that each page takes a while
+        time.sleep(0.1 if method == "PUT" else 0)  # so that each page takes a while
         return ""
 
     def break_off(entry: Any) -> None:
@@ -231,7 +231,7 @@ def test_a_run_that_cannot_renew_its_lease_ends_between_pages(
     run = tap.run(batch_size=2)
     weather.decide = lambda *_: ""
     assert "not be renewed" in complaint(run)
-    assert run.bookmark["sync"]["rows"] == len(run.ids) == tap.sandbox.rows_billed
+    assert rows_of(run) == len(run.ids) == tap.sandbox.rows_billed
     assert len(run.ids) < 120
     files.expire_leases()
     rest = succeeded(tap.run(state=run.state))
@@ -239,41 +239,50 @@ def test_a_run_that_cannot_renew_its_lease_ends_between_pages(
     assert rows_billed_twice(tap.sandbox) == 0
 
 
-def test_a_page_that_is_refused_is_delivered_whatever_its_price_and_the_lease(
-    tap: Container, s3: S3, weather: Weather
+@pytest.mark.parametrize("failure", ["403", "black hole"])
+def test_a_page_that_is_refused_costs_one_page_however_often_it_is_tried(
+    tap: Container, files: Files, weather: Weather, failure: str
 ) -> None:
-    weather.decide = lambda _, path: "403" if "000002.page" in path else ""
+    """As with an uplink on which a page takes too long, but a lease does not."""
+    large = re.compile(r"/000000002\.page|/probe")
 
-    def lose_lease(entry: Any) -> None:
-        if entry.number == 2:
-            s3.delete("leases/career_sites")
-            weather.requests.clear()
-            # It asks again and again; once it has asked a third time, it knows the first answers.
-            wait_for(lambda: [method for method, _ in weather.requests].count("GET") > 2)
+    def decide(method: str, path: str) -> str:
+        return failure if method == "PUT" and large.search(path) else ""
 
-    tap.sandbox.before_page = lose_lease
-    dearer = Fault(headers={"X-Credits-Deducted": "3000"})
-    tap.sandbox.faults.add(dearer, endpoint="career_sites", on=2)
+    weather.decide = decide
     run = tap.run()
     assert error_code(run) == "archive-unusable"
-    assert run.bookmark["sync"]["rows"] == len(run.ids) == tap.sandbox.rows_billed == 100
-
-
-def test_a_page_whose_responses_were_lost_is_in_the_bucket(
-    tap: Container, files: Files, weather: Weather
-) -> None:
-    """The run does not know, so it delivers the page, and ends. The next one loads it again."""
-    weather.decide = lambda method, path: (
-        "lost" if method == "PUT" and "000002.page" in path else ""
-    )
-    run = tap.run()
-    assert error_code(run) == "archive-unusable"
-    assert len(run.ids) == run.bookmark["sync"]["rows"] == 100
-    assert run.bookmark["offset"] == 1
-    assert files.page_numbers == [1, 2]
+    assert "$2.50" in complaint(run)
+    assert (rows_of(run), len(run.ids), tap.sandbox.rows_billed) == (50, 50, 100)
+    for _ in range(2):
+        again = tap.run(state=run.state)
+        assert (error_code(again), again.records) == ("archive-unusable", [])
+    assert tap.sandbox.rows_billed == 100
     weather.decide = lambda *_: ""
-    again = tap.run(state=run.state)
-    assert loaded(again) == 50
+    last = tap.succeed(state=run.state)
+    assert {*run.ids, *last.ids} == tap.sandbox.world.rows().keys()
+    assert rows_billed_twice(tap.sandbox) == 50
+    assert not any("unwritten" in name or "probe" in name for name in files.names)
+
+
+@pytest.mark.parametrize("is_found", [True, False])
+def test_a_page_whose_responses_were_lost_is_in_the_bucket(
+    tap: Container, files: Files, weather: Weather, *, is_found: bool
+) -> None:
+    """The run looks for it. If it can't even do that, the next one finds it."""
+
+    def decide(method: str, path: str) -> str:
+        if "000000002.page" not in path or "list-type" in path:
+            return ""
+        return "lost" if method == "PUT" else "" if is_found else "503"
+
+    weather.decide = decide
+    run = tap.run()
+    assert (run.returncode == 0, len(run.ids)) == ((True, 120) if is_found else (False, 50))
+    assert files.page_numbers == ([1, 2, 3] if is_found else [1, 2])
+    weather.decide = lambda *_: ""
+    again = tap.succeed(state=run.state)
+    assert loaded(again) == (0 if is_found else 50)
     assert {*run.ids, *again.ids} == tap.sandbox.world.rows().keys()
     assert tap.sandbox.rows_billed == 120
 
@@ -285,7 +294,7 @@ def test_no_request_is_sent_once_a_wait_was_longer_than_the_lease(tap: Container
     later.sandbox.faults.add(busy, endpoint="career_sites", on=2)
     run = later.run()
     assert "not be renewed" in complaint(run)
-    assert run.bookmark["sync"]["rows"] == len(run.ids) == later.sandbox.rows_billed == 50
+    assert rows_of(run) == len(run.ids) == later.sandbox.rows_billed == 50
 
 
 # What is said

@@ -30,8 +30,9 @@ from tests.support.loggers import LOGGER
 Opens = Callable[[], Store]
 """Opens the store anew, as another process does later."""
 
-KEY = "career_sites-0a"
-PAGE = f"v3/{KEY}/000/000001.page"
+KEY = "host-live-0a/career_sites"
+PAGE = layout.page_name(KEY, 1)
+FILE = layout.FILE.format(KEY)
 
 
 @pytest.fixture(params=["folder", "memory", "azure", "s3", "moto", "gs"])
@@ -64,7 +65,7 @@ def store(opens: Opens) -> Store:
 
 
 def test_a_new_store_is_empty(store: Store) -> None:
-    assert store.list("v3") == []
+    assert store.list("v4") == []
     with pytest.raises(MissingError):
         store.read(PAGE)
     store.remove([PAGE])
@@ -74,13 +75,13 @@ def test_a_new_store_is_empty(store: Store) -> None:
 def test_what_is_created_lasts(opens: Opens) -> None:
     content = b'{"a":\n"\\u0000 \xff"}'
     opens().create(PAGE, content)
-    opens().create("v3/career_sites-0a/archive.json", b"")
+    opens().create(FILE, b"")
     later = opens()
     assert later.read(PAGE) == content
     assert [later.read(PAGE, size) for size in (1, 3, 1_000)] == [content[:1], content[:3], content]
-    assert later.list("v3") == [PAGE, "v3/career_sites-0a/archive.json"]
-    assert later.list("v3/career_sites-0a/000") == [PAGE]
-    assert later.list("v3/career_sites") == []
+    assert later.list("v4") == [PAGE, FILE]
+    assert later.list(f"v4/{KEY}/000000") == [PAGE]
+    assert later.list(f"v4/{KEY}"[:-1]) == []
 
 
 def test_a_name_is_taken_once_but_may_be_retried(opens: Opens) -> None:
@@ -94,37 +95,37 @@ def test_a_name_is_taken_once_but_may_be_retried(opens: Opens) -> None:
 
 def test_a_small_file_is_replaced(opens: Opens) -> None:
     for content in (b"a", b"bb", b""):
-        opens().replace("v3/career_sites-0a/archive.json", content)
-        assert opens().read("v3/career_sites-0a/archive.json") == content
-    assert opens().list("v3") == ["v3/career_sites-0a/archive.json"]
+        opens().replace(FILE, content)
+        assert opens().read(FILE) == content
+    assert opens().list("v4") == [FILE]
 
 
 def test_only_what_is_removed_is_missing(opens: Opens) -> None:
-    others = [f"v3/key/000/{number:06}.page" for number in range(1, 5)]
+    others = [layout.page_name("host-test-0a/jobs", number) for number in range(1, 5)]
     for name in (*others, PAGE):
         opens().create(name, b"page")
     for names in (others[1:2], others[1:], others[1:]):  # as two who remove the same
         opens().remove(names)
-    assert opens().list("v3") == [PAGE, others[0]]
+    assert opens().list("v4") == [PAGE, others[0]]
     opens().create(others[2], b"another")
 
 
 def test_a_folder_that_is_empty_is_removed(tmp_path: Path) -> None:
     store = Folder(tmp_path)
-    for name in (PAGE, "v3/career_sites-0a/archive.json"):
+    for name in (PAGE, FILE):
         store.create(name, b"")
     store.remove([PAGE])
-    assert [path.name for path in tmp_path.glob("v3/*/*")] == ["archive.json"]
+    assert [path.name for path in tmp_path.glob("v4/*/*/*")] == ["archive.json"]
 
 
 def test_files_are_removed_in_their_order(tmp_path: Path) -> None:
-    store, names = Folder(tmp_path), [f"v3/key/000/{number}.page" for number in (3, 2, 1)]
+    store, names = Folder(tmp_path), [f"v4/key/000000/{number}.page" for number in (3, 2, 1)]
     for name in names[::2]:
         store.create(name, b"")
     (tmp_path / names[1]).mkdir()  # which is no file to remove
     with pytest.raises(StoreError):
         store.remove(names)
-    assert store.list("v3") == [names[2]]
+    assert store.list("v4") == [names[2]]
 
 
 def test_the_last_object_is_removed_after_all_others() -> None:
@@ -135,7 +136,7 @@ def test_the_last_object_is_removed_after_all_others() -> None:
 
 
 def test_of_those_who_write_a_key_one_has_the_lock(opens: Opens) -> None:
-    with opens().lock(KEY, "career_sites") as check, opens().lock("jobs-0a", "jobs"):
+    with opens().lock(KEY, "career_sites") as check, opens().lock("host-live-0a/jobs", "jobs"):
         check()
         held = pytest.raises(HeldError, match=r" career_sites in .*\[run-in-progress\]")
         for _ in range(2):
@@ -146,28 +147,23 @@ def test_of_those_who_write_a_key_one_has_the_lock(opens: Opens) -> None:
         check()
 
 
-@pytest.mark.parametrize(
-    ("after", "found"),
-    [
-        ("", 5),
-        ("v3/key/000/000998.page", 4),
-        ("v3/key/000/000999.page", 3),
-        ("v3/key/000/000999.pagf", 3),
-        ("v3/key/001/000000.page", 3),  # which is no file
-        ("v3/key/001/001000.page", 2),
-        ("v3/key/001/999999.page", 1),
-        ("v3/key/002", 1),
-        ("v3/key/archive.json", 0),
-    ],
-)
-def test_a_listing_has_the_names_after_one_in_their_order(
-    opens: Opens, after: str, found: int
-) -> None:
+def test_a_listing_has_the_names_after_one_in_their_order(opens: Opens) -> None:
     names = [layout.page_name("key", number) for number in (998, 999, 1_000, 1_001)]
     names.append(layout.FILE.format("key"))
-    for name in (*reversed(names), PAGE, "v3/key-b/000/000001.page"):
+    for name in (*reversed(names), PAGE, "v4/key-b/000000/000000001.page"):
         opens().create(name, b"")
-    assert opens().list("v3/key", after) == names[5 - found :]
+    for after, found in {
+        "": 5,
+        "v4/key/000000/000000998.page": 4,
+        "v4/key/000000/000000999.page": 3,
+        "v4/key/000000/000000999.pagf": 3,
+        "v4/key/000001/000000000.page": 3,  # which is no file
+        "v4/key/000001/000001000.page": 2,
+        "v4/key/000001/999999999.page": 1,
+        "v4/key/000002": 1,
+        "v4/key/archive.json": 0,
+    }.items():
+        assert opens().list("v4/key", after) == names[5 - found :], after
 
 
 def test_a_folder_that_holds_no_later_name_is_not_opened(
@@ -185,18 +181,30 @@ def test_a_folder_that_holds_no_later_name_is_not_opened(
 
     scan_folder = os.scandir
     monkeypatch.setattr(os, "scandir", scan)
-    assert store.list("v3/key", names[-1]) == []
-    assert opened == ["key", "008"]
+    assert store.list("v4/key", names[-1]) == []
+    assert opened == ["key", "000008"]
 
 
 def test_a_name_says_which_page_it_is() -> None:
-    for number, name in ((1, "000/000001"), (999, "000/000999"), (123_456, "123/123456")):
-        assert layout.page_name(KEY, number) == f"v3/{KEY}/{name}.page"
-        match = layout.PAGE.fullmatch(f"v3/{KEY}/{name}.page")
+    for number, name in (
+        (1, "000000/000000001"),
+        (999, "000000/000000999"),
+        (1_234_567, "001234/001234567"),
+        (123_456_789, "123456/123456789"),
+    ):
+        assert layout.page_name(KEY, number) == f"v4/{KEY}/{name}.page"
+        match = layout.PAGE.fullmatch(f"v4/{KEY}/{name}.page")
         assert match
         assert (match["key"], int(match["number"])) == (KEY, number)
-    for name in ("000/001000.page", "001/000001.page", "000/00001.page", "archive.json", "page"):
-        assert not layout.PAGE.fullmatch(f"v3/{KEY}/{name}")
+    for name in (
+        "000000/000001000.page",
+        "000001/000000001.page",
+        "000000/00000001.page",
+        "000/000001.page",
+        "archive.json",
+        "page",
+    ):
+        assert not layout.PAGE.fullmatch(f"v4/{KEY}/{name}")
 
 
 @pytest.mark.parametrize("error", [AlreadyExistsError, PreconditionError])
@@ -223,7 +231,7 @@ def test_git_ignores_a_new_archive(tmp_path: Path, *, is_there: bool) -> None:
         root.mkdir()
     Folder(root).create(PAGE, b"")
     assert (root / ".gitignore").read_text() == "*\n"
-    assert Folder(root).list("v3") == [PAGE]
+    assert Folder(root).list("v4") == [PAGE]
     assert Folder(root).list("") == [PAGE]
     (root / ".gitignore").write_text("mine")
     Folder(root).replace(PAGE, b"")
@@ -234,16 +242,16 @@ def test_git_sees_what_is_beside_an_archive(tmp_path: Path) -> None:
     """As in a project whose archive_dir is the project."""
     (tmp_path / "meltano.yml").touch()
     Folder(tmp_path).create(PAGE, b"")
-    assert {path.name for path in tmp_path.iterdir()} == {"meltano.yml", "v3"}
+    assert {path.name for path in tmp_path.iterdir()} == {"meltano.yml", "v4"}
 
 
 def test_only_its_owner_can_read_an_archive(tmp_path: Path) -> None:
     store, root = Folder(tmp_path / "archive"), tmp_path / "archive"
     with store.lock(KEY, "career_sites"):
         store.create(PAGE, b"")
-    store.replace("v3/month/a.json", b"")
+    store.replace(layout.PENDING.format(KEY), b"")
     paths = [root, *root.rglob("*")]
-    assert len(paths) == 9
+    assert len(paths) == 13
     for path in paths:
         assert stat.S_IMODE(path.stat().st_mode) == (0o700 if path.is_dir() else 0o600)
 
@@ -269,7 +277,7 @@ def test_a_lock_that_cannot_be_released_is_no_error(
 
 def test_reading_creates_no_folder(tmp_path: Path) -> None:
     store = Folder(tmp_path / "archive")
-    assert store.list("v3") == []
+    assert store.list("v4") == []
     with pytest.raises(MissingError):
         store.read(PAGE)
     store.remove([PAGE])
@@ -283,19 +291,19 @@ def test_an_archive_may_be_behind_a_link(tmp_path: Path) -> None:
     with store.lock(KEY, "career_sites"):
         store.create(PAGE, b"page")
     assert store.read(PAGE) == b"page"
-    assert store.list("v3") == [PAGE]
+    assert store.list("v4") == [PAGE]
 
 
-@pytest.mark.parametrize("link", ["v3", f"v3/{KEY}", f"v3/{KEY}/000", PAGE])
+@pytest.mark.parametrize("link", ["v4", f"v4/{KEY}", f"v4/{KEY}/000000", PAGE])
 def test_a_link_in_a_folder_is_refused_by_all_alike(tmp_path: Path, link: str) -> None:
     store, path = Folder(tmp_path / "archive"), tmp_path / "archive" / link
     store.create(PAGE, b"page")
     path.rename(tmp_path / "elsewhere")
     path.symlink_to(tmp_path / "elsewhere")
     calls: list[Callable[[], object]] = [
-        lambda: store.list("v3"),
-        lambda: store.list(f"v3/{KEY}"),
-        lambda: store.list(f"v3/{KEY}", PAGE[:-1]),
+        lambda: store.list("v4"),
+        lambda: store.list(f"v4/{KEY}"),
+        lambda: store.list(f"v4/{KEY}", PAGE[:-1]),
         lambda: store.read(PAGE),
         lambda: store.create(PAGE, b"page"),
         lambda: store.replace(PAGE, b""),
@@ -312,6 +320,7 @@ def test_by_default_an_archive_is_in_the_state_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)  # in which there is no Meltano project
     store = open_store(None, Clock(), LOGGER)
     assert not store.is_remote
     if sys.platform == "linux":
@@ -334,7 +343,7 @@ def test_a_bucket_holds_archives_at_several_prefixes() -> None:
     urls = ("s3://archives/first/a", "s3://archives/second")
     first, second = (Bucket(open_bucket(url), url, Clock()) for url in urls)
     first.create(PAGE, b"page")
-    assert (first.list("v3"), second.list("v3")) == ([PAGE], [])
+    assert (first.list("v4"), second.list("v4")) == ([PAGE], [])
 
 
 def test_a_bucket_without_an_account_cannot_be_opened(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -348,7 +357,7 @@ def test_a_bucket_out_of_reach_is_an_error() -> None:
     away: Any = fake.Bucket(FakeClock().now, is_away=True)
     store = Bucket(away, "s3://a/b", Clock())
     calls: list[Callable[[], object]] = [
-        lambda: store.list("v3"),
+        lambda: store.list("v4"),
         lambda: store.read(PAGE),
         lambda: store.create(PAGE, b""),
         lambda: store.replace(PAGE, b""),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from pathlib import Path
 
@@ -38,6 +39,14 @@ def test_without_a_declaration_the_program_gets_the_folder(
     program = Path(sys.executable).with_name("tap-jobo-archive")
     line = archive_command("export", "jobs", location="s3://bucket/a b")
     assert line == f"`{program} --archive-dir 's3://bucket/a b' export jobs`"
+
+
+@pytest.mark.parametrize("folder", ["a b", "it's", "two\nlines\tand a tab", "it's\n\\é"])
+def test_a_shell_reads_any_folder_as_it_is(folder: str) -> None:
+    line = archive_command("list", location=folder).strip("`")
+    words = f"printf '%s\\0' {line}"
+    shown = subprocess.run(["bash", "-c", words], capture_output=True, check=True).stdout
+    assert folder in shown.decode().split("\0")
 
 
 def test_a_program_on_the_path_is_called_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:

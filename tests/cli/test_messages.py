@@ -21,10 +21,10 @@ import pytest
 from jobo_sandbox import Fault, Hold, Sandbox
 from tap_jobo.messages import entries
 from tests.archive.helpers import archive_command, damage, pages, pass_time, rewrite
-from tests.support import Run, Tap, discover, entry_of, execute
+from tests.support import Run, Tap, discover, entry_of, execute, state_until
 from tests.support.companies import selecting
 from tests.support.crash import cut_in_request, finish
-from tests.support.jobs import state_of, tap_of
+from tests.support.jobs import tap_of
 from tests.support.repository import REPOSITORY
 
 pytestmark = pytest.mark.slow
@@ -41,7 +41,8 @@ NORMAL = [
     (r"(TAP_JOBO_\w+=\w+) tap-jobo [^`]*`", r"\1 ...`"),
     (r"(?m)^  \S*/tap-jobo explain", "  tap-jobo explain"),
     (r"after \d+ s\b", "after N s"),
-    (r"(career_sites|jobs)-[0-9a-f]{16}", r"\1-KEY"),
+    (r"127\.0\.0\.1-(live|test)-[0-9a-f]{8}", "OWNER"),
+    (r"--sync [0-9a-f]{16}", "--sync SYNC"),
 ]
 """What differs from run to run, and what stands for it."""
 LONGEST = 110  # characters of a line: what a terminal shows without a break
@@ -128,10 +129,13 @@ def profiles_later(on: Stage) -> Iterator[Run]:
 @scene
 def states(on: Stage) -> Iterator[Run]:
     tap = on.tap()
-    yield tap.run(state={"bookmarks": {"career_sites": {"sync": 5}}})
-    yield tap.run(state=state_of("career_sites", "2100-01-01T00:00:00Z"))
-    yield tap.run(state={"bookmarks": {"career_sites": {"sync": 5}}}, archive=False)
-    yield tap.run(state=state_of("career_sites", "2100-01-01T00:00:00Z"), archive=False)
+    future = state_until(tap, "2100-01-01T00:00:00.000000Z")
+    broken = {"bookmarks": {"career_sites": {"position": {"reads": 5}}}}
+    old = {"bookmarks": {"career_sites": {"replication_key_value": "2026-01-01T00:00:00Z"}}}
+    for archive in (True, False):
+        yield tap.run(state=broken, archive=archive)
+        yield tap.run(state=old, archive=archive)
+        yield tap.run(state=future, archive=archive)
     state = tap.succeed(env={"MELTANO_ENVIRONMENT": "dev"}).state
     yield tap.run(state=state, env={"MELTANO_ENVIRONMENT": "prod"})
 
@@ -144,8 +148,10 @@ def changed_filters(on: Stage) -> Iterator[Run]:
     yield tap.run(state=state, country_codes=["DE", "FR"], founded_after=1850)
     yield tap.run(state=state, country_codes=["FR"], start_date="2020-01-01")
     yield tap.run(state=state, country_codes=["US"])
+    pass_time(tap, timedelta(minutes=1))  # a clock has whole seconds
     kept = tap.succeed(state=state, country_codes=["DE", "FR"], on_filter_change="keep")
     yield kept
+    pass_time(tap, timedelta(minutes=1))
     yield tap.run(state=kept.state, country_codes=["DE", "FR"], on_filter_change="resync")
     yield tap.run(country_codes=["DE", "FR"])
     yield tap.run(state=kept.state, country_codes=["DE", "FR", "US"], on_filter_change="resync")
@@ -171,14 +177,10 @@ def two_pipelines(on: Stage) -> Iterator[Run]:
     yield tap.run(country_codes=["FR"])
     yield tap.run(country_codes=["DE", "FR"])
     tap.succeed(country_codes=["FR"], on_filter_change="resync")
-    yield tap.run(state=state, on_filter_change="resync")
-    tap = on.tap(country_codes=["DE", "US"])
-    state = tap.succeed().state
-    tap.succeed(state=state, country_codes=["DE"])
-    yield tap.run(state=state)  # the other pipeline has narrowed its filters
-    tap = on.tap(country_codes=["DE"])
-    tap.succeed(max_credits=100, batch_size=1)
-    yield tap.run(country_codes=["FR"])  # in the middle of the other pipeline's first sync
+    yield tap.run(state=state)  # which loads the other pipeline's rows
+    yield tap.run(state=state, country_codes=["FR"])
+    archive_command(tap, "restart", "career_sites", "--yes")
+    yield tap.run(state=state, country_codes=["DE"])  # the order is the other pipeline's
 
 
 @scene
@@ -188,7 +190,11 @@ def states_of_other_archives(on: Stage) -> Iterator[Run]:
     other = on.tap()
     other.settings["archive_dir"] = str(tap.folder / "archive")
     yield other.run(state=state)  # of another address
+    yield other.run(state=state, archive=False)
+    yield other.run()
+    pass_time(tap, timedelta(minutes=1))  # a clock has whole seconds
     mine = tap.succeed(archive_dir=str(tap.folder / "own")).state
+    pass_time(tap, timedelta(minutes=1))
     yield tap.run(state=mine)
 
 
@@ -198,11 +204,20 @@ def archives_that_went_on_from_a_state(on: Stage) -> Iterator[Run]:
     state = tap.succeed(archive=False).state
     yield tap.run(state=state)  # which buys nothing
     yield tap.run()
+    tap = on.tap()
+    state = tap.succeed(archive=False).state
     tap.sandbox.world.touch(next(iter(tap.sandbox.world.rows())))
     tap.sandbox.clock_offset += 60
     tap.oddities["TEST_CLOCK"] = "60"
     yield tap.run(state=state)
     yield tap.run()
+
+
+@scene
+def a_start_date_that_is_later_than_that_of_a_sync(on: Stage) -> Iterator[Run]:
+    tap = on.tap(batch_size=10)
+    state = tap.succeed(max_credits=1_000).state
+    yield tap.run(state=state, start_date="2020-01-01")
 
 
 @scene
@@ -277,7 +292,8 @@ def expired_jobs_after_a_gap(on: Stage) -> Iterator[Run]:
     state = tap.succeed().state
     pass_time(tap, timedelta(days=10))
     yield tap.run(state=state)
-    yield on.tap("jobs", "expired_jobs").run(state=state_of("jobs", "2026-01-01T00:00:00Z"))
+    tap = on.tap("jobs", "expired_jobs")
+    yield tap.run(state=state_until(tap, "2026-01-01T00:00:00.000000Z", "jobs"))
 
 
 # Cost
@@ -444,7 +460,7 @@ def without_an_archive(on: Stage) -> Iterator[Run]:
     tap.sandbox.faults.add(without_cursor, on=3, endpoint="career_sites")
     yield tap.run(jobs_sources=["lever_co"])
     tap = on.tap("jobs", "expired_jobs", archive=False)
-    yield tap.run(state=state_of("jobs", "2026-01-01T00:00:00Z"))
+    yield tap.run(state=state_until(tap, "2026-01-01T00:00:00.000000Z", "jobs"))
 
 
 # Archive, output, and the tap itself
@@ -472,11 +488,12 @@ def damaged_archives(on: Stage) -> Iterator[Run]:
     yield tap.run(state=state)
     damage(last, 10)  # in its header
     yield tap.run(state=state)
-    (file,) = (tap.folder / "archive/v3").glob("*/archive.json")
+    archive_command(tap, "restart", "career_sites", "--yes")
+    (file,) = (tap.folder / "archive/v4").glob("*/*/archive.json")
     damage(file)
     yield tap.run()
-    (tap.folder / "archive/v3").rename(tap.folder / "moved")
-    (tap.folder / "archive/v3").touch()
+    (tap.folder / "archive/v4").rename(tap.folder / "moved")
+    (tap.folder / "archive/v4").touch()
     yield tap.run(state=state)
 
 

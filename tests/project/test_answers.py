@@ -53,8 +53,8 @@ def test_answers_and_charts_are_those_of_the_sandbox(
 ) -> None:
     files = tool["written"](tmp_path, postgres)
     charts = set((REPOSITORY / "docs/charts").glob("*.svg")) - measured().keys()
-    others = (REPOSITORY / "docs/query").glob("answers-*.sql")
-    assert files.keys() == {tool["PAGE"], *others, *charts}
+    others = (REPOSITORY / "dbt/answers").glob("*.sql")
+    assert files.keys() == {tool["PAGE"], tool["README"], *others, *charts}
     for path, content in files.items():
         assert path.read_text("utf-8") == content, "run: uv run tools/answers.py"
     page = files[tool["PAGE"]]

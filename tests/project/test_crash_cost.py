@@ -48,11 +48,11 @@ def test_what_the_same_rows_cost_again_is_what_the_sandbox_bills(tmp_path: Path)
     ]
 
 
-def test_the_readme_has_figures_of_the_page() -> None:
+def test_the_comparison_has_figures_of_the_results() -> None:
     """Its columns are the programs, and its rows what happens to them."""
     crashes = {row[0].strip("*"): row[1] for row in table(RESULTS, NAME)}
     again = {row[0].strip("*"): row[1:] for row in table(RESULTS, AGAIN)}
-    readme = (REPOSITORY / "README.md").read_text("utf-8")
+    page = (REPOSITORY / "docs/start/compare.md").read_text("utf-8")
     names = ["plain tap", "dlt", "tap-jobo"]
     programs = [next(name for name in again if name.startswith(each)) for each in names]
     for row, costs in (
@@ -63,11 +63,11 @@ def test_the_readme_has_figures_of_the_page() -> None:
             [dollars(again[name][2]) for name in programs],
         ),
     ):
-        (line,) = re.findall(rf"(?m)^\| {row} \| (.*) \|$", readme)
+        (line,) = re.findall(rf"(?m)^\| {row} \| (.*) \|$", page)
         cells = [re.split(r",| \(", cell)[0] for cell in line.split(" | ")]
         assert cells == [f"+ ${cost:,.2f}" if cost else "free" for cost in costs]
     (at_the_end,) = (name for name in crashes if re.fullmatch(r"dlt [\d.]+", name))
-    assert f"(by default, + ${dollars(crashes[at_the_end]) - 500:,.2f})" in readme
+    assert f"(by default, + ${dollars(crashes[at_the_end]) - 500:,.2f})" in page
 
 
 def dollars(cell: str) -> float:

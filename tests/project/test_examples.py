@@ -101,7 +101,7 @@ def test_every_example_sets_the_limits_of_the_installation() -> None:
 
 
 AIRFLOW = """
-import contextlib, sys, types
+import contextlib, shutil, sys, types
 names = ("airflow", "airflow.exceptions", "airflow.sdk")
 sys.modules |= {name: types.ModuleType(name) for name in names}
 class AirflowException(Exception): ...
@@ -115,7 +115,7 @@ sys.modules["airflow.sdk"].__dict__.update(
 
 
 @pytest.mark.exhaustive
-def test_task_of_airflow_fails_without_a_retry_if_a_limit_ends_a_sync(
+def test_task_of_airflow_fails_without_a_retry_for_each_alert(
     project: Project, tmp_path: Path
 ) -> None:
     code = (EXAMPLES / "airflow/jobo.py").read_text("utf-8")
@@ -123,8 +123,11 @@ def test_task_of_airflow_fails_without_a_retry_if_a_limit_ends_a_sync(
     code += f"""
 run = career_sites("")
 key = {project.sandbox.api_key!r}
-for limit, key in (("5000", "wrong"), ("5000", key), ("10000", key)):
-    LIMITS["TAP_JOBO_MAX_CREDITS"] = limit
+for limit, key in (("5000", "wrong"), ("5000", key), ("10000", key), ("lost archive", key)):
+    if limit == "lost archive":
+        shutil.rmtree({str(project.folder / "archive")!r})
+    else:
+        LIMITS["TAP_JOBO_MAX_CREDITS"] = limit
     try:
         run(key)
         print("=> succeeded")
@@ -134,24 +137,28 @@ for limit, key in (("5000", "wrong"), ("5000", key), ("10000", key)):
     (tmp_path / "jobo.py").write_text(code)
     run = execute([sys.executable, "jobo.py"], project.environment(), tmp_path)
     assert run.returncode == 0, run.stderr
-    assert re.findall(r"(?m)^=> (\w+).*?(career_sites|$)", run.stdout) == [
+    assert re.findall(r"(?m)^=> (\w+).*?(\w+ of career_sites|$)", run.stdout) == [
         ("AirflowException", ""),
-        ("AirflowFailException", "career_sites"),
+        ("AirflowFailException", "jobo_sync_complete of career_sites"),
         ("succeeded", ""),
+        ("AirflowFailException", "jobo_archive_complete of career_sites"),
     ]
     assert project.is_current()
     assert project.sandbox.rows_billed == 150
 
 
 @pytest.mark.exhaustive
-def test_workflow_fails_if_a_limit_ends_a_sync(project: Project) -> None:
+def test_workflow_fails_for_each_alert(project: Project) -> None:
     workflow = yaml.safe_load((EXAMPLES / "github-actions/jobo.yml").read_text("utf-8"))
     *_, pipeline, alert = [step for step in workflow["jobs"]["run"]["steps"] if "run" in step]
     assert pipeline["shell"] == "bash"  # GitHub's has pipefail
-    for limit, code in (("5000", 1), ("10000", 0)):
+    alerts = ["jobo_sync_complete of career_sites", "", "jobo_archive_complete of career_sites"]
+    for limit, told in zip(("5000", "10000", "10000"), alerts, strict=True):
+        if told.startswith("jobo_archive"):
+            shutil.rmtree(project.folder / "archive")
         shell = ["bash", "-eo", "pipefail", "-c"]
         env = project.environment({"TAP_JOBO_MAX_CREDITS": limit})
         assert execute([*shell, pipeline["run"]], env, project.folder).returncode == 0
         run = execute([*shell, alert["run"]], env, project.folder)
-        assert run.returncode == code, run.stderr
-        assert ("['career_sites']" in run.stderr) == bool(code)
+        assert run.returncode == bool(told), run.stderr
+        assert told in run.stderr

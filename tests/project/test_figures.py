@@ -57,7 +57,7 @@ def test_a_lease_is_renewed_and_lost_as_the_page_says() -> None:
 
 
 def test_memory_is_that_of_the_benchmark() -> None:
-    page = (REPOSITORY / "docs/start/comparison.md").read_text("utf-8")
+    page = (REPOSITORY / "docs/start/compare.md").read_text("utf-8")
     memory = [
         next(row[-1] for row in table(RESULTS, name) if row[0] == "tap-jobo")
         for name in ("read career_sites", "read jobs_4kb")

@@ -38,13 +38,14 @@ def test_two_environments_have_one_bill(project: Project) -> None:
     assert project.sandbox.credits_billed == EVERYTHING
 
 
-def test_narrower_filters_in_one_environment_stop_the_other_for_nothing(project: Project) -> None:
+def test_narrower_filters_in_one_environment_cost_nothing(project: Project) -> None:
+    """Neither that environment, if it widens them again, nor the other."""
     project.run_block("two-environments")
     germany = {"TAP_JOBO_COUNTRY_CODES": '["DE"]'}
     project.run("--environment=dev", *PIPELINE, env=germany)
-    run = project.meltano("--environment=prod", *PIPELINE)
-    assert run.returncode == 1
-    assert "other-filters" in run.stderr
+    project.run("--environment=prod", *PIPELINE)
+    project.run("--environment=dev", *PIPELINE)
+    assert project.is_current()
     assert project.sandbox.credits_billed == EVERYTHING
 
 
@@ -133,13 +134,9 @@ def test_the_bill_of_a_week_gives_that_of_a_month(project: Project) -> None:
     both = {"TAP_JOBO__SELECT": '["career_sites.*", "billed_pages.*"]'}
     project.run(env=both)
     assert project.query(block("next-month")) == []
-    assert project.query(block("stale")) == []
-    assert "2026-" in project.run_block("bookmark").stdout
     assert "$15.00 billed" in project.run("invoke", "tap-jobo:archive-list").stdout
 
     project.query("UPDATE billed_pages SET received_at = received_at - interval '2 days'")
-    (stale,) = project.query(block("stale"))
-    assert stale["stream"] == "career_sites"
     for company in list(project.sandbox.world.rows())[:40]:
         project.sandbox.world.touch(company)
     project.run(env=both)

@@ -32,5 +32,4 @@ def test_the_definition_has_the_form_of_the_hub() -> None:
     assert kinds["company_ids_file"] == "string"  # no password
     assert kinds["is_agency"] == "string"  # as a boolean, Meltano would read any odd text as false
     assert kinds["jobs_posted_after"] == "string"  # as a date, Meltano would accept "2 days ago"
-    # The same for all environments, and not in a folder that people delete.
-    assert values["archive_dir"] == "${MELTANO_PROJECT_ROOT}/archive/${MELTANO_EXTRACTOR_NAME}"
+    assert values["archive_dir"] is None  # the code finds the folder in the project

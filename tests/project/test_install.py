@@ -14,6 +14,7 @@ import yaml
 
 from jobo_sandbox import Sandbox
 from tests.support import Run, execute
+from tests.support.docs import block
 from tests.support.jobs import STREAMS
 from tests.support.meltano import environment
 from tests.support.repository import REPOSITORY, files
@@ -119,7 +120,32 @@ def test_a_new_meltano_project_takes_the_definition(
     rows = [json.loads(line) for line in file.read_text("utf-8").splitlines()]
     assert [row["id"] for row in rows] == sorted(sandbox.world.rows())
     assert sandbox.rows_billed == len(rows)
-    assert (project / "archive/tap-jobo/v3").exists()
+    assert (project / "archive/tap-jobo/v4").exists()
+
+
+@pytest.mark.exhaustive
+def test_a_plugin_typed_by_hand_is_enough(wheel: Path, sandbox: Sandbox, tmp_path: Path) -> None:
+    """It has the archive in the project, and Meltano shows the levels of its log."""
+    meltano = shutil.which("meltano") or "meltano"
+    succeed(meltano, "init", "--no-usage-stats", "project", cwd=tmp_path)
+    project = tmp_path / "project"
+    plugins = yaml.safe_load(block("own-plugin"))["plugins"]
+    (plugin,) = plugins["extractors"]
+    plugin |= {
+        "pip_url": str(wheel),
+        "config": {"api_url": sandbox.url},
+        "select": ["career_sites.*"],
+    }
+    definition = yaml.safe_load((project / "meltano.yml").read_text("utf-8"))
+    (project / "meltano.yml").write_text(yaml.safe_dump(definition | {"plugins": plugins}))
+    _add_target(project / "meltano.yml")
+
+    key = {"TAP_JOBO_API_KEY": sandbox.api_key}
+    run = succeed(meltano, "run", "tap-jobo", "target-jsonl", cwd=project, **key)
+    rows = (project / "career_sites.jsonl").read_text("utf-8").splitlines()
+    assert sandbox.rows_billed == len(rows) == len(sandbox.world.rows())
+    assert (project / "archive/tap-jobo/v4").exists()
+    assert re.search(r"warning.*\[no-limit\]", run.stdout + run.stderr)
 
 
 def _add_target(path: Path) -> None:

@@ -54,13 +54,14 @@ def test_tables_are_those_of_the_defaults(postgres_port: int, tmp_path: Path) ->
 
 
 def _documented(stream: str) -> dict[str, str]:
-    """Return the columns that the page of a stream has, with their types as Postgres names them."""
-    path = REPOSITORY / f"docs/reference/streams/{stream.removeprefix('managed_')}.md"
-    columns = re.findall(r"(?m)^\| `(\w+)` \| `(\S+)` \|", path.read_text("utf-8"))
+    """Return the columns that are documented for a stream, with their types in Postgres."""
+    page = (REPOSITORY / "docs/reference/columns.md").read_text("utf-8")
+    section = page.partition(f"\n## {stream.removeprefix('managed_')}\n")[2].partition("\n## ")[0]
+    columns = re.findall(r"(?m)^- `(\w+)`(?: `(\S+)`)?: ", section)
     return {
         name: f"_{NAMES.get(kind[:-2], kind[:-2])}"
         if kind.endswith("[]")
-        else NAMES.get(kind, kind)
+        else NAMES.get(kind, kind or "text")
         for name, kind in columns
     }
 

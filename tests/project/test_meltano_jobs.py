@@ -101,7 +101,7 @@ def test_frequent_extractor_has_a_state_of_its_own(project: Project) -> None:
 
 @pytest.mark.exhaustive
 def test_recipe_keeps_a_job_board_current(project: Project) -> None:
-    """The SQL of docs/query/job-board.md."""
+    """The SQL of docs/query/jobs.md."""
     world, sandbox = project.sandbox.world, project.sandbox
 
     def current_jobs() -> set[str]:

@@ -15,7 +15,7 @@ from tests.support.docs import block
 from tests.support.meltano import environment
 from tests.support.repository import copy_of_the_repository
 
-FILES = {"add-a-filter": 2, "add-a-feed": 4}
+FILES = {"add-a-filter": 2, "add-a-feed": 3}
 """The recipes, and how many files each touches by hand."""
 
 

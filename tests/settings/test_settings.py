@@ -155,7 +155,7 @@ class TestSources:
         unset = dict.fromkeys((*FILTER_NAMES, "start_date", "batch_size"))
         run = tap.succeed(**unset)
         assert sandbox.feed_requests[0].body == {"batch_size": 50}
-        assert run.bookmark["filters"]["country_codes"] is None
+        assert run.bookmark["position"]["filter_sets"] == [{}]
 
 
 class TestRefusedByTheProcess:
@@ -185,7 +185,7 @@ class TestRefusedByTheProcess:
         run = tap.run(
             api_key="a b",
             batch_size=sandbox.api_key,
-            max_credits=0,
+            max_credits=-1,
             flattening_max_depth=1.5,
             stream_map_config=7,
             stream_maps={"jobs": {"__else__": 5}},
@@ -195,7 +195,7 @@ class TestRefusedByTheProcess:
         problems = [
             ("api_key", "enterprise.jobo.world"),
             ("batch_size", "from 1 to 50."),
-            ("max_credits", "from 1 to 1,000,000,000,000, not 0."),
+            ("max_credits", "from 0 to 1,000,000,000,000, not -1."),
             ("stream_maps", "the Singer SDK's"),
             ("stream_map_config", "the Singer SDK's"),
             ("flattening_max_depth", "the Singer SDK's"),
@@ -329,7 +329,7 @@ BAD: dict[str, list[object]] = {
     "founded_after": ["1999", 1799],
     "is_agency": ["ja", 2, [True]],
     "on_filter_change": ["Error", True],
-    "max_credits": [0, "100", 10**400],
+    "max_credits": [-1, "100", 10**400],
     "max_credits_per_month": [0, "100", 1.5, 10**400],
     "archive_dir": [5, "a\0b", "s3://key:secret@bucket"],
     "jobs_locations": [
@@ -356,7 +356,7 @@ GOOD: dict[str, list[object]] = {
     "company_types": [["for_profit", "non_profit"]],
     "founded_after": [1800],
     "is_agency": [False],
-    "max_credits": [1, 10**12],
+    "max_credits": [0, 10**12],
     "max_credits_per_month": [1, 10**12],
     "archive_dir": ["folder", "s3://bucket/prefix"],
     "jobs_locations": [[{"country": "Germany", "city": "Berlin"}, {"region": "Bavaria"}]],

@@ -16,7 +16,15 @@ import pytest
 from msgspec.structs import replace
 
 from jobo_sandbox import Fault, Sandbox
-from tests.archive.helpers import archive_command, header, pages, rewrite, succeeded
+from tests.archive.helpers import (
+    archive_command,
+    damage,
+    header,
+    pages,
+    pass_time,
+    rewrite,
+    succeeded,
+)
 from tests.support import Run, Tap, entry_of, schema_message
 from tests.support.companies import records_of
 from tests.support.crash import cut_after, cut_in_request, parse, some_signal, wait_until_quiet
@@ -41,9 +49,7 @@ def bill_of(run: Run) -> list[dict[str, Any]]:
     return records_of(run.messages, "billed_pages")
 
 
-def test_each_billed_page_has_a_row_before_the_state_moves_past_it(
-    hiring: Sandbox, tmp_path: Path
-) -> None:
+def test_each_billed_page_has_a_row_before_a_state_says_so(hiring: Sandbox, tmp_path: Path) -> None:
     tap = tap_of(hiring, tmp_path, *STREAMS)
     kinds = ["for_profit", "non_profit"]
     filters: Any = {"country_codes": ["DE", "US", "GB", "FR"], "company_types": kinds}
@@ -64,14 +70,14 @@ def test_each_billed_page_has_a_row_before_the_state_moves_past_it(
 
     assert run.messages[0]["stream"] == "billed_pages"
     assert schema_message(run, "billed_pages")["key_properties"] == ["id"]
-    assert all("billed_pages" not in state["bookmarks"] for state in run.states)
-    types = [
-        message["type"] if message["type"] != "RECORD" else message["stream"]
-        for message in run.messages
-        if message.get("stream") not in ("companies", "expired_jobs")
-    ]
-    after = [types[n + 1] for n, each in enumerate(types) if each == "billed_pages"]
-    assert after == ["STATE"] * len(bill)
+    written: Counter[str] = Counter()
+    for message in run.messages:
+        if message.get("stream") == "billed_pages" and message["type"] == "RECORD":
+            written[message["record"]["stream"]] += 1
+        elif message["type"] == "STATE":
+            places = message["value"]["bookmarks"].get("billed_pages", {}).get("feeds", {})
+            assert {name: place["offset"] for name, place in places.items()} == written
+    assert written.keys() == {*PRICED}
 
 
 def test_a_page_that_is_loaded_again_has_the_same_row_and_one_billed_again_another(
@@ -120,7 +126,7 @@ def later(hiring: Sandbox, tap: Tap) -> Any:
 
 
 def test_the_whole_bill_comes_once_if_it_is_selected_later(tap: Tap, later: Any) -> None:
-    assert all(part["bill_offset"] is None for part in later["bookmarks"].values())
+    assert "billed_pages" not in later["bookmarks"]
     first = tap.succeed(state=later, lookback_minutes=0)
     bill = bill_of(first)
     assert sum(row["credits"] for row in bill) == tap.sandbox.credits_billed
@@ -175,6 +181,7 @@ def test_an_older_state_brings_no_row_twice(hiring: Sandbox, tap: Tap, later: An
 
 def test_first_pages_of_two_syncs_of_a_run_have_two_rows(tap: Tap) -> None:
     first = tap.run(country_codes=["DE"])
+    pass_time(tap, timedelta(minutes=1))
     tap.sandbox.world.touch(next(row["id"] for row in records_of(first.messages, "career_sites")))
     billed = tap.sandbox.credits_billed
     wider: Any = {"country_codes": ["DE", "US"], "on_filter_change": "resync"}
@@ -303,14 +310,14 @@ class History:
         tap: The pipeline.
         judge: Looks at its bill.
         target: Its warehouse.
-        is_incomplete: Whether its archive went on from a state, so that it needs one.
+        lacks_rows: Whether its archive went on from a state, so that it needs one.
     """
 
     rng: Random
     tap: Tap
     judge: Judge
     target: Target = field(default_factory=Target)
-    is_incomplete: bool = False
+    lacks_rows: bool = False
 
     def change(self) -> None:
         world, rng = self.tap.sandbox.world, self.rng
@@ -324,10 +331,10 @@ class History:
         chance = self.rng.random()
         if chance < 0.1:
             self.target.state = None
-        if 0.07 < chance < 0.15 or (self.target.state is None and self.is_incomplete):
+        if 0.07 < chance < 0.15 or (self.target.state is None and self.lacks_rows):
             self.judge.excused |= self.judge.missing(self.target)
             shutil.rmtree(self.tap.folder / "archive", ignore_errors=True)
-            self.is_incomplete = self.target.state is not None
+            self.lacks_rows = self.target.state is not None
 
     def run(self) -> None:
         how = self.rng.choice(["kill", "kill", "budget", "target", "end"])
@@ -371,3 +378,16 @@ def test_the_bill_agrees_with_the_ledger_over_50_crashes_budgets_and_losses(
         lost = sum(count * credits_ for (_, _, credits_), count in missing.items())
         assert billed + lost == sandbox.credits_billed
         assert lost < sandbox.credits_billed / 4  # what was excused is the exception
+
+
+def test_the_row_of_a_page_that_can_be_read_again_comes_then(tap: Tap) -> None:
+    tap.succeed()
+    page = next(each for each in pages(tap.folder / "archive") if "/jobs/" in str(each))
+    content = page.read_bytes()
+    damage(page, 10)  # in its header
+    run = tap.run()
+    assert run.returncode == 1
+    page.write_bytes(content)
+    again = tap.succeed(state=run.state)
+    rows = [*records_of(run.messages, "billed_pages"), *bill_of(again)]
+    assert sorted(row["stream"] for row in rows) == ["career_sites"] * 2 + ["jobs"] * 3

@@ -1,4 +1,4 @@
-"""The catalog of `--discover`: what the tables in `docs/reference/streams` do not show."""
+"""The catalog of `--discover`: what the tables in `docs/reference/columns.md` do not show."""
 
 from __future__ import annotations
 

@@ -18,18 +18,18 @@ from tests.support.jobs import tap_of
 def test_a_run_has_no_metrics_of_requests(tap: Tap) -> None:
     run = tap.run(env={"TAP_JOBO_LOGLEVEL": "DEBUG"})
     assert run.metrics.keys() == {
-        "record_count", "sync_duration", "jobo_sync_complete", "jobo_credits",
-        "jobo_credits_balance",
+        "record_count", "sync_duration", "jobo_sync_complete", "jobo_archive_complete",
+        "jobo_credits", "jobo_credits_balance",
     }  # fmt: skip
     assert "; sync complete" in run.summaries["career_sites"]
 
 
 def test_a_metric_of_zero_is_not_logged(tap: Tap) -> None:
-    """Except whether the sync is complete, and the balance, once a response shows it."""
+    """Except what is complete, and the balance, once a response shows it."""
     state = tap.succeed(country_codes=["DE"]).state
     free = tap.succeed(state=state, country_codes=["DE"], lookback_minutes=0)
     always = {"sync_duration", "jobo_sync_complete"}
-    assert free.metrics.keys() == {*always, "jobo_credits_balance"}
+    assert free.metrics.keys() == {*always, "jobo_archive_complete", "jobo_credits_balance"}
     assert free.metrics["jobo_sync_complete"] == 1
     stopped = tap.run(state=state, country_codes=["FR"])
     assert error_code(stopped) == "filters-changed"
@@ -83,7 +83,7 @@ def test_a_first_request_that_fails_has_a_summary(tap: Tap, sandbox: Sandbox, st
     assert run.summaries["career_sites"].startswith("not read ")
     assert "; sync not complete." in run.summaries["career_sites"]
     assert run.summaries["companies"].startswith("not read ")
-    run = tap.run(catalog=catalog, state={"bookmarks": {"career_sites": {"sync": 5}}})
+    run = tap.run(catalog=catalog, state={"bookmarks": {"career_sites": {"position": 5}}})
     assert error_code(run) == "invalid-state"
     assert run.summaries == {}
 
@@ -105,11 +105,10 @@ def test_streams_of_a_run_that_stops_with_a_question_have_a_summary(
     sent, billed = len(sandbox.feed_requests), sandbox.credits_billed
     run = tap.run(catalog=catalog, state=state, **{"country_codes": ["DE"], **settings})
     assert error_code(run) == code
-    assert {name for name, text in run.summaries.items() if "sync not complete" in text} == {
-        "career_sites"
-    }
-    free = int(code == "filters-changed")  # a question stops only what is billed
-    assert complete_by_stream(run) == {"billed_pages": 0, "career_sites": 0, "expired_jobs": free}
+    incomplete = {name for name, text in run.summaries.items() if "sync not complete" in text}
+    assert incomplete == {"billed_pages", "career_sites"}
+    # What is free is read.
+    assert complete_by_stream(run) == {"billed_pages": 0, "career_sites": 0, "expired_jobs": 1}
     assert len(sandbox.feed_requests) == sent
     assert sandbox.credits_billed == billed
 
@@ -126,7 +125,9 @@ def test_every_stream_of_a_run_that_ends_early_has_a_summary(
     incomplete = {name for name, text in run.summaries.items() if "sync not complete" in text}
     assert run.summaries.keys() - incomplete == {"jobs"}
     assert incomplete == {"billed_pages", "career_sites", "companies"}
-    assert run.summaries["billed_pages"].startswith("1 row,")
+    assert run.summaries["billed_pages"].startswith("0 rows,")
+    again = tap.run(batch_size=5)  # which fails at once
+    assert again.summaries["billed_pages"].startswith("1 row,")
 
 
 def test_a_stream_whose_archive_is_damaged_has_a_summary(tap: Tap, tmp_path: Path) -> None:

@@ -47,10 +47,12 @@ def test_passwords_for_other_programs_are_not_sent(
 
 
 class TestBudget:
-    def test_one_that_covers_no_page_of_a_later_feed_is_refused_before_a_request(
-        self, tap: Tap
+    def test_one_that_covers_no_page_of_a_later_feed_is_refused_before_a_page(
+        self, tap: Tap, sandbox: Sandbox
     ) -> None:
-        line = tap.refuse(max_credits=2_999, jobs_batch_size=1_000, code="limit-too-low")
+        run = tap.run(max_credits=2_999, jobs_batch_size=1_000)
+        assert (error_code(run), _read(sandbox)) == ("limit-too-low", [])
+        line = complaint(run)
         for part in ("jobs ", "3,000 credits", "max_credits (2,999)", "lower jobs_batch_size"):
             assert part in line
 
@@ -117,9 +119,9 @@ class TestOneStreamThatFails:
         assert sandbox.credits_billed == billed
 
     def test_bookmark_of_a_later_feed_in_the_future(self, tap: Tap, sandbox: Sandbox) -> None:
-        tap.settings["archive"] = False  # whose bookmark counts
         state, billed = tap.succeed().state, sandbox.credits_billed
-        state["bookmarks"]["jobs"]["replication_key_value"] = "2999-01-01T00:00:00Z"
+        for read in state["bookmarks"]["jobs"]["position"]["reads"]:
+            read["until"] = "2999-01-01T00:00:00.000000Z"
         run = tap.run(state=state)
         assert error_code(run) == "future-bookmark"
         assert run.records == []

@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 
 from jobo_sandbox import Fault, Sandbox
+from tap_jobo.clock import format_timestamp
+from tap_jobo.sync.wanted import MARGIN
 from tests.archive.helpers import archive_command, pass_time
-from tests.support import Run, Tap, commands_in, complaint, error_code
+from tests.support import Run, Tap, commands_in, complaint, error_code, state_until
 from tests.support.clock import with_clock
 from tests.support.companies import Json
 from tests.support.crash import cut_in_request
@@ -21,7 +23,6 @@ from tests.support.jobs import (
     metrics_of,
     pending_of,
     rows_of,
-    state_of,
     tap_of,
 )
 
@@ -65,24 +66,24 @@ def test_rows_are_ids_with_the_start_of_the_sync(both: Tap, hiring: Sandbox) -> 
     hiring.world.expire_job(next(iter(hiring.world.jobs())))
     run = both.succeed()
     bookmark = bookmark_of(run, "expired_jobs")
-    week_ago = hiring.now() - WEEK + HOUR
+    week_ago = hiring.now() - WEEK + MARGIN
     recent = {key for key, at in hiring.world.expired_jobs().items() if at >= week_ago}
     rows = rows_of(run, "expired_jobs")
     assert rows.keys() == recent != set()
     assert {row["reported_at"] for row in rows.values()} == {bookmark["replication_key_value"]}
     assert instant(bookmark["replication_key_value"]) <= hiring.requests_to("expired_jobs")[0].time
     assert bookmark["replication_key"] == "reported_at"
-    assert bookmark["filters"] == {}
+    assert bookmark["position"]["filter_sets"] == [{}]
 
 
 @pytest.mark.parametrize("hours", [-20, 0, 20])
-def test_first_run_reaches_7_days_less_an_hour_by_the_apis_clock(
+def test_first_run_reaches_7_days_less_6_hours_by_the_apis_clock(
     alone: Tap, hiring: Sandbox, hours: int
 ) -> None:
     hiring.clock_offset = hours * 3600
     before = hiring.now()
     run = alone.succeed()
-    assert before - SECOND - WEEK + HOUR < asked_since(hiring) <= hiring.now() - WEEK + HOUR
+    assert before - SECOND - WEEK + MARGIN < asked_since(hiring) <= hiring.now() - WEEK + MARGIN
     assert [entry.endpoint for entry in hiring.ledger] == ["clock", "expired_jobs"]
     assert gaps(run) == []
 
@@ -101,13 +102,13 @@ def test_next_run_asks_from_the_lookback_on(both: Tap, hiring: Sandbox) -> None:
 def test_gap_names_interval_remedy_and_cost(both: Tap, hiring: Sandbox) -> None:
     now = datetime.now(UTC)
     bookmark = now - timedelta(days=30)
-    run = both.succeed(state=state_of("expired_jobs", bookmark))
+    run = both.succeed(state=state_until(both, format_timestamp(bookmark), "expired_jobs"))
     (warning,) = gaps(run)
     start, end = interval(warning)
     assert start == to_minute(bookmark)
     assert now - WEEK < end <= asked_since(hiring)
     # Another pipeline may have read them, into an archive of its own, so no command is shown.
-    assert "jobs and managed_jobs again ($3.00 per 1,000 rows)" in warning
+    assert "buy jobs again ($3.00 per 1,000 rows)" in warning
     assert commands_in(warning) == []
     again = both.run(state=run.state)
     assert gaps(again) == []
@@ -145,24 +146,35 @@ def test_jobs_that_another_pipeline_has_read_since_show_nothing(
 
 def test_interrupted_sync_older_than_7_days_starts_over(alone: Tap, hiring: Sandbox) -> None:
     started = datetime.now(UTC) - timedelta(days=9)
-    state = pending_of("expired_jobs", started, started - timedelta(days=6))
+    since = started - timedelta(days=6)
+    state = pending_of(alone, "expired_jobs", started, since)
     run = alone.succeed(state=state)
     (request,) = hiring.requests_to("expired_jobs")
     assert "cursor" not in request.body
     (warning,) = gaps(run)
-    assert interval(warning)[0] == to_minute(started)
-    part = bookmark_of(run, "expired_jobs")
-    assert instant(part["replication_key_value"]) > started + WEEK
-    assert part["sync"]["started_at"] is None
+    assert interval(warning)[0] == to_minute(since)
+    assert instant(bookmark_of(run, "expired_jobs")["replication_key_value"]) > started + WEEK
+
+
+def test_a_first_sync_that_waited_for_too_long_starts_over(alone: Tap, hiring: Sandbox) -> None:
+    hiring.faults.add(Fault(replace=more), endpoint="expired_jobs")
+    dead = cut_in_request(alone, 2, billed=False)
+    pass_time(alone, timedelta(days=8))
+    run = alone.succeed(state=dead.states[-1])
+    (warning,) = gaps(run)
+    (progress,) = bookmark_of(dead, "expired_jobs")["position"]["progress"]
+    assert interval(warning)[0] == to_minute(instant(progress["sync"]["since"]))
+    assert gaps(alone.succeed(state=run.state)) == []
 
 
 def test_restart_stays_within_what_the_api_allows(both: Tap, hiring: Sandbox) -> None:
     """The window of a sync that was resumed in its last hour may be too old for a new one."""
     now = hiring.now()
-    state = pending_of("expired_jobs", now - timedelta(days=1), now - WEEK + timedelta(minutes=5))
+    since = now - WEEK + MARGIN - timedelta(minutes=55)
+    state = pending_of(both, "expired_jobs", now - timedelta(days=1), since)
     hiring.faults.add(Fault(reject_cursor="409"), endpoint="expired_jobs")
     run = both.succeed(state=state)
-    assert asked_since(hiring) > now - WEEK + HOUR - SECOND
+    assert now - WEEK < asked_since(hiring)
     restart = hiring.requests_to("expired_jobs")[-1].body
     assert restart.keys() == {"expired_since", "batch_size"}
     assert "sync-restarted" in run.codes("WARNING")
@@ -173,8 +185,8 @@ def test_rejected_cursor_restarts_once_in_each_run(
     alone: Tap, hiring: Sandbox, restarts: int
 ) -> None:
     now = hiring.now()
-    state = pending_of("expired_jobs", now - HOUR, now - timedelta(days=1))
-    state["bookmarks"]["expired_jobs"]["sync"]["restarts"] = restarts
+    since = now - timedelta(days=1)
+    state = pending_of(alone, "expired_jobs", now - HOUR, since, restarts=restarts)
     hiring.faults.add(Fault(status=422, body={"errors": {"cursor": ["No."]}}))
     run = alone.succeed(state=state)
     (warning,) = run.messages_of("WARNING", "sync-restarted")
@@ -190,7 +202,7 @@ def more(body: Json) -> Json:
 
 def test_second_rejection_in_a_run_ends_the_stream(alone: Tap, hiring: Sandbox) -> None:
     now = hiring.now()
-    state = pending_of("expired_jobs", now - HOUR, now - timedelta(days=1))
+    state = pending_of(alone, "expired_jobs", now - HOUR, now - timedelta(days=1))
     hiring.faults.add(Fault(replace=more), endpoint="expired_jobs", when=lambda e: not e.cursor)
     run = alone.run(state=state)
     assert error_code(run) == "cursor-rejected"
@@ -251,32 +263,28 @@ def test_a_row_that_is_loaded_later_is_reported_at_the_time_of_its_sync(
     assert hiring.credits_billed == 0
 
 
-@pytest.mark.parametrize("has_state", [True, False])
-def test_it_reads_from_jobo_anew_where_another_stream_would_ask(
-    alone: Tap, hiring: Sandbox, *, has_state: bool
+@pytest.mark.parametrize("state", ["own", "none", "of a run that died"])
+def test_an_archive_that_began_with_another_state_costs_no_id(
+    alone: Tap, hiring: Sandbox, state: str
 ) -> None:
-    """The state is of another archive, or there is none, and the archive began with a state."""
+    """It lacks what came before. Another stream would ask."""
     first = alone.succeed()
     alone.settings["archive_dir"] = str(alone.folder / "another")
-    old = state_of("expired_jobs", hiring.now() - HOUR)
     gone = expire(hiring, 2)
-    alone.succeed(state=old)
+    an_hour_ago = format_timestamp(hiring.now() - HOUR)
+    alone.succeed(state=state_until(alone, an_hour_ago, "expired_jobs"))
     gone |= expire(hiring, 4)
-    run = alone.succeed(state=first.state if has_state else None)
-    assert {*run.ids} == {*first.ids} | gone
+    given: Any = first.state
+    warehouse = {*first.ids}
+    if state != "own":
+        given, warehouse = None, set[str]()
+    if state == "of a run that died":
+        dead = cut_in_request(alone, 1, billed=False)
+        given = dead.states[-1] if dead.states else None
+        warehouse |= {*dead.ids}
+    run = alone.succeed(state=given)
+    assert warehouse | {*run.ids} == {*first.ids} | gone
     assert alone.succeed(state=run.state).lines("WARNING") == []
-
-
-def test_a_run_that_dies_before_it_reads_anew_costs_no_id(alone: Tap, hiring: Sandbox) -> None:
-    """It has loaded the archive, which began with a state, so it lacks what came before."""
-    read = {*alone.succeed().ids}
-    alone.settings["archive_dir"] = str(alone.folder / "another")
-    old = state_of("expired_jobs", hiring.now() - HOUR)
-    gone = expire(hiring, 2)
-    alone.succeed(state=old)
-    dead = cut_in_request(alone, 1, billed=False)
-    run = alone.succeed(state=dead.states[-1] if dead.states else None)
-    assert {*run.ids} == read | gone
 
 
 def test_a_dead_run_costs_no_id(alone: Tap, hiring: Sandbox) -> None:

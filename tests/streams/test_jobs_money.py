@@ -100,7 +100,7 @@ def test_the_first_sync_of_all_jobs_is_announced(
     (warning,) = run.messages_of("WARNING", "no-jobs-filter")
     assert "$3.00 per 1,000 rows" in warning
     assert "jobs_locations" in warning
-    assert run.stderr.index("[no-jobs-filter]") < run.stderr.index("career_sites: ")
+    assert run.stderr.index("[no-jobs-filter]") < run.stderr.index("; at most 10,000 credits")
     assert tap.succeed(state=run.state).codes("WARNING") == []
 
 

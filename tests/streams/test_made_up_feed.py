@@ -24,6 +24,7 @@ from tap_jobo.streams import FEEDS
 from tap_jobo.streams.feed_spec import FeedSpec
 from tap_jobo.streams.fields import RESCUED_DATA, instant, key, text
 from tap_jobo.tap import TapJobo
+from tests.archive.helpers import pages
 from tests.support import Run, Tap, complaint, entry_of, kept_signals
 from tests.support.companies import Json, selecting
 from tests.support.jobs import bookmark_of
@@ -56,7 +57,8 @@ class MadeUpTap(TapJobo):
 
 def main() -> None:
     """Run the command with that tap."""
-    with patch("tap_jobo.cli.TapJobo", MadeUpTap):
+    feeds = patch("tap_jobo.archive.archive.FEEDS", MadeUpTap.feeds)
+    with feeds, patch("tap_jobo.cli.TapJobo", MadeUpTap):
         run()
 
 
@@ -122,7 +124,8 @@ def test_it_is_discovered() -> None:
 def test_it_syncs_page_by_page_with_the_cursor_in_the_query(made_up: MadeUp) -> None:
     run = made_up.succeed()
     assert names(run) == [f"row {number}" for number in range(ROWS)]
-    cursors = [state["bookmarks"]["badges"]["sync"]["cursor"] for state in run.states[:2]]
+    parts = [state["bookmarks"]["badges"]["position"] for state in run.states[:2]]
+    cursors = [progress["cursor"] for part in parts for progress in part["progress"]]
     first = {"batch_size": "7"}
     assert made_up.queries == [first, *({**first, "cursor": cursor} for cursor in cursors)]
     assert run.lines("WARNING") == run.lines("ERROR") == []
@@ -133,8 +136,7 @@ def test_it_syncs_page_by_page_with_the_cursor_in_the_query(made_up: MadeUp) -> 
 def test_its_state_has_a_bookmark_and_the_next_sync_starts_there(made_up: MadeUp) -> None:
     run = made_up.succeed()
     part = bookmark_of(run, "badges")
-    assert part["completed_sync"] == run.states[0]["bookmarks"]["badges"]["sync"]["id"]
-    assert part["sync"]["started_at"] is None
+    assert part["position"]["progress"] == []
     assert names(made_up.succeed(state=run.state)) == []
     since = parse_timestamp(made_up.queries[-1]["changed_since"])
     assert (parse_timestamp(part["replication_key_value"]) - since).total_seconds() == 15 * 60
@@ -143,8 +145,7 @@ def test_its_state_has_a_bookmark_and_the_next_sync_starts_there(made_up: MadeUp
 def test_it_is_resumed_from_the_archive_after_a_failure(made_up: MadeUp) -> None:
     fail_third_page(made_up)
     assert "made-up failure" in complaint(made_up.run())
-    (folder,) = made_up.folder.glob("archive/v3/badges-*")
-    assert [page.stem for page in sorted(folder.glob("*/*.page"))] == ["000001", "000002"]
+    assert [int(page.stem) for page in pages(made_up.folder / "archive")] == [1, 2]
     again = made_up.succeed()  # without a state: the target stored nothing
     assert names(again) == [f"row {number}" for number in range(ROWS)]
     assert made_up.queries[3:] == made_up.queries[2:3]

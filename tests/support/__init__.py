@@ -17,6 +17,7 @@ from tests.support.process import (
     schema_message,
     shows_a_key,
     state_at,
+    state_until,
     without_place,
 )
 from tests.support.warm import ARCHIVE_COMMAND, COMMAND
@@ -40,5 +41,6 @@ __all__ = [
     "schema_message",
     "shows_a_key",
     "state_at",
+    "state_until",
     "without_place",
 ]

@@ -18,7 +18,7 @@ from tests.support.loggers import LOGGER
 
 @dataclass(frozen=True)
 class Files:
-    """The files of an archive by their names, such as `v3/KEY/000/000042.page`."""
+    """The files of an archive by their names, such as `v4/OWNER/STREAM/000000/000000042.page`."""
 
     store: Store
 

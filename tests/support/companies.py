@@ -96,5 +96,5 @@ def ids_of_page(sandbox: Sandbox, number: int) -> list[str]:
 
 
 def is_kept_at(run: Run, rows: int) -> bool:
-    """Whether the state's scan stands after so many rows."""
-    return bool(run.bookmark["sync"]["rows"] == rows)
+    """Whether the state's sync in progress stands after so many rows."""
+    return bool(run.progress["rows"] == rows)

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections import defaultdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from jobo_sandbox import Sandbox
 from jobo_sandbox.feeds import FEEDS
-from tests.support import Tap, discover
+from tap_jobo.clock import format_timestamp
+from tap_jobo.model import Position, Progress, Read, Sync
+from tap_jobo.sharing import share_filters
+from tests.support import Tap, discover, state_until
 from tests.support.companies import Json, records_of, selecting
 from tests.support.process import Run
 
@@ -49,33 +51,28 @@ def rows_of(run: Run, stream: str) -> dict[str, Json]:
     return rows
 
 
-def state_of(stream: str, bookmark: datetime | str | None, **more: Any) -> Json:
-    """A state of one stream."""
-    part: Json = {"replication_key": "updated_at", **more}
-    if bookmark:
-        part["replication_key_value"] = _text(bookmark)
-    return {"bookmarks": {stream: part}}
-
-
-def pending_of(stream: str, started_at: datetime, since: datetime) -> Json:
-    """A state of a first sync that was interrupted after a page."""
-    sync: Json = {
-        "id": "abc123",
-        "kind": "full",
-        "first": None,
-        "started_at": _text(started_at),
-        "updated_after": _text(since),
-        "start_date": None,
-        "batch_size": 10_000,
-        "cursor": "a-cursor",
-        "rows": 10_000,
-        "pages": 1,
-        "restarts": 0,
-        "gap": False,
-        "filters": {},
-        "reads": {},
-    }
-    return state_of(stream, None, filters={}, sync=sync)
+def pending_of(
+    tap: Tap, stream: str, started: datetime, since: datetime, *, restarts: int = 0
+) -> Json:
+    """The state of a sync of changes without filters that was interrupted after a page."""
+    state = state_until(tap, format_timestamp(started), stream)
+    read = Read(filters={}, start="", until=format_timestamp(since))
+    sync = Sync(
+        id="abc123",
+        reads={},
+        filters={},
+        since=format_timestamp(since),
+        started=format_timestamp(started),
+        kept=None,
+        order=None,
+        replaces=None,
+        restarts=restarts,
+        batch_size=10_000,
+    )
+    progress = Progress(sync=sync, pages=1, rows=10_000, cursor="a-cursor", has_gap=False)
+    position = Position(reads=(read,), progress=(progress,), is_begun=True)
+    state["bookmarks"][stream]["position"] = share_filters(position)
+    return state
 
 
 def instant(text: str) -> datetime:
@@ -87,7 +84,3 @@ def metrics_of(run: Run, stream: str) -> dict[str, float]:
     """The figures of a stream's METRIC lines, by name; one without a line is zero."""
     ours = (each for each in run.points if each["tags"]["stream"] == stream)
     return defaultdict(float, {each["metric"]: each["value"] for each in ours})
-
-
-def _text(at: datetime | str) -> str:
-    return at if isinstance(at, str) else at.astimezone(UTC).isoformat().replace("+00:00", "Z")

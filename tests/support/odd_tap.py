@@ -72,8 +72,9 @@ if __name__ == "__main__":
             patches.enter_context(ahead)
             patches.enter_context(patch.object(Clock, "sleep", skip))
         elif os.environ.get("TEST_WAITS") == "short":
-            waits = dict.fromkeys(bucket._WAITS, f"{patient(500):.0f}ms")
-            patches.enter_context(patch.dict(bucket._WAITS, waits))
+            for waits in (bucket._WAITS, bucket._WAITS_OF_PAGES):
+                short_waits = dict.fromkeys(waits, f"{patient(500):.0f}ms")
+                patches.enter_context(patch.dict(waits, short_waits))
             backoff = dict.fromkeys(bucket._RETRIES["backoff"], timedelta(milliseconds=20))
             patches.enter_context(patch.dict(bucket._RETRIES, backoff=backoff))
             patches.enter_context(patch.object(writer, "_GRACE", 1.0))

@@ -21,7 +21,11 @@ from typing import Any
 
 from jobo_sandbox import Sandbox
 from jobo_sandbox.patience import patient
+from tap_jobo.archive.key import archive_key
 from tap_jobo.errors import NOTHING_BILLED
+from tap_jobo.model import Position, Read, State
+from tap_jobo.streams import FEEDS
+from tap_jobo.sync.state import as_raw
 from tests.support.warm import COMMAND, WarmProcess, run_warm, warm_arguments
 
 SETTINGS = ("TAP_JOBO_", "PYTHON", "MELTANO", "LOGLEVEL", "SINGER_SDK_")
@@ -84,6 +88,12 @@ class Run:
         """The stream's part of the last state."""
         part: dict[str, Any] = self.state["bookmarks"]["career_sites"]
         return part
+
+    @property
+    def progress(self) -> dict[str, Any]:
+        """How far the stream's sync in progress is, by the last state; empty without one."""
+        (progress,) = self.bookmark["position"]["progress"] or [{}]
+        return dict(progress)
 
     def lines(self, level: str) -> list[str]:
         """The log's messages of a level, such as WARNING, without codes and the archive's place.
@@ -298,6 +308,18 @@ def state_at(bookmark: object, **more: object) -> dict[str, Any]:
     """A state as any SDK tap writes it, with this bookmark."""
     part = {"replication_key": "updated_at", "replication_key_value": bookmark, **more}
     return {"bookmarks": {"career_sites": part}}
+
+
+def state_until(
+    tap: Tap, until: str, stream: str = "career_sites", *, start: str = "", **filters: Any
+) -> dict[str, Any]:
+    """The state of a warehouse that has read all rows of some filters until a time."""
+    spec = next(each for each in FEEDS if each.name == stream)
+    key = archive_key(spec, api_key=tap.sandbox.api_key, api_url=tap.sandbox.url)
+    read = Read(filters=filters, start=start, until=until)
+    position = Position(reads=(read,), is_begun=True)
+    state = State(owner=key.owner, offset=0, entry=None, time=until, position=position)
+    return {"bookmarks": {stream: as_raw(state, spec, until)}}
 
 
 def discover() -> dict[str, Any]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
+from copy import deepcopy
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -12,31 +14,51 @@ import pytest
 from jobo_sandbox import Sandbox
 from tap_jobo.clock import format_timestamp
 from tap_jobo.streams.career_sites import CAREER_SITES
-from tap_jobo.sync.settings import SyncSettings
-from tap_jobo.sync.state import read_state
-from tests.support import Tap, complaint, discover, entry_of, error_code, schema_message, state_at
+from tap_jobo.sync.state import as_raw, read_state
+from tests.support import (
+    Tap,
+    complaint,
+    discover,
+    entry_of,
+    error_code,
+    schema_message,
+    state_until,
+)
 
 HOUR = 3600
+MILLISECOND = timedelta(milliseconds=1)
+"""Which `updated_after` is earlier, as it excludes the instant itself."""
 OLD = "2020-01-01T00:00:00.000000Z"
-NO_FILTERS = CAREER_SITES.filters_of({})
-PENDING: dict[str, Any] = {
+
+
+SYNC: dict[str, Any] = {
     "id": "5",
-    "kind": "full",
-    "first": None,
-    "started_at": OLD,
-    "updated_after": None,
-    "start_date": None,
-    "batch_size": 50,
-    "cursor": "c",
-    "rows": 50,
-    "pages": 1,
+    "reads": 1,
+    "filters": 1,
+    "since": "",
+    "started": OLD,
+    "kept": None,
+    "order": None,
+    "replaces": None,
     "restarts": 0,
-    "gap": False,
-    "filters": {},
-    "reads": {},
+    "batch_size": 50,
 }
-SETTINGS = SyncSettings.of(CAREER_SITES, {"on_filter_change": "error", "lookback_minutes": 15})
-NO_SYNC = dict.fromkeys(PENDING)
+WRITTEN: dict[str, Any] = {
+    "replication_key": "updated_at",
+    "replication_key_value": OLD,
+    "owner": "api-live-1a2b3c4d",
+    "offset": 2,
+    "entry": "0f",
+    "time": OLD,
+    "gap": None,
+    "position": {
+        "reads": [{"filters": 0, "start": "", "until": OLD, "gap": None}],
+        "progress": [{"sync": SYNC, "pages": 1, "rows": 50, "cursor": "c", "has_gap": False}],
+        "is_begun": True,
+        "order": "",
+        "filter_sets": [{"country_codes": ["DE"]}, {}],
+    },
+}
 
 
 @pytest.fixture
@@ -66,8 +88,8 @@ class TestMoves:
         assert "2999-01-01T00:00:00Z" in [record["updated_at"] for record in run.records]
         assert before - timedelta(seconds=10) < _instant(run.bookmark)
         assert _instant(run.bookmark) <= sandbox.feed_requests[0].time
-        started_at = run.states[0]["bookmarks"]["career_sites"]["sync"]["started_at"]
-        assert started_at == run.bookmark["replication_key_value"]
+        (progress,) = run.states[0]["bookmarks"]["career_sites"]["position"]["progress"]
+        assert progress["sync"]["started"] == run.bookmark["replication_key_value"]
 
     def test_next_run_bills_nothing_and_a_later_one_what_changed(
         self, tap: Tap, sandbox: Sandbox
@@ -97,7 +119,7 @@ class TestRowsBeforeTheWindow:
         now = tap.sandbox.now()
         for key in tap.sandbox.world.rows():
             tap.sandbox.world.touch(key, updated_at=format_timestamp(now - timedelta(hours=2)))
-        state = state_at(format_timestamp(now - since))
+        state = state_until(tap, format_timestamp(now - since))
         run = tap.succeed(state=state, lookback_minutes=0, **options)
         assert len(run.ids) == 120
         return run.messages_of("WARNING", "unexpected-bill")
@@ -127,9 +149,9 @@ class TestWindow:
     def test_run_starts_at_the_bookmark_minus_lookback(
         self, tap: Tap, sandbox: Sandbox, recent: str, settings: dict[str, Any], minutes: int
     ) -> None:
-        tap.succeed(state=state_at(recent), **settings)
-        expected = datetime.fromisoformat(recent) - timedelta(minutes=minutes)
-        assert _window(sandbox) == format_timestamp(expected)
+        tap.succeed(state=state_until(tap, recent), **settings)
+        since = datetime.fromisoformat(recent) - timedelta(minutes=minutes)
+        assert _window(sandbox) == format_timestamp(since - MILLISECOND)
 
     @pytest.mark.parametrize(
         ("start_date", "asked"),
@@ -147,13 +169,15 @@ class TestWindow:
             assert _window(sandbox) == asked
 
     def test_later_start_date_overrides_the_bookmark(self, tap: Tap, sandbox: Sandbox) -> None:
-        run = tap.run(state=state_at(OLD), start_date="2020-02-01")
+        run = tap.run(state=state_until(tap, OLD), start_date="2020-02-01")
         assert _window(sandbox) == "2020-01-31T23:59:59.999000Z"
         assert any("start_date is later" in line and OLD[:16] in line for line in run.lines("INFO"))
+        tap.succeed(state=run.state)  # which reads what changed in between, and asks nothing
+        assert _window(sandbox) == "2019-12-31T23:44:59.999000Z"
 
-    def test_start_date_equal_to_the_bookmark_keeps_the_lookback(self, tap: Tap) -> None:
-        run = tap.run(state=state_at(OLD), start_date=OLD)
-        assert _window(tap.sandbox) == "2019-12-31T23:45:00.000000Z"
+    def test_no_window_starts_before_start_date(self, tap: Tap) -> None:
+        run = tap.run(state=state_until(tap, OLD), start_date=OLD)
+        assert _window(tap.sandbox) == "2019-12-31T23:59:59.999000Z"
         assert not any("start_date is later" in line for line in run.lines("INFO"))
 
 
@@ -183,104 +207,92 @@ class TestClocks:
         third = tap.run(state=second.state, lookback_minutes=0)
         assert second.ids == third.ids == [updated]
 
-    @pytest.mark.parametrize(
-        ("hours", "countries"),
-        [(1, ["DE"]), (10**6, ["DE"]), (1, ["DE", "FR"])],
-        ids=["by the API's clock", "by both clocks", "before added values"],
-    )
-    def test_future_bookmark_ends_the_run(
-        self, tap: Tap, sandbox: Sandbox, hours: int, countries: list[str]
-    ) -> None:
+    @pytest.mark.parametrize("hours", [1, 10**6], ids=["by the API's clock", "by both clocks"])
+    def test_future_bookmark_ends_the_run(self, tap: Tap, sandbox: Sandbox, hours: int) -> None:
+        """Also if the user has something to decide."""
         sandbox.clock_offset = -2 * HOUR
         bookmark = format_timestamp(sandbox.now() + timedelta(hours=hours))
-        filters = NO_FILTERS | {"country_codes": ["DE"]}
-        state = state_at(bookmark, filters=filters, sync=NO_SYNC)
-        run = tap.run(state=state, country_codes=countries, on_filter_change="resync")
-        assert error_code(run) == "future-bookmark"
-        assert bookmark[:16] in complaint(run)
-        assert sandbox.feed_requests == []
-        assert all(emitted == state for emitted in run.states)
+        state = state_until(tap, bookmark, country_codes=["DE"])
+        for countries in (["DE"], ["DE", "FR"]):
+            run = tap.run(state=state, country_codes=countries)
+            assert error_code(run) == "future-bookmark"
+            assert bookmark[:16] in complaint(run)
+            assert sandbox.feed_requests == []
+            assert all(emitted == state for emitted in run.states)
 
 
 class TestState:
-    def test_plain_state_of_an_sdk_tap_and_a_plain_catalog_are_accepted(
-        self, tap: Tap, sandbox: Sandbox, recent: str
-    ) -> None:
+    def test_a_plain_catalog_is_accepted(self, tap: Tap, sandbox: Sandbox, recent: str) -> None:
         entry = entry_of(discover())
         stream = {name: entry[name] for name in ("tap_stream_id", "stream", "schema")}
-        catalog = {"streams": [stream]}
-        run = tap.succeed(state=state_at(recent), catalog=catalog, country_codes=["US"])
+        run = tap.succeed(state=state_until(tap, recent), catalog={"streams": [stream]})
         assert _window(sandbox) is not None  # it is incremental
         assert sandbox.rows_billed == 0
-        assert run.bookmark["filters"] == {**NO_FILTERS, "country_codes": ["US"]}
         schema = schema_message(run)
         assert schema["bookmark_properties"] == ["updated_at"]
         assert schema["key_properties"] == ["id"]
 
+    def test_it_is_read_as_it_was_written(self) -> None:
+        """What an earlier version has left beside it is ignored, as Meltano keeps it."""
+        state = read_state({**WRITTEN, "sync": {"started_at": OLD}}, CAREER_SITES)
+        assert state
+        (read,), (progress,) = state.position.reads, state.position.progress
+        assert (read.filters, progress.sync.filters) == ({"country_codes": ["DE"]}, {})
+        assert json.loads(json.dumps(as_raw(state, CAREER_SITES, OLD))) == WRITTEN
+
+    @pytest.mark.parametrize("raw", [{}, {"replication_key": "updated_at"}, {"sync": None}])
+    def test_one_that_says_nothing_is_none(self, raw: dict[str, Any]) -> None:
+        assert read_state(raw, CAREER_SITES) is None
+
+    @pytest.mark.parametrize("raw", [{"replication_key_value": OLD}, {"sync": {"started_at": OLD}}])
+    def test_one_of_before_the_log_is_refused(self, raw: dict[str, Any]) -> None:
+        """Also as an SDK tap writes it: nothing says of which rows its bookmark is."""
+        with pytest.raises(ValueError, match="old version"):
+            read_state(raw, CAREER_SITES)
+
+    @pytest.mark.parametrize("name", ["owner", "offset", "entry", "time"])
+    def test_a_member_that_is_missing_is_named(self, name: str) -> None:
+        raw = {key: value for key, value in WRITTEN.items() if key != name}
+        with pytest.raises(ValueError, match=name):
+            read_state(raw, CAREER_SITES)
+
     @pytest.mark.parametrize(
-        ("changes", "named"),
+        ("path", "value"),
         [
-            ({"replication_key_value": 5}, "replication_key_value"),
-            ({"replication_key_value": "2020-02-30T00:00:00Z"}, "replication_key_value"),
-            ({"completed_sync": "Scan 5"}, "completed_sync"),
-            ({"filters": ["US"]}, "filters"),
-            ({"filters": {"country_codes": [1, "US"]}}, "filters"),
-            ({"sync": "x"}, "sync"),
-            ({"sync": {"id": None}}, "id"),
-            ({"sync": {"id": "5" * 65}}, "id"),
-            ({"sync": {"started_at": "soon"}}, "started_at"),
-            ({"sync": {"updated_after": "soon"}}, "updated_after"),
-            ({"sync": {"cursor": ""}}, "cursor"),
-            ({"sync": {"batch_size": 0}}, "batch_size"),
-            ({"sync": {"batch_size": True}}, "batch_size"),
-            ({"sync": {"rows": -1}}, "rows"),
-            ({"sync": {"pages": 0}}, "pages"),
-            ({"sync": {"restarts": 0.5}}, "restarts"),
-            ({"sync": {"kind": "half"}}, "kind"),
-            ({"sync": {"first": 0}}, "first"),
-            ({"sync": {"start_date": "soon"}}, "start_date"),
-            ({"sync": {"gap": None}}, "gap"),
-            ({"sync": {"filters": {"country_codes": [1, "US"]}}}, "filters"),
-            ({"sync": {"reads": ["US"]}}, "reads"),
-            ({"start_date": "soon"}, "start_date"),
-            ({"gap": None}, "gap"),
-            ({"archive": "../x"}, "archive"),
-            ({"offset": -1}, "offset"),
-            ({"offset": None}, "offset"),
-            ({"entry": ""}, "entry"),
-            ({"bill_offset": "3"}, "bill_offset"),
+            ("owner", 5),
+            ("offset", -1),
+            ("offset", None),
+            ("entry", ""),
+            ("entry", "../x"),
+            ("time", None),
+            ("position", "x"),
+            ("position.reads", None),
+            ("position.reads.0.until", 5),
+            ("position.reads.0.filters", 7),
+            ("position.is_begun", "yes"),
+            ("position.order", None),
+            ("position.filter_sets", {}),
+            ("position.revenue", 1),
+            ("position.progress.0.pages", 0),
+            ("position.progress.0.rows", -1),
+            ("position.progress.0.cursor", ""),
+            ("position.progress.0.has_gap", None),
+            ("position.progress.0.sync.id", "5" * 65),
+            ("position.progress.0.sync.since", None),
+            ("position.progress.0.sync.started", 5),
+            ("position.progress.0.sync.restarts", 0.5),
+            ("position.progress.0.sync.batch_size", 0),
+            ("position.progress.0.sync.revenue", 1),
         ],
     )
-    def test_bad_member_is_named(self, changes: dict[str, Any], named: str) -> None:
-        if isinstance(sync := changes.get("sync"), dict):
-            changes = {"sync": {**PENDING, **sync}}
-        part = {"replication_key_value": OLD, **changes}
-        with pytest.raises(
-            ValueError, match=rf"`bookmarks\.career_sites(\.sync)?\.{named}`"
-        ) as refusal:
-            read_state(part, SETTINGS)
+    def test_a_bad_member_is_named(self, path: str, value: Any) -> None:
+        raw = deepcopy(WRITTEN)
+        part: Any = raw
+        *parents, name = path.split(".")
+        for each in parents:
+            part = part[int(each) if each.isdecimal() else each]
+        part[name] = value
+        with pytest.raises(ValueError, match=r"`bookmarks\.career_sites") as refusal:
+            read_state(raw, CAREER_SITES)
+        assert re.search(rf"\b{name}\b|filter_sets", str(refusal.value))
         assert "\n" not in str(refusal.value)
-
-    def test_a_sync_in_progress_is_whole(self) -> None:
-        state = read_state({"sync": PENDING}, SETTINGS)
-        assert state
-        assert state.position.progress
-        for name in PENDING.keys() - {"first", "updated_after", "start_date"}:
-            left = {key: value for key, value in PENDING.items() if key != name}
-            if name == "started_at":  # without it, there is none
-                assert read_state({"sync": left}, SETTINGS) is None
-                continue
-            with pytest.raises(ValueError, match=name):
-                read_state({"sync": left}, SETTINGS)
-
-    @pytest.mark.parametrize("archive", [True, False])
-    def test_a_plain_state_is_of_the_filters_of_the_first_run(
-        self, tap: Tap, recent: str, *, archive: bool
-    ) -> None:
-        """Otherwise, rows of filters that are added later would be missing without a question."""
-        tap.settings["archive"] = archive
-        run = tap.succeed(state=state_at(recent), country_codes=["US"])
-        assert run.ids == []
-        wider: Any = {"country_codes": ["DE", "US"]}
-        assert error_code(tap.run(state=run.state, **wider)) == "filters-changed"
-        assert tap.run(state=run.state, on_filter_change="resync", **wider).ids

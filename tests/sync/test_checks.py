@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from tap_jobo.api.pages import ParsedPage
 from tap_jobo.errors import FormatError
-from tap_jobo.model import Charge, Receipt, Sync, entry_outside, hash_cursor
+from tap_jobo.model import ALL, Charge, Receipt, Sync, entry_outside, hash_cursor
 from tap_jobo.records.converter import RecordConverter
 from tap_jobo.records.values import ERASED
 from tap_jobo.streams.career_sites import CAREER_SITES
@@ -21,19 +21,18 @@ from tests.support.loggers import LOGGER
 NOON = "2026-11-01T12:00:00.000000Z"
 SYNC = Sync(
     id="0a",
-    kind="full",
-    since=None,
     reads={},
     filters={},
-    start_date=None,
-    batch_size=50,
-    started_at=NOON,
-    first=1,
+    since=ALL,
+    started=NOON,
+    kept=None,
+    order=None,
+    replaces=None,
     restarts=0,
-    gap=False,
+    batch_size=50,
 )
-CHARGE = Charge(credits=0, deducted=None, fall=0)
-RECEIPT = Receipt(charge=CHARGE, received_at=NOON, has_more=None, encoding="")
+CHARGE = Charge(requested=50, price=0, deducted=None, fall=0)
+RECEIPT = Receipt(charge=CHARGE, balance=None, received_at=NOON, has_more=None, encoding="")
 
 
 class Judge:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from random import Random
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 from jobo_sandbox import Fault
 from tap_jobo.errors import EndlessFeedError
 from tap_jobo.sync.watch import MAX_EMPTY, MAX_REPEATED, MORE, SyncWatch
-from tests.archive.helpers import archive_command, pages, rewrite, succeeded
+from tests.archive.helpers import archive_command, pages, pass_time, rewrite, succeeded
 from tests.support import Tap, complaint, error_code
 
 PAGES = 1 + MAX_REPEATED
@@ -23,7 +24,7 @@ def test_the_same_rows_for_ever_end_after_ten_repeated_pages(tap: Tap) -> None:
     assert error_code(run) == "endless-feed"
     assert "10 pages in a row" in complaint(run)
     assert len(tap.sandbox.feed_requests) == PAGES
-    assert len(run.ids) == run.bookmark["sync"]["rows"] == PAGES * 50
+    assert len(run.ids) == run.progress["rows"] == PAGES * 50
     assert run.messages[-1]["type"] == "STATE"
     assert run.bookmark["replication_key_value"] is None
 
@@ -39,7 +40,7 @@ def test_each_later_run_buys_two_of_the_repeated_pages(tap: Tap, *, has_state: b
         assert error_code(run) == "endless-feed"
         assert run.loaded == (0 if has_state else before * 50)
         assert len(tap.sandbox.feed_requests) == before + MORE
-        assert run.bookmark["sync"]["rows"] == (before + MORE) * 50
+        assert run.progress["rows"] == (before + MORE) * 50
 
 
 def test_without_an_archive_a_later_run_buys_as_many_again(tap: Tap) -> None:
@@ -78,10 +79,11 @@ def test_one_that_is_bought_anew_gives_way(tap: Tap) -> None:
     tap.sandbox.wraps_after = 1
     first = tap.run()
     tap.sandbox.wraps_after = 0
+    pass_time(tap, timedelta(minutes=1))
     succeeded(archive_command(tap, "restart", "career_sites", "--yes"))
     second = tap.succeed(state=first.state)
     assert sorted(second.ids) == sorted(tap.sandbox.world.rows())
-    assert second.bookmark["completed_sync"] != first.bookmark["sync"]["id"]
+    assert second.bookmark["position"]["progress"] == []
 
 
 @pytest.mark.parametrize("decision", ["error", "keep"])
@@ -104,7 +106,7 @@ def test_empty_pages_for_ever_end_after_a_hundred(tap: Tap) -> None:
     assert f"{MAX_EMPTY} pages" in complaint(run)
     assert len(tap.sandbox.feed_requests) == MAX_EMPTY
     assert run.ids == []
-    assert run.bookmark["sync"]["cursor"] not in {None, tap.sandbox.feed_requests[-1].cursor}
+    assert run.progress["cursor"] not in {None, tap.sandbox.feed_requests[-1].cursor}
     assert tap.sandbox.credits_billed == 0
     assert error_code(tap.run()) == "endless-feed"
     assert len(tap.sandbox.feed_requests) == MAX_EMPTY + MORE
@@ -116,7 +118,7 @@ def test_repeated_pages_are_counted_anew_after_a_rejected_cursor(tap: Tap) -> No
     run = tap.run()
     assert "10 pages in a row" in complaint(run)
     assert len(tap.sandbox.feed_requests) == 10 + PAGES
-    assert run.bookmark["sync"]["restarts"] == 1
+    assert run.progress["sync"]["restarts"] == 1
 
 
 def test_pages_that_were_loaded_never_stop_the_run_after_them(tap: Tap) -> None:

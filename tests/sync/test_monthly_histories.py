@@ -67,8 +67,9 @@ class History:
         """Set the limit, after runs without one, whose pages in flight nobody has counted."""
         self.limit = LIMIT
         self.unlimited = self.bills
-        lasts = [self.world.held("shared", name).last for name in STREAMS]
-        self.hidden = self.bills.total() - sum(last.total for last in lasts if last)
+        held = [self.world.held("shared", name) for name in STREAMS]
+        spent = [each.headers[each.head].spent.values() for each in held if each.headers]
+        self.hidden = self.bills.total() - sum(map(sum, spent))
 
     def check(self) -> None:
         """Check the bills of the months."""

@@ -1,8 +1,9 @@
 """A model of user, API, archive, target and kills: no row is lost, and none is billed twice.
 
-The machine runs the installed tap against the sandbox, see `model`. Rows change, also while the tap
-runs; it is killed at any step; its target stores early or late; states are lost and restored; the
-archive is lost, copied, restored, full, and off for a night; filters change.
+The machine runs the installed tap against the sandbox, see `model`. Up to three pipelines share an
+archive, with filters that change, each for itself. Rows change, also while the tap runs; it is
+killed at any step; its target stores early or late; states are lost and restored. In a world that
+is troubled, the archive is lost, copied, restored, damaged, full, and off for a night, too.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any
 
 import pytest
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from tests.sync.model import (
     FEWER,
@@ -29,7 +30,7 @@ from tests.sync.model import (
 
 NUMBERS = st.integers(0, 9)
 CHANGED = st.lists(NUMBERS, min_size=1, max_size=4)
-PIPELINES = st.integers(0, 3)
+PIPELINES = st.integers(0, 2)
 EVENTS = st.lists(
     st.one_of(
         st.none().map(lambda _: lambda _: None),
@@ -38,23 +39,27 @@ EVENTS = st.lists(
     ),
     max_size=3,
 )
+STEPS = st.integers(0, 30) | st.integers(15, 45)
+"""Of a run. It loads from the first ones on, and has bought a page after about 20."""
 ACCIDENTS = st.builds(
     Accident,
-    die_at=st.integers(0, 30),
+    die_at=STEPS,
     signal=st.sampled_from(["SIGKILL", "SIGKILL", "SIGKILL", "SIGTERM"]),
     pages=st.sampled_from([None, 1, 2, 3]),
     states_lost=st.sampled_from([0, 0, 0, 1, 2, 99]),
     is_ahead=st.booleans(),
     events=EVENTS,
 )
-COUNTRY_FILTERS = st.sampled_from([(), ("DE",), ("FR",), ("DE", "FR"), ("DE", "US")])
+COUNTRIES = st.sampled_from([(), ("DE",), ("FR",), ("DE", "FR"), ("DE", "US")])
+"""Nested, overlapping, and disjoint."""
+PLACES = st.sampled_from([-1, -1, *range(6)])
 
 
 class Promises(RuleBasedStateMachine):
-    """One pipeline: whatever happens, the next good runs bring every row as it is now."""
+    """Nothing but runs touches the archive."""
 
     is_in_bucket = False
-    names: tuple[str, ...] = ("prod",)
+    names: tuple[str, ...] = ("prod", "dev", "lab")
 
     def __init__(self) -> None:
         super().__init__()
@@ -65,17 +70,19 @@ class Promises(RuleBasedStateMachine):
 
     @initialize(
         rows=st.integers(0, 7),
+        pipelines=st.sampled_from([1, 2, 2, 3]),
         order=st.sampled_from(["id", "updated_asc", "updated_desc"]),
         skew=st.sampled_from([0, 0, 3_600, -3_600]),
         lookback=st.sampled_from([0, 0, 15, 3_000]),
         size=st.integers(1, 3),
-        countries=COUNTRY_FILTERS,
-        choices=st.lists(st.integers(0, 2), min_size=1, max_size=8),
+        countries=COUNTRIES,
+        choices=st.lists(st.integers(0, 3), min_size=1, max_size=8),
     )
     def fill(  # noqa: PLR0913
         self,
         *,
         rows: int,
+        pipelines: int,
         order: Any,
         skew: int,
         lookback: int,
@@ -85,13 +92,15 @@ class Promises(RuleBasedStateMachine):
     ) -> None:
         world = self.world
         world.sandbox.order, world.skew, world.choices = order, skew, cycle(choices)
+        for name in self.names[pipelines:]:
+            del world.pipelines[name]
         world.change_settings(lookback_minutes=lookback, batch_size=size, countries=countries)
         for number in range(rows):
             world.touch(number)
 
     def pipe(self, number: int) -> Pipeline:
-        names = [*self.world.pipelines]
-        return self.world.pipelines[names[number % len(names)]]
+        pipes = [*self.world.pipelines.values()]
+        return pipes[number % len(pipes)]
 
     @rule(numbers=CHANGED)
     def change(self, numbers: list[int]) -> None:
@@ -110,22 +119,16 @@ class Promises(RuleBasedStateMachine):
     def stop_at_limit(self, p: int, accident: Accident) -> None:
         self.world.attempt(self.pipe(p), replace(accident, die_at=NEVER))
 
-    @rule(p=PIPELINES, accident=ACCIDENTS, changed=CHANGED)
-    def die(self, p: int, accident: Accident, changed: list[int]) -> None:
-        """Kill a run that has something to buy."""
+    @rule(p=PIPELINES, accident=ACCIDENTS, changed=CHANGED, is_fresh=st.booleans())
+    def die(self, p: int, accident: Accident, changed: list[int], *, is_fresh: bool) -> None:
+        """Kill a run that has something to buy, or a full refresh."""
         self.change(changed)
-        self.world.attempt(self.pipe(p), accident)
-
-    @rule(p=PIPELINES, accident=ACCIDENTS, changed=CHANGED)
-    def refresh_and_die(self, p: int, accident: Accident, changed: list[int]) -> None:
-        """Kill a full refresh."""
-        self.change(changed)
-        self.world.attempt(self.pipe(p), accident, is_fresh=True)
+        self.world.attempt(self.pipe(p), accident, is_fresh=is_fresh)
 
     @rule(p=PIPELINES, accidents=st.tuples(ACCIDENTS, ACCIDENTS), changed=CHANGED)
     def die_twice(self, p: int, accidents: tuple[Accident, ...], changed: list[int]) -> None:
         for accident in accidents:
-            self.die(p, accident, changed)
+            self.die(p, accident, changed, is_fresh=False)
 
     @rule(p=PIPELINES)
     def refresh(self, p: int) -> None:
@@ -133,7 +136,7 @@ class Promises(RuleBasedStateMachine):
 
     @rule(
         p=PIPELINES,
-        crashes=st.tuples(st.integers(0, 60), st.integers(0, 60)),
+        crashes=st.tuples(STEPS, STEPS),
         changed=st.lists(NUMBERS, max_size=3),
         lost=st.sampled_from([0, 99]),
     )
@@ -147,6 +150,28 @@ class Promises(RuleBasedStateMachine):
             self.change(changed)
             self.world.attempt(self.pipe(p))
 
+    @rule(p=PIPELINES, accident=ACCIDENTS)
+    def load_new_warehouse(self, p: int, accident: Accident) -> None:
+        self.world.load_new_warehouse(self.pipe(p), accident)
+
+    @rule(p=PIPELINES, page=st.integers(0, 3))
+    def wait_for_lock(self, p: int, page: int) -> None:
+        """Let a run wait until another one ends."""
+        self.world.run_after(self.pipe(p), self.pipe(p + 1), page)
+
+    @rule(p=PIPELINES, step=STEPS, changed=CHANGED)
+    def pause(self, p: int, step: int, changed: list[int]) -> None:
+        """Stop a run at any step, and let another one go on, which may wait in vain."""
+        self.change(changed)
+        self.world.pause(self.pipe(p), step, lambda: self.world.run(self.pipe(p + 1)))
+
+    @precondition(lambda self: self.is_in_bucket)  # a folder's lock can't be lost
+    @rule(p=PIPELINES, page=st.integers(0, 3), accident=ACCIDENTS)
+    def lose_lock(self, p: int, page: int, accident: Accident) -> None:
+        """Suspend a run beyond its lease, let another one go on, and wake it up."""
+        other = self.pipe(p + 1)
+        self.world.run_beside(self.pipe(p), page, lambda: self.world.attempt(other, accident))
+
     @rule(p=PIPELINES, keeps_rows=st.booleans())
     def lose_state(self, p: int, *, keeps_rows: bool) -> None:
         pipe = self.pipe(p)
@@ -159,12 +184,20 @@ class Promises(RuleBasedStateMachine):
         self.world.restore_state(self.pipe(p), back, keeps_rows=keeps_rows)
 
     @rule(
-        countries=COUNTRY_FILTERS,
+        p=PIPELINES,
+        is_alone=st.booleans(),
+        countries=COUNTRIES,
         start=st.sampled_from([None, None, "now", 0, 2]),
-        on_filter_change=st.sampled_from(["error", "error", "resync"]),
+        choice=st.sampled_from(["error", "error", "error", "resync", "keep"]),
     )
     def change_filters(
-        self, countries: tuple[str, ...], start: str | int | None, on_filter_change: str
+        self,
+        p: int,
+        countries: tuple[str, ...],
+        start: str | int | None,
+        choice: str,
+        *,
+        is_alone: bool,
     ) -> None:
         """Change filters and start date: to none, to now, or to the time of a row's change."""
         world = self.world
@@ -174,13 +207,16 @@ class Promises(RuleBasedStateMachine):
             is_row = isinstance(start, int) and start < len(times)
             start_date = utc(times[int(start)] if is_row else world.time)
         world.change_settings(
-            countries=countries, start_date=start_date, on_filter_change=on_filter_change
+            self.pipe(p) if is_alone else None,
+            countries=countries,
+            start_date=start_date,
+            on_filter_change=choice,
         )
 
     @rule(
         p=PIPELINES,
-        countries=st.tuples(COUNTRY_FILTERS, COUNTRY_FILTERS),
-        on_filter_change=st.sampled_from(["error", "resync"]),
+        countries=st.tuples(COUNTRIES, COUNTRIES),
+        choice=st.sampled_from(["error", "resync"]),
         changed=CHANGED,
         accident=ACCIDENTS,
     )
@@ -188,15 +224,30 @@ class Promises(RuleBasedStateMachine):
         self,
         p: int,
         countries: tuple[tuple[str, ...], ...],
-        on_filter_change: str,
+        choice: str,
         changed: list[int],
         accident: Accident,
     ) -> None:
         """Change the filters after a complete sync, and again while a sync is in progress."""
         self.run_to_end(p, [])
         for each in countries:
-            self.world.change_settings(countries=each, on_filter_change=on_filter_change)
-            self.die(p, accident, changed)
+            self.world.change_settings(self.pipe(p), countries=each, on_filter_change=choice)
+            self.die(p, accident, changed, is_fresh=False)
+
+    @rule(p=PIPELINES, row=st.none() | NUMBERS)
+    def restart(self, p: int, row: int | None) -> None:
+        """Order to buy everything, or what changed since the time of a row's change."""
+        times = [each.changed_at for each in self.world.rows.values()]
+        since = ["--since", utc(times[row % len(times)])] if row is not None and times else []
+        self.world.restart(self.pipe(p).archive, *since)
+
+    @rule(p=PIPELINES)
+    def restart_sync(self, p: int) -> None:
+        self.world.restart(self.pipe(p).archive, "--sync")
+
+    @rule(p=PIPELINES, number=NUMBERS)
+    def erase(self, p: int, number: int) -> None:
+        self.world.erase(self.pipe(p).archive, number)
 
     @rule()
     def kill_cursors(self) -> None:
@@ -214,12 +265,12 @@ class BucketPromises(Promises):
 
 
 class Troubled(Promises):
-    """The same world, in which the archive gets lost, restored, full, or is off."""
+    """The same world, in which the archive gets lost, restored, damaged, full, or is off."""
 
-    @rule(p=PIPELINES, accident=ACCIDENTS, changed=CHANGED, die_at=st.integers(0, 14))
+    @rule(p=PIPELINES, accident=ACCIDENTS, changed=CHANGED, die_at=STEPS)
     def lose_archive(self, p: int, accident: Accident, changed: list[int], die_at: int) -> None:
-        """Lose the archive with pages that have not arrived, and kill the run that adopts it."""
-        self.die(p, accident, changed)
+        """Lose the archive with pages that have not arrived, and kill the next run."""
+        self.die(p, accident, changed, is_fresh=False)
         self.world.lose_archive(self.pipe(p).archive)
         self.world.attempt(self.pipe(p), Accident(die_at, is_ahead=accident.is_ahead))
 
@@ -251,7 +302,7 @@ class Troubled(Promises):
     ) -> None:
         """Restore the archive; once a run has gone on with it, restore a state from before."""
         self.copy_archive(p)
-        self.die(p, accident, changed[0])
+        self.die(p, accident, changed[0], is_fresh=False)
         self.run_to_end(p, [])
         self.restore_archive(0)
         self.change(changed[1])
@@ -269,18 +320,11 @@ class Troubled(Promises):
         self.change(changed)
         self.world.attempt(self.pipe(p), accident, is_full=True)
 
-    @rule(p=PIPELINES, row=st.none() | NUMBERS)
-    def restart(self, p: int, row: int | None) -> None:
-        """Order to buy everything, or what changed since the time of a row's change."""
-        times = [each.changed_at for each in self.world.rows.values()]
-        since = utc(times[row % len(times)]) if row is not None and times else None
-        self.world.restart(self.pipe(p).archive, since)
-
-    @rule(p=PIPELINES, place=st.sampled_from([-1, -1, *range(6)]))
+    @rule(p=PIPELINES, place=PLACES)
     def drop(self, p: int, place: int) -> None:
         self.world.drop(self.pipe(p).archive, place)
 
-    @rule(p=PIPELINES, place=st.sampled_from([-1, -1, *range(6)]), byte=st.integers(0, 2_000))
+    @rule(p=PIPELINES, place=PLACES, byte=st.integers(0, 2_000))
     def damage(self, p: int, place: int, byte: int) -> None:
         self.world.damage(self.pipe(p).archive, place, byte)
 
@@ -289,6 +333,34 @@ class TroubledBucket(Troubled):
     """The same with a bucket."""
 
     is_in_bucket = True
+
+
+# Sequences that the model has found
+
+
+def test_the_only_page_is_dropped_and_its_header_is_damaged() -> None:
+    with new_world(is_in_bucket=False, names=("prod", "dev")) as world:
+        world.touch(0)
+        assert world.attempt(world.pipelines["prod"])
+        world.damage("shared", 0, byte=1)
+        world.attempt(world.pipelines["dev"])
+        assert len(world.pipelines["dev"].target.rows) == 1
+        world.settle()
+
+
+def test_a_gap_is_told_before_a_state_has_it() -> None:
+    """A run that does not reach its end has told of it: the next one says it at INFO."""
+    with new_world(is_in_bucket=False, names=("prod", "dev")) as world:
+        for number in range(5):
+            world.touch(number)
+        assert world.attempt(world.pipelines["prod"])
+        world.drop("shared", 1)
+        world.touch(0)
+        assert world.attempt(world.pipelines["prod"])
+        world.damage("shared", -1, byte=3)
+        world.attempt(world.pipelines["dev"])
+        assert world.pipelines["dev"].warned
+        world.settle()
 
 
 TestPromises = pytest.mark.exhaustive(Promises.TestCase)

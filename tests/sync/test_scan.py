@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import re
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from jobo_sandbox import Fault
-from tap_jobo.streams.career_sites import CAREER_SITES
 from tap_jobo.sync.state import STATE_KEYS
-from tests.archive.helpers import archive_command, succeeded
-from tests.support import Run, Tap, commands_in, complaint, error_code, state_at
+from tests.archive.helpers import archive_command, change, pass_time, succeeded
+from tests.support import Run, Tap, commands_in, complaint, error_code, state_until
 from tests.support.crash import cut_in_request
 from tests.support.target import merge
 
@@ -19,25 +20,16 @@ pytestmark = pytest.mark.slow
 
 RESTART = ("restart", "career_sites", "--yes")
 LEAVES = {
-    *("id", "kind", "first", "filters", "reads", "updated_after", "start_date", "batch_size"),
-    *("started_at", "cursor", "rows", "pages", "restarts", "gap"),
+    *("id", "reads", "filters", "since", "started", "kept", "order", "replaces", "restarts"),
+    "batch_size",
 }
-
-
-def flat(part: dict[str, Any]) -> list[Any]:
-    """The leaves of a part of a state."""
-    return [
-        leaf
-        for each in part.values()
-        for leaf in (flat(each) if isinstance(each, dict) else [each])
-    ]
 
 
 def reject(tap: Tap, form: Any = "400", *, on: int | None = None, times: int = 1) -> None:
     tap.sandbox.faults.add(Fault(reject_cursor=form, times=times), on=on)
 
 
-def test_each_state_follows_its_page_and_says_how_far_the_scan_got(tap: Tap) -> None:
+def test_each_state_follows_its_page_and_says_how_far_the_sync_got(tap: Tap) -> None:
     run = tap.run(country_codes=["US", "DE", "US"], is_agency=False, batch_size=10)
     rows, counts = 0, []
     for message in run.messages:
@@ -46,40 +38,36 @@ def test_each_state_follows_its_page_and_says_how_far_the_scan_got(tap: Tap) -> 
             counts.append(rows)
     assert counts == [10, 20, *counts[2:-1], len(run.ids)]
     *parts, last = [state["bookmarks"]["career_sites"] for state in run.states]
-    scans = [part["sync"] for part in parts]
-    assert [scan["rows"] for scan in scans] == [10 * (number + 1) for number in range(len(scans))]
+    each = [part["position"]["progress"][0] for part in parts]
+    assert [(going["pages"], going["rows"]) for going in each] == [
+        (number, 10 * number) for number in range(1, len(each) + 1)
+    ]
     cursors = [entry.cursor for entry in tap.sandbox.feed_requests]
-    assert [None, *(scan["cursor"] for scan in scans)] == cursors
-    assert {scan["started_at"] for scan in scans} == {last["replication_key_value"]}
-    for scan in scans:
-        assert (scan["kind"], scan["first"], scan["restarts"]) == ("full", 1, 0)
-        assert (scan["batch_size"], scan["updated_after"]) == (10, None)
+    assert [None, *(going["cursor"] for going in each)] == cursors
+    (sync,) = {json.dumps(going["sync"], sort_keys=True): going["sync"] for going in each}.values()
+    assert sync.keys() == LEAVES
+    assert (sync["started"], sync["since"]) == (last["replication_key_value"], "")
+    assert (sync["batch_size"], sync["restarts"]) == (10, 0)
     assert {part["replication_key_value"] for part in parts} == {None}
     # All keys are always there, so that Meltano can merge the states.
-    assert last.keys() == {*STATE_KEYS}
-    assert {*flat(last["sync"])} == {None}
-    filters = CAREER_SITES.filters_of({"country_codes": ["DE", "US"], "is_agency": False})
-    assert last["filters"] == filters
-    for part in parts:  # they apply once the sync is complete
-        assert part["sync"]["filters"] == filters
-        assert {*part["filters"].values()} == {None}
-    for part in (*parts, last):
-        assert part["replication_key"] == "updated_at"
-        assert part["sync"].keys() == LEAVES
-        assert part["sync"]["filters"] == part["sync"]["reads"]
-        assert (part["archive"], part["gap"], part["bill_offset"]) == (last["archive"], False, None)
-    assert [part["offset"] for part in (*parts, last)] == [*range(1, len(run.states) + 1)]
+    filters = {"country_codes": ["DE", "US"], "is_agency": False}
+    for number, part in enumerate((*parts, last), 1):
+        assert part.keys() == {*STATE_KEYS} - {"sync"}
+        assert (part["replication_key"], part["offset"]) == ("updated_at", number)
+        assert part["position"]["filter_sets"] == [filters]
+        assert (part["position"]["reads"] == []) == (part is not last)
+    assert last["position"]["progress"] == []
 
 
 @pytest.mark.parametrize("archive", [True, False])
-def test_resumed_scan_keeps_its_start_so_that_the_next_run_finds_changes(
+def test_a_resumed_sync_keeps_its_start_so_that_the_next_run_finds_changes(
     tap: Tap, *, archive: bool
 ) -> None:
     tap.settings["archive"] = archive
     cut = cut_in_request(tap, 2, billed=False)
     tap.sandbox.world.touch(cut.ids[0], name="Changed in between")
     resumed = tap.run(state=cut.state)
-    assert resumed.bookmark["replication_key_value"] == cut.bookmark["sync"]["started_at"]
+    assert resumed.bookmark["replication_key_value"] == cut.progress["sync"]["started"]
     assert cut.ids[0] not in resumed.ids
     following = tap.run(state=resumed.state)
     assert [row["name"] for row in following.records] == ["Changed in between"]
@@ -89,16 +77,17 @@ def test_resumed_scan_keeps_its_start_so_that_the_next_run_finds_changes(
     "change",
     [
         {"batch_size": 10},
-        {"start_date": "2026-01-01"},
         {"lookback_minutes": 5},
-        {"batch_size": 10, "lookback_minutes": 5},
+        {"batch_size": 10, "start_date": "2026-01-01", "lookback_minutes": 5},
     ],
 )
-def test_pending_scan_keeps_window_and_page_size(tap: Tap, change: dict[str, Any]) -> None:
+def test_a_sync_in_progress_keeps_window_and_page_size(tap: Tap, change: dict[str, Any]) -> None:
     tap.settings["batch_size"] = 40
-    cut = cut_in_request(tap, 2, billed=False, state=state_at("2020-01-01T00:00:00Z"))
+    old = state_until(tap, "2020-01-01T00:00:00.000000Z")
+    cut = cut_in_request(tap, 2, billed=False, archive=False, state=old)
     resumed = tap.run(state=cut.state, archive=False, **change)
-    assert resumed.lines("WARNING") == []
+    warned = ["sync-starts-earlier"] if "start_date" in change else []
+    assert resumed.codes("WARNING") == warned
     assert len(resumed.ids) == 80
     first, *others = (entry.body for entry in tap.sandbox.feed_requests)
     assert all({**body, "cursor": None} == {**first, "cursor": None} for body in others)
@@ -110,7 +99,7 @@ def test_unchanged_settings_log_no_warning(tap: Tap) -> None:
     assert tap.run(state=cut.state, **settings).lines("WARNING") == []
 
 
-def test_pending_full_refresh_over_a_bookmark_logs_no_warning(tap: Tap) -> None:
+def test_a_full_refresh_in_progress_over_a_bookmark_logs_no_warning(tap: Tap) -> None:
     complete = tap.run()
     cut = cut_in_request(tap, 2, billed=False, archive=False)
     merged = merge(complete.state, cut.state)
@@ -131,6 +120,17 @@ def test_a_sync_that_ends_far_below_its_estimate_is_a_warning(
     assert all(re.search(r"\b120\b.*\b201\b", line) for line in lines)
 
 
+def test_an_order_since_a_time_follows_a_sync_in_progress_in_the_same_run(tap: Tap) -> None:
+    first = tap.succeed()
+    change(tap, *first.ids[:60])
+    cut = cut_in_request(tap, 2, state=first.state, billed=False)
+    succeeded(archive_command(tap, *RESTART, "--since", "2020-01-01"))
+    billed = tap.sandbox.rows_billed
+    run = tap.succeed(state=cut.state)
+    assert tap.sandbox.rows_billed == billed + 10 + 120
+    assert tap.succeed(state=run.state).codes("WARNING") == []
+
+
 # A rejected cursor
 
 
@@ -146,11 +146,12 @@ def test_rejected_cursor_restarts_once_and_states_the_cost(tap: Tap, form: str) 
     assert "$8.00" in warning  # at the latest price
     first, second = (entry.body for entry in tap.sandbox.feed_requests if entry.cursor is None)
     assert first == second  # the window stays
-    parts = [state["bookmarks"]["career_sites"]["sync"] for state in run.states]
-    assert [part["restarts"] for part in parts[:4]] == [0, 0, 1, 1]
-    assert [part["rows"] for part in parts[:4]] == [50, 100, 50, 100]
-    assert parts[2]["started_at"] != parts[1]["started_at"]
-    assert run.bookmark["replication_key_value"] == parts[2]["started_at"]
+    each = [state["bookmarks"]["career_sites"]["position"]["progress"] for state in run.states]
+    parts = [going for (going,) in each[:4]]
+    assert [part["sync"]["restarts"] for part in parts] == [0, 0, 1, 1]
+    assert [part["rows"] for part in parts] == [50, 100, 50, 100]
+    _, first, second, _ = (part["sync"]["started"] for part in parts)
+    assert first < second == run.bookmark["replication_key_value"]
 
 
 def test_a_restart_that_dies_before_its_first_page_bills_nothing_again(tap: Tap) -> None:
@@ -201,11 +202,13 @@ def test_a_cursor_that_expires_between_runs_states_the_cost_and_the_way_out(
     third = later(second.state)
     line = complaint(third)
     assert third.codes("CRITICAL") == ["cursor-rejected"]
-    assert commands_in(line) == ([[*RESTART[:2], "--sync"]] if archive else [])
+    stuck = third.progress["sync"]["id"] if archive else ""
+    assert commands_in(line) == ([[*RESTART[:2], "--sync", stuck]] if archive else [])
     for part in ("100 rows", "$5.00") if archive else ("without a state", "$50.00 per 1,000 rows"):
         assert part in line
     assert later(second.state).codes("CRITICAL") == ["cursor-rejected"]
     assert tap.sandbox.credits_billed == billed
+    pass_time(tap, timedelta(minutes=1))
     if archive:
         succeeded(archive_command(tap, *RESTART))
         again = tap.succeed(state=second.state)
@@ -225,8 +228,8 @@ def test_restarts_are_counted_in_the_archive(tap: Tap) -> None:
     for _ in range(2):
         run = tap.run()
         assert error_code(run) == "cursor-rejected"
-        assert run.bookmark["sync"]["restarts"] == 1
-        assert run.loaded == 50  # a new warehouse begins at the sync that began over
+        assert run.progress["sync"]["restarts"] == 1
+        assert run.loaded == 100  # of both syncs, though they are the same rows
     assert tap.sandbox.credits_billed == billed
     assert run.state == first.state
 
@@ -236,12 +239,15 @@ def test_a_restart_buys_what_two_rejections_have_ended(tap: Tap) -> None:
     reject(tap, on=4)
     assert error_code(tap.run()) == "cursor-rejected"
     tap.sandbox.expire_cursors()
+    pass_time(tap, timedelta(minutes=1))
     succeeded(archive_command(tap, *RESTART))
     run = tap.succeed()
     assert {*run.ids} == tap.sandbox.world.rows().keys()
-    assert run.loaded == 0  # a new warehouse begins at the sync that replaces the others
+    assert run.loaded == 100
     assert run.metrics["jobo_credits"] == 120 * 50
-    assert tap.succeed().loaded == 120
+    new = tap.succeed()
+    assert new.loaded == 220
+    assert {*new.ids} == tap.sandbox.world.rows().keys()
 
 
 def test_changes_that_two_rejections_have_ended_are_bought_since_their_start(tap: Tap) -> None:
@@ -253,35 +259,39 @@ def test_changes_that_two_rejections_have_ended_are_bought_since_their_start(tap
     reject(tap, on=7)
     run = tap.run(state=state)
     line = complaint(run)
-    since = run.bookmark["sync"]["updated_after"]
     (restart,) = commands_in(line)
-    assert restart == ["restart", "career_sites", "--sync"]
+    assert restart == ["restart", "career_sites", "--sync", run.progress["sync"]["id"]]
     assert "50 rows" in line
     succeeded(archive_command(tap, *restart, "--yes"))
     billed = tap.sandbox.rows_billed
     again = tap.succeed(state=run.state)
     assert len(again.ids) == tap.sandbox.rows_billed - billed == 80
-    assert again.bookmark["sync"]["started_at"] is None
-    assert tap.sandbox.feed_requests[-1].body["updated_after"] == since
+    assert again.bookmark["position"]["progress"] == []
+    over = tap.sandbox.feed_requests[-2].body
+    assert over == tap.sandbox.feed_requests[3].body
+    assert over["updated_after"]
 
 
-def test_an_archive_that_went_on_from_the_state_has_a_way_out_too(tap: Tap) -> None:
+def test_a_sync_that_its_archive_lacks_is_named_by_the_state(tap: Tap) -> None:
+    """The archive was lost, so only the message knows which sync it is."""
     reject(tap, on=2)
     reject(tap, on=4)
     ended = tap.run()
     tap.sandbox.expire_cursors()
     tap.settings["archive_dir"] = str(tap.folder / "another")
-    assert error_code(tap.run(state=ended.state)) == "cursor-rejected"
-    succeeded(archive_command(tap, *RESTART))
+    run = tap.run(state=ended.state)
+    assert error_code(run) == "cursor-rejected"
+    (restart,) = commands_in(complaint(run))
+    assert archive_command(tap, *RESTART).returncode == 1
+    succeeded(archive_command(tap, *restart, "--yes"))
     again = tap.succeed(state=ended.state)
     assert {*again.ids} == tap.sandbox.world.rows().keys()
 
 
-def test_next_scan_may_restart_again(tap: Tap) -> None:
+def test_the_next_sync_may_restart_again(tap: Tap) -> None:
     reject(tap, on=2)
     first = tap.run()
-    for key in first.ids[:60]:
-        tap.sandbox.world.touch(key)
+    change(tap, *first.ids[:60])
     reject(tap, on=len(tap.sandbox.feed_requests) + 2)
     assert tap.run(state=first.state).returncode == 0
 

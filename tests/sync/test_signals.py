@@ -49,7 +49,7 @@ def test_a_request_in_flight_is_answered_archived_and_delivered(
     run = cut_in_request(tap, 2, signum)
     assert run.returncode == CODES[signum]
     assert len(run.ids) == 100
-    assert run.bookmark["sync"]["rows"] == 100
+    assert run.progress["rows"] == 100
     (line,) = run.lines("WARNING")
     assert str(signum.value) in line
     assert "resumes from here" in line

@@ -101,7 +101,7 @@ class TestNamedCompanies:
     def test_career_sites_are_not_read_and_their_state_stays(self, tap: Tap, plain: Plain) -> None:
         ids = list(tap.sandbox.world.rows())[:3]
         pending = plain.run.states[0]
-        assert pending["bookmarks"]["career_sites"]["sync"]["cursor"]
+        assert pending["bookmarks"]["career_sites"]["position"]["progress"]
         run = tap.succeed(company_ids_file=file_of_ids(tap, ids), state=pending)
         assert run.ids == ids
         assert run.lines("WARNING") == []

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from tap_jobo.sync.rules.model import ALL
+from tap_jobo.model import ALL
 from tests.sync.log_rules.parts import (
     COUNTRIES,
     KINDS,

@@ -13,24 +13,24 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Final, Literal
 from unittest.mock import patch
 
-from tap_jobo.model import Filters
-from tap_jobo.streams.career_sites import CAREER_SITES
-from tap_jobo.sync.rules import plan, reads
-from tap_jobo.sync.rules.filters import FilterRules
-from tap_jobo.sync.rules.fold import Page, advance, at_entry, lost_page
-from tap_jobo.sync.rules.model import (
+from tap_jobo.model import (
     ALL,
     NOTHING,
     DroppedPage,
+    Filters,
     Order,
     Position,
     Progress,
     State,
     Sync,
 )
-from tap_jobo.sync.rules.plan import Log
-from tap_jobo.sync.rules.start import Places, Question
-from tap_jobo.sync.rules.wanted import Wanted
+from tap_jobo.streams.career_sites import CAREER_SITES
+from tap_jobo.sync import plan, reads
+from tap_jobo.sync.filter_rules import FilterRules
+from tap_jobo.sync.fold import Page, advance, at_entry, lost_page
+from tap_jobo.sync.plan import Log
+from tap_jobo.sync.start import Places, Question
+from tap_jobo.sync.wanted import Wanted
 
 if TYPE_CHECKING:
     from tests.sync.log_rules.run import TapRun

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Literal
 
-from tap_jobo.sync.rules.fold import Page, advance, completed
-from tap_jobo.sync.rules.model import NOTHING, State
-from tap_jobo.sync.rules.plan import (
+from tap_jobo.model import NOTHING, State
+from tap_jobo.sync.fold import Page, advance, completed
+from tap_jobo.sync.plan import (
     Log,
     NewSync,
     Request,
@@ -20,8 +20,8 @@ from tap_jobo.sync.rules.plan import (
     moves_nothing,
     plan,
 )
-from tap_jobo.sync.rules.start import Question, where
-from tap_jobo.sync.rules.wanted import Wanted
+from tap_jobo.sync.start import Question, where
+from tap_jobo.sync.wanted import Wanted
 from tests.sync.log_rules.parts import (
     OWNER,
     REQUESTED,

@@ -8,12 +8,10 @@ from typing import Any
 
 import pytest
 
-from tap_jobo.sync.rules.model import NOTHING
-from tap_jobo.sync.rules.start import Start
+from tap_jobo.model import NOTHING
+from tap_jobo.sync.start import Start
 from tests.support.repository import REPOSITORY
 from tests.sync.log_rules import histories, run
-
-pytestmark = pytest.mark.portable
 
 
 def test_random_histories_are_right() -> None:

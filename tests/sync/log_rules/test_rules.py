@@ -9,14 +9,14 @@ from typing import Any, Final
 import msgspec
 import pytest
 
-from tap_jobo.model import Filters
+from tap_jobo.model import ALL, NOTHING, Filters, Order, Position, Progress, Read, State, Sync
+from tap_jobo.sharing import expand_filters, share_filters
 from tap_jobo.streams.career_sites import CAREER_SITES
 from tap_jobo.streams.jobs import EXPIRED_JOBS, JOBS
-from tap_jobo.sync.rules.filters import FilterRules
-from tap_jobo.sync.rules.fold import Page, advance
-from tap_jobo.sync.rules.model import ALL, NOTHING, Order, Position, Progress, Read, State, Sync
-from tap_jobo.sync.rules.orders import is_refused, time_of_order
-from tap_jobo.sync.rules.plan import (
+from tap_jobo.sync.filter_rules import FilterRules
+from tap_jobo.sync.fold import Page, advance
+from tap_jobo.sync.orders import is_refused, time_of_order
+from tap_jobo.sync.plan import (
     Log,
     NewSync,
     Request,
@@ -25,15 +25,12 @@ from tap_jobo.sync.rules.plan import (
     begun_over,
     plan,
 )
-from tap_jobo.sync.rules.reads import hole, joined, pruned, with_gap
-from tap_jobo.sync.rules.sharing import expand_filters, share_filters
-from tap_jobo.sync.rules.start import Places, Question, Start, where
-from tap_jobo.sync.rules.wanted import MARGIN, Wanted, before
+from tap_jobo.sync.reads import hole, joined, pruned, with_gap
 from tap_jobo.sync.settings import SyncSettings
+from tap_jobo.sync.start import Places, Question, Start, where
+from tap_jobo.sync.wanted import MARGIN, Wanted, before
 from tests.sync.log_rules import histories
 from tests.sync.log_rules.parts import OWNER, RULES, at, having, minutes, wants_nothing
-
-pytestmark = pytest.mark.portable
 
 ALL_ROWS: Final[Filters] = {}
 OF_AT: Final = having("AT")
@@ -310,6 +307,19 @@ def test_a_run_without_a_state_is_told_that_the_archive_lacks_rows() -> None:
         asked = plan(own, log, wanted, Run(has_state=has_state), NEW)
         assert isinstance(asked, Question)
         assert asked.code == code
+
+
+def test_a_run_whose_clock_is_behind_buys_what_changed_once() -> None:
+    """Otherwise, it would buy the same rows until its clock has passed that of an earlier run."""
+    own = Position(reads=(read({}, 0, 60),), is_begun=True)
+    log, run, wanted = Log(position=own), Run(), wants_nothing()
+    first = plan(own, log, wanted, run, NEW)
+    assert isinstance(first, Request)
+    assert first.sync.started == NEW.now == at(50)
+    run.note(first, is_last=True)
+    page = Page(sync=first.sync, page=1, rows=1, cursor=None, dropped=None)
+    own = advance(own, page, RULES)
+    assert plan(own, Log(position=own), wanted, run, NewSync(id="later", now=at(51))) is None
 
 
 def test_a_sync_begins_over_with_all_that_was_decided() -> None:

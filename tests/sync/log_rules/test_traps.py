@@ -13,11 +13,10 @@ from unittest.mock import patch
 
 import pytest
 
-from tap_jobo.model import Filters
-from tap_jobo.sync.rules import plan as planned
-from tap_jobo.sync.rules import reads
-from tap_jobo.sync.rules.model import ALL
-from tap_jobo.sync.rules.plan import best
+from tap_jobo.model import ALL, Filters
+from tap_jobo.sync import plan as planned
+from tap_jobo.sync import reads
+from tap_jobo.sync.plan import best
 from tests.sync.log_rules.parts import (
     COUNTRIES,
     OLD_RULES,
@@ -32,8 +31,6 @@ from tests.sync.log_rules.parts import (
 )
 from tests.sync.log_rules.run import Outcome
 from tests.sync.log_rules.world import World, state_of
-
-pytestmark = pytest.mark.portable
 
 OF_AT = having("AT")
 OF_AT_BE = having("AT", "BE")
@@ -750,6 +747,21 @@ def test_a_lookback_is_bought_once_a_run() -> None:
     change(world, lookback=minutes(1000))
     expect(world, "prod", billed=9)
     expect(world, "prod", billed=9)
+
+
+def test_a_clock_that_was_set_back_bills_the_lookback_once_a_run() -> None:
+    """No sync of such a run moves the last read."""
+    world = begin()
+    world.api.now += 100
+    change(world, lookback=minutes(20))
+    expect(world, "prod")
+    put(world, 1)
+    world.skew = world.most_skew = 60
+    expect(world, "prod", billed=1)
+    world.set_batch_size(1)
+    put(world, 2)
+    expect(world, "prod", "limit", billed=1, pages=1)
+    expect(world, "prod", billed=1)
 
 
 def test_a_limit_of_nothing_loads_in_spite_of_a_question() -> None:

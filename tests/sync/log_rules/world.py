@@ -12,13 +12,12 @@ from typing import Final
 
 from msgspec.structs import replace as with_
 
-from tap_jobo.model import Filters
-from tap_jobo.sync.rules.fold import drop
-from tap_jobo.sync.rules.model import ALL, Order, Position, Read, State, Sync
-from tap_jobo.sync.rules.orders import is_refused, time_of_order
-from tap_jobo.sync.rules.plan import Request, best
-from tap_jobo.sync.rules.reads import includes
-from tap_jobo.sync.rules.start import Way
+from tap_jobo.model import ALL, Filters, Order, Position, Read, State, Sync
+from tap_jobo.sync.fold import drop
+from tap_jobo.sync.orders import is_refused, time_of_order
+from tap_jobo.sync.plan import Request, best
+from tap_jobo.sync.reads import includes
+from tap_jobo.sync.start import Way
 from tests.sync.log_rules.parts import (
     RULES,
     Api,
@@ -49,6 +48,7 @@ class World:
         total: All of them.
         lost_pages: Pages that were billed and are in no archive.
         erased: The last version of each row that `erase` took out.
+        erased_at: When that row had changed last.
         done: What runs have read that were done: until when, for which filters and start date.
     """
 
@@ -68,6 +68,7 @@ class World:
         self.lost_pages = self.most_lost_pages = 0
         self.billed = self.total = 0
         self.erased: dict[int, int] = {}
+        self.erased_at: dict[int, int] = {}
         self.done: list[tuple[str, Filters, str, str]] = []
         self.log: list[str] = []
         self.begun: dict[str, int] = {}  # how often each order
@@ -259,6 +260,8 @@ class World:
             )
             folder.entries[number] = replace(entry, rows=rows)
         self.erased[row_id] = self.api.versions.get(row_id, 0)
+        if row := self.api.rows.get(row_id):  # a change without a new time is not listed
+            self.erased_at[row_id] = row.at
         if in_warehouses:
             for pipe in self.pipes.values():
                 pipe.warehouse.pop(row_id, None)
@@ -277,7 +280,8 @@ class World:
     # The oracle: rows
 
     def _is_erased(self, row: Row) -> bool:
-        return row.version <= self.erased.get(row.id, 0)
+        is_listed = row.at > self.erased_at.get(row.id, -1)
+        return row.version <= self.erased.get(row.id, 0) or not is_listed
 
     def _check(self, run: TapRun) -> None:
         """Check what a warehouse has after a run that was done."""

@@ -1,0 +1,200 @@
+"""How far a warehouse is: a fold over the pages that it loads.
+
+Headers suffice: the header of an entry says what the entry before it led to. So only the page at
+the head has to be parsed.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import msgspec
+from msgspec.structs import replace
+
+from tap_jobo.model import Dropped, DroppedPage, Position, Progress, Read, Sync
+from tap_jobo.sync.filter_rules import FilterRules
+from tap_jobo.sync.reads import includes, joined_to, pruned, with_gap, worse
+
+
+class Page(msgspec.Struct, frozen=True, kw_only=True):
+    """What the fold has to know of an entry.
+
+    Attributes:
+        sync: Its sync, None if it was dropped and that is not known.
+        page: The number of the page in its sync, from 1.
+        rows: The rows of the page.
+        cursor: Where the next page starts, None after the last page of a sync.
+        dropped: Where it was dropped, None if it was not.
+    """
+
+    sync: Sync | None
+    page: int
+    rows: int
+    cursor: str | None
+    dropped: Dropped | None = None
+
+
+def advance(position: Position, page: Page, rules: FilterRules) -> Position:
+    """Return the position after an entry, of whoever had the other one before it.
+
+    A page of a sync whose page 1 the warehouse lacks moves nothing, and so does one that it has. A
+    page that was dropped at the head is bought again, so it moves nothing, either. Behind the head,
+    it leaves its sync with a gap, as a page does that is skipped.
+    """
+    if page.dropped == "head":
+        return position
+    position = replace(position, is_begun=True)
+    sync = page.sync
+    if sync is None:
+        return position
+    old = position.of(sync.id)
+    if (old is None and page.page > 1) or (old and page.page <= old.pages):
+        return position
+    has_gap = page.dropped is not None
+    if old is None:
+        position = _begun(position, sync)
+    else:
+        has_gap |= old.has_gap or page.page > old.pages + 1
+    if page.cursor is None:
+        return completed(position, sync, rules, has_gap=has_gap)
+    progress = Progress(
+        sync=sync,
+        pages=page.page,
+        rows=page.rows + (old.rows if old else 0),
+        cursor=page.cursor,
+        has_gap=has_gap,
+    )
+    return replace(position, progress=(*_others(position, sync.id), progress))
+
+
+def _begun(position: Position, sync: Sync) -> Position:
+    """Return the position when a sync begins: its order is no longer outstanding."""
+    order = max(position.order, sync.order or "")
+    return replace(position, order=order, progress=_others(position, sync.replaces))
+
+
+def _others(position: Position, sync_id: str | None) -> tuple[Progress, ...]:
+    return tuple(each for each in position.progress if each.sync.id != sync_id)
+
+
+def completed(
+    position: Position, sync: Sync, rules: FilterRules, *, has_gap: bool = False
+) -> Position:
+    """Return the position after the last page of a sync.
+
+    It adds what the sync has read, and what that says together with each read before it: of the
+    same rows (`joined_to`), and of all rows of the settings if the sync has read the values that a
+    list gained. Rows that the user decided not to buy are a gap.
+    """
+    new = read_of(sync, has_gap=has_gap)
+    reads = [*position.reads, new, *joined_to(position.reads, new, rules)]
+    if sync.reads != sync.filters:
+        reads += _with_added(position.reads, sync, new, rules)
+    if sync.kept is not None:
+        reads.append(Read(filters=sync.filters, start=sync.kept, until=sync.started, gap=sync.kept))
+    kept = pruned(reads, rules)
+    still = [
+        each
+        for each in _others(position, sync.id)
+        if not _has_ended(each, [new] if each.sync.order else kept, rules)
+    ]
+    return replace(position, reads=kept, progress=tuple(still))
+
+
+def _with_added(reads: Iterable[Read], sync: Sync, new: Read, rules: FilterRules) -> Iterator[Read]:
+    """Yield what a sync of added values says together with each read that has the rest."""
+    for read in reads:
+        rest = rules.added(read.filters, sync.filters)
+        if rest is not None and rules.covers(sync.reads, rest):
+            yield Read(
+                filters=sync.filters,
+                start=max(read.start, new.start),
+                until=min(read.until, new.until),
+                gap=worse(read.gap, new.gap),
+            )
+
+
+def read_of(sync: Sync, *, has_gap: bool) -> Read:
+    """Return what a sync has read once it is complete."""
+    gap = sync.since if has_gap else None
+    return Read(filters=sync.reads, start=sync.since, until=sync.started, gap=gap)
+
+
+def _has_ended(progress: Progress, reads: Iterable[Read], rules: FilterRules) -> bool:
+    """Return whether a read includes what a sync in progress reads."""
+    wanted = read_of(progress.sync, has_gap=progress.has_gap)
+    return any(includes(read, wanted, rules) for read in reads)
+
+
+def gapped(position: Position, dropped: DroppedPage, rules: FilterRules) -> Position:
+    """Return a position that has a page, after that page was dropped behind the head."""
+    reads = pruned(with_gap(position.reads, dropped.since), rules)
+    progress = tuple(
+        replace(each, has_gap=True) if each.sync.id == dropped.sync else each
+        for each in position.progress
+    )
+    return replace(position, reads=reads, progress=progress)
+
+
+def at_entry(
+    number: int, before: Position, dropped: Iterable[DroppedPage], rules: FilterRules
+) -> Position:
+    """Return the position before an entry, of one who loads everything, as it is true today.
+
+    Args:
+        number: The number of the entry.
+        before: What its header says.
+        dropped: The pages that were dropped. A header that was written after that knows of it.
+        rules: How filters compare.
+    """
+    for each in dropped:
+        if each.number < number <= each.head:
+            before = gapped(before, each, rules)
+    return before
+
+
+def lost_page(
+    before: Position, after: Position, end: tuple[int, str | None], rules: FilterRules
+) -> Page | None:
+    """Return what is known of an entry whose header can't be read, None if that is nothing.
+
+    Its sync is that with which the fold leads from the position before it to the one after it.
+
+    Args:
+        before: The position before the entry, of one who loads everything.
+        after: The position after it, from the header of the next entry.
+        end: The rows and the next cursor of its page, from the same header.
+        rules: How filters compare.
+    """
+    rows, cursor = end
+    for each in (*before.progress, *after.progress):
+        old = before.of(each.sync.id)
+        page = Page(sync=each.sync, page=old.pages + 1 if old else 1, rows=rows, cursor=cursor)
+        if advance(before, page, rules) == after:
+            return page
+    return None
+
+
+def drop(
+    number: int, page: Page, following: Iterable[Page], head: int
+) -> tuple[Page, DroppedPage | None]:
+    """Return a page as it is after it was dropped, and what `archive.json` notes of it.
+
+    At the head it is as if it never was: it is bought again. It is at the head if no entry follows
+    that was not dropped there itself.
+
+    Args:
+        number: The number of its entry.
+        page: The page, without a sync if its header can't be read.
+        following: The pages after it.
+        head: The number of the last entry.
+    """
+    if all(each.dropped == "head" for each in following):
+        return replace(page, dropped="head"), None
+    sync: Any = page.sync
+    note = DroppedPage(
+        number=number,
+        sync=sync and sync.id,
+        since=sync.since if sync else "",
+        head=head,
+    )
+    return replace(page, dropped="behind"), note

@@ -1,0 +1,151 @@
+"""The archive of a stream as the rules see it: places, pages, and the position at its head.
+
+The header of an entry says what the entry before it led to. So a run parses only the page at the
+head, and the headers of what it loads.
+"""
+
+from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Final
+
+from tap_jobo.archive.archive import StreamArchive
+from tap_jobo.errors import FormatError
+from tap_jobo.model import NOTHING, Entry, EntryHeader, Filters, Order, Position
+from tap_jobo.sync.filter_rules import FilterRules
+from tap_jobo.sync.fold import Page, advance, at_entry, lost_page
+from tap_jobo.sync.plan import Log
+from tap_jobo.sync.start import Places
+
+ReadEnd = Callable[[Entry], tuple[int, str | None]]
+"""Returns the rows of a page, and where the next one starts. Raises `FormatError`."""
+_PRICED: Final = 1_000  # pages from which a price is estimated
+_UNKNOWN: Final = Page(sync=None, page=1, rows=0, cursor=None, dropped="behind")
+"""What is known of an entry whose header can't be read, and no other header tells."""
+
+
+class ArchiveLog:
+    """What the entries of an archive say.
+
+    Attributes:
+        archive: The archive. Only this run adds entries to it.
+    """
+
+    def __init__(self, archive: StreamArchive, read_end: ReadEnd, rules: FilterRules) -> None:
+        self.archive = archive
+        self._read_end = read_end
+        self._rules = rules
+        self._ends: dict[int, tuple[int, str | None]] = {}
+        self._position: Position | None = None
+
+    @property
+    def places(self) -> Places:
+        """The places in it, where a run may start."""
+        archive = self.archive
+        return Places(
+            owner=archive.key.owner,
+            head=archive.head,
+            id_of=archive.id_of,
+            time_of=archive.time_of,
+        )
+
+    @property
+    def position(self) -> Position:
+        """The position of one who loads everything. Raises `FormatError`."""
+        if self._position is None:
+            self._position = self.position_before(self._last() + 1)
+        return self._position
+
+    @property
+    def order(self) -> Order | None:
+        """What `restart` ordered last."""
+        return self.archive.file.order
+
+    def as_known(self, *, has_state: bool) -> Log:
+        """Return what a plan has to know of it.
+
+        Args:
+            has_state: Whether the run has a state. Otherwise, it may be that an earlier archive was
+                lost, and the buyer of the first entry shows that.
+        """
+        first = None if has_state else self.archive.header(1)
+        return Log(
+            position=self.position, order=self.order, first=first.buyer if first else NOTHING
+        )
+
+    def _last(self) -> int:
+        """Return the number of the last entry that was not dropped at the head."""
+        number = self.archive.head
+        while (header := self.archive.header(number)) and header.dropped == "head":
+            number -= 1
+        return number
+
+    def position_before(self, number: int) -> Position:
+        """Return the position before an entry, of one who loads everything, as it is true today."""
+        header = self.archive.header(number)
+        if header:
+            return at_entry(number, header.before, self.archive.file.dropped, self._rules)
+        if number <= 1:
+            return NOTHING
+        return advance(self.position_before(number - 1), self.page(number - 1), self._rules)
+
+    def page(self, number: int) -> Page:
+        """Return what the rules have to know of an entry. Raises `FormatError`."""
+        header = self.archive.header(number)
+        if header is None:
+            return self._page_of_damaged(number)
+        rows, cursor = self.end(number, header)
+        return Page(
+            sync=header.sync, page=header.page, rows=rows, cursor=cursor, dropped=header.dropped
+        )
+
+    def end(self, number: int, header: EntryHeader) -> tuple[int, str | None]:
+        """Return the rows of an entry, and where the next page starts.
+
+        The header of the next entry says that. At the head, the page is parsed, and where the next
+        entry is of another copy of the archive, or came while this one was dropped.
+        """
+        if number not in self._ends:
+            following = self.archive.header(number + 1)
+            known = following.previous if following else None
+            if known and (known.id, known.dropped) == (header.id, header.dropped):
+                self._ends[number] = known.rows, known.cursor
+            elif header.dropped:
+                self._ends[number] = 0, None
+            else:
+                self._ends[number] = self._read_end(self.archive.read(number))
+        return self._ends[number]
+
+    def _page_of_damaged(self, number: int) -> Page:
+        following = self.archive.header(number + 1)
+        if following is None or following.previous is None:
+            return _UNKNOWN
+        end = following.previous.rows, following.previous.cursor
+        before, after = self.position_before(number), following.before
+        return lost_page(before, after, end, self._rules) or _UNKNOWN
+
+    def least_rows(self, filters: Filters, start: str) -> int | None:
+        """Return how many rows match at least, None if the archive does not show that.
+
+        They are those of the largest complete sync whose rows all match, since it returned each row
+        once. It is looked for among the first pages only, where the first full sync is.
+        """
+        counts: Counter[str] = Counter()
+        complete: set[str] = set()
+        numbers = self.archive.numbers[:_PRICED]
+        for number, header in zip(numbers, self.archive.headers(numbers), strict=True):
+            if header is None or header.sync is None or header.dropped:
+                continue
+            is_wanted = header.sync.since >= start
+            if is_wanted and self._rules.covers(filters, header.sync.reads):
+                with suppress(FormatError):  # of the head
+                    rows, cursor = self.end(number, header)
+                    counts[header.sync.id] += rows
+                    complete |= {header.sync.id} if cursor is None else set()
+        return max((counts[each] for each in complete), default=None)
+
+    def note(self, entry: Entry, rows: int, cursor: str | None) -> None:
+        """Take up an entry that this run has just added, once its page was parsed."""
+        before = self.position
+        self._ends[entry.number] = rows, cursor
+        self._position = advance(before, self.page(entry.number), self._rules)

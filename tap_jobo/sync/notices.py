@@ -1,0 +1,142 @@
+"""What a run tells once: rows of other filters, an archive that lacks something, and gaps."""
+
+import json
+
+from tap_jobo.clock import to_minute
+from tap_jobo.model import NOTHING, EntryHeader, Filters, Position, State
+from tap_jobo.sync.filter_rules import FilterRules
+from tap_jobo.sync.filters import describe
+from tap_jobo.sync.log import ArchiveLog
+from tap_jobo.sync.messages import Messages
+from tap_jobo.sync.orders import applies
+from tap_jobo.sync.plan import Request, best, is_healed
+from tap_jobo.sync.questions import Standing
+from tap_jobo.sync.start import Question, Start
+from tap_jobo.sync.wanted import Wanted
+from tap_jobo.wording import plural
+
+
+class Notices:
+    """What the run of a stream has told, or has yet to tell.
+
+    Attributes:
+        gap: Since when rows may be missing, as was told last; None if none are.
+    """
+
+    def __init__(self, messages: Messages, rules: FilterRules, state: State | None) -> None:
+        """Take up what was told before.
+
+        Args:
+            messages: The texts.
+            rules: How filters compare.
+            state: The state before the run.
+        """
+        self.gap = state.gap if state else None
+        self._messages = messages
+        self._rules = rules
+        self._given = state.position if state else NOTHING
+        self._told: set[str] = set()
+        self._other_rows = 0
+        self._other_filters: dict[str, Filters] = {}
+
+    def warn_once(self, text: str) -> None:
+        """Log a warning, once in the run."""
+        if self._is_first(text):
+            self._messages.logger.warning("%s", text)
+
+    # Rows of other filters
+
+    def note_loaded(self, header: EntryHeader, rows: int, wanted: Wanted) -> None:
+        """Take up an entry that is loaded: another pipeline may have bought it."""
+        if header.sync is None or header.dropped:
+            return
+        filters = header.sync.reads
+        if not self._rules.covers(wanted.filters, filters) and not self._had(filters):
+            self._other_rows += rows
+            self._other_filters[json.dumps(filters, sort_keys=True)] = filters
+
+    def _had(self, filters: Filters) -> bool:
+        """Return whether the warehouse had rows of filters before."""
+        position = self._given
+        had = [each.filters for each in position.reads]
+        had += [each.sync.reads for each in position.progress]
+        return filters in had
+
+    def tell_other_rows(self) -> None:
+        """Warn of rows that the settings do not ask for."""
+        if self._other_rows:
+            every = [describe(each) or "no filters" for each in self._other_filters.values()]
+            more = f", and {plural(len(every) - 1, 'other')}" if len(every) > 1 else ""
+            self._messages.warn_of_other_rows(self._other_rows, f"{every[0]}{more}")
+        self._other_rows, self._other_filters = 0, {}
+
+    # What the archive lacks
+
+    def tell_behind(
+        self, start: Start, planned: Request | Question | None, standing: Standing
+    ) -> None:
+        """Warn if the archive lacks what the warehouse has.
+
+        Args:
+            start: Where the run starts in it.
+            planned: What it buys or asks next.
+            standing: Where the stream stands.
+        """
+        log, messages = standing.log, self._messages
+        if not log.archive.lasts:
+            return
+        is_healed_now = isinstance(planned, Request) and planned.why == "behind"
+        if not (start.is_behind or is_healed_now) or not self._is_first("behind"):
+            return
+        name = messages.name
+        fact = f"The archive lacks pages that {name} had, so they can't be loaded from it."
+        if isinstance(planned, Request) and is_healed_now:
+            since = to_minute(planned.sync.since) if planned.sync.since else "the first"
+            price = standing.price
+            fact = f"The archive is behind {name}: buying changes since {since} again ({price})."
+        skipped = log.position_before(start.offset + 1)
+        has_order = start.is_behind and skipped.order > start.position.order
+        restart = log.archive.command("restart") if has_order else None
+        own, there = best(standing.position, standing.wanted), best(log.position, standing.wanted)
+        since_then = None
+        if own and there and there.until < own.until and not is_healed(own, there):
+            since_then = log.archive.restart_since(there.until)
+        messages.warn("archive-behind", fact, restart=restart, restart_since=since_then)
+
+    # Gaps and orders
+
+    def tell_gap(self, standing: Standing) -> None:
+        """Report a gap in what was read of the rows that the settings ask for.
+
+        The settings of an earlier run may have been others, so the state has what was told.
+        """
+        has = best(standing.position, standing.wanted)
+        gap = has.gap if has else None
+        if gap is not None and self._is_being_read(gap, standing.position, standing.wanted):
+            return  # to order it once more would bill it twice
+        is_known, self.gap = gap == self.gap, gap
+        if gap is not None and self._is_first(f"gap {gap}"):
+            self._messages.tell_gap(gap, standing, is_known=is_known)
+
+    def _is_being_read(self, gap: str, position: Position, wanted: Wanted) -> bool:
+        """Return whether a sync in progress reads the rows of a gap."""
+        return any(
+            each.sync.since <= gap
+            and not each.has_gap
+            and self._rules.covers(each.sync.reads, wanted.filters)
+            for each in position.progress
+        )
+
+    def tell_order(self, log: ArchiveLog, standing: Standing) -> None:
+        """Log that an order is for other pipelines."""
+        order, position = log.order, standing.position
+        if order is None or order.over is not None or not self._is_first("order"):
+            return
+        is_open = order.time > max(position.order, log.position.order)
+        if is_open and not applies(order, position, log.position, standing.wanted):
+            self._messages.tell_order_of_others(order)
+
+    def _is_first(self, what: str) -> bool:
+        is_first = what not in self._told
+        self._told.add(what)
+        return is_first

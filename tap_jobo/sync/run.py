@@ -1,0 +1,537 @@
+"""The two promises, in one loop: what is bought is appended, and what is appended is delivered.
+
+A page takes six steps: plan, what comes before the request, fetch, append, parse and check, rows
+and state. Buying knows nothing of rows, and loading nothing of money. So there is one way to a
+warehouse, whether a page was bought a second or a year ago, and a crash between two steps repeats
+the later ones, free. Only a page in flight, which is not in the archive yet, is billed again.
+"""
+
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from typing import Final
+
+from tap_jobo.api.api_clock import ApiClock
+from tap_jobo.api.feed import FeedReader
+from tap_jobo.api.pages import ParsedPage
+from tap_jobo.archive.archive import StreamArchive
+from tap_jobo.archive.month import MonthCount
+from tap_jobo.archive.store import StoreError
+from tap_jobo.clock import format_timestamp, parse_timestamp
+from tap_jobo.errors import (
+    ApiError,
+    ArchiveError,
+    BudgetReachedError,
+    EndlessFeedError,
+    FormatError,
+    PageCutOffError,
+    RejectedError,
+)
+from tap_jobo.model import (
+    NOTHING,
+    Entry,
+    EntryHeader,
+    Position,
+    Previous,
+    Receipt,
+    State,
+    entry_outside,
+    new_id,
+)
+from tap_jobo.records.converter import Conversion, RecordConverter, Row
+from tap_jobo.sync.checks import PageChecks
+from tap_jobo.sync.filter_rules import FilterRules
+from tap_jobo.sync.fold import Page, advance, read_of
+from tap_jobo.sync.head import HeadReader
+from tap_jobo.sync.load import Contents
+from tap_jobo.sync.log import ArchiveLog
+from tap_jobo.sync.messages import Messages
+from tap_jobo.sync.notices import Notices
+from tap_jobo.sync.plan import (
+    NewSync,
+    Request,
+    Run,
+    after_rejection,
+    best,
+    moves_nothing,
+    plan,
+)
+from tap_jobo.sync.questions import Known, Standing
+from tap_jobo.sync.reads import hole
+from tap_jobo.sync.report import Report
+from tap_jobo.sync.settings import SyncSettings
+from tap_jobo.sync.start import Question, Start, where
+from tap_jobo.sync.versions import NewestVersions
+from tap_jobo.sync.wanted import Wanted, before
+
+_SMALL: Final = 1_000  # bytes of a page that may have no rows
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """What to write: records, when they were received, and the state that follows them."""
+
+    records: Sequence[Row]
+    received_at: datetime
+    state: State | None  # None: the next state covers these rows, too
+
+
+@dataclass(kw_only=True)
+class FeedRun:
+    """One stream's part of a run: pages from the archive and the API to standard output.
+
+    Attributes:
+        settings: What the pipeline wants.
+        state: The state of the warehouse, None if there is none. It moves with each page.
+        open_archive: Lists the archive from an entry on.
+        reader: Fetches and parses pages.
+        clock: Returns the API's clock.
+        converter: Makes records of rows.
+        messages: What the user is told.
+        report: Counts and announces what is read.
+        lock: Keeps other runs from buying the stream. It yields what raises if the lock is lost.
+        open_month: Returns the count of the month, None if the archive is off. The run has the
+            lock.
+        raise_if_over: Raises if the run must not go on: a signal arrived, or the lock was lost.
+        position: What the warehouse has read.
+        planned: What the run is going to buy, or to ask, once all is loaded.
+    """
+
+    settings: SyncSettings
+    state: State | None
+    open_archive: Callable[[int], StreamArchive]
+    reader: FeedReader
+    clock: Callable[[], ApiClock]
+    converter: RecordConverter
+    messages: Messages
+    report: Report
+    lock: Callable[[StreamArchive], AbstractContextManager[Callable[[], None]]]
+    open_month: Callable[[StreamArchive, Callable[[], None]], MonthCount | None]
+    raise_if_over: Callable[[], None]
+    position: Position = NOTHING
+    planned: Request | Question | None = None
+
+    def __post_init__(self) -> None:
+        self._spec = self.settings.spec
+        self._rules = FilterRules(self._spec.filters)
+        self._checks = PageChecks(self._spec, self.converter, self.messages.warn)
+        self._head_reader = HeadReader(self.reader, self._checks, self.messages, self.raise_if_over)
+        self._announced = ""  # the id of the sync that the user was told of
+        self._run = Run(has_state=self.state is not None)
+        self._run_id = new_id()
+        self._notices = Notices(self.messages, self._rules, self.state)
+        self._start = Start(0, NOTHING)
+        self._head: tuple[ParsedPage, Conversion] | None = None  # the last page, if it is loaded
+        self._bad: tuple[int, FormatError] | None = None  # the first page that can't be loaded
+        self._is_proved = False  # that a page can be written
+
+    def pages(self) -> Generator[Delivery]:
+        """Load, then buy. To resume means that the rows, and then the state, are written.
+
+        Call `open` and `check` first.
+
+        Raises:
+            HeldError: Another run buys the stream. What the archive has is loaded: call these
+                again.
+        """
+        yield from self._load()
+        if self.only_loads:  # which needs no lock
+            self.messages.tell_only_loaded()
+            self.report.is_archive_complete = self._is_archive_complete()
+            return
+        with self.lock(self.archive) as raise_if_lost:
+            self.open()  # again, because another run may have bought meanwhile
+            self.check()
+            yield from self._load()
+            self.reader.cost.count_in(self.open_month(self.archive, raise_if_lost))
+            try:
+                yield from self._buy()
+            except BudgetReachedError as reached:
+                self.messages.logger.warning("%s", reached)
+                if not self._run.began:
+                    self.messages.tell_nothing_bought(self.planned)
+            finally:
+                self.reader.cost.settle()
+                self.report.is_archive_complete = self._is_archive_complete()
+
+    # Where the run starts
+
+    def open(self) -> None:
+        """Find where the run starts in the archive.
+
+        Raises:
+            StateError: The state is of another archive.
+        """
+        self.archive = archive = self.open_archive(self.state.offset if self.state else 0)
+        self._head_reader.archive = archive
+        self.log = ArchiveLog(archive, self._head_reader.end_of, self._rules)
+        self.reader.cost.expect_price(archive.last_price)
+        start = where(self.state, self.log.places)
+        if isinstance(start, Question):
+            if not self._spec.is_free:
+                raise self.messages.question(start, self.standing(NOTHING))
+            start = Start(0, NOTHING)
+        self._start, self.position = start, start.position
+        self._head, self._bad = None, None
+        _ = self.log.order  # raises if its file is damaged, before anything is loaded
+        try:
+            _ = self.log.position
+            if archive.head > start.offset:
+                self._head = self._head_reader.check_loaded()
+        except FormatError as error:
+            self._bad = archive.head, error
+
+    def check(self) -> None:
+        """Plan what the run buys once all is loaded, and ask before that.
+
+        Raises:
+            ConfigError: A limit does not allow the next page.
+            StateError: The user has to decide what to buy. If nothing may be bought, that is a
+                warning.
+        """
+        self.planned = None
+        if self._bad:
+            return
+        at_head = self._position_at(self.archive.head)
+        if not self.only_loads:
+            self._check_limits(at_head)
+        self.planned = self._plan(at_head)
+        standing = self.standing(at_head)
+        bought = None if self.only_loads else self.planned
+        self._notices.tell_behind(self._start, bought, standing)
+        if isinstance(self.planned, Question):
+            question = self.messages.question(self.planned, standing)
+            if not self.only_loads:
+                raise question
+            for text in question.messages:
+                self._notices.warn_once(text)
+
+    def _check_limits(self, position: Position) -> None:
+        """Raise ConfigError if a limit does not allow the next page. This needs no request."""
+        filters, size = self.settings.filters, self.settings.batch_size
+        going = [each.sync for each in position.progress if each.sync.filters == filters]
+        if going:  # it keeps its page size
+            size = max(going, key=lambda sync: sync.started).batch_size
+        self.reader.cost.check_page(size, begins_sync=not going)
+
+    def _position_at(self, last: int) -> Position:
+        """Return what the warehouse has read once an entry is loaded: a fold over the headers."""
+        archive, own = self.archive, self._start.position
+        numbers = range(self._start.offset + 1, last + 1)
+        is_whole = last == archive.head
+        if numbers and is_whole and own == self.log.position_before(numbers.start):
+            return self.log.position
+        for number, _ in zip(numbers, archive.headers(numbers), strict=True):
+            own = advance(own, self.log.page(number), self._rules)
+        return own
+
+    @property
+    def only_loads(self) -> bool:
+        """Whether the run buys nothing of the stream."""
+        return self.report.budget.buys_nothing and not self._spec.is_free
+
+    def _plan(self, position: Position) -> Request | Question | None:
+        log = self.log.as_known(has_state=self._run.has_state)
+        return plan(position, log, self.wanted, self._run, self.new_sync())
+
+    def new_sync(self) -> NewSync:
+        """Return what a sync gets that begins now."""
+        return NewSync(id=new_id(), now=format_timestamp(self.clock().earlier()))
+
+    @cached_property
+    def wanted(self) -> Wanted:
+        """What the run wants. Only for a feed that lists its rows for some days, time matters."""
+        lists = self._spec.longest_lookback
+        return Wanted.of(self.settings, format_timestamp(self.clock().now()) if lists else "")
+
+    def _is_archive_complete(self) -> bool | None:
+        """Return whether a new warehouse would get as much from the archive, None if it is off."""
+        if not self.archive.lasts:
+            return None
+        has, there = best(self.position, self.wanted), best(self.log.position, self.wanted)
+        if there is None or there.gap is not None:
+            return False
+        return has is None or there.until >= before(has.until, self.wanted.lookback)
+
+    @property
+    def is_begun(self) -> bool:
+        """Whether anything was read before, by this or another pipeline."""
+        return self.position.is_begun or self.archive.head > 0
+
+    @property
+    def starts(self) -> Iterator[str]:
+        """When the syncs started that the warehouse or the archive has: never in the future."""
+        positions = [self.position] if self._bad else [self.position, self.log.position]
+        for position in positions:
+            yield from (read.until for read in position.reads)
+            yield from (each.sync.started for each in position.progress)
+
+    @property
+    def problem(self) -> FormatError | None:
+        """Why the run can't load all that the archive has."""
+        return self._bad[1] if self._bad else None
+
+    def standing(self, position: Position) -> Standing:
+        """Return where the stream stands, for messages."""
+        return Standing(settings=self.settings, wanted=self.wanted, log=self.log, position=position)
+
+    @property
+    def pages_to_load(self) -> range:
+        """The numbers of the entries that the run loads."""
+        last = self._bad[0] - 1 if self._bad else self.archive.head
+        return range(self._start.offset + 1, last + 1)
+
+    # Load
+
+    def _load(self) -> Iterator[Delivery]:
+        """Yield what the archive has and the warehouse lacks, up to a page that can't be read."""
+        numbers = self.pages_to_load
+        newest, last = self._read_ahead(numbers)
+        if not (isinstance(self.planned, Request) and self.planned.why == "restart"):
+            self._notices.tell_gap(self.standing(self._position_at(last)))  # before a state has it
+        if self.state is None and last:
+            nothing = self._state_at(0, None, "")
+            yield Delivery((), self.clock().now(), nothing)
+        for entry in self.archive.read_all(numbers.start, last) if last else ():
+            self.raise_if_over()
+            delivery = self._deliver_loaded(entry, newest)
+            yield delivery
+            self.report.count_loaded(len(delivery.records))  # they are written
+            self.report.show_progress()
+        if self._bad:
+            raise self._bad[1]
+
+    def _read_ahead(self, numbers: range) -> tuple[NewestVersions, int]:
+        """Return the newest versions of the rows of entries, and the last one that can be read."""
+        newest, contents, last = NewestVersions(self.reader), Contents(), 0
+        if not numbers:
+            return newest, last
+        try:
+            for entry in self.archive.read_all(numbers.start, numbers[-1], keep=True):
+                self.raise_if_over()
+                newest.note(entry)
+                rows = self.reader.count_rows(entry)
+                contents.note(entry.header, rows)
+                self._notices.note_loaded(entry.header, rows, self.wanted)
+                last = entry.number
+        except FormatError as error:
+            self._bad = (last or numbers.start - 1) + 1, error
+        if contents.pages:
+            self.messages.announce_load(contents, has_state=self.state is not None)
+            if self.state is None and self.report.profiles is not None:
+                self.messages.announce_profiles()
+            self._notices.tell_other_rows()
+        return newest, last
+
+    def _deliver_loaded(self, entry: Entry, newest: NewestVersions) -> Delivery:
+        """Return an entry of the archive to write.
+
+        Only the head is checked: every page behind it was, when it was bought.
+        """
+        header, records = entry.header, list[Row]()
+        if header.dropped is None and header.sync is not None:
+            older = set[str]()
+            if entry.number == self.archive.head and self._head:
+                page, checked = self._head
+            else:
+                page = self.reader.parse_loaded(entry)
+                older = newest.take_older(self.reader.rows(entry, page))
+                checked = self._checks.accept(entry, page)
+            self._log_skipped(entry, page, checked)
+            records = [record for record in checked.records if record["id"] not in older]
+            self.report.count_page(len(checked.skipped), is_loaded=True)
+        self._move_to(entry)
+        is_settled = newest.are_settled(entry.number)
+        return self._delivery(entry, records, self.state if is_settled else None)
+
+    # Buy
+
+    def _buy(self) -> Iterator[Delivery]:
+        """Append what the plan says, page by page, and deliver it."""
+        self._notices.tell_order(self.log, self.standing(self.position))
+        while True:
+            self.raise_if_over()
+            request = self._plan(self.position)
+            if isinstance(request, Question):
+                raise self.messages.question(request, self.standing(self.position))
+            if request is None:
+                break
+            self._prepare(request)
+            request, receipt, body = self._fetch(request)
+            if self._is_void(request, receipt, body):
+                break
+            entry = self._append(request, receipt, body)
+            yield self._deliver_bought(entry, request)
+            self.report.show_progress()
+        self.report.is_complete = True
+
+    def _prepare(self, request: Request) -> None:
+        """Report what is bought next, stop a sync that makes no progress, and prove the place."""
+        standing = self.standing(self.position)
+        if request.page == 1:
+            self.messages.report_decision(request, standing)
+            self._notices.tell_behind(self._start, request, standing)
+        if self._announced != request.sync.id:
+            self._announced = request.sync.id
+            self.report.announce(request, self.wanted.start)
+            if request.page > 1 and self.wanted.start > request.sync.start:
+                self.messages.warn_of_start_date(request)
+        try:
+            self._head_reader.raise_if_stalled(request.sync, is_resumed=request.page > 1)
+        except EndlessFeedError as error:
+            raise self.messages.endless(error, self._stuck(request)) from error
+        if not self._is_proved:
+            self.archive.prove_room()
+            self._is_proved = True
+
+    def _stuck(self, request: Request) -> Known:
+        """Return what a message may name if a sync can't go on."""
+        spent = request.rows * self.reader.cost.price
+        return self.messages.stuck(request, spent, self.archive)
+
+    def _fetch(self, request: Request) -> tuple[Request, Receipt, bytes]:
+        """Fetch a page; if its cursor is rejected, the first page of the sync that begins over."""
+        try:
+            return request, *self.reader.fetch_page(request.sync, request.cursor)
+        except PageCutOffError as error:
+            if request.page == 1:
+                raise
+            raise self.messages.cut_off(error, self._stuck(request)) from error
+        except RejectedError as rejection:
+            if not (request.cursor and rejection.names_cursor):
+                raise
+            request = self._begin_over(rejection, request)
+        return request, *self.reader.fetch_page(request.sync, None)
+
+    def _begin_over(self, rejection: RejectedError, old: Request) -> Request:
+        """Return the first page of a sync whose cursor was rejected, or raise if it was twice."""
+        archive, wanted, new = self.archive, self.wanted, self.new_sync()
+        request = after_rejection(old.sync, wanted, self._run, new, has_archive=archive.lasts)
+        if isinstance(request, Question):
+            raise self.messages.rejected_twice(rejection, self._stuck(old)) from rejection
+        self.messages.warn_of_restart(rejection, old.rows * self.reader.cost.price)
+        self._head_reader.begin_over(request.sync)
+        self._announced = request.sync.id
+        return request
+
+    def _is_void(self, request: Request, receipt: Receipt, body: bytes) -> bool:
+        """Return whether a page is no entry: it is small, was not billed, and has no rows.
+
+        It is the only page that is parsed before it is in the archive. The stream then buys no
+        more in this run.
+        """
+        if request.page > 1 or len(body) > _SMALL or receipt.charge.deducted:
+            return False
+        if not moves_nothing(self.position, request, self.wanted):
+            return False
+        if self._start.is_behind and self.archive.lasts and request.why in {"changes", "behind"}:
+            return False  # the archive then has a place for the state, so the user is told once
+        try:
+            page = self.reader.parse_page(entry_outside(request.sync, receipt, body))
+        except ApiError:
+            return False
+        if page.items or page.has_more or page.has_error:
+            return False
+        self.reader.cost.reconcile(receipt.charge, 0)
+        self.report.count_page(0)
+        if request.sync.since <= self.wanted.start:
+            self._checks.warn_of_nothing(request.sync, is_first=not self.position.is_begun)
+        return True
+
+    def _append(self, request: Request, receipt: Receipt, body: bytes) -> Entry:
+        """Add a page that was just billed to the archive.
+
+        Raises:
+            ArchiveError: It can't be written, so it is lost, and nothing of it is delivered.
+        """
+        archive, before = self.archive, self.log.position
+        last = archive.header(archive.head)
+        previous = None
+        if last:
+            rows, cursor = self.log.end(archive.head, last)
+            previous = Previous(id=last.id, rows=rows, cursor=cursor, dropped=last.dropped)
+        header = EntryHeader(
+            id=new_id(),
+            previous=previous,
+            before=before,
+            own=None if self.position == before else self.position,
+            sync=request.sync,
+            page=request.page,
+            time=max(receipt.received_at, last.time if last else ""),
+            receipt=receipt,
+            run=self._run_id,
+            spent=self.reader.cost.spent,
+            dropped=None,
+        )
+        try:
+            return archive.create(header, body)
+        except StoreError as error:
+            lost, requested = receipt.charge.full, request.sync.batch_size
+            self.reader.cost.reconcile(receipt.charge, requested)  # it may have to be disputed
+            raise ArchiveError(self.messages.not_written(lost, archive, error.why)) from error
+
+    def _deliver_bought(self, entry: Entry, request: Request) -> Delivery:
+        """Return a page to write that was just bought, and settle what it cost."""
+        receipt, size = entry.header.receipt, request.sync.batch_size
+        assert receipt is not None  # noqa: S101 - it has just been bought
+        page = self._head_reader.parse(entry)
+        self.reader.cost.reconcile(receipt.charge, len(page.items))
+        checked = self._head_reader.check(entry, page, is_bought=True)
+        self._log_skipped(entry, page, checked)
+        rows, cursor = len(page.items), page.following
+        self.log.note(entry, rows, cursor)
+        self._run.note(request, is_last=cursor is None)
+        self.report.count_page(rows - len(checked.records))
+        if cursor and page.estimated_total is not None and request.page == 1:
+            self.report.estimate(page.estimated_total, size)
+        self._move_to(entry)
+        if cursor is None:
+            self._notices.tell_gap(self.standing(self.position))  # before the state has it
+            self.state = self._state_at(entry.number, entry.header.id, entry.header.time)
+        if not self.archive.lasts:
+            self.archive.forget_body(entry.number - 1)
+        return self._delivery(entry, checked.records, self.state)
+
+    # Both
+
+    def _move_to(self, entry: Entry) -> None:
+        """Move the position and the state past an entry."""
+        page = self.log.page(entry.number)
+        self._warn_of_hole(page)
+        self.position = advance(self.position, page, self._rules)
+        self.state = self._state_at(entry.number, entry.header.id, entry.header.time)
+
+    def _state_at(self, number: int, id_: str | None, time: str) -> State:
+        """Return the state at an entry. Without an archive, no later run finds that."""
+        lasts = self.archive.lasts
+        return State(
+            owner=self.archive.key.owner,
+            offset=number if lasts else 0,
+            entry=id_ if lasts else None,
+            time=time,
+            position=self.position,
+            gap=self._notices.gap,
+        )
+
+    def _warn_of_hole(self, page: Page) -> None:
+        """Warn if rows lie between two syncs that the API lists no more."""
+        if page.sync is None or page.cursor is not None or not self._spec.longest_lookback:
+            return
+        new = read_of(page.sync, has_gap=False)
+        reads, progress = self.position.reads, self.position.progress
+        since = hole(reads, new, self._rules)
+        if not reads:  # the first sync never ended, and then waited for too long
+            since = min((each.sync.since for each in progress), default=None)
+        if since is not None and since < new.start:
+            self.messages.warn_of_hole(since, new.start)
+
+    def _delivery(self, entry: Entry, records: Sequence[Row], state: State | None) -> Delivery:
+        return Delivery(records, parse_timestamp(entry.header.time), state)
+
+    def _log_skipped(self, entry: Entry, parsed: ParsedPage, checked: Conversion) -> None:
+        """Log the rows without a usable id, where they can be found."""
+        if checked.skipped:
+            page, known = self.messages.skipped(entry, len(parsed.items), self.archive)
+            self.converter.log_skipped(checked.skipped, page, known)

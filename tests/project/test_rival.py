@@ -1,0 +1,163 @@
+"""The table of README.md: a script that saves its pages, and the tap, in the same trouble."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from jobo_sandbox import Fault, Hold, Sandbox
+from tests.support import Run, Tap, environment, execute
+from tests.support.crash import wait_until_quiet
+from tests.support.repository import REPOSITORY, files
+
+pytestmark = pytest.mark.exhaustive
+
+SCRIPT = REPOSITORY / "benchmarks/contenders/landing_script.py"
+README = (REPOSITORY / "README.md").read_text("utf-8")
+GERMANY: dict[str, Any] = {"country_codes": ["DE"]}
+WIDER: dict[str, Any] = {"country_codes": ["DE", "FR"]}
+PAGES = 6
+PAGE = 2_500
+"""Credits."""
+
+
+class Script:
+    """The script against a sandbox and a database."""
+
+    def __init__(self, sandbox: Sandbox, port: int, folder: Path) -> None:
+        self._sandbox, self._port, self.folder = sandbox, port, folder / "pages"
+        self.database = self.new_database("first")
+
+    def new_database(self, name: str) -> str:
+        """Return the URL of an empty database."""
+        url = f"postgresql://postgres@127.0.0.1:{self._port}/"
+        with psycopg.connect(f"{url}postgres", autocommit=True) as server:
+            server.execute(f"DROP DATABASE IF EXISTS rival_{name}")
+            server.execute(f"CREATE DATABASE rival_{name}")
+        return f"{url}rival_{name}"
+
+    def command(self, filters: object) -> list[str]:
+        """Return the command line."""
+        place = (self._sandbox.url, self.database, str(self.folder))
+        return [sys.executable, str(SCRIPT), *place, json.dumps(filters)]
+
+    def run(self, **filters: object) -> Run:
+        """Run it to its end."""
+        return execute(self.command(filters), _variables(self._sandbox))
+
+    def rows(self) -> int:
+        """Return how many rows the warehouse has."""
+        with psycopg.connect(self.database) as warehouse:
+            ((count,),) = warehouse.execute("SELECT count(*) FROM sites")
+        return int(count)
+
+
+@pytest.fixture
+def api() -> Iterator[Sandbox]:
+    with Sandbox(size=300, seed=1) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def script(api: Sandbox, postgres_port: int, tmp_path: Path) -> Script:
+    return Script(api, postgres_port, tmp_path)
+
+
+@pytest.fixture
+def ours(api: Sandbox, tmp_path: Path) -> Tap:
+    return Tap(api, tmp_path)
+
+
+def test_a_crash_costs_both_the_page_in_flight(api: Sandbox, script: Script, ours: Tap) -> None:
+    for command in (script.command({}), ours.command()):
+        before = api.credits_billed
+        _kill_in_request(api, command, 3)
+        assert execute(command, _variables(api)).returncode == 0
+        assert api.credits_billed - before == (PAGES + 1) * PAGE
+    assert script.rows() == 300
+    assert _cells("killed halfway") == ["the page in flight, $2.50"] * 2
+
+
+def test_a_second_warehouse_is_free_for_both(api: Sandbox, script: Script, ours: Tap) -> None:
+    assert script.run().returncode == ours.run().returncode == 0
+    before = api.credits_billed
+    script.database = script.new_database("second")
+    assert script.run().returncode == 0
+    assert script.rows() == 300
+    assert ours.run().loaded == 300
+    assert api.credits_billed == before
+    assert _cells("second warehouse") == ["free"] * 2
+
+
+def test_a_lost_folder_costs_only_the_script(api: Sandbox, script: Script, ours: Tap) -> None:
+    assert script.run().returncode == 0
+    state = ours.run().state
+    before = api.credits_billed
+    shutil.rmtree(ours.folder / "archive")
+    assert ours.run(state=state).returncode == 0
+    assert api.credits_billed == before
+    shutil.rmtree(script.folder)
+    assert script.run().returncode == 0
+    assert api.credits_billed == before + PAGES * PAGE
+    ours_, theirs = "goes on from the state, free", "everything is billed again"
+    assert _cells("folder of pages is lost") == [theirs, ours_]
+
+
+def test_one_503_ends_only_the_script(api: Sandbox, script: Script, ours: Tap) -> None:
+    api.faults.add(Fault(status=503))
+    assert script.run().returncode == 1
+    assert script.run().returncode == 0
+    api.faults.add(Fault(status=503))
+    assert ours.run().returncode == 0
+    assert _cells("503") == ["the run fails, the next one resumes", "retries in the same run"]
+
+
+def test_a_wider_filter_costs_the_tap_the_new_rows(api: Sandbox, script: Script, ours: Tap) -> None:
+    prices = []
+    assert script.run(**GERMANY).returncode == 0
+    before = api.credits_billed
+    assert script.run(**WIDER).returncode == 0
+    prices.append(api.credits_billed - before)
+    state = ours.run(**GERMANY).state
+    before = api.credits_billed
+    assert ours.run(state=state, on_filter_change="resync", **WIDER).returncode == 0
+    prices.append(api.credits_billed - before)
+    both, france = (f"${price / 1_000:.2f}" for price in prices)
+    assert _cells("France added") == [f"buys both: {both}", f"buys France: {france}"]
+
+
+def test_the_code_is_as_long_as_the_table_says() -> None:
+    theirs = len(SCRIPT.read_text("utf-8").splitlines())
+    ours = sum(len(path.read_text("utf-8").splitlines()) for path in files("tap_jobo"))
+    assert _cells("code you would own") == [f"{theirs} lines", f"{round(ours, -3):,} lines"]
+
+
+def _kill_in_request(sandbox: Sandbox, command: Sequence[str], number: int) -> None:
+    hold = Hold()
+    sandbox.faults.add(Fault(hold=hold), on=len(sandbox.feed_requests) + number)
+    nowhere = subprocess.DEVNULL
+    variables = _variables(sandbox)
+    with subprocess.Popen(command, stdout=nowhere, stderr=nowhere, env=variables) as process:
+        hold.wait(60)
+        process.kill()
+    hold.release()
+    wait_until_quiet(sandbox)
+
+
+def _variables(sandbox: Sandbox) -> dict[str, str]:
+    return environment(REPOSITORY, {"JOBO_API_KEY": sandbox.api_key})
+
+
+def _cells(row: str) -> list[str]:
+    """Return what the table has in this row for the script and for the tap."""
+    ((script, ours),) = re.findall(rf"(?m)^\| [^|]*{row}[^|]* \| (.*?) \| (.*?) \|$", README)
+    return [script, ours]
