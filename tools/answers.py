@@ -84,7 +84,7 @@ def _change(sandbox: Sandbox) -> None:
     ):
         sandbox.world.touch(key, ats=ats, listing_url=f"https://jobs.example/{ats}", at=day)
     for number, key in enumerate(sorted(sandbox.world.jobs())[:60]):
-        sandbox.world.expire_job(key, at=day + timedelta(hours=2 * number))
+        sandbox.world.expire_job(key, at=day + timedelta(hours=7 + 2 * number))  # within 7 days
 
 
 def questions(dialect: str) -> dict[str, str]:
