@@ -482,24 +482,6 @@ MUTANTS: Final = (
         "read.until",
     ),
     Mutant(
-        "two reads are as late as the later one",
-        "plan _together",
-        "min(read.until, other.until)",
-        "max(read.until, other.until)",
-    ),
-    Mutant(
-        "two reads reach back as far as the longer one",
-        "plan _together",
-        "max(read.start, other.start)",
-        "min(read.start, other.start)",
-    ),
-    Mutant(
-        "two reads without the worse gap",
-        "plan _together",
-        "worse(read.gap, other.gap)",
-        "None",
-    ),
-    Mutant(
         "best ignores the start date",
         "plan best",
         "read.start <= wanted.start and wanted.rules.covers(read.filters, wanted.filters)",

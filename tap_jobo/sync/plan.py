@@ -4,7 +4,6 @@ It needs nothing of earlier runs. `best` is what decides: of the reads that cove
 that start by the start date, the newest.
 """
 
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Final, Literal
@@ -14,7 +13,6 @@ from msgspec.structs import replace
 from tap_jobo.clock import parse_timestamp
 from tap_jobo.model import NOTHING, Filters, Order, Position, Progress, Read, Sync
 from tap_jobo.sync.orders import applies
-from tap_jobo.sync.reads import worse
 from tap_jobo.sync.start import Question, Way
 from tap_jobo.sync.wanted import Wanted, before
 
@@ -104,28 +102,12 @@ def best(position: Position, wanted: Wanted) -> Read | None:
     return max(
         (
             read
-            for read in (*position.reads, *_together(position.reads, wanted))
+            for read in position.reads
             if read.start <= wanted.start and wanted.rules.covers(read.filters, wanted.filters)
         ),
         key=lambda read: (read.until, read.gap is None),
         default=None,
     )
-
-
-def _together(reads: Iterable[Read], wanted: Wanted) -> Iterator[Read]:
-    """Yield what two reads say of all that is wanted: one has the values that the other lacks."""
-    for read in reads:
-        rest = wanted.rules.added(read.filters, wanted.filters)
-        if rest is None:
-            continue
-        for other in reads:
-            if wanted.rules.covers(other.filters, rest):
-                yield Read(
-                    filters=wanted.filters,
-                    start=max(read.start, other.start),
-                    until=min(read.until, other.until),
-                    gap=worse(read.gap, other.gap),
-                )
 
 
 def plan(

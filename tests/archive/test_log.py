@@ -428,17 +428,6 @@ def test_values_that_were_added_one_after_the_other_are_billed_once_each(tap: Ta
         assert tap.sandbox.rows_billed - before == len(keys_in(tap, country))
 
 
-def test_what_two_pipelines_bought_is_known_to_a_third(tap: Tap) -> None:
-    for country in "DE", "FR":
-        Warehouse(tap).run(country_codes=[country], on_filter_change="resync")
-        pass_time(tap, MINUTE)
-    new = Warehouse(tap)
-    before = tap.sandbox.rows_billed
-    new.run(country_codes=["DE", "FR"])
-    assert {*new.target.rows} == {*keys_in(tap, "DE"), *keys_in(tap, "FR")}
-    assert tap.sandbox.rows_billed == before
-
-
 def test_a_dropped_page_that_is_put_back_from_a_backup_is_read_again(tap: Tap) -> None:
     """The page that was bought in its place says that it had no rows, and ended its sync."""
     Warehouse(tap).run(max_credits=5_000)
