@@ -14,7 +14,6 @@ PENDING_FOLDER: Final = (
 )
 PENDING: Final = "v4/pending/{}.json"  # what a stream was billed that is in no page yet
 
-LOCKS: Final = "locks"
 LOCK: Final = "locks/{}.lock"  # in a folder, the lock of a key
 LEASE: Final = "leases/{}"  # in a bucket, the lease of a key
 CLOCK: Final = "leases/clock"  # in a bucket, written only to read the bucket's clock

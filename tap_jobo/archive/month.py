@@ -10,7 +10,7 @@ file is written when a run ends, after a response that was lost, and when the pr
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -55,7 +55,7 @@ class MonthCount:
     limit: int | None
     now: Callable[[], datetime]
     raise_if_lost: Callable[[], None]
-    price: float = 0
+    price: float = field(init=False)
 
     def __post_init__(self) -> None:
         self._asked_in: set[str] = set()  # the months in which the last request counts

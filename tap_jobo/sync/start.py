@@ -7,9 +7,7 @@ from typing import Literal
 
 from tap_jobo.model import NOTHING, Position, State
 
-Way = Literal[
-    "no-state", "resync", "keep", "own-dir", "state", "backup", "restart-sync", "restart", "drop"
-]
+Way = Literal["no-state", "resync", "keep", "state", "backup", "restart-sync", "restart", "drop"]
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,8 @@
 """What a load delivers: of each row, only its newest version, and where a STATE may follow.
 
 The newest version is the one that comes last in the archive. A row is delivered wherever it equals
-that, and left out elsewhere: so no load writes an older version over a newer one. As long as a row
-that was left out has yet to come, no STATE is written, so a load that dies begins there again.
+that, and skipped elsewhere: so no load writes an older version over a newer one. As long as a row
+that was skipped has yet to come, no STATE is written, so a load that dies begins there again.
 
 A row that comes once is never hashed, which keeps memory small.
 """
@@ -55,7 +55,7 @@ class NewestVersions:
         return older
 
     def are_settled(self, number: int) -> bool:
-        """Return whether no row that was left out is outstanding after an entry."""
+        """Return whether no skipped row is outstanding after an entry."""
         return self._outstanding <= number
 
 
