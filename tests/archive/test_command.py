@@ -270,9 +270,11 @@ def test_only_a_restart_that_reads_the_rows_of_a_dropped_page_ends_its_gap(
     tap.succeed()
     files.damage(files.pages[1], 5)
     written(tap, "drop", "career_sites", "2")
+    pass_time(tap, timedelta(minutes=1))
     written(tap, "restart", "career_sites", "--since", "2026-11-01", "--yes")
     (warning,) = tap.succeed().messages_of("WARNING", "gap")  # which buys too little
     assert "restart career_sites" in warning
+    pass_time(tap, timedelta(minutes=1))
     written(tap, "restart", "career_sites", "--yes")
     billed = tap.sandbox.rows_billed
     assert tap.succeed(max_credits=2_500).codes("WARNING") == ["limit-reached"]
