@@ -129,7 +129,7 @@ def gapped(position: Position, dropped: DroppedPage, rules: FilterRules) -> Posi
     """Return a position that has a page, after that page was dropped behind the head."""
     reads = pruned(with_gap(position.reads, dropped.since), rules)
     progress = tuple(
-        replace(each, has_gap=True) if each.sync.id == dropped.sync else each
+        replace(each, has_gap=True) if dropped.sync in (each.sync.id, None) else each
         for each in position.progress
     )
     return replace(position, reads=reads, progress=progress)

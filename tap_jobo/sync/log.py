@@ -89,6 +89,15 @@ class ArchiveLog:
             return NOTHING
         return advance(self.position_before(number - 1), self.page(number - 1), self._rules)
 
+    def after(self, number: int, own: Position) -> Position:
+        """Return the position after an entry, of whoever had the other one before it.
+
+        One who has loaded everything has what the next header says, also of a page that was lost.
+        """
+        if own == self.position_before(number) and self.archive.header(number + 1):
+            return self.position_before(number + 1)
+        return advance(own, self.page(number), self._rules)
+
     def page(self, number: int) -> Page:
         """Return what the rules have to know of an entry. Raises `FormatError`."""
         header = self.archive.header(number)

@@ -43,7 +43,7 @@ from tap_jobo.model import (
 from tap_jobo.records.converter import Conversion, RecordConverter, Row
 from tap_jobo.sync.checks import PageChecks
 from tap_jobo.sync.filter_rules import FilterRules
-from tap_jobo.sync.fold import Page, advance, read_of
+from tap_jobo.sync.fold import Page, read_of
 from tap_jobo.sync.head import HeadReader
 from tap_jobo.sync.load import Contents
 from tap_jobo.sync.log import ArchiveLog
@@ -224,7 +224,7 @@ class FeedRun:
         if numbers and is_whole and own == self.log.position_before(numbers.start):
             return self.log.position
         for number, _ in zip(numbers, archive.headers(numbers), strict=True):
-            own = advance(own, self.log.page(number), self._rules)
+            own = self.log.after(number, own)
         return own
 
     @property
@@ -500,7 +500,7 @@ class FeedRun:
         """Move the position and the state past an entry."""
         page = self.log.page(entry.number)
         self._warn_of_hole(page)
-        self.position = advance(self.position, page, self._rules)
+        self.position = self.log.after(entry.number, self.position)
         self.state = self._state_at(entry.number, entry.header.id, entry.header.time)
 
     def _state_at(self, number: int, id_: str | None, time: str) -> State:

@@ -465,3 +465,21 @@ def test_jobs_that_a_new_warehouse_keeps_open_are_told(hiring: Sandbox, tmp_path
     (warning,) = both.succeed().messages_of("WARNING", "expired-gap")
     assert "later than jobs" in warning
     assert commands_in(warning) == [["restart", "jobs"]]
+
+
+def test_pages_that_are_lost_with_their_headers_leave_a_gap_that_a_restart_ends(
+    tap: Tap, files: Files
+) -> None:
+    tap.settings["batch_size"] = 40
+    tap.succeed()
+    for page in files.pages[:2]:
+        files.damage(page, 5)
+    for number in ("1", "2"):
+        succeeded(archive_command(tap, "drop", "career_sites", number))
+    pass_time(tap, timedelta(minutes=30))
+    assert (len({*tap.succeed().ids}), tap.sandbox.rows_billed) == (40, 120)
+    assert tap.succeed().codes("WARNING") == ["gap"]
+    succeeded(archive_command(tap, "restart", "career_sites", "--yes"))
+    assert len({*tap.succeed().ids}) == 120
+    new = tap.succeed()
+    assert (len({*new.ids}), new.codes("WARNING"), tap.sandbox.rows_billed) == (120, [], 240)
