@@ -215,8 +215,11 @@ def _drop(archive: StreamArchive, number: int, *, yes: bool) -> None:
         return
     log = log_of(archive)
     page = _known_page(log, number)
-    following = [log.page(each) for each in range(number + 1, archive.head + 1)]
-    dropped, note = repair.drop(number, page, following, archive.head)
+    following = [
+        (log.page(each), log.position_before(each)) for each in range(number + 1, archive.head + 1)
+    ]
+    rules = FilterRules(archive.spec.filters)
+    dropped, note = repair.drop(number, page, log.position_before(number), following, rules)
     if page.rows and _can_be_read(archive, number) and not yes:
         cost = f" ({dollars(header.cost(page.rows))})" if header else ""
         rows = f"{plural(page.rows, 'row')}{cost}"
@@ -228,7 +231,9 @@ def _drop(archive: StreamArchive, number: int, *, yes: bool) -> None:
     archive.drop(number, replace(new, dropped=dropped.dropped))
     price = f" ({dollars(new.credits)})" if new.credits else ""
     then = f"The next run buys it again{price}. Warehouses that loaded it before go on after it."
-    if note:
+    if note and note.last < archive.head:
+        then = "A later sync has read its rows again."
+    elif note:
         then = f"Its rows are missing until you run {archive.restart_since(note.since)}."
     _echo(f"Dropped page {number} of {stream}. {then}")
 

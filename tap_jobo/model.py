@@ -155,13 +155,14 @@ class DroppedPage(_Stored, frozen=True):
         number: The number of its entry.
         sync: The id of its sync, None if that is not known.
         since: The start of the window of the sync, empty if that is not known.
-        head: The head when it was dropped.
+        last: The last entry whose header does not show the gap, although it is there. Later ones
+            were written after the drop, or after a sync that read the rows again.
     """
 
     number: Number
     sync: Id | None
     since: str
-    head: Number
+    last: Number
 
 
 class State(_Stored, frozen=True):

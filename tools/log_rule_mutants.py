@@ -313,18 +313,24 @@ MUTANTS: Final = (
         "dropped.sync in (each.sync.id, None)",
         "False",
     ),
-    Mutant("8a is not applied", "fold at_entry", "each.number < number <= each.head", "False"),
+    Mutant("8a is not applied", "fold at_entry", "each.number < number <= each.last", "False"),
     Mutant(
         "8a is applied to headers that were written after the drop",
         "fold at_entry",
-        "each.number < number <= each.head",
+        "each.number < number <= each.last",
         "each.number < number",
+    ),
+    Mutant(
+        "8a ends before a sync has read the rows again",
+        "fold drop",
+        "own == position",
+        "own != position",
     ),
     Mutant(
         "8a is applied to headers below the page",
         "fold at_entry",
-        "each.number < number <= each.head",
-        "number <= each.head",
+        "each.number < number <= each.last",
+        "number <= each.last",
     ),
     Mutant(
         "a lost page is the next one of any sync",

@@ -4,7 +4,7 @@ Headers suffice: the header of an entry says what the entry before it led to. So
 the head has to be parsed.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -143,11 +143,11 @@ def at_entry(
     Args:
         number: The number of the entry.
         before: What its header says.
-        dropped: The pages that were dropped. A header that was written after that knows of it.
+        dropped: The pages that were dropped. Only some headers after them lack the gap.
         rules: How filters compare.
     """
     for each in dropped:
-        if each.number < number <= each.head:
+        if each.number < number <= each.last:
             before = gapped(before, each, rules)
     return before
 
@@ -175,7 +175,11 @@ def lost_page(
 
 
 def drop(
-    number: int, page: Page, following: Iterable[Page], head: int
+    number: int,
+    page: Page,
+    before: Position,
+    following: Sequence[tuple[Page, Position]],
+    rules: FilterRules,
 ) -> tuple[Page, DroppedPage | None]:
     """Return a page as it is after it was dropped, and what `archive.json` notes of it.
 
@@ -185,16 +189,24 @@ def drop(
     Args:
         number: The number of its entry.
         page: The page, without a sync if its header can't be read.
-        following: The pages after it.
-        head: The number of the last entry.
+        before: The position before it, of one who loads everything.
+        following: The pages after it, each with the position before it.
+        rules: How filters compare.
     """
-    if all(each.dropped == "head" for each in following):
+    if all(each.dropped == "head" for each, _ in following):
         return replace(page, dropped="head"), None
+    page, last = replace(page, dropped="behind"), number
+    own = advance(before, page, rules)
+    for each, position in following:
+        if own == position:  # a sync of all rows came after it, so nothing is missing
+            break
+        last += 1
+        own = advance(own, each, rules)
     sync: Any = page.sync
     note = DroppedPage(
         number=number,
         sync=sync and sync.id,
         since=sync.since if sync else "",
-        head=head,
+        last=last,
     )
-    return replace(page, dropped="behind"), note
+    return page, note

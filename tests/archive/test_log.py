@@ -483,3 +483,16 @@ def test_pages_that_are_lost_with_their_headers_leave_a_gap_that_a_restart_ends(
     assert len({*tap.succeed().ids}) == 120
     new = tap.succeed()
     assert (len({*new.ids}), new.codes("WARNING"), tap.sandbox.rows_billed) == (120, [], 240)
+
+
+def test_a_page_that_is_dropped_after_a_restart_leaves_no_gap(tap: Tap, files: Files) -> None:
+    tap.settings["batch_size"] = 40
+    tap.succeed()
+    succeeded(archive_command(tap, "restart", "career_sites", "--yes"))
+    pass_time(tap, timedelta(minutes=1))
+    tap.succeed()
+    files.damage(files.pages[1], 5)
+    succeeded(archive_command(tap, "drop", "career_sites", "2"))
+    pass_time(tap, timedelta(minutes=1))
+    new = tap.succeed()
+    assert (len({*new.ids}), new.codes("WARNING")) == (120, [])

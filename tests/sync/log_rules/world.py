@@ -230,12 +230,12 @@ class World:
         """Drop a page."""
         folder = self.folders[name]
         entry = folder.entries[number - 1]
-        page, note = drop(
-            number,
-            folder.read(number),
-            [each.page for each in folder.entries[number:]],
-            folder.head,
-        )
+        following = [
+            (folder.read(each), folder.position_before(each, RULES))
+            for each in range(number + 1, folder.head + 1)
+        ]
+        before = folder.position_before(number, RULES)
+        page, note = drop(number, folder.read(number), before, following, RULES)
         if number in folder.headless:
             entry = replace(
                 entry,
