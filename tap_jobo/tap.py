@@ -162,7 +162,20 @@ class TapJobo(Tap):
                 self._writer.write_state(self.state)
             self.loop.read_all()
         finally:
+            if self._writer.has_no_reader:
+                self._tell_of_ended_target()
             self._writer.flush()
+
+    def _tell_of_ended_target(self) -> None:
+        """Log from where the next run goes on, which the summaries do not show."""
+        newer = "loads newer pages from the archive, free"
+        if not self.config["archive"]:
+            newer = "buys newer pages again, because the archive is off"
+        self.logger.info(
+            "The target has ended. The next run starts from the last state that it returned, and "
+            "%s.",
+            newer,
+        )
 
     def test(self, what: str) -> None:
         """Write a row of each selected feed, and log what that shows, or only write the schemas."""

@@ -1,6 +1,7 @@
 """Writes Singer messages to standard output, one per line."""
 
 import os
+import select
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -37,6 +38,7 @@ class StdoutWriter(MsgSpecWriter):
         self._lines = bytearray()
         self._last_state = b""
         self._is_cut_off = False
+        self._is_pipe_broken = False
 
     @override
     def write_message(self, message: Message) -> None:
@@ -62,6 +64,16 @@ class StdoutWriter(MsgSpecWriter):
         if len(self._lines) >= _PIECE:
             self.flush()
 
+    @property
+    def has_no_reader(self) -> bool:
+        """Whether the target has ended, so that it may not have stored what was written."""
+        if self._is_pipe_broken or sys.stdout is None:
+            return True
+        ends = select.poll()
+        with suppress(OSError):  # of a buffer in its place, as in the SDK's tests
+            ends.register(sys.stdout.fileno(), 0)
+        return any(event & select.POLLERR for _, event in ends.poll(0))
+
     def flush(self) -> None:
         """Write what was collected, unless an earlier write was cut off, perhaps within a line."""
         lines, self._lines = self._lines, bytearray()
@@ -70,6 +82,9 @@ class StdoutWriter(MsgSpecWriter):
             try:
                 _write(lines, self.shutdown)
             except OSError as error:
+                self._is_pipe_broken = isinstance(error, BrokenPipeError)
+                _redirect_to_nowhere()
+                self.shutdown.raise_if_set()  # Ctrl-C ends the target, too: that is the reason
                 fact = f"Standard output can't be written ({error.strerror})."
                 raise OutputError(message("output-closed", fact)) from error
             self._is_cut_off = False
@@ -94,13 +109,12 @@ def _write(lines: bytearray, shutdown: ShutdownSignal) -> None:
         sys.stdout.buffer.write(lines)
         return
     rest = memoryview(lines)
-    try:
-        while rest:
-            with shutdown.abort_after(_GRACE):
-                rest = rest[os.write(number, rest[:_PIECE]) :]
-    except OSError:
-        # Buffered data would fail again when the interpreter flushes it at exit.
-        with open(os.devnull, "wb") as nowhere:  # noqa: PTH123
-            os.dup2(nowhere.fileno(), number)
-        shutdown.raise_if_set()  # Ctrl-C in a terminal ends the target too: that is the reason
-        raise
+    while rest:
+        with shutdown.abort_after(_GRACE):
+            rest = rest[os.write(number, rest[:_PIECE]) :]
+
+
+def _redirect_to_nowhere() -> None:
+    """Let nothing that is buffered fail again when the interpreter flushes it at exit."""
+    with open(os.devnull, "wb") as nowhere:  # noqa: PTH123
+        os.dup2(nowhere.fileno(), sys.stdout.fileno())

@@ -127,23 +127,43 @@ def test_a_pipe_is_as_wide_as_linux_allows_or_as_its_reader_chose(
     os.close(reading)
 
 
-@pytest.mark.parametrize("is_empty", [False, True])
-def test_a_reader_that_goes_away_ends_the_run_with_one_line(tap: Tap, *, is_empty: bool) -> None:
+def run_without_reader(tap: Tap, *, signum: int | None = None) -> Run:
+    """Run the tap, whose reader goes away during the request of page 2."""
     hold = Hold()
-    tap.sandbox.empty_every = 2 if is_empty else 0
     tap.sandbox.faults.add(Fault(hold=hold), on=2)
     with tap.start() as process:
         assert process.stdout
         assert process.stderr
         hold.wait()
         process.stdout.close()
+        if signum:
+            process.send_signal(signum)
         hold.release()
-        run = Run(process.wait(patient(60)), "", process.stderr.read())
+        return Run(process.wait(patient(60)), "", process.stderr.read())
+
+
+def place_of(what: str, run: Run) -> int:
+    """The number of the only line of a log that has a text."""
+    (found,) = [number for number, line in enumerate(run.stderr.splitlines()) if what in line]
+    return found
+
+
+@pytest.mark.parametrize("is_empty", [False, True])
+def test_a_reader_that_goes_away_ends_the_run_with_one_line(tap: Tap, *, is_empty: bool) -> None:
+    tap.sandbox.empty_every = 2 if is_empty else 0
+    run = run_without_reader(tap)
     assert "Standard output" in complaint(run)
     assert run.lines("ERROR") == []
+    assert place_of("The target has ended", run) > place_of("Summary: career_sites", run)
     assert len(tap.sandbox.feed_requests) == 2
     billed = tap.sandbox.rows_billed
     assert tap.run().loaded == billed
+
+
+def test_a_run_that_is_ended_with_its_target_says_so(tap: Tap) -> None:
+    run = run_without_reader(tap, signum=signal.SIGTERM)
+    assert run.returncode == 128 + signal.SIGTERM
+    assert place_of("The target has ended", run) > place_of("Summary: career_sites", run)
 
 
 @needs_full_device
