@@ -1,5 +1,6 @@
 """One exchange with the API: a request out, and its response in, within bounds of time and size."""
 
+import io
 import logging
 import time
 import zlib
@@ -87,21 +88,20 @@ def receive(
 
 def _read(response: Response, end: float) -> bytes:
     """Return a body as it came. That of an error may be lost: its status is enough."""
-    parts, size = list[bytes](), 0
+    body = io.BytesIO()  # whose content is not copied once more at the end
     try:
         # Each part as soon as it is there: for the timeout of a socket, any byte is enough.
         while part := response.raw.read1(_PART, decode_content=False):
-            parts.append(part)
-            size += len(part)
+            body.write(part)
             if time.monotonic() > end:
                 raise CutOffError
-            if size > MOST_BYTES:
+            if body.tell() > MOST_BYTES:
                 raise CutOffError(f"Jobo's response is larger than {MOST_BYTES // 10**6} MB")
     except NETWORK_ERRORS as error:
         if response.status_code < HTTPStatus.MULTIPLE_CHOICES:
             raise FailedTryError("Jobo's response broke off", may_be_billed=True) from error
         return b""
-    return b"".join(parts)
+    return body.getvalue()
 
 
 def decode(received: Received, key: str) -> ApiResponse:

@@ -11,9 +11,9 @@ from typing import Final
 
 from tap_jobo.archive.archive import StreamArchive
 from tap_jobo.errors import FormatError
-from tap_jobo.model import NOTHING, Entry, EntryHeader, Filters, Order, Position
+from tap_jobo.model import ALL, NOTHING, DroppedPage, Entry, EntryHeader, Filters, Order, Position
 from tap_jobo.sync.filter_rules import FilterRules
-from tap_jobo.sync.fold import Page, advance, at_entry, lost_page
+from tap_jobo.sync.fold import Page, advance, at_entry, gapped, lost_page
 from tap_jobo.sync.plan import Log
 from tap_jobo.sync.start import Places
 
@@ -92,11 +92,15 @@ class ArchiveLog:
     def after(self, number: int, own: Position) -> Position:
         """Return the position after an entry, of whoever had the other one before it.
 
-        One who has loaded everything has what the next header says, also of a page that was lost.
+        If the entry was lost with its header, one who loads everything has what the next header
+        says, with a gap.
         """
-        if own == self.position_before(number) and self.archive.header(number + 1):
-            return self.position_before(number + 1)
-        return advance(own, self.page(number), self._rules)
+        page = self.page(number)
+        is_lost = page.sync is None and self.archive.header(number + 1) is not None
+        if is_lost and own == self.position_before(number):
+            lost = DroppedPage(number=number, sync=None, since=ALL, last=number)
+            return gapped(self.position_before(number + 1), lost, self._rules)
+        return advance(own, page, self._rules)
 
     def page(self, number: int) -> Page:
         """Return what the rules have to know of an entry. Raises `FormatError`."""

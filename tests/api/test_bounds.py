@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import gzip
 import socket
+import sys
 import threading
 import zlib
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 import pytest
@@ -281,3 +282,20 @@ def test_a_forgotten_config_env_is_one_error(sandbox: Sandbox, tmp_path: Path) -
     assert error_code(run) == "ignored-variable"
     assert [name for name in env if name in line] == [*env]
     assert "--config ENV" in line
+
+
+_PEAK: Final = """
+import resource, subprocess, sys
+subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+"""
+
+
+def test_a_page_of_95_mb_fits_into_400_mb_of_memory(tap: Tap, files: Files, raw: RawApi) -> None:
+    body = page(padding=" " * 95_000_000)
+    raw.respond = lambda connection: send(connection, body)
+    command = [sys.executable, "-c", _PEAK, *tap.command()]
+    env = {**tap.environment(), "PYTHONMALLOC": "malloc"}  # in a process of its own
+    measured = execute(command, env)
+    assert int(measured.stdout) < 400_000
+    assert counted(files) == 100
