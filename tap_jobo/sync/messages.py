@@ -182,13 +182,15 @@ class Messages:
         self.logger.info("%s%s: loading %s.", self.name, state, contents.as_load)
 
     def tell_archive(self, archive: StreamArchive) -> None:
-        """Log where the archive is, and what it has."""
-        first = archive.header(1)
+        """Log where the archive is, and what it has; as a WARNING if its first page is gone."""
+        location, first = archive.store.location, archive.header(1)
+        if archive.head and first is None:
+            fact = f"Page 1 of {self.name} in {location} can't be read, and others may be missing."
+            self.warn("archive-behind", fact, verify=archive.command("verify"))
+            return
         since = f", since {to_minute(first.time)}" if first else ""
         pages = plural(archive.head, "page") if archive.head else "no page yet"
-        self.logger.info(
-            "%s: the archive %s has %s%s.", self.name, archive.store.location, pages, since
-        )
+        self.logger.info("%s: the archive %s has %s%s.", self.name, location, pages, since)
 
     def tell_nothing_bought(self, planned: Request | Question | None) -> None:
         """Log that the user's decision is still needed, if nothing was bought of it."""

@@ -250,6 +250,8 @@ class FeedRun:
         """Return whether a new warehouse would get as much from the archive, None if it is off."""
         if not self.archive.lasts:
             return None
+        if self.archive.head and self.archive.header(1) is None:
+            return False
         has, there = best(self.position, self.wanted), best(self.log.position, self.wanted)
         if there is None or there.gap is not None:
             return False

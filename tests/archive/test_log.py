@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from jobo_sandbox import Fault, Sandbox
+from jobo_sandbox import Fault, Hold, Sandbox
 from tests.archive.helpers import (
     Warehouse,
     archive_command,
@@ -496,3 +496,23 @@ def test_a_page_that_is_dropped_after_a_restart_leaves_no_gap(tap: Tap, files: F
     pass_time(tap, timedelta(minutes=1))
     new = tap.succeed()
     assert (len({*new.ids}), new.codes("WARNING")) == (120, [])
+
+
+def test_pages_that_are_removed_during_a_run_are_told_in_the_next_one(
+    tap: Tap, files: Files
+) -> None:
+    tap.settings["batch_size"] = 40
+    hold = Hold()
+    tap.sandbox.faults.add(Fault(hold=hold), on=3)
+    with tap.start() as process:
+        hold.wait()
+        files.store.remove([files.pages[0]])
+        hold.release()
+        assert process.stdout
+        written = [*process.stdout]
+    pass_time(tap, MINUTE)
+    *_, state = [each["value"] for each in parse(written) if each["type"] == "STATE"]
+    again = tap.succeed(state=state)
+    assert again.codes("WARNING") == ["archive-behind"]
+    assert again.metrics["jobo_archive_complete"] == 0
+    assert tap.sandbox.rows_billed == 120
