@@ -96,7 +96,10 @@ def _describe(archive: StreamArchive, pending: Pending | None, problems: Problem
 @click.argument("streams", nargs=-1, metavar="[STREAM]...")
 @click.pass_obj
 def verify(archive_dir: str | None, streams: Sequence[str]) -> None:
-    """Read every page, and name each that is damaged. For a backup, give its --archive-dir."""
+    """Read every page, and name each that is damaged.
+
+    For a backup, give its --archive-dir.
+    """
     problems = Problems()
     with _opened(archive_dir) as (store, keys):
         for name in [_key_of(keys, stream) for stream in streams] or keys:
@@ -155,7 +158,10 @@ def _last_state(archive: StreamArchive) -> dict[str, Any]:
 @click.option("--page", type=click.IntRange(min=1), help="Only this page of one stream.")
 @click.pass_obj
 def export(archive_dir: str | None, streams: Sequence[str], page: int | None) -> None:
-    """Write raw rows to standard output as JSON Lines: every version, with the time it came."""
+    """Write raw rows to standard output as JSON Lines.
+
+    Each version of a row has its page, its number there, and the time at which it came.
+    """
     if page and len(streams) != 1:
         raise click.UsageError("Name one stream with --page.")
     problems: list[str] = []
@@ -270,9 +276,10 @@ def _can_be_read(archive: StreamArchive, number: int) -> bool:
 def restart(
     archive_dir: str | None, stream: str, since: str | None, over: str | None, *, yes: bool
 ) -> None:
-    """Let the next run buy a stream again: everything, or what changed since a date.
+    """Let the next run buy a stream again.
 
-    With --sync, it reads only the rows of a sync in progress again. The archive keeps what it has.
+    That is everything, with --since what changed since a date, or with --sync only the rows of a
+    sync in progress. It shows the price, and asks first. The archive keeps what it has.
     The order is for the pipelines whose filters and start_date are those of the settings. Without
     settings in the environment, these are those of the last sync.
     """
@@ -374,10 +381,10 @@ def _settings(spec: FeedSpec) -> SyncSettings | None:
 @click.option("--row", type=click.IntRange(min=1), help="The number of the row in that page.")
 @click.pass_obj
 def erase(archive_dir: str | None, names: Sequence[str], page: int | None, row: int | None) -> None:
-    """Remove rows from the archive: by their id from every page, or one row by its number.
+    """Remove rows from the archive.
 
-    Pages and the other rows keep their numbers, and pages their price. Jobo may send a row again:
-    it then returns.
+    By their ids, they go from every page. With --page and --row, one row goes. Pages and the other
+    rows keep their numbers, and pages their price. If Jobo sends a row again, it returns.
     """
     if (page is None) != (row is None) or (page and len(names) > 1):
         raise click.UsageError("Name ids, or one stream with --page and --row.")

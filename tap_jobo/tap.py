@@ -34,11 +34,25 @@ from tap_jobo.streams.career_sites import CAREER_SITES
 from tap_jobo.streams.feed_spec import FeedSpec
 from tap_jobo.wording import dollars
 
-_TEST_HELP: Final = (
-    "Check the connection and the key with one row of each selected feed, which is billed "
-    f"({dollars(FEEDS[0].list_price)} for {FEEDS[0].name}). --test=schema only writes the schemas, "
-    "without a request."
-)
+_HELP: Final = {
+    "config": (
+        "Read settings from a JSON file, or with ENV from TAP_JOBO_... variables and a .env file. "
+        "Several are merged."
+    ),
+    "catalog": "Read the selected streams and fields from a catalog.",
+    "state": (
+        "Read the state: the value of the last STATE message, or the output of `meltano state get`."
+    ),
+    "discover": "Write the catalog to standard output. Needs no key.",
+    "about": "Print all settings. Needs no key.",
+    "about_format": "How --about prints them.",
+    "test": (
+        "Check the connection and the key with one row of each selected feed, which is billed "
+        f"({dollars(FEEDS[0].list_price)} for {FEEDS[0].name}). --test=schema only writes the "
+        "schemas, without a request."
+    ),
+}
+"""The help of the SDK's options, by their names."""
 _PLAN_HELP: Final = (
     "Print what a run with this configuration and state would load, ask, and buy. It sends only "
     "free requests, and writes nothing."
@@ -220,12 +234,14 @@ class TapJobo(Tap):
     def get_singer_command(cls) -> click.Command:
         """Return the command, which reads its input files, and has `--plan`."""
         command = super().get_singer_command()
-        options = {each.name: each for each in command.params}
+        options = {each.name: cast("click.Option", each) for each in command.params}
+        for name, text in _HELP.items():
+            options[name].help = text
         for name in ("catalog", "state"):
             options[name].type, options[name].callback = click.STRING, read_input_file
         # The SDK would test with any other value, and sync everything with `disabled`.
-        test = cast("click.Option", options["test"])
-        test.type, test.default, test.help = click.Choice(["all", "schema"]), None, _TEST_HELP
+        test = options["test"]
+        test.type, test.default = click.Choice(["all", "schema"]), None
         test.callback, test.expose_value = None, True
         command.params.append(click.Option(["--plan"], is_flag=True, help=_PLAN_HELP))
         return command

@@ -14,10 +14,15 @@ import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import click
+
+from jobo_sandbox import limits
 from jobo_sandbox.contract import command
 from jobo_sandbox.contract.api import LIMIT, most_requests
+from tap_jobo import archive_cli
 from tap_jobo.api.profiles import PROFILE_PATH
 from tap_jobo.messages import documented
+from tap_jobo.metrics import METRICS
 from tap_jobo.settings.common import SOURCE
 from tap_jobo.settings.setting import config_schema
 from tap_jobo.singer import billed_pages_stream
@@ -80,9 +85,9 @@ def generated() -> dict[Path, str]:
     parts = {
         ROOT / "README.md": ("streams", _readme_table()),
         REFERENCE / "columns.md": ("streams", _streams_sections()),
-        REFERENCE / "prices-and-limits.md": ("prices", _prices_table()),
         REFERENCE / "settings.md": ("settings", _settings_sections()),
         REFERENCE / "messages.md": ("messages", _messages()),
+        ROOT / "docs/run/monitor.md": ("metrics", _metrics_table()),
         ROOT / "docs/start/before-you-buy.md": ("check", _cost_of_check()),
         DBT / "models/_columns.md": ("columns", _descriptions()),
         sources: ("sources", _sources_yaml()),
@@ -94,6 +99,11 @@ def generated() -> dict[Path, str]:
     for path in (ROOT / "meltano.yml", ROOT / "plugin.yaml"):
         text = _between(path, "select", _select_yaml())
         files[path] = _between(path, "settings", _settings_yaml(_all_settings()), text)
+    page = REFERENCE / "prices-and-limits.md"
+    files[page] = _between(page, "rates", _rates_table(), _between(page, "prices", _prices_table()))
+    page = REFERENCE / "cli.md"
+    options = _between(page, "options", _options_table())
+    files[page] = _between(page, "commands", _commands_table(), options)
     example = ROOT / "examples/kubernetes/meltano.yml"
     files[example] = _between(example, "plugin", _plugin_yaml(files[ROOT / "plugin.yaml"]))
     return files
@@ -170,6 +180,48 @@ def _prices_table() -> Iterator[str]:
     for name in SUMMARIES:
         price = f"{_credits(name):g} credits (${_credits(name) / 1_000:g})"
         yield f"| `{name}` | {_price(name, price)} |"
+
+
+def _rates_table() -> Iterator[str]:
+    """Yield the rate limits, which the sandbox enforces."""
+    yield from ("| requests for | per minute | per hour | per day |", "|---|---|---|---|")
+    every = {
+        "all streams except `companies`, together": limits.FEED_LIMITS,
+        "general endpoints, including profiles": limits.PROFILE_LIMITS,
+    }
+    for name, each in every.items():
+        yield f"| {name} | {' | '.join(f'{count:,}' for count, _ in each)} |"
+
+
+def _metrics_table() -> Iterator[str]:
+    yield from ("| metric | meaning |", "|---|---|")
+    for name, meaning in METRICS.items():
+        yield f"| `{name}` | {meaning} |"
+
+
+def _options_table() -> Iterator[str]:
+    yield from ("| option | meaning |", "|---|---|")
+    for option in TapJobo.cli.params:
+        if isinstance(option, click.Option) and option.name not in {"help", "version"}:
+            yield f"| `{'`, `'.join(option.opts)}` | {_in_table(option.help)} |"
+
+
+def _commands_table() -> Iterator[str]:
+    """Yield the commands of `tap-jobo-archive`, those that only read first."""
+    yield from ("| command | what it does |", "|---|---|")
+    for name, each in archive_cli.main.commands.items():
+        context = click.Context(each, info_name=name)
+        options = [option for option in each.params if isinstance(option, click.Option)]
+        words = [name, *each.collect_usage_pieces(context)[1:]]  # without [OPTIONS]
+        usage = _in_table(" ".join(words))
+        notes = [f"`{option.opts[0]}`: {_in_table(option.help)}" for option in options]
+        text = " ".join([_in_table(each.help), *notes])
+        yield f"| `{usage}` | {text} |"
+
+
+def _in_table(text: str | None) -> str:
+    """Return a help text for a cell of a table."""
+    return " ".join((text or "").split()).replace("|", "\\|")
 
 
 def _cost_of_check() -> Iterator[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 import re
 import signal
@@ -11,19 +10,10 @@ from pathlib import Path
 import pytest
 
 from jobo_sandbox import Sandbox
-from tap_jobo.api import profiles
-from tap_jobo.sync import report
 from tests.support import COMMAND, Tap, environment, execute, shows_a_key
 from tests.support.repository import REPOSITORY
 
 PAGE = (REPOSITORY / "docs/run/monitor.md").read_text("utf-8")
-
-
-def test_figures_are_those_of_the_code() -> None:
-    table = PAGE.split("| metric | meaning |")[1].split("| `record_count`")[0]
-    named = re.findall(r"`(jobo_\w+)`", table)
-    code = inspect.getsource(report) + inspect.getsource(profiles)
-    assert sorted(named) == sorted(re.findall(r'"(jobo_\w+)"', code))
 
 
 def test_exit_codes_are_what_happens(tap: Tap, sandbox: Sandbox) -> None:
