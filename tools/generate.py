@@ -11,6 +11,7 @@ import json
 import re
 import sys
 import textwrap
+import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -87,6 +88,7 @@ def generated() -> dict[Path, str]:
         REFERENCE / "columns.md": ("streams", _streams_sections()),
         REFERENCE / "settings.md": ("settings", _settings_sections()),
         REFERENCE / "messages.md": ("messages", _messages()),
+        ROOT / "docs/run/loaders.md": ("targets", _targets_table()),
         ROOT / "docs/run/monitor.md": ("metrics", _metrics_table()),
         ROOT / "docs/start/before-you-buy.md": ("check", _cost_of_check()),
         DBT / "models/_columns.md": ("columns", _descriptions()),
@@ -191,6 +193,22 @@ def _rates_table() -> Iterator[str]:
     }
     for name, each in every.items():
         yield f"| {name} | {' | '.join(f'{count:,}' for count, _ in each)} |"
+
+
+def _targets_table() -> Iterator[str]:
+    """Yield what `try_targets.py` found."""
+    found: dict[str, list[str]] = {}
+    for target in tomllib.loads((ROOT / "tools/targets.toml").read_text("utf-8")).values():
+        if "result" in target:
+            first, *others = target["requirements"]
+            name, _, version = first.partition("==")
+            notes = [f" with `{each}`" for each in others if "setuptools" not in each]
+            if "python" in target:
+                notes.append(f" (Python {target['python']} or older)")
+            found.setdefault(target["result"], []).append(f"`{name}` {version}{''.join(notes)}")
+    yield from ("| targets on PyPI | result |", "|---|---|")
+    for result, targets in found.items():
+        yield f"| {', '.join(targets)} | {result} |"
 
 
 def _metrics_table() -> Iterator[str]:
