@@ -225,15 +225,17 @@ def _options_table() -> Iterator[str]:
 
 
 def _commands_table() -> Iterator[str]:
-    """Yield the commands of `tap-jobo-archive`, those that only read first."""
+    """Yield the commands of `tap-jobo-archive`: the first paragraph of each, and its options."""
     yield from ("| command | what it does |", "|---|---|")
     for name, each in archive_cli.main.commands.items():
         context = click.Context(each, info_name=name)
         options = [option for option in each.params if isinstance(option, click.Option)]
+        options = [option for option in options if option.name != "yes"]  # which the page explains
         words = [name, *each.collect_usage_pieces(context)[1:]]  # without [OPTIONS]
         usage = _in_table(" ".join(words))
         notes = [f"`{option.opts[0]}`: {_in_table(option.help)}" for option in options]
-        text = " ".join([_in_table(each.help), *notes])
+        first, *_ = (each.help or "").split("\n\n")
+        text = " ".join([_in_table(first), *notes])
         yield f"| `{usage}` | {text} |"
 
 

@@ -93,7 +93,7 @@ def test_charts_are_those_of_the_measured_tables() -> None:
 IN_A_PROJECT = (
     "production", "test", "help", "archive", "profiles", "sets", "state-get",
     "state-set", "cron-script", "second-loader", "catalog", "full-refresh", "target-schema",
-    "state-backup", "schedule-add", "own-project",
+    "schedule-add", "own-project",
 )  # fmt: skip
 """The blocks that run one after the other in a project that has synced once."""
 
