@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import shutil
 import subprocess
 from collections import Counter
 from datetime import UTC, datetime, timedelta
@@ -14,49 +15,187 @@ import pytest
 import yaml
 from singer_sdk.helpers.capabilities import PluginCapabilities
 
+from jobo_sandbox import Sandbox
 from jobo_sandbox.patience import patient
-from tests.archive.helpers import damage
-from tests.support import COMMAND, environment, execute
+from tests.support import ARCHIVE_COMMAND, COMMAND, environment, execute
+from tests.support.archives import files_at
+from tests.support.companies import FIELDS, OBJECTS, expected_profile
 from tests.support.docs import block
-from tests.support.meltano import PIPELINE, Project
+from tests.support.jobs import STREAMS
+from tests.support.meltano import IN_A_BUCKET, PIPELINE, Project
+from tests.support.pipeline import Pipeline
 from tests.support.repository import REPOSITORY
+from tests.support.s3 import serve_moto
+
+SELECT = {"TAP_JOBO__SELECT": json.dumps([f"{stream}.*" for stream in STREAMS])}
+STATE = "dev:tap-jobo-to-target-postgres"
+"""The id of the pipeline's state."""
 
 
-def test_later_runs_deliver_what_changed_even_without_a_state(project: Project) -> None:
-    world = project.sandbox.world
-    log = project.run().stderr
-    assert re.search(r"Summary: career_sites: 150 rows .* 7,500 credits \(\$7\.50\)", log)
-    assert "metric_name=jobo_credits metric_value=7500" in log
-    assert project.is_current()
-    assert project.sandbox.rows_billed == 150
+def test_runs_load_every_stream_then_what_changed_even_without_a_state(project: Project) -> None:
+    world, sandbox = project.sandbox.world, project.sandbox
+    log = [*map(json.loads, project.run_block("json-log", SELECT).stderr.splitlines())]
+    example = json.loads(block("json-metric"))
+    wanted = example["metric_info"] | {"value": 7_500}
+    (line,) = (each for each in log if each.get("metric_info") == wanted)
+    documented = ("name", "level", "event")
+    assert [line[name] for name in documented] == [example[name] for name in documented]
+    _check_tables(project)
     fintech = [row["ats"] for row in world.rows().values() if "fintech" in row["industries"]]
     answer = {row["ats"]: row["companies"] for row in project.query(block("first-query"))}
     assert answer == Counter(fintech)
     assert len(project.query(block("changed-query"))) == 150
 
-    project.run("state", "clear", "--force", "dev:tap-jobo-to-target-postgres")
-    first, *others = list(world.rows())[:3]
-    world.touch(first, summary="Changed since.")
-    project.run_block("spread")
+    billed = sandbox.rows_billed
+    managed = set(world.managed_jobs())
+    changed, gone = next(iter(managed)), next(iter(world.jobs().keys() - managed))
+    world.touch_job(changed, title="Changed since")
+    world.expire_job(gone)
+    site, other, *_ = world.rows()
+    world.touch(site, summary="Changed since.")
+    project.run_block("spread", SELECT)
+    assert sandbox.rows_billed == billed + 3  # the site, the job, the managed job
     assert project.is_current()
-    assert project.sandbox.rows_billed == 151
+    assert project.table("jobs")[changed]["title"] == "Changed since"
+    assert project.table("managed_jobs")[changed]["title"] == "Changed since"
+    expired, job = project.table("expired_jobs")[gone], project.table("jobs")[gone]
+    assert expired["reported_at"] > job["updated_at"]
 
-    for company in others:
-        world.touch(company, summary="Changed since.")
+    project.run("state", "clear", "--force", STATE)
+    world.touch(other, summary="Changed since.")
     world.add()
-    project.run()
+    project.run(env=SELECT)
     assert project.is_current()
-    assert project.sandbox.rows_billed == 155  # the first is within the lookback
+    assert sandbox.rows_billed == billed + 3 + 5  # those three are within the lookback
+
+
+def _check_tables(project: Project) -> None:
+    """Compare each table with the world."""
+    world, sandbox = project.sandbox.world, project.sandbox
+    assert project.is_current()
+    tables = {stream: project.table(stream) for stream in STREAMS}
+    assert tables["companies"].keys() == world.rows().keys()
+    assert tables["jobs"].keys() == world.jobs().keys()
+    assert tables["managed_jobs"].keys() == world.managed_jobs().keys()
+    assert tables["expired_jobs"].keys() <= world.expired_jobs().keys()
+    assert tables["expired_jobs"]
+    company = next(iter(world.rows()))
+    profile = expected_profile(sandbox, company)
+    named = {name: tables["companies"][company][name] for name in ("name", *OBJECTS.split())}
+    assert named == {name: profile[name] for name in named}
+    assert tables["companies"][company].keys() >= FIELDS.keys()
+    nested = ("company", "locations", "compensation", "qualifications", "benefits", "title")
+    for key, row in world.jobs().items():
+        stored = tables["jobs"][key]
+        assert {name: stored[name] for name in nested} == {name: row[name] for name in nested}
+    credits_ = sum(page["credits"] for page in tables["billed_pages"].values())
+    assert credits_ == sandbox.credits_billed
+
+
+def test_invalid_settings_are_rejected_through_meltano(project: Project) -> None:
+    """Meltano must not turn them into false, today's date, or no filter."""
+    variables = {
+        "TAP_JOBO_IS_AGENCY": "ja",
+        "TAP_JOBO_START_DATE": "2 days ago",
+        "TAP_JOBO_JOBS_POSTED_AFTER": "",
+        "TAP_JOBO_COUNTRY_CODES": "[]",
+        "TAP_JOBO_MAX_CREDIT": "100",
+    }
+    run = project.meltano(*PIPELINE, env=variables)
+    assert run.returncode != 0
+    for line in (
+        r"'is_agency' .* \[invalid-setting\]",
+        r"'start_date' .* \[invalid-setting\]",
+        r"'jobs_posted_after' .* \[invalid-setting\]",
+        r"'country_codes' .* \[invalid-setting\]",
+        r"TAP_JOBO_MAX_CREDIT .* TAP_JOBO_MAX_CREDITS\? \[ignored-variable\]",
+    ):
+        assert re.search(line, run.stderr + run.stdout)
+    assert not project.sandbox.ledger
 
 
 @pytest.mark.exhaustive
-def test_config_test_costs_pages_that_the_next_run_replays(project: Project) -> None:
-    """If it names the environment: Meltano ignores the default one, and so its archive."""
-    project.run("--environment=dev", "config", "test", "tap-jobo")
-    assert project.sandbox.rows_billed in (50, 100, 150)
-    project.run_block("cap")
+def test_kills_cost_the_pages_in_flight_and_the_table_of_bills_has_all_others(
+    project: Project,
+) -> None:
+    """`config test` counts if it names the environment: Meltano ignores the default one."""
+    sandbox = project.sandbox
+    env = {"TAP_JOBO__SELECT": json.dumps(["billed_pages.*", "career_sites.*", "jobs.*"])}
+    env |= {"TAP_JOBO_BATCH_SIZE": "20", "TAP_JOBO_JOBS_BATCH_SIZE": "50"}
+    project.run("--environment=dev", "config", "test", "tap-jobo", env=env)
+    assert sandbox.rows_billed > 0
+    in_flight = 0
+    for plugin in ("tap-jobo", "target-postgres"):
+        project.run_and_kill(*PIPELINE, plugin=plugin, at_request=1, env=env)
+        in_flight += sandbox.feed_requests[-1].credits  # Meltano kills the tap, too
+    project.run_block("force", {**env, "TAP_JOBO_MAX_CREDITS": "2000"})
+    project.run_block("cap", env)
     assert project.is_current()
-    assert project.sandbox.rows_billed == 150
+    assert 150 + 120 <= sandbox.rows_billed <= 150 + 120 + 2 * 20
+    days = project.query(block("spend"))
+    assert {day["stream"] for day in days} == {"career_sites", "jobs"}
+    assert all(day["is_confirmed"] for day in days)
+    billed = 1_000 * sum(day["dollars"] for day in days)
+    assert sandbox.credits_billed - in_flight <= billed <= sandbox.credits_billed
+
+    before = sandbox.rows_billed
+    refresh = ("run", "--full-refresh", *PIPELINE[1:])
+    project.run_and_kill(*refresh, plugin="tap-jobo", at_request=1, env=env)
+    sandbox.world.touch(next(iter(sandbox.world.rows())), summary="Changed since.")
+    project.run(env=env)
+    state = json.loads(project.run("state", "get", STATE).stdout)["singer_state"]
+    assert state["bookmarks"]["career_sites"]["position"]["progress"] == []
+    assert project.is_current()
+    assert before < sandbox.rows_billed <= before + 2  # the row that changed, once in each run
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("place", ["bucket", "volume"])
+def test_lost_containers_cost_the_pages_in_flight(
+    place: str, plugins: Path, postgres_port: int, tmp_path: Path
+) -> None:
+    """All that lasts is a bucket, as in examples/kubernetes, or a volume."""
+    volume = tmp_path / "data"
+    volume.mkdir()
+    with serve_moto() as s3, Sandbox(size=300, seed=1) as sandbox:
+        variables = {
+            "bucket": {
+                **s3.env,
+                "JOBO_BUCKET": f"s3://{s3.bucket}",
+                "MELTANO_STATE_BACKEND_S3_ENDPOINT_URL": s3.address,
+            },
+            "volume": {
+                "MELTANO_STATE_BACKEND_URI": f"file://{volume}/state",  # the definition has another
+                "TAP_JOBO_ARCHIVE_DIR": f"{volume}/archive",
+            },
+        }[place]
+        containers = (
+            Project.make(
+                IN_A_BUCKET,
+                plugins,
+                tmp_path / str(number),
+                postgres_port,
+                sandbox,
+                f"in_a_{place}",
+                variables,
+            )
+            for number in range(4)
+        )
+        for request in (3, 2):
+            lost = next(containers)
+            lost.run_and_kill(*PIPELINE, at_request=request)
+            shutil.rmtree(lost.folder)
+            if place == "bucket":
+                s3.delete("/leases/")  # as if the minute were over
+        last = next(containers)
+        assert "from the archive" in last.run().stderr
+        assert last.is_current()
+        assert sandbox.rows_billed <= 300 + 2 * 50
+        assert s3.keys if place == "bucket" else list(volume.glob("state/*/state.json"))
+
+        billed = sandbox.rows_billed
+        assert "from the archive" not in next(containers).run().stderr
+        assert sandbox.rows_billed == billed
 
 
 @pytest.mark.exhaustive
@@ -77,20 +216,19 @@ def test_plugins_that_inherit_from_the_tap_run_side_by_side(project: Project) ->
     text = definition.read_text("utf-8")
     definition.write_text(text.replace("  loaders:\n", f"{children}  loaders:\n", 1))
     project.run("run", names["DE"], "target-postgres")  # two at once can't create the schema
-    for _ in range(2):
-        runs = [
-            subprocess.Popen(
-                ["meltano", "run", name, "target-postgres"],
-                env=project.environment(),
-                cwd=project.folder,
-                stderr=subprocess.PIPE,
-                text=True,
-            )
-            for name in names.values()
-        ]
-        for run in runs:
-            _, log = run.communicate(timeout=patient(120))
-            assert run.returncode == 0, log
+    runs = [
+        subprocess.Popen(
+            ["meltano", "run", name, "target-postgres"],
+            env=project.environment(),
+            cwd=project.folder,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for name in names.values()
+    ]
+    for run in runs:
+        _, log = run.communicate(timeout=patient(120))
+        assert run.returncode == 0, log
     wanted = {key for key, country in countries.items() if country in names}
     assert project.table().keys() == wanted
     assert project.sandbox.rows_billed == len(wanted)
@@ -98,36 +236,15 @@ def test_plugins_that_inherit_from_the_tap_run_side_by_side(project: Project) ->
         assert list((project.folder / "archive" / name).glob("v4/*/career_sites"))
 
 
-def test_killed_loader_costs_a_page(project: Project) -> None:
-    project.run_and_kill(*PIPELINE, plugin="target-postgres", at_request=2)
-    project.run_block("force")
-    assert project.is_current()
-    assert project.sandbox.rows_billed <= 150 + 50
-
-
 @pytest.mark.exhaustive
-def test_a_full_refresh_is_free_also_if_it_is_killed(project: Project) -> None:
-    for _ in range(2):
-        project.run()
-    project.run_and_kill(*("run", "--full-refresh", *PIPELINE[1:]), plugin="tap-jobo", at_request=1)
-    project.sandbox.world.touch(next(iter(project.sandbox.world.rows())), summary="Changed since.")
-    project.run()
-    state = project.run("state", "get", "dev:tap-jobo-to-target-postgres").stdout
-    part = json.loads(state)["singer_state"]["bookmarks"]["career_sites"]
-    assert part["position"]["progress"] == []
-    project.run()
-    assert project.is_current()
-    # Everything once, and the row that changed, at most once in each run.
-    assert 150 < project.sandbox.rows_billed <= 150 + 3
-
-
 def test_the_command_in_an_error_works_in_the_project(project: Project) -> None:
     """Also if the archive has the stream of another address, too."""
     archive = project.folder / "archive/tap-jobo"
     environment = project.environment({"TAP_JOBO_ARCHIVE_DIR": f"{archive}"})
     tap = [str(COMMAND), "--config", "ENV"]  # as Meltano runs it, in less time, and stores no state
     assert execute(tap, environment, project.folder).returncode == 0
-    damage(max(archive.glob("v4/*/*/[0-9]*/*.page")))
+    files = files_at(str(archive))
+    files.damage(files.pages[-1])
     localhost = project.sandbox.url.replace("127.0.0.1", "localhost")
     other = environment | {"TAP_JOBO_API_URL": localhost}
     assert execute(tap, other, project.folder).returncode == 0
@@ -135,98 +252,57 @@ def test_the_command_in_an_error_works_in_the_project(project: Project) -> None:
     assert "[archive-damaged]" in error
     (command,) = re.findall("`(meltano .*?)`", error)
     assert project.sandbox.rows_billed == 300
-    dropped = project.run(*shlex.split(command)[1:])
-    assert "Dropped page 3" in dropped.stdout
+    project.run(*shlex.split(command)[1:])
     assert execute(tap, environment, project.folder).returncode == 0
     assert project.sandbox.rows_billed == 350
 
 
-def test_invalid_settings_are_rejected_through_meltano(project: Project) -> None:
-    """Meltano must not turn them into false, today's date, or no filter."""
-    variables = {
-        "TAP_JOBO_IS_AGENCY": "ja",
-        "TAP_JOBO_START_DATE": "2 days ago",
-        "TAP_JOBO_JOBS_POSTED_AFTER": "",
-        "TAP_JOBO_COUNTRY_CODES": "[]",
-        "TAP_JOBO_MAX_CREDIT": "100",
-    }
-    run = project.meltano(*PIPELINE, env=variables)
-    assert run.returncode != 0
-    for line in (
-        r"'is_agency' must be true or false, .* \[invalid-setting\]",
-        r"'start_date' must be .* \[invalid-setting\]",
-        r"'jobs_posted_after' is empty.* \[invalid-setting\]",
-        r"'country_codes' is empty.* \[invalid-setting\]",
-        r"TAP_JOBO_MAX_CREDIT .* TAP_JOBO_MAX_CREDITS\? \[ignored-variable\]",
-    ):
-        assert re.search(line, run.stderr + run.stdout)
-    assert not project.sandbox.ledger
-
-
 @pytest.mark.exhaustive
-def test_variables_that_meltano_reads_are_accepted(project: Project) -> None:
+def test_variables_are_read_or_refused_but_never_ignored(project: Project) -> None:
     """Also those of a parent, of `.env`, and those that the plugin's own values override."""
+    sandbox = project.sandbox
+    misspelled = {"TAP_JOBO__SELECT": '["career_sties.*"]'}
+    run = project.meltano(*PIPELINE, env=misspelled)
+    assert run.returncode != 0
+    assert "[no-stream]" in run.stderr + run.stdout
+    assert project.meltano(*PIPELINE, env={"TAP_JOBO_COUNTRY_CODES": "DE,AT"}).returncode == 1
+    file = project.folder / "meltano.yml"
+    text = file.read_text("utf-8")
+    file.write_text(text.replace("- name: max_credits\n", "- name: other_name\n"))
+    for plugin in ("tap-jobo", "tap-jobo-frequent"):
+        # Otherwise, it would spend without the limit that it is meant to set.
+        limit = {"TAP_JOBO_MAX_CREDITS": "2500"}
+        run = project.meltano("run", plugin, "target-postgres", env=limit)
+        assert run.returncode != 0
+        output = run.stderr + run.stdout
+        assert re.search(r"TAP_JOBO_MAX_CREDITS .* \[ignored-variable\]", output)
+    file.write_text(text)
+    assert not sandbox.ledger
+
     (project.folder / ".env").write_text("TAP_JOBO_BATCH_SIZE=40\nTAP_JOBO_MAX_CREDITS=90000\n")
     project.run("config", "set", "tap-jobo-frequent", "is_agency", "false")
     variables = {
         "TAP_JOBO_IS_AGENCY": "yes",
         "TAP_JOBO_COUNTRY_CODES": '["DE", "AT"]',
         "TAP_JOBO_START_DATE": "2020-01-01",
-        "TAP_JOBO_ARCHIVE": "off",
         "TAP_JOBO_STREAM_MAPS": '{"jobs": {"title": "md5(title)"}}',
         "TAP_JOBO_FREQUENT_MAX_CREDITS": "50000",
-        "TAP_JOBO_FREQUENT_JOBS_BATCH_SIZE": "30",
+        "TAP_JOBO_FREQUENT_JOBS_BATCH_SIZE": "70",
     }
-    project.run("run", "tap-jobo-frequent", "target-postgres", env=variables)
-    assert project.sandbox.credits_billed == 3 * 120
-
-
-@pytest.mark.exhaustive
-def test_variable_of_a_setting_that_meltano_does_not_declare(project: Project) -> None:
-    """It would let a run spend without the limit that it is meant to set."""
-    file = project.folder / "meltano.yml"
-    file.write_text(file.read_text("utf-8").replace("- name: max_credits", "- name: other_name"))
-    for plugin in ("tap-jobo", "tap-jobo-frequent"):
-        run = project.meltano(
-            "run", plugin, "target-postgres", env={"TAP_JOBO_MAX_CREDITS": "2500"}
-        )
-        assert run.returncode != 0
-        output = run.stderr + run.stdout
-        assert re.search(r"TAP_JOBO_MAX_CREDITS is .* \[ignored-variable\]", output)
-    assert not project.sandbox.ledger
-
-
-@pytest.mark.exhaustive
-def test_list_with_commas_is_refused_by_meltano_and_json_is_not(project: Project) -> None:
-    run = project.meltano(*PIPELINE, env={"TAP_JOBO_COUNTRY_CODES": "DE,AT"})
-    assert run.returncode == 1
-    assert project.sandbox.ledger == []
+    project.run_block("first-sync-of-jobs", variables)
+    # The name `tap-jobo-jobs` would take `TAP_JOBO_JOBS_BATCH_SIZE` for its `batch_size`.
+    assert not sandbox.feed_requests
+    first, *others = sandbox.requests_to("jobs")
+    assert first.body == {"batch_size": 70}
+    assert len(others) == 1
+    assert project.table("jobs").keys() == sandbox.world.jobs().keys()
+    assert sandbox.credits_billed == 3 * 120
     project.run_block("change")
-    assert project.sandbox.feed_requests[0].body["country_codes"] == ["AT", "DE"]
-
-
-@pytest.mark.exhaustive
-def test_the_log_in_json_is_as_documented(project: Project) -> None:
-    log = project.run_block("json-log").stderr
-    example = json.loads(block("json-metric"))
-    wanted = example["metric_info"] | {"value": 7_500}
-    (line,) = (
-        each for each in map(json.loads, log.splitlines()) if each.get("metric_info") == wanted
-    )
-    assert {name: line[name] for name in ("name", "level", "event")} == {
-        name: example[name] for name in ("name", "level", "event")
-    }
-
-
-@pytest.mark.exhaustive
-def test_misspelled_stream_fails_the_run(project: Project) -> None:
-    variables = {"TAP_JOBO__SELECT": '["career_sties.*"]'}
-    run = project.meltano(*PIPELINE, env=variables)
-    assert run.returncode != 0
-    assert re.search(r"No stream is selected\..* \[no-stream\]", run.stderr + run.stdout)
-    assert not project.sandbox.ledger
-    listing = project.run("select", "tap-jobo", "--list", "--all", env=variables)  # discovers
-    assert "career_sites.name" in listing.stdout
+    assert sandbox.feed_requests[0].body["country_codes"] == ["AT", "DE"]
+    assert sandbox.feed_requests[0].body["batch_size"] == 40
+    states = project.run("state", "list").stdout
+    assert "dev:tap-jobo-frequent-to-target-postgres" in states
+    assert STATE in states
 
 
 def test_definitions_say_what_about_says(tmp_path: Path) -> None:
@@ -250,3 +326,47 @@ def test_definitions_say_what_about_says(tmp_path: Path) -> None:
     assert list(settings) == list(properties)
     secrets = {name for name, setting in settings.items() if setting.get("sensitive")}
     assert secrets == {name for name, each in properties.items() if each.get("secret")}
+
+
+@pytest.mark.exhaustive
+def test_recipe_keeps_a_job_board_current(project: Project) -> None:
+    """The SQL of docs/query/jobs.md."""
+    world, sandbox = project.sandbox.world, project.sandbox
+
+    def current_jobs() -> set[str]:
+        return {str(row["id"]) for row in project.query(block("open-jobs"))}
+
+    database = {"sqlalchemy_url": project.url, "default_target_schema": project.name}
+    streams = ("jobs", "expired_jobs")
+    pipeline = Pipeline(sandbox, "target-postgres", database, project.folder, streams)
+    for summary in ("sync not complete", "sync complete"):
+        assert summary in pipeline.run(max_credits=240, jobs_batch_size=80).summaries["jobs"]
+        world.expire_job(next(key for key in world.jobs() if key in project.table("jobs")))
+
+    returns, leaves, lost, *_ = (key for key in project.table("jobs") if key in world.jobs())
+    # The API may omit it.
+    project.query("UPDATE jobs SET updated_at = NULL WHERE id = %s", leaves)
+    for key in (returns, leaves):
+        world.expire_job(key)
+    pipeline.run()
+    assert {returns, leaves}.isdisjoint(current_jobs())
+    assert current_jobs() == world.jobs().keys()
+
+    world.touch_job(returns, title="Open again")
+    added = world.add_job()
+    world.expire_job(lost, at=datetime.now(UTC) - timedelta(days=8))
+    pipeline.run()
+    assert {returns, added, lost} <= current_jobs() == world.jobs().keys() | {lost}
+    assert leaves in project.table("jobs")
+
+    project.query(block("delete-expired"))
+    assert project.table("jobs").keys() == world.jobs().keys() | {lost}
+    world.touch_job(leaves, title="Open again")
+    (clock,) = project.query(block("newest-batch"))
+    restart = [str(ARCHIVE_COMMAND), "restart", "jobs", "--yes"]
+    archive = {"TAP_JOBO_ARCHIVE_DIR": str(project.folder / "archive")}
+    assert execute(restart, pipeline.tap().environment(archive)).returncode == 0
+    pipeline.run()
+    assert leaves in current_jobs()
+    project.query(block("delete-lost").replace(":start", "%s"), clock["max"])
+    assert project.table("jobs").keys() == world.jobs().keys()
