@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import runpy
-from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -31,8 +30,6 @@ def rows(query):
 texts = lambda value: str(value).removesuffix(" 00:00:00")  # of days
 print(json.dumps([rows(query) for query in queries], default=texts))
 """
-
-
 SORTED_BY = {
     "jobo__ats_moves": ("name",),
     "jobo__funding_rounds": ("name",),
@@ -41,73 +38,46 @@ SORTED_BY = {
     "jobo__open_jobs": ("company_name", "country", "title"),
 }
 """The columns of marts that are sorted by and can be null."""
+TOOL: dict[str, Any] = runpy.run_path(str(REPOSITORY / "tools/answers.py"))
 
 
-@pytest.fixture(scope="module")
-def tool() -> dict[str, Any]:
-    return runpy.run_path(str(REPOSITORY / "tools/answers.py"))
-
-
-def test_answers_and_charts_are_those_of_the_sandbox(
-    tool: dict[str, Any], postgres: Postgres, tmp_path: Path
-) -> None:
-    files = tool["written"](tmp_path, postgres)
+def test_answers_and_charts_are_those_of_the_sandbox(postgres: Postgres, tmp_path: Path) -> None:
+    files = TOOL["written"](tmp_path, postgres)
     charts = set((REPOSITORY / "docs/charts").glob("*.svg")) - measured().keys()
     others = (REPOSITORY / "dbt/answers").glob("*.sql")
-    assert files.keys() == {tool["PAGE"], tool["README"], *others, *charts}
+    assert files.keys() == {TOOL["PAGE"], TOOL["README"], *others, *charts}
     for path, content in files.items():
         assert path.read_text("utf-8") == content, "run: uv run tools/answers.py"
-    page = files[tool["PAGE"]]
+    page = files[TOOL["PAGE"]]
     assert page.count("```sql") == page.count("```text") == 16
 
 
-Answers = Callable[[str, str, Iterable[str]], list[Any]]
+def test_the_queries_for_each_warehouse_have_the_same_answers(tmp_path: Path) -> None:
+    """Each is parsed in the dialect of its warehouse, and translated to DuckDB's.
 
-
-@pytest.fixture(scope="module")
-def answers(tool: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Answers:
-    """Runs queries in a dialect, translated to DuckDB's, after a statement of its own."""
-    folder = tmp_path_factory.mktemp("answers")
-    warehouse = Duckdb.at(folder / "jobo.duckdb", {})
-    tool["fill"](folder, warehouse)
-    program = tool_of({"pip_url": "sqlglot==30.22.0 duckdb==2.0.1"})
-
-    def answer(dialect: str, statement: str, queries: Iterable[str]) -> list[Any]:
-        path = warehouse.destination["filepath"]
-        arguments = ("python", "-c", TRANSLATE, path, dialect, statement)
-        run = execute([*program, *arguments, *queries], environment())
-        assert run.returncode == 0, run.stderr
-        found: list[Any] = json.loads(run.stdout, parse_float=lambda text: round(float(text), 6))
-        return found
-
-    return answer
-
-
-def test_the_queries_for_each_warehouse_have_the_same_answers(
-    tool: dict[str, Any], answers: Answers
-) -> None:
-    """Parsed in the dialect of the warehouse, and translated to DuckDB's."""
-    found = {
-        dialect: answers(dialect, "", tool["questions"](dialect).values())
-        for dialect in tool["DIALECTS"]
-    }
-    assert found["bigquery"] == found["snowflake"] == found["postgres"]
-    assert all(found["postgres"])
-
-
-def test_nulls_are_sorted_alike_in_each_warehouse(tool: dict[str, Any], answers: Answers) -> None:
-    """Over copies of marts in which a name is as often null as `~`, so that both tie."""
-    copies, found = "", []
+    They run over copies of marts in which a name is as often null as `~`, so that both tie: nulls
+    are sorted alike.
+    """
+    warehouse = Duckdb.at(tmp_path / "jobo.duckdb", {})
+    TOOL["fill"](tmp_path, warehouse)
+    copies = ""
     for mart, columns in SORTED_BY.items():
         copies += f"CREATE TEMP TABLE {mart} AS SELECT * FROM analytics.{mart};"
         for column in columns:
             for value in ("NULL", "'~'"):
                 rows = f"SELECT * REPLACE ({value} AS {column}) FROM analytics.{mart}"
                 copies += f"INSERT INTO {mart} {rows};"
-    for dialect in tool["DIALECTS"]:
-        queries = tool["questions"](dialect).values()
-        found.append(answers(dialect, copies, [_of_all_copies(query) for query in queries]))
-    for question, first, *others in zip(tool["questions"]("postgres"), *found, strict=True):
+    program = tool_of({"pip_url": "sqlglot==30.22.0 duckdb==2.0.1"})
+    found = []
+    for dialect in TOOL["DIALECTS"]:
+        path = warehouse.destination["filepath"]
+        queries = [_of_all_copies(query) for query in TOOL["questions"](dialect).values()]
+        arguments = ("python", "-c", TRANSLATE, path, dialect, copies)
+        run = execute([*program, *arguments, *queries], environment())
+        assert run.returncode == 0, run.stderr
+        found.append(json.loads(run.stdout, parse_float=lambda text: round(float(text), 6)))
+    for question, first, *others in zip(TOOL["questions"]("postgres"), *found, strict=True):
+        assert first, question
         assert [first, first] == others, question
 
 

@@ -155,6 +155,7 @@ def test_odd_rows_are_read_alike_in_each_warehouse(
             _as_items(PROFILE, kind),
             {
                 **PROFILE, "id": "empty", "technology_list": ["", None, "Kafka"],
+                "company_size": "a few", "founding_year": "c. 1999",
                 "tech_stack": [{"name": ""}, {"name": "A", "categories": ["", "b"]}],
                 "leadership": [{"name": "", "title": "CEO"}],
             },
@@ -177,6 +178,7 @@ def test_odd_rows_are_read_alike_in_each_warehouse(
     tables = warehouse.tables((*TABLES, SPEND))
     sites = {row["career_site_id"]: row for row in tables["jobo__directory"]}
     assert (sites["acme"]["industries"], sites["acme"]["listing_url"]) == ("energy, food", None)
+    assert sites["empty"]["employees_from"] is sites["empty"]["founded"] is None
     assert {row["industry"] for row in tables["jobo__ats_share"]} == {"(all)", "energy", "food"}
     profiles = {row["career_site_id"]: row for row in tables["stg_jobo__companies"]}
     assert profiles["empty"]["technology_list"] == "Kafka"

@@ -49,15 +49,12 @@ def succeed(*command: str | Path, cwd: Path, **env: str) -> Run:
     return run
 
 
-def settings(sandbox: Sandbox) -> dict[str, str]:
-    """What a user must set."""
-    return {"TAP_JOBO_API_KEY": sandbox.api_key, "TAP_JOBO_API_URL": sandbox.url}
-
-
 @pytest.mark.slow
-def test_wheel_holds_the_tap_alone(wheel: Path) -> None:
+def test_wheel_holds_the_tap_alone_and_its_readme_has_links_that_work(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
+        (name,) = (each for each in names if each.endswith(".dist-info/METADATA"))
+        readme = archive.read(name).decode()
     metadata = "-".join(wheel.name.split("-")[:2]) + ".dist-info"
     assert {name.split("/")[0] for name in names} == {"tap_jobo", metadata}
     assert {name for name in names if not name.startswith(metadata)} == {
@@ -65,15 +62,8 @@ def test_wheel_holds_the_tap_alone(wheel: Path) -> None:
         "tap_jobo/py.typed",
         *(f"{module.replace('.', '/')}.py" for module in MODULES),
     }
-
-
-@pytest.mark.slow
-def test_links_of_the_readme_work_on_pypi(wheel: Path) -> None:
-    with zipfile.ZipFile(wheel) as archive:
-        (name,) = (each for each in archive.namelist() if each.endswith(".dist-info/METADATA"))
-        metadata = archive.read(name).decode()
-    assert "Description-Content-Type: text/markdown" in metadata
-    links = re.findall(r"\]\((.*?)\)", metadata)
+    assert "Description-Content-Type: text/markdown" in readme
+    links = re.findall(r"\]\((.*?)\)", readme)
     assert len(links) > 20
     assert [link for link in links if not link.startswith("https://")] == []
 
@@ -89,7 +79,11 @@ def test_declared_dependencies_are_enough(wheel: Path, sandbox: Sandbox, tmp_pat
     assert f"tap-jobo v{wheel.name.split('-')[1]}" in version
     catalog = json.loads(succeed(tap, "--discover", cwd=tmp_path).stdout)
     assert [entry["tap_stream_id"] for entry in catalog["streams"]] == [*STREAMS]
-    env = settings(sandbox) | {"TAP_JOBO_ARCHIVE_DIR": str(tmp_path)}
+    env = {
+        "TAP_JOBO_API_KEY": sandbox.api_key,
+        "TAP_JOBO_API_URL": sandbox.url,
+        "TAP_JOBO_ARCHIVE_DIR": str(tmp_path),
+    }
     run = succeed(tap, "--config", "ENV", cwd=tmp_path, **env)
     assert run.ids == sorted(sandbox.world.rows())
 
@@ -100,51 +94,40 @@ def test_declared_dependencies_are_enough(wheel: Path, sandbox: Sandbox, tmp_pat
 
 
 @pytest.mark.exhaustive
-def test_a_new_meltano_project_takes_the_definition(
-    wheel: Path, sandbox: Sandbox, tmp_path: Path
+@pytest.mark.parametrize("is_by_hand", [False, True])
+def test_a_new_meltano_project_runs_the_tap(
+    wheel: Path, sandbox: Sandbox, tmp_path: Path, *, is_by_hand: bool
 ) -> None:
+    """From the definition, or from the plugin of the documentation, typed by hand."""
     meltano = shutil.which("meltano") or "meltano"
     succeed(meltano, "init", "--no-usage-stats", "project", cwd=tmp_path)
     project = tmp_path / "project"
+    file = project / "meltano.yml"
+    if is_by_hand:
+        plugins = yaml.safe_load(block("own-plugin"))["plugins"]
+        (plugin,) = plugins["extractors"]
+        plugin |= {"pip_url": str(wheel), "select": ["career_sites.*"]}
+        plugin["config"] = {"api_url": sandbox.url}  # a variable would need its declaration
+        file.write_text(yaml.safe_dump(yaml.safe_load(file.read_text()) | {"plugins": plugins}))
+    else:
+        definition = (REPOSITORY / "plugin.yaml").read_text("utf-8")
+        assert definition.count("pip_url: tap-jobo\n") == 1
+        reference = tmp_path / "plugin.yaml"
+        reference.write_text(definition.replace("pip_url: tap-jobo\n", f"pip_url: {wheel}\n"))
+        succeed(meltano, "add", "--from-ref", reference, "tap-jobo", cwd=project)
+    _add_target(file)
 
-    definition = (REPOSITORY / "plugin.yaml").read_text("utf-8")
-    assert definition.count("pip_url: tap-jobo\n") == 1
-    reference = tmp_path / "plugin.yaml"
-    reference.write_text(definition.replace("pip_url: tap-jobo\n", f"pip_url: {wheel}\n"))
-    succeed(meltano, "add", "--from-ref", reference, "tap-jobo", cwd=project)
-    _add_target(project / "meltano.yml")
-
-    succeed(meltano, "run", "tap-jobo", "target-jsonl", cwd=project, **settings(sandbox))
-    (file,) = project.glob("*.jsonl")
-    assert file.name == "career_sites.jsonl"
-    rows = [json.loads(line) for line in file.read_text("utf-8").splitlines()]
+    settings = {"TAP_JOBO_API_KEY": sandbox.api_key}
+    if not is_by_hand:
+        settings["TAP_JOBO_API_URL"] = sandbox.url
+    run = succeed(meltano, "run", "tap-jobo", "target-jsonl", cwd=project, **settings)
+    (table,) = project.glob("*.jsonl")
+    assert table.name == "career_sites.jsonl"
+    rows = [json.loads(line) for line in table.read_text("utf-8").splitlines()]
     assert [row["id"] for row in rows] == sorted(sandbox.world.rows())
     assert sandbox.rows_billed == len(rows)
     assert (project / "archive/tap-jobo/v4").exists()
-
-
-@pytest.mark.exhaustive
-def test_a_plugin_typed_by_hand_is_enough(wheel: Path, sandbox: Sandbox, tmp_path: Path) -> None:
-    """It has the archive in the project, and Meltano shows the levels of its log."""
-    meltano = shutil.which("meltano") or "meltano"
-    succeed(meltano, "init", "--no-usage-stats", "project", cwd=tmp_path)
-    project = tmp_path / "project"
-    plugins = yaml.safe_load(block("own-plugin"))["plugins"]
-    (plugin,) = plugins["extractors"]
-    plugin |= {
-        "pip_url": str(wheel),
-        "config": {"api_url": sandbox.url},
-        "select": ["career_sites.*"],
-    }
-    definition = yaml.safe_load((project / "meltano.yml").read_text("utf-8"))
-    (project / "meltano.yml").write_text(yaml.safe_dump(definition | {"plugins": plugins}))
-    _add_target(project / "meltano.yml")
-
-    key = {"TAP_JOBO_API_KEY": sandbox.api_key}
-    run = succeed(meltano, "run", "tap-jobo", "target-jsonl", cwd=project, **key)
-    rows = (project / "career_sites.jsonl").read_text("utf-8").splitlines()
-    assert sandbox.rows_billed == len(rows) == len(sandbox.world.rows())
-    assert (project / "archive/tap-jobo/v4").exists()
+    # Meltano shows the levels of the log.
     assert re.search(r"warning.*\[no-limit\]", run.stdout + run.stderr)
 
 

@@ -23,36 +23,33 @@ pytestmark = pytest.mark.exhaustive
 
 SCRIPT = REPOSITORY / "benchmarks/contenders/landing_script.py"
 README = (REPOSITORY / "README.md").read_text("utf-8")
-GERMANY: dict[str, Any] = {"country_codes": ["DE"]}
-WIDER: dict[str, Any] = {"country_codes": ["DE", "FR"]}
-PAGES = 6
-PAGE = 2_500
-"""Credits."""
+PAGE, PAGES = 2_500, 6
+"""Credits, and how many."""
 
 
 class Script:
-    """The script against a sandbox and a database."""
+    """The script against a sandbox and an empty database."""
 
     def __init__(self, sandbox: Sandbox, port: int, folder: Path) -> None:
-        self._sandbox, self._port, self.folder = sandbox, port, folder / "pages"
-        self.database = self.new_database("first")
+        self._sandbox, self.folder = sandbox, folder / "pages"
+        self._server = f"postgresql://postgres@127.0.0.1:{port}/"
+        self.change_warehouse("rival_first")
 
-    def new_database(self, name: str) -> str:
-        """Return the URL of an empty database."""
-        url = f"postgresql://postgres@127.0.0.1:{self._port}/"
-        with psycopg.connect(f"{url}postgres", autocommit=True) as server:
-            server.execute(f"DROP DATABASE IF EXISTS rival_{name}")
-            server.execute(f"CREATE DATABASE rival_{name}")
-        return f"{url}rival_{name}"
+    def change_warehouse(self, name: str) -> None:
+        """Load into another database from now on."""
+        with psycopg.connect(f"{self._server}postgres", autocommit=True) as server:
+            server.execute(f"DROP DATABASE IF EXISTS {name}")
+            server.execute(f"CREATE DATABASE {name}")
+        self.database = f"{self._server}{name}"
 
-    def command(self, filters: object) -> list[str]:
+    def command(self, **filters: object) -> list[str]:
         """Return the command line."""
         place = (self._sandbox.url, self.database, str(self.folder))
         return [sys.executable, str(SCRIPT), *place, json.dumps(filters)]
 
     def run(self, **filters: object) -> Run:
         """Run it to its end."""
-        return execute(self.command(filters), _variables(self._sandbox))
+        return execute(self.command(**filters), _variables(self._sandbox))
 
     def rows(self) -> int:
         """Return how many rows the warehouse has."""
@@ -72,67 +69,58 @@ def script(api: Sandbox, postgres_port: int, tmp_path: Path) -> Script:
     return Script(api, postgres_port, tmp_path)
 
 
-@pytest.fixture
-def ours(api: Sandbox, tmp_path: Path) -> Tap:
-    return Tap(api, tmp_path)
-
-
-def test_a_crash_costs_both_the_page_in_flight(api: Sandbox, script: Script, ours: Tap) -> None:
-    for command in (script.command({}), ours.command()):
-        before = api.credits_billed
+def test_a_crash_a_second_warehouse_and_a_lost_folder_cost_what_the_table_says(
+    api: Sandbox, script: Script, tmp_path: Path
+) -> None:
+    ours = Tap(api, tmp_path)
+    for number, command in enumerate((script.command(), ours.command()), start=1):
         _kill_in_request(api, command, 3)
         assert execute(command, _variables(api)).returncode == 0
-        assert api.credits_billed - before == (PAGES + 1) * PAGE
+        assert api.credits_billed == number * (PAGES + 1) * PAGE
     assert script.rows() == 300
     assert _cells("killed halfway") == ["the page in flight, $2.50"] * 2
 
-
-def test_a_second_warehouse_is_free_for_both(api: Sandbox, script: Script, ours: Tap) -> None:
-    assert script.run().returncode == ours.run().returncode == 0
     before = api.credits_billed
-    script.database = script.new_database("second")
+    script.change_warehouse("rival_second")
     assert script.run().returncode == 0
     assert script.rows() == 300
-    assert ours.run().loaded == 300
+    again = ours.run()
+    assert again.loaded == 300
     assert api.credits_billed == before
     assert _cells("second warehouse") == ["free"] * 2
 
-
-def test_a_lost_folder_costs_only_the_script(api: Sandbox, script: Script, ours: Tap) -> None:
-    assert script.run().returncode == 0
-    state = ours.run().state
-    before = api.credits_billed
     shutil.rmtree(ours.folder / "archive")
-    assert ours.run(state=state).returncode == 0
+    assert ours.run(state=again.state).returncode == 0
     assert api.credits_billed == before
     shutil.rmtree(script.folder)
     assert script.run().returncode == 0
     assert api.credits_billed == before + PAGES * PAGE
-    ours_, theirs = "goes on from the state, free", "everything is billed again"
-    assert _cells("folder of pages is lost") == [theirs, ours_]
+    lost = ["everything is billed again", "goes on from the state, free"]
+    assert _cells("folder of pages is lost") == lost
 
 
-def test_one_503_ends_only_the_script(api: Sandbox, script: Script, ours: Tap) -> None:
-    api.faults.add(Fault(status=503))
-    assert script.run().returncode == 1
-    assert script.run().returncode == 0
-    api.faults.add(Fault(status=503))
-    assert ours.run().returncode == 0
-    assert _cells("503") == ["the run fails, the next one resumes", "retries in the same run"]
-
-
-def test_a_wider_filter_costs_the_tap_the_new_rows(api: Sandbox, script: Script, ours: Tap) -> None:
+def test_a_503_and_a_wider_filter_do_what_the_table_says(
+    api: Sandbox, script: Script, tmp_path: Path
+) -> None:
+    ours = Tap(api, tmp_path)
+    wider: dict[str, Any] = {"country_codes": ["DE", "FR"]}
     prices = []
-    assert script.run(**GERMANY).returncode == 0
+    api.faults.add(Fault(status=503))
+    assert script.run(country_codes=["DE"]).returncode == 1
+    assert script.run(country_codes=["DE"]).returncode == 0
     before = api.credits_billed
-    assert script.run(**WIDER).returncode == 0
+    assert script.run(**wider).returncode == 0
     prices.append(api.credits_billed - before)
-    state = ours.run(**GERMANY).state
+
+    api.faults.add(Fault(status=503))
+    run = ours.run(country_codes=["DE"])
+    assert run.returncode == 0
     before = api.credits_billed
-    assert ours.run(state=state, on_filter_change="resync", **WIDER).returncode == 0
+    assert ours.run(state=run.state, on_filter_change="resync", **wider).returncode == 0
     prices.append(api.credits_billed - before)
     both, france = (f"${price / 1_000:.2f}" for price in prices)
     assert _cells("France added") == [f"buys both: {both}", f"buys France: {france}"]
+    assert _cells("503") == ["the run fails, the next one resumes", "retries in the same run"]
 
 
 def test_the_code_is_as_long_as_the_table_says() -> None:

@@ -1,4 +1,4 @@
-"""What a crash costs: the programs that need no other environment, against a small sandbox."""
+"""The benchmarks: a crash costs what the sandbox bills, and the tap is measured with all rows."""
 
 from __future__ import annotations
 
@@ -7,45 +7,42 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks import server
 from benchmarks.crash_cost import AGAIN, NAME, in_this_environment, measured, measured_again
 from benchmarks.feed import KEY, REPOSITORY, Feed
-from benchmarks.report import RESULTS, marks, table, write
+from benchmarks.processes import measure
+from benchmarks.readers import OURS, tap
+from benchmarks.report import RESULTS, table
 from jobo_sandbox import Sandbox
 
 pytestmark = pytest.mark.exhaustive
 
 
-def test_the_table_is_what_the_sandbox_bills(tmp_path: Path) -> None:
+def test_the_tables_of_crashes_are_what_the_sandbox_bills(tmp_path: Path) -> None:
     with Sandbox(size=200, api_key=KEY, rows_with_updated_at=True) as sandbox:
         feed = Feed(tmp_path, sandbox.url, 0)
-        lines = [*measured(feed, sandbox, in_this_environment(feed), interval=3, tries=3)]
-    cells = {line.split(" | ")[0].strip("| "): line.split(" | ")[1:] for line in lines[2:]}
-    ours, plain, resuming = cells.values()
-    assert "tap-jobo" in next(iter(cells))
+        programs = [*in_this_environment(feed)]
+        crashes = [*measured(feed, sandbox, programs, interval=3, tries=3)]
+        again = [*measured_again(feed, sandbox, programs[:2])]
+    assert "tap-jobo" in crashes[2]
     done, not_done = "$12.50, done in 2 runs", "$22.50, not done after 3"
-    assert ours == ["$12.50", "$12.50", done, f"{done} |"]
-    assert plain == ["$15.00", "$15.00", not_done, f"{not_done} |"]
-    assert resuming == ["$15.00", "$12.50", not_done, f"{done} |"]
-
-
-def test_only_the_text_between_the_marks_is_replaced(tmp_path: Path) -> None:
-    page = tmp_path / "page.md"
-    before, after = marks("a table")
-    page.write_text(f"above\n{before}old\n{after}below\n")
-    write(page, "a table", "new\n")
-    write(page, "another table", "new\n")
-    assert page.read_text() == f"above\n{before}new\n{after}below\n"
-
-
-def test_what_the_same_rows_cost_again_is_what_the_sandbox_bills(tmp_path: Path) -> None:
-    with Sandbox(size=200, api_key=KEY, rows_with_updated_at=True) as sandbox:
-        feed = Feed(tmp_path, sandbox.url, 0)
-        ours, plain, _ = [*in_this_environment(feed)]
-        lines = [*measured_again(feed, sandbox, [ours, plain])]
-    assert [line.split(" | ", 1)[1] for line in lines[2:]] == [
+    assert [line.split(" | ", 1)[1] for line in crashes[2:]] == [
+        f"$12.50 | $12.50 | {done} | {done} |",
+        f"$15.00 | $15.00 | {not_done} | {not_done} |",
+        f"$15.00 | $12.50 | {not_done} | {done} |",
+    ]
+    assert [line.split(" | ", 1)[1] for line in again[2:]] == [
         "$0.00 | $0.00 | $0.00 |",
         "$10.00 | $10.00 | $10.00 |",
     ]
+
+
+@pytest.mark.parametrize(("job_bytes", "rows"), [(0, 120), (4_000, 1_001)])
+def test_the_tap_is_measured_with_all_rows(tmp_path: Path, job_bytes: int, rows: int) -> None:
+    with server.serving(rows, job_bytes, latency=0.001, interval=0.001) as url:
+        timings = measure([tap(Feed(tmp_path, url, job_bytes))], rounds=1, rows=rows)
+    assert [*timings] == [OURS]
+    assert timings[OURS].seconds[0] > 0
 
 
 def test_the_comparison_has_figures_of_the_results() -> None:
