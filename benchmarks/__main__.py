@@ -12,9 +12,8 @@ from statistics import median
 from typing import TYPE_CHECKING, Final
 
 from benchmarks import charts
-from benchmarks.archives import bucket_loads, loads
 from benchmarks.feed import Feed
-from benchmarks.pipelines import BY_HAND, DLT, Pipelines
+from benchmarks.pipelines import Pipelines
 from benchmarks.processes import measure, measure_once, ratio, run_once, spread
 from benchmarks.readers import LOOP, OFF, OURS, archive_of, readers, tap
 from benchmarks.report import RESULTS, write
@@ -24,7 +23,7 @@ from jobo_sandbox.postgres import running_postgres
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-_FEEDS: Final = {"career_sites": 0, "jobs_4kb": 4_000, "jobs_8kb": 8_000}
+_FEEDS: Final = {"career_sites": 0, "jobs_4kb": 4_000}
 """The feeds, and the size of a job."""
 _MEGABYTE: Final = 1_000_000
 
@@ -35,16 +34,11 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5, help="runs of each program (5)")
     parser.add_argument("--rows", type=int, default=20_000, help="career sites (20000)")
     parser.add_argument("--jobs", type=int, default=10_000, help="jobs (10000)")
-    parser.add_argument(
-        "--archived-rows", type=int, default=100_000, help="career sites to archive (100000)"
-    )
-    parser.add_argument("--archived-jobs", type=int, default=500_000, help="jobs (500000)")
     parser.add_argument("--pages", type=int, default=100, help="pages at the API's pace (100)")
     parser.add_argument("--latency", type=float, default=0.25, help="seconds of a page (0.25)")
     parser.add_argument("--interval", type=float, default=0.5, help="between two pages (0.5)")
     parser.add_argument("--feed", choices=_FEEDS, action="append", help="measure only this feed")
     parser.add_argument("--only", choices=_TABLES, help="measure only this")
-    parser.add_argument("--other", type=Path, help="the tap-jobo of another checkout, beside ours")
     parser.add_argument(
         "--write", action="store_true", help="write the tables to the documentation"
     )
@@ -63,11 +57,11 @@ def _read(folder: Path, job_bytes: int, options: argparse.Namespace) -> Iterator
     rows = options.jobs if job_bytes else options.rows
     with serving(rows, job_bytes) as url:
         feed = Feed(folder, url, job_bytes)
-        full = measure(readers(feed, options.other), options.rounds, rows)
+        full = measure(readers(feed), options.rounds, rows)
         run_once(tap(feed))
         disk = sum(path.stat().st_size for path in archive_of(feed).rglob("*") if path.is_file())
     with serving(0, job_bytes) as url:
-        empty = measure(readers(Feed(folder, url, job_bytes), options.other), options.rounds, 0)
+        empty = measure(readers(Feed(folder, url, job_bytes)), options.rounds, 0)
     with serving(rows * 10, job_bytes) as url:
         memory = run_once(tap(Feed(folder, url, job_bytes)))["memory"]
     pages = rows // feed.page_rows
@@ -89,24 +83,6 @@ def _read(folder: Path, job_bytes: int, options: argparse.Namespace) -> Iterator
     )
 
 
-def _load(folder: Path, job_bytes: int, options: argparse.Namespace) -> Iterator[str]:
-    """Load a feed into Postgres."""
-    rows = options.jobs if job_bytes else options.rows
-    with running_postgres(folder / "postgres") as port, serving(rows, job_bytes) as url:
-        feed = Feed(folder, url, job_bytes)
-        timings = measure(Pipelines(feed, port).all(), options.rounds, rows)
-    yield f"{rows:,} {feed.title}:"
-    yield ""
-    yield "| program | seconds | x by hand | dlt's time / its time | rows per second | memory |"
-    yield "|---|---|---|---|---|---|"
-    for name, timing in timings.items():
-        yield (
-            f"| {name} | {spread(timing.seconds)} | {ratio(timing, timings[BY_HAND]):.2f} "
-            f"| {ratio(timings[DLT], timing):.2f} | {rows / median(timing.seconds):,.0f} "
-            f"| {timing.memory / _MEGABYTE:.0f} MB |"
-        )
-
-
 def _pace(folder: Path, job_bytes: int, options: argparse.Namespace) -> Iterator[str]:
     """Load a feed into Postgres at the API's pace, once: most of the time is the API's."""
     latency, interval = options.latency, options.interval
@@ -114,11 +90,11 @@ def _pace(folder: Path, job_bytes: int, options: argparse.Namespace) -> Iterator
     with running_postgres(folder / "postgres") as port:
         with serving(0, job_bytes) as url:
             pipelines = Pipelines(Feed(folder, url, job_bytes), port)
-            empty = measure(pipelines.at_pace(options.other), 3, 0)
+            empty = measure(pipelines.at_pace(), 3, 0)
         rows = options.pages * Feed(folder, url, job_bytes).page_rows
         with serving(rows, job_bytes, latency, interval) as url:
             feed = Feed(folder, url, job_bytes)
-            full = measure_once(Pipelines(feed, port).at_pace(options.other), rows)
+            full = measure_once(Pipelines(feed, port).at_pace(), rows)
     yield (
         f"{rows:,} {feed.title} in {options.pages} pages, each after {latency:g} s of latency and "
         f"{interval:g} s after the one before it, so in {due:g} s:"
@@ -136,10 +112,7 @@ def _pace(folder: Path, job_bytes: int, options: argparse.Namespace) -> Iterator
 
 _TABLES: Final = {
     "read": _read,
-    "load": _load,
     "pace": _pace,
-    "archive": loads,
-    "bucket": bucket_loads,
 }
 
 

@@ -81,7 +81,7 @@ def in_their_own(feed: Feed, port: int) -> Iterator[Program]:
     yield Program(peer(feed, "airbyte-cdk", "airbyte_source.py", note=", resumable full refresh"))
     database = f"postgresql://postgres:unused@127.0.0.1:{port}/postgres"
     folder, package = str(feed.folder / "dlt"), "dlt[postgres]"
-    yield Program(peer(feed, package, "dlt_pipeline.py", database, "json", folder), database)
+    yield Program(peer(feed, package, "dlt_pipeline.py", database, folder), database)
     chunks = (database, folder, str(_CHUNK))
     note = f", {_CHUNK} pages per load"
     yield Program(peer(feed, package, "dlt_in_chunks.py", *chunks, note=note), database)

@@ -56,9 +56,6 @@ class Feed:
         command = [str(PROGRAMS / "tap-jobo"), "--discover"]
         done = subprocess.run(command, env=environment(), capture_output=True, check=True)
         content: dict[str, Any] = json.loads(done.stdout)
-        # An older tap refuses a stream that it does not have.
-        old = ("career_sites", "companies", "expired_jobs", "jobs", "managed_jobs")
-        content["streams"] = [each for each in content["streams"] if each["tap_stream_id"] in old]
         for stream in content["streams"]:
             for entry in stream["metadata"]:
                 if not entry["breadcrumb"]:

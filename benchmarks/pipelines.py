@@ -15,16 +15,11 @@ from benchmarks.processes import Contender
 from benchmarks.readers import archive_of, forget, tap
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
-
     from benchmarks.feed import Feed
 
 BY_HAND: Final = "by hand: `requests`, COPY, upsert"
 DLT: Final = "dlt, the same tables: JSON columns, upsert"
 PIPE: Final = "tap \\| target-postgres"
-_DEFAULTS: Final = {"validate_records": True, "use_copy": False, "batch_size_rows": 10_000}
-"""What the loader does unless it is told otherwise."""
 
 
 class Pipelines:
@@ -39,52 +34,26 @@ class Pipelines:
             each for each in project["plugins"]["loaders"] if each["name"] == "target-postgres"
         )
 
-    def all(self) -> list[Contender]:
-        """Return all pipelines."""
-        defaults = self._plugin["config"] | _DEFAULTS
-        return [
-            self._by_hand(),
-            self._dlt(DLT, "json"),
-            self._dlt("dlt, its defaults: a table for each list", "defaults"),
-            self._pipe(PIPE),
-            self._pipe("the same, with the loader's defaults", settings=defaults),
-            self._meltano(),
-        ]
-
-    def at_pace(self, other: Path | None) -> list[Contender]:
-        """Return the pipelines that are measured at the API's pace.
-
-        Args:
-            other: The `tap-jobo` of another checkout, to be compared as well.
-        """
-        others = [self._pipe("the same, with the tap of the other checkout", other)]
-        return [
-            self._by_hand(),
-            self._pipe(PIPE),
-            *(others if other else []),
-            self._meltano(),
-            self._dlt(DLT, "json"),
-        ]
+    def at_pace(self) -> list[Contender]:
+        """Return the pipelines that are measured at the API's pace."""
+        return [self._by_hand(), self._pipe(), self._meltano(), self._dlt()]
 
     def _by_hand(self) -> Contender:
         script = self._feed.script(BY_HAND, "by_hand.py", self._feed.schema, self._database)
         return self._into_tables(script)
 
-    def _dlt(self, name: str, tables: str) -> Contender:
-        script = ("dlt_pipeline.py", self._database, tables)
-        return self._into_tables(self._feed.script(name, *script, package="dlt[postgres]"))
+    def _dlt(self) -> Contender:
+        script = self._feed.script(DLT, "dlt_pipeline.py", self._database, package="dlt[postgres]")
+        return self._into_tables(script)
 
-    def _pipe(
-        self, name: str, program: Path | None = None, settings: Mapping[str, object] | None = None
-    ) -> Contender:
+    def _pipe(self) -> Contender:
         programs = self._feed.installed(*self._plugin["pip_url"].split())
         url = self._database.replace(":", "+psycopg:", 1)
-        settings = {**(settings or self._plugin["config"]), "sqlalchemy_url": url}
-        config = self._feed.write(f"target of {name}", settings)
+        config = self._feed.write("target", {**self._plugin["config"], "sqlalchemy_url": url})
         loader = [str(programs / self._plugin["executable"]), "--config", config]
-        command = f"{shlex.join(tap(self._feed, program=program).command)} | {shlex.join(loader)}"
+        command = f"{shlex.join(tap(self._feed).command)} | {shlex.join(loader)}"
         bash = ["bash", "-o", "pipefail", "-c", command]
-        return self._into_tables(Contender(name, bash))
+        return self._into_tables(Contender(PIPE, bash))
 
     def _meltano(self) -> Contender:
         """Return the pipeline as the README runs it, with a project database of its own."""

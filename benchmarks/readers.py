@@ -1,4 +1,4 @@
-"""What reads a feed to standard output: the tap, and what people would use without it."""
+"""What reads a feed to standard output: the tap, and a loop that keeps nothing."""
 
 from __future__ import annotations
 
@@ -19,32 +19,17 @@ OURS: Final = "tap-jobo"
 OFF: Final = "tap-jobo, `archive: false`"
 
 
-def readers(feed: Feed, other: Path | None) -> list[Contender]:
-    """Return all readers.
-
-    Args:
-        feed: What they read.
-        other: The `tap-jobo` of another checkout, to be compared as well.
-    """
-    schema = feed.schema
-    return [
-        feed.script(LOOP, "requests_loop.py"),
-        tap(feed),
-        tap(feed, OFF, archive=False),
-        *([tap(feed, "tap-jobo of the other checkout", other)] if other else []),
-        feed.script("plain SDK tap", "plain_sdk_tap.py", schema),
-        peer(feed, "dlt", "dlt_pipeline.py"),
-        peer(feed, "airbyte-cdk", "airbyte_source.py"),
-        peer(feed, "singer-python", "singer_python_tap.py", schema),
-    ]
+def readers(feed: Feed) -> list[Contender]:
+    """Return all readers."""
+    return [feed.script(LOOP, "requests_loop.py"), tap(feed), tap(feed, OFF, archive=False)]
 
 
-def tap(feed: Feed, name: str = OURS, program: Path | None = None, **settings: object) -> Contender:
+def tap(feed: Feed, name: str = OURS, **settings: object) -> Contender:
     """Return the tap, which begins without an archive."""
     config = {"api_key": KEY, "api_url": feed.url, "archive_dir": str(archive_of(feed))}
     files = ["--config", feed.write(name, {**config, **settings})]
     files += ["--catalog", feed.write("catalog", feed.catalog)]
-    command = [str(program or PROGRAMS / "tap-jobo"), *files]
+    command = [str(PROGRAMS / "tap-jobo"), *files]
     return Contender(name, command, lambda: forget(feed))
 
 
