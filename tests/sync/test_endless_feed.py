@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from random import Random
 from typing import Any
 
@@ -11,14 +10,18 @@ import pytest
 from jobo_sandbox import Fault
 from tap_jobo.errors import EndlessFeedError
 from tap_jobo.sync.watch import MAX_EMPTY, MAX_REPEATED, MORE, SyncWatch
-from tests.archive.helpers import archive_command, pages, pass_time, rewrite, succeeded
+from tests.archive.helpers import pages, rewrite
 from tests.support import Tap, complaint, error_code
 
 PAGES = 1 + MAX_REPEATED
 """Those that a run buys of a feed that repeats its first page."""
 
 
-def test_the_same_rows_for_ever_end_after_ten_repeated_pages(tap: Tap) -> None:
+@pytest.mark.parametrize("has_state", [True, False])
+def test_the_same_rows_for_ever_end_after_ten_repeated_pages_and_later_after_two(
+    tap: Tap, *, has_state: bool
+) -> None:
+    """The archive shows those of earlier runs, also if one of its pages is damaged."""
     tap.sandbox.wraps_after = 1
     run = tap.run()
     assert error_code(run) == "endless-feed"
@@ -27,76 +30,31 @@ def test_the_same_rows_for_ever_end_after_ten_repeated_pages(tap: Tap) -> None:
     assert len(run.ids) == run.progress["rows"] == PAGES * 50
     assert run.messages[-1]["type"] == "STATE"
     assert run.bookmark["replication_key_value"] is None
-
-
-@pytest.mark.parametrize("has_state", [True, False])
-def test_each_later_run_buys_two_of_the_repeated_pages(tap: Tap, *, has_state: bool) -> None:
-    """The archive shows those of earlier runs."""
-    tap.sandbox.wraps_after = 1
-    run = tap.run()
-    for number in (1, 2, 3):
-        before = PAGES + (number - 1) * MORE
+    for before in (PAGES, PAGES + MORE):
         run = tap.run(state=run.state if has_state else None)
         assert error_code(run) == "endless-feed"
         assert run.loaded == (0 if has_state else before * 50)
         assert len(tap.sandbox.feed_requests) == before + MORE
         assert run.progress["rows"] == (before + MORE) * 50
+    page = pages(tap.folder / "archive")[3]
+    page.write_bytes(page.read_bytes()[:-1])
+    code = "endless-feed" if has_state else "archive-damaged"
+    assert error_code(tap.run(state=run.state if has_state else None)) == code
 
 
-def test_without_an_archive_a_later_run_buys_as_many_again(tap: Tap) -> None:
-    tap.settings["archive"] = False
+@pytest.mark.parametrize("archive", [True, False])
+def test_once_it_is_mended_the_next_run_goes_on(tap: Tap, *, archive: bool) -> None:
+    """Without an archive, an earlier run does not count."""
+    tap.settings["archive"] = archive
     tap.sandbox.wraps_after = 1
     first = tap.run()
     second = tap.run(state=first.state)
     assert error_code(second) == "endless-feed"
-    assert len(tap.sandbox.feed_requests) == 2 * PAGES
-
-
-def test_a_damaged_page_of_the_sync_is_no_matter_of_the_watch(tap: Tap) -> None:
-    tap.sandbox.wraps_after = 1
-    first = tap.run()
-    page = pages(tap.folder / "archive")[3]
-    page.write_bytes(page.read_bytes()[:-1])
-    assert error_code(tap.run(state=first.state)) == "endless-feed"
-
-
-@pytest.mark.parametrize("archive", [True, False])
-@pytest.mark.parametrize("has_state", [True, False])
-def test_once_it_is_mended_the_next_run_goes_on(
-    tap: Tap, *, has_state: bool, archive: bool
-) -> None:
-    tap.settings["archive"] = archive
-    tap.sandbox.wraps_after = 1
-    first = tap.run()
+    assert len(tap.sandbox.feed_requests) == PAGES + (MORE if archive else PAGES)
     tap.sandbox.wraps_after = 0
-    second = tap.succeed(state=first.state if has_state else None)
-    assert {*first.ids, *second.ids} == tap.sandbox.world.rows().keys()
-    assert second.bookmark["replication_key_value"]
-    tap.succeed(state=second.state)
-
-
-def test_one_that_is_bought_anew_gives_way(tap: Tap) -> None:
-    tap.sandbox.wraps_after = 1
-    first = tap.run()
-    tap.sandbox.wraps_after = 0
-    pass_time(tap, timedelta(minutes=1))
-    succeeded(archive_command(tap, "restart", "career_sites", "--yes"))
-    second = tap.succeed(state=first.state)
-    assert sorted(second.ids) == sorted(tap.sandbox.world.rows())
-    assert second.bookmark["position"]["progress"] == []
-
-
-@pytest.mark.parametrize("decision", ["error", "keep"])
-def test_an_ended_sync_of_added_values_goes_on(tap: Tap, decision: str) -> None:
-    """Since that sync is in progress, `on_filter_change` is not asked for any more."""
-    before = tap.succeed(country_codes=["DE"])
-    wider: Any = {"country_codes": ["DE", "FR"], "batch_size": 2}
-    tap.sandbox.wraps_after = 1
-    ended = tap.run(state=before.state, on_filter_change="resync", **wider)
-    assert error_code(ended) == "endless-feed"
-    tap.sandbox.wraps_after = 0
-    after = tap.succeed(state=ended.state, on_filter_change=decision, **wider)
-    assert {*before.ids, *ended.ids, *after.ids} == {*tap.succeed(archive=False, **wider).ids}
+    third = tap.succeed(state=None if archive else second.state)
+    assert {*first.ids, *third.ids} == tap.sandbox.world.rows().keys()
+    assert third.bookmark["replication_key_value"]
 
 
 def test_empty_pages_for_ever_end_after_a_hundred(tap: Tap) -> None:
