@@ -1,7 +1,7 @@
 """Breaks the rules of the log, one at a time, and checks that their tests notice.
 
-Each mutant has another expression in one function of the tap, or in the simulated run that calls
-it. The tests of tests/sync/log_rules have to find it, or random histories.
+Each mutant has another expression in one function of the tap. The tests of tests/sync/log_rules
+have to find it, or random histories.
 """
 
 import argparse
@@ -20,7 +20,6 @@ from typing import Final
 ROOT: Final = Path(__file__).parents[1]
 _COPIED: Final = ("tap_jobo", "tests/sync/log_rules")
 _RULES: Final = "tap_jobo/sync"
-_RUN: Final = "tests/sync/log_rules/run"
 _SECONDS: Final = 120  # a mutant can make a run endless
 _PYTEST: Final = ("-m", "pytest", "--noconftest", "-x", "-q", "-n", "0", "-p", "no:cacheprovider")
 _PLAY: Final = """
@@ -50,7 +49,7 @@ class Mutant:
     def module(self) -> str:
         """The module's file."""
         name = self.place.split()[0]
-        return f"{_RUN}.py" if name == "run" else f"{_RULES}/{name}.py"
+        return f"{_RULES}/{name}.py"
 
     def apply(self, source: str) -> str:
         """Return the module's source with the wrong rule. Exits if there is no such expression."""
@@ -735,53 +734,57 @@ MUTANTS: Final = (
     ),
     Mutant(
         "a question comes after the load",
-        "run _ask_before_load",
-        "not isinstance(planned, Question)",
+        "run check",
+        "isinstance(self.planned, Question)",
+        "False",
+    ),
+    Mutant(
+        "a STATE after every page of a load",
+        "versions are_settled",
+        "self._outstanding <= number",
         "True",
     ),
-    Mutant("a STATE after every page of a load", "run _load", "outstanding <= number", "True"),
     Mutant(
         "a STATE only at the end of a load",
-        "run _load",
-        "outstanding <= number",
-        "number == len(entries) - 1",
+        "versions are_settled",
+        "self._outstanding <= number",
+        "not self._newest",
     ),
-    Mutant("a load delivers all versions", "run _load", "row.version == version", "True"),
+    Mutant(
+        "a load delivers all versions",
+        "versions take_older",
+        "version != self._newest[id_][0]",
+        "False",
+    ),
     Mutant(
         "a load delivers the first version",
-        "run _newest",
-        "not row.is_erased and newest.get(row.id, (0, 0))[0] != row.version",
-        "not row.is_erased and row.id not in newest",
+        "versions note",
+        "known is None or known[0] != version",
+        "known is None",
     ),
     Mutant(
         "a refresh does not begin with a STATE",
         "run _load",
-        "offset == 0 and self.state is None",
+        "self.state is None and last",
         "False",
     ),
     Mutant(
-        "a page that can't be written is delivered",
-        "run _keep",
-        "self.lasts and world.disk != 'ok'",
-        "False",
-    ),
-    Mutant(
-        "no proof that a page can be written",
-        "run _prove_place",
-        "world.disk == 'full' or (is_outstanding and world.disk != 'ok')",
+        "a page that can't be written is billed in each run",
+        "run _prepare",
+        "not self._is_proved",
         "False",
     ),
     Mutant(
         "a STATE before the page is an entry",
-        "run _move_to",
-        "entry.id if self.lasts else None",
-        "'x' if self.lasts else None",
+        "run _state_at",
+        "id_ if lasts else None",
+        "'x' if lasts else None",
     ),
     Mutant(
         "a night off keeps its place",
-        "run _move_to",
-        "entry.id if self.lasts else None",
-        "entry.id if self.lasts else self.pipe.state and self.pipe.state.entry",
+        "run _state_at",
+        "id_ if lasts else None",
+        "id_ if lasts else self.state and self.state.entry",
     ),
 )
 

@@ -64,7 +64,7 @@ def test_each_state_follows_its_page_and_says_how_far_the_sync_got(tap: Tap) -> 
 
 @pytest.mark.parametrize("start", [{}, {"start_date": "2026-01-01"}])
 def test_a_sync_in_progress_keeps_its_window_and_its_page_size(
-    tap: Tap, start: dict[str, str]
+    tap: Tap, start: dict[str, Any]
 ) -> None:
     tap.settings |= {"batch_size": 40, "archive": False}
     old = state_until(tap, "2020-01-01T00:00:00.000000Z")

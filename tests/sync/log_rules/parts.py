@@ -5,31 +5,33 @@ Its clock counts whole minutes, so that all that happens has a time of its own.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final, Literal
 from unittest.mock import patch
+from uuid import UUID
 
-from tap_jobo.model import (
-    ALL,
-    NOTHING,
-    DroppedPage,
-    Filters,
-    Order,
-    Position,
-    Progress,
-    State,
-    Sync,
-)
+import msgspec
+from msgspec.structs import replace as with_
+
+from jobo_sandbox import Sandbox
+from tap_jobo.archive import layout
+from tap_jobo.archive.archive import StreamArchive
+from tap_jobo.archive.entries import decode_entry
+from tap_jobo.archive.key import key_of_name
+from tap_jobo.archive.memory import Memory
+from tap_jobo.archive.store import StoreError
+from tap_jobo.model import ALL, EntryHeader, Filters, Order, Position, Progress, State, Sync
+from tap_jobo.records.values import ERASED
+from tap_jobo.settings.setting import Setting
 from tap_jobo.streams.career_sites import CAREER_SITES
 from tap_jobo.sync import plan, reads
 from tap_jobo.sync.filter_rules import FilterRules
-from tap_jobo.sync.fold import Page, advance, at_entry, lost_page
-from tap_jobo.sync.plan import Log
-from tap_jobo.sync.start import Places, Question
+from tap_jobo.sync.inspection import log_of
+from tap_jobo.sync.start import Question
 from tap_jobo.sync.wanted import Wanted
 
 if TYPE_CHECKING:
@@ -37,17 +39,24 @@ if TYPE_CHECKING:
 
 RowOrder = Literal["time", "id"]
 OWNER: Final = "api-live-1a2b3c4d"
+KEY: Final = key_of_name(f"{OWNER}/career_sites")
 COUNTRIES: Final = ("AT", "BE", "CH")
 KINDS: Final = ("x", "y")
 _SETTINGS: Final = {each.name: each for each in CAREER_SITES.filters}
-_KNOWN: Final = [_SETTINGS[name] for name in ("country_codes", "founded_after")]
-RULES: Final = FilterRules([*_KNOWN, _SETTINGS["industries"]])
+_KNOWN: Final = tuple(_SETTINGS[name] for name in ("country_codes", "founded_after"))
+_ALL: Final = (*_KNOWN, _SETTINGS["industries"])
+RULES: Final = FilterRules(_ALL)
 OLD_RULES: Final = FilterRules(_KNOWN)
 """Of an earlier version, which does not know the filter `industries`."""
 LISTED: Final = 600
 """Minutes for which the API of a free feed lists a row, of which the tap requests a quarter."""
 REQUESTED: Final = 150
 _BEGINNING: Final = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def filters_of(*, is_old: bool) -> tuple[Setting, ...]:
+    """Return the filters that a version knows."""
+    return _KNOWN if is_old else _ALL
 
 
 @contextmanager
@@ -99,7 +108,12 @@ class Row:
     country: str
     kind: str
     version: int
-    is_erased: bool = False
+
+    @property
+    def item(self) -> dict[str, Any]:
+        """The row as the API sends it."""
+        name = f"{self.at} {self.country} {self.kind} {self.version}"
+        return {**_template(), "id": uuid(self.id), "updated_at": at(self.at), "name": name}
 
     def matches(self, filters: Filters) -> bool:
         return (
@@ -107,6 +121,23 @@ class Row:
             and self.kind in filters.get("industries", [self.kind])
             and self.id % 5 + 1990 >= filters.get("founded_after", 0)
         )
+
+
+def uuid(id_: int) -> str:
+    """Return the id of a row as the API sends it."""
+    return str(UUID(int=id_ + 1))
+
+
+@cache
+def _template() -> dict[str, Any]:
+    (row,) = Sandbox(size=1, seed=1).world.rows().values()
+    return row
+
+
+def row_of(item: dict[str, Any]) -> Row:
+    """Return the row that the API has sent, also if it was made a record."""
+    at_, country, kind, version = item["name"].split()
+    return Row(UUID(item["id"]).int - 1, int(at_), country, kind, int(version))
 
 
 @dataclass
@@ -174,24 +205,51 @@ class Api:
 
 @dataclass(frozen=True)
 class Entry:
-    """An entry of an archive, with the rows that its body holds.
+    """An entry of an archive: its header, what its page led to, and the rows of its body."""
 
-    Attributes:
-        before: The position before it, of one who loads everything.
-        own: The position of its buyer.
-    """
-
-    id: str
-    page: Page
+    header: EntryHeader
     rows: tuple[Row, ...]
-    before: Position
-    own: Position
-    time: int
+    is_last: bool
 
     @property
     def sync(self) -> Sync:
-        assert self.page.sync
-        return self.page.sync
+        assert self.header.sync
+        return self.header.sync
+
+
+@cache
+def _entry(content: bytes) -> Entry:
+    entry = decode_entry(1, lambda: content)
+    if not entry.body:
+        return Entry(entry.header, (), is_last=False)
+    page = msgspec.json.decode(entry.body)
+    rows = tuple(row_of(item) for item in page["career_sites"] if item != ERASED)
+    return Entry(entry.header, rows, is_last=not page["has_more"])
+
+
+class Disk(Memory):
+    """Files that last, of an archive on a disk.
+
+    Attributes:
+        state: `ok`, `big` if no page fits, `full` if nothing does.
+    """
+
+    location = "the archive"
+    state = "ok"
+
+    def __init__(self, *, lasts: bool = True) -> None:
+        super().__init__()
+        self.lasts = lasts
+
+    def create(self, name: str, content: bytes) -> None:
+        if self.state != "ok":
+            raise StoreError(self.location, "no room")
+        super().create(name, content)
+
+    def prove(self, name: str, size: int) -> None:  # noqa: ARG002 - as a store has it
+        is_noted = layout.UNWRITTEN.format(KEY.name) in self.files
+        if self.state == "full" or (self.state == "big" and is_noted):
+            raise StoreError(self.location, "no room")
 
 
 @dataclass
@@ -199,96 +257,69 @@ class Folder:
     """The folder of an archive.
 
     Attributes:
-        damaged: The pages that can't be read.
-        headless: Those of them whose header can't be read either.
-        dropped: What `archive.json` notes of pages that were dropped behind the head.
-        pending: The id of the entry after which a page was requested that is not there yet.
+        disk: Its files.
+        intact: The files of the pages that are damaged, as they were, by their numbers.
+        headless: The damaged pages whose header can't be read either.
     """
 
-    entries: list[Entry] = field(default_factory=list)
-    order: Order | None = None
-    damaged: set[int] = field(default_factory=set)
+    disk: Disk = field(default_factory=Disk)
+    intact: dict[int, bytes] = field(default_factory=dict)
     headless: set[int] = field(default_factory=set)
-    dropped: list[DroppedPage] = field(default_factory=list)
-    pending: str | None = None
 
     def copy(self) -> Folder:
-        return replace(
-            self,
-            entries=[*self.entries],
-            damaged={*self.damaged},
-            headless={*self.headless},
-            dropped=[*self.dropped],
-        )
+        copy = Folder(Disk(), {**self.intact}, {*self.headless})
+        copy.disk.files = {**self.disk.files}
+        return copy
+
+    @property
+    def archive(self) -> StreamArchive:
+        return StreamArchive(self.disk, KEY)
 
     @property
     def head(self) -> int:
-        return len(self.entries)
-
-    def header(self, number: int) -> Entry | None:
-        is_there = 1 <= number <= self.head and number not in self.headless
-        return self.entries[number - 1] if is_there else None
-
-    def id_of(self, number: int) -> str | None:
-        """Return the id of an entry. The header after it names it, too."""
-        is_known = self.header(number) or (number > 0 and self.header(number + 1))
-        return self.entries[number - 1].id if is_known else None
-
-    def _time_of(self, number: int) -> str | None:
-        header = self.header(number)
-        return at(header.time) if header else None
+        return self.archive.head
 
     @property
-    def places(self) -> Places:
-        return Places(owner=OWNER, head=self.head, id_of=self.id_of, time_of=self._time_of)
+    def damaged(self) -> set[int]:
+        return {*self.intact}
 
-    def log(self, rules: FilterRules) -> Log:
-        first = self.header(1)
-        return Log(
-            position=self.position_by(rules),
-            order=self.order,
-            first=first.own if first else NOTHING,
-        )
+    @property
+    def entries(self) -> list[Entry]:
+        """The entries, as they were before they were damaged."""
+        return [
+            _entry(self.intact.get(number) or self.disk.files[page_name(number)])
+            for number in range(1, self.head + 1)
+        ]
 
     @property
     def position(self) -> Position:
-        return self.position_by(RULES)
+        """The position of one who loads everything, and who can read all pages."""
+        whole = Memory()
+        whole.files = self.disk.files | {page_name(n): each for n, each in self.intact.items()}
+        return log_of(StreamArchive(whole, KEY)).position
 
-    def position_by(self, rules: FilterRules) -> Position:
-        """Return the position at the head: entries that were dropped there never were."""
-        number = self.head
-        while number and self.entries[number - 1].page.dropped == "head":
-            number -= 1
-        return self.position_before(number + 1, rules)
+    @property
+    def order(self) -> Order | None:
+        return self.archive.file.order
 
-    def position_before(self, number: int, rules: FilterRules) -> Position:
-        """Return the position before an entry, of one who loads everything."""
-        if header := self.header(number):
-            return at_entry(number, header.before, self.dropped, rules)
-        if number == 1:
-            return NOTHING
-        before = self.position_before(number - 1, rules)
-        last = self.header(number - 1)
-        return advance(before, last.page if last else _UNKNOWN, rules)
+    @order.setter
+    def order(self, order: Order) -> None:
+        archive = self.archive
+        archive.save(with_(archive.file, order=order))
 
-    def read(self, number: int) -> Page:
-        """Return what is known of the page of an entry that may be damaged."""
-        if header := self.header(number):
-            return header.page
-        before, after = self.position_before(number, RULES), self.header(number + 1)
-        if after is None:
-            return _UNKNOWN
-        page = self.entries[number - 1].page
-        return lost_page(before, after.before, (page.rows, page.cursor), RULES) or _UNKNOWN
-
-    def time_around(self, number: int) -> int:
-        """Return the time of an entry by those around it: of the next one, else of the last."""
-        later = [entry.time for n in range(number, self.head + 1) if (entry := self.header(n))]
-        earlier = [entry.time for n in range(1, number) if (entry := self.header(n))]
-        return [*later, *reversed(earlier), 0][0]
+    def damage(self, number: int, *, is_headless: bool) -> None:
+        """Change a byte of a page: of its header, or of its body."""
+        name = page_name(number)
+        content = self.intact.setdefault(number, self.disk.files[name])
+        damaged = bytearray(content)
+        damaged[1 if is_headless or number in self.headless else -1] ^= 1
+        self.disk.files[name] = bytes(damaged)
+        self.headless |= {number} if is_headless else set()
 
 
-_UNKNOWN: Final = Page(sync=None, page=1, rows=0, cursor=None, dropped="behind")
+def page_name(number: int) -> str:
+    """Return the name of the file of a page."""
+    return layout.page_name(KEY.name, number)
 
 
 @dataclass
@@ -382,7 +413,3 @@ def wants_nothing(filters: Filters = {}, rules: FilterRules = RULES) -> Wanted: 
         is_free=False,
         rules=rules,
     )
-
-
-def first_damaged(folder: Folder, numbers: Iterable[int]) -> int | None:
-    return next((number for number in numbers if number in folder.damaged), None)

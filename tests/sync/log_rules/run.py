@@ -1,37 +1,56 @@
-"""A run of the tap in a simulated world: plan, fetch, append, deliver, without I/O.
+"""A run of the tap in a simulated world: its own loop, on an archive in memory.
 
 It can die between any two steps, and another run may come between them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+import re
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from copy import copy
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final, Literal
+from datetime import datetime
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final, Literal
 
-from tap_jobo.model import NOTHING, State
-from tap_jobo.sync.fold import Page, advance, completed
-from tap_jobo.sync.plan import (
-    Log,
-    NewSync,
-    Request,
-    Run,
-    after_rejection,
-    moves_nothing,
-    plan,
+import msgspec
+
+from tap_jobo.api.feed import FeedReader
+from tap_jobo.archive.archive import StreamArchive
+from tap_jobo.clock import parse_timestamp
+from tap_jobo.errors import (
+    ApiError,
+    ArchiveError,
+    BudgetReachedError,
+    FormatError,
+    RejectedError,
+    StateError,
+    TapJoboError,
 )
-from tap_jobo.sync.start import Question, where
-from tap_jobo.sync.wanted import Wanted
+from tap_jobo.model import Charge, EntryHeader, Receipt, Sync
+from tap_jobo.records.converter import RecordConverter
+from tap_jobo.streams.career_sites import CAREER_SITES
+from tap_jobo.streams.feed_spec import FeedSpec
+from tap_jobo.sync.fold import completed
+from tap_jobo.sync.run import FeedRun
+from tap_jobo.sync.settings import SyncSettings
+from tap_jobo.sync.start import Question
 from tests.sync.log_rules.parts import (
-    OWNER,
+    KEY,
+    LISTED,
+    OLD_RULES,
     REQUESTED,
-    Entry,
+    Disk,
     Folder,
     Pipe,
     Row,
     Target,
     at,
-    first_damaged,
+    filters_of,
+    minutes,
+    row_of,
 )
 
 if TYPE_CHECKING:
@@ -39,6 +58,10 @@ if TYPE_CHECKING:
 
 Outcome = Literal["done", "asked", "limit", "failed", "rejected", "died"]
 _ENDLESS: Final = 400  # pages
+PRICE: Final = 50
+_LOGGER: Final = logging.getLogger("tests.rules")
+_LOGGER.disabled = True
+_CONVERTER: Final = RecordConverter(CAREER_SITES.schema.to_dict(), _LOGGER, CAREER_SITES.never_null)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,15 +87,90 @@ class Conditions:
     other: tuple[str, int] | None = None
 
 
-class Ended(Exception):  # noqa: N818 - not all are errors
-    """The run ends before there is nothing left to buy."""
+Ending = tuple[Outcome, Question | None, int | None]
 
-    def __init__(
-        self, outcome: Outcome, question: Question | None = None, damaged: int | None = None
-    ) -> None:
-        self.outcome = outcome
+
+class Died(BaseException):
+    """The process is killed."""
+
+
+class AskedError(StateError):
+    """The user has to decide."""
+
+    def __init__(self, question: Question) -> None:
+        super().__init__()
         self.question = question
-        self.damaged = damaged
+
+
+class StuckError(ApiError):
+    """The cursor of a sync was rejected twice."""
+
+
+def _ending(error: TapJoboError) -> Ending:
+    match error:
+        case AskedError(question=question):
+            return "asked", question, None
+        case FormatError():
+            (number, *_) = re.findall(r"[Pp]age (\d+)", f"{error}")
+            return "asked", Question("archive-damaged", ("drop",)), int(number)
+        case StuckError():
+            return "rejected", None, None
+        case ArchiveError():
+            return "failed", None, None
+    raise error
+
+
+class Quiet:
+    """A budget, a report, or messages, which count and write nothing."""
+
+    def __init__(self, **has: Any) -> None:
+        self.__dict__ |= has
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        return lambda *_args, **_kwargs: {}
+
+
+@cache
+def _spec(*, is_old: bool, is_free: bool) -> FeedSpec:
+    spec = replace(CAREER_SITES, filters=filters_of(is_old=is_old))
+    return replace(spec, list_price=0, longest_lookback=minutes(LISTED)) if is_free else spec
+
+
+class _Reader(FeedReader):
+    """Fetches from the simulated API."""
+
+    run: TapRun
+
+    def fetch_page(self, sync: Sync, cursor: str | None) -> tuple[Receipt, bytes]:
+        return self.run.fetch(sync, cursor)
+
+
+_NO_CLIENT: Final[Any] = None
+_READER: Final = _Reader(
+    spec=CAREER_SITES,
+    client=_NO_CLIENT,
+    prepare=_NO_CLIENT,
+    cost=Quiet(price=PRICE, spent={}),  # type: ignore[arg-type]
+    clock=_NO_CLIENT,
+    row_type=_CONVERTER.row_type,
+)
+
+
+class _Archive(StreamArchive):
+    """Lets a run die around each page that it writes."""
+
+    run: TapRun
+
+    def prove_room(self) -> None:
+        self.run.register()
+        super().prove_room()
+        self.run.step()
+
+    def create(self, header: EntryHeader, body: bytes) -> Any:
+        self.run.note_fetched()
+        entry = super().create(header, body)
+        self.run.note_written(header.page)
+        return entry
 
 
 class TapRun:
@@ -82,7 +180,8 @@ class TapRun:
         self.world = world
         self.pipe = pipe
         self.wanted = pipe.wanted
-        if world.api.is_free:
+        is_free = world.api.is_free
+        if is_free:
             start = max(pipe.wanted.start, at(world.api.now - REQUESTED))
             self.wanted = replace(pipe.wanted, start=start, choice="resync", is_free=True)
         self._conditions = conditions
@@ -98,14 +197,56 @@ class TapRun:
         self.began = world.api.now
         self.lasts = pipe.uses_archive
         self.target = Target(self, conditions.batch)
-        self.position = NOTHING
         self.first: int | None = None  # the entry that it loads after
-        self.bought = Run(has_state=self.has_state)
         self.has_full = False  # whether it bought a whole full sync
         self.is_empty = False  # whether the very first page had no rows
-        self.folder = Folder()
+        self.folder = Folder(Disk(lasts=self.lasts))
         self._ids: set[str] = set()
+        self._fetched: tuple[Sync, tuple[Row, ...], bool] | None = None
+        self._bought = 0  # pages
         self.others_served = 0  # rows
+        buys_nothing = conditions.pages == 0
+        self._report = Quiet(budget=Quiet(buys_nothing=buys_nothing), profiles=None)
+        self._feed = self._feed_run(_spec(is_old=self.wanted.rules is OLD_RULES, is_free=is_free))
+
+    def _feed_run(self, spec: FeedSpec) -> FeedRun:
+        reader = copy(_READER)
+        reader.run = self
+        wanted = self.wanted
+        messages = Quiet(
+            name=spec.name,
+            logger=_LOGGER,
+            question=lambda asked, _: AskedError(asked),
+            rejected_twice=lambda *_: StuckError("rejected twice"),
+            unreadable=lambda _, entry, __: FormatError(f"Page {entry.number} is damaged"),
+            not_written=lambda *_: "not written",
+        )
+        run = FeedRun(
+            settings=SyncSettings(
+                spec=spec,
+                filters=wanted.filters,
+                start_date=wanted.start or None,
+                on_filter_change=wanted.choice,
+                lookback=wanted.lookback,
+                batch_size=wanted.batch_size,
+            ),
+            state=self.state,
+            open_archive=self._open,
+            reader=reader,
+            clock=lambda: _Clock(self.world),  # type: ignore[arg-type, return-value]
+            converter=_CONVERTER,
+            messages=messages,  # type: ignore[arg-type]
+            report=self._report,  # type: ignore[arg-type]
+            lock=self._lock,
+            open_month=lambda *_: None,
+            raise_if_over=lambda: None,
+        )
+        run.__dict__["wanted"] = wanted
+        return run
+
+    @property
+    def position(self) -> Any:
+        return self._feed.position
 
     @property
     def may_be_older(self) -> bool:
@@ -113,19 +254,48 @@ class TapRun:
         if self.world.is_calm:
             return False
         is_whole = not self.folder.damaged and not any(
-            entry.page.dropped for entry in self.folder.entries
+            entry.header.dropped for entry in self.folder.entries
         )
         return not (self.is_true and self.first != 0 and is_whole)
 
-    def go(self) -> None:
-        """Load, then buy. Raises `Ended` if more may be left."""
-        self._step()
-        self._look_and_load()
-        self._other = None  # from here on it has the lock
-        self._look_and_load()  # what came meanwhile
-        self._buy()
+    def go(self) -> Ending:
+        """Load, then buy. Return how it ends, with a question, and the page that is damaged."""
+        try:
+            self._deliver()
+        except Died:
+            return "died", None, None
+        except TapJoboError as error:
+            return _ending(error)
+        is_complete: Any = self._report.is_complete
+        if is_complete is not True:
+            return "limit", None, None
+        if not self.position.is_begun and self._fetched:
+            self.is_empty = True
+            sync, _, _ = self._fetched
+            self._feed.position = completed(self.position, sync, self.wanted.rules)
+        return "done", None, None
 
-    def _step(self) -> None:
+    def _deliver(self) -> None:
+        """Write to the target what the tap writes."""
+        self.step()
+        self._feed.open()
+        start = self._feed._start
+        self.first = start.offset
+        if start.is_behind:
+            self.world.note_behind(self.pipe, start.offset)
+        self._feed.check()
+        with closing(self._feed.pages()) as deliveries:
+            for delivery in deliveries:
+                for record in delivery.records:
+                    self.target.row(row_of(record))
+                    self.step()
+                if delivery.state:
+                    self.state = delivery.state
+                    self.target.state(delivery.state)
+                self.step()
+
+    def step(self) -> None:
+        """Let something happen."""
         self._steps += 1
         if self._other and self._steps >= self._other[1]:
             (name, _), self._other = self._other, None
@@ -136,203 +306,93 @@ class TapRun:
             self.world.api.put(*self._changes.pop())
         die_at = self._conditions.die_at
         if die_at is not None and self._steps >= die_at:
-            raise Ended("died")
+            raise Died
 
-    # Load
+    # What the loop of the tap uses
 
-    def _look_and_load(self) -> None:
-        found = self.world.folders.get(self.pipe.folder) if self.lasts else None
-        self.folder = folder = found or Folder()
-        start = where(self.state, folder.places)
-        if isinstance(start, Question):
-            raise Ended("asked", start)
-        if self.first is None:
-            self.first = start.offset
-        if start.is_behind:
-            self.world.note_behind(self.pipe, start.offset)
-        bad = first_damaged(folder, range(start.offset + 1, folder.head + 1))
-        if bad is None:
-            bad = first_damaged(folder, range(folder.head, folder.head + 1))
-        entries = folder.entries[start.offset : folder.head if bad is None else bad - 1]
-        at_head = start.position
-        for entry in entries:
-            at_head = advance(at_head, entry.page, self.wanted.rules)
-        if bad is None:
-            self._ask_before_load(plan(at_head, *self._known()))
-        self.position = start.position
-        self._load(entries, start.offset)
-        if bad is not None:
-            raise Ended("asked", Question("archive-damaged", ("drop",)), bad)
-
-    def _ask_before_load(self, planned: Request | Question | None) -> None:
-        """End with a question, unless nothing may be bought: then it is a warning."""
-        if not isinstance(planned, Question):
-            return
-        if self._conditions.pages == 0:
-            self.world.note(f"WARNING {planned}")
-        else:
-            raise Ended("asked", planned)
-
-    def _known(self) -> tuple[Log, Wanted, Run, NewSync]:
-        world = self.world
-        log = self.folder.log(self.wanted.rules) if self.lasts else Log()
-        now = at(world.api.now - world.skew)
-        return log, self.wanted, self.bought, NewSync(id=world.new_id(), now=now)
-
-    def _load(self, entries: Sequence[Entry], offset: int) -> None:
-        """Deliver each row where it is its newest version, and a state where none is skipped."""
-        if not entries:
-            return
-        newest = _newest(entries)
-        self._step()
-        if offset == 0 and self.state is None:
-            self._begin_anew()
-        outstanding = -1
-        for number, entry in enumerate(entries):
-            for row in entry.rows:
-                if row.is_erased:
-                    continue
-                version, first = newest[row.id]
-                if row.version == version:
-                    self.target.row(row)
-                else:
-                    outstanding = max(outstanding, first)
-                self._step()
-            self._move_to(entry, offset + number + 1)
-            if outstanding <= number:
-                self._write_state()
-            self._step()
-
-    def _begin_anew(self) -> None:
-        """Say before the first row that the old state is no longer true."""
-        self.target.state(State(owner=OWNER, offset=0, entry=None, time="", position=NOTHING))
-
-    def _move_to(self, entry: Entry, number: int) -> None:
-        self.position = advance(self.position, entry.page, self.wanted.rules)
-        self.state = State(
-            owner=OWNER,
-            offset=number if self.lasts else 0,
-            entry=entry.id if self.lasts else None,
-            time=at(entry.time),
-            position=self.position,
-        )
-
-    def _write_state(self) -> None:
-        assert self.state
-        self.target.state(self.state)
-
-    # Buy
-
-    def _buy(self) -> None:
-        for bought in range(_ENDLESS):
-            request = self._plan()
-            if isinstance(request, Question):
-                raise Ended("limit" if self._conditions.pages == 0 else "asked", request)
-            if request is None:
-                return
-            if bought == self._conditions.pages:
-                raise Ended("limit")
-            if request.page == 1 and not request.sync.replaces:
-                self.world.check_new(self, request)
-            self._prove_place()
-            request, rows, cursor = self._fetch(request)
-            if self._is_void(request, rows, cursor):
-                self.folder.pending = None
-                return
-            self._keep(request, rows, cursor)
-        raise self.world.wrong("a run never ends")
-
-    def _plan(self) -> Request | Question | None:
-        return plan(self.position, *self._known())
-
-    def _prove_place(self) -> None:
-        """Prove that a page can be written, if the last one perhaps could not."""
-        if not self.lasts:
-            self._step()
-            return
-        world, folder, head = self.world, self.folder, self.folder.id_of(self.folder.head) or ""
-        is_outstanding = folder.pending == head
-        if world.disk == "full" or (is_outstanding and world.disk != "ok"):
-            raise Ended("failed")
-        world.folders.setdefault(self.pipe.folder, folder)
-        folder.pending = head
-        self._step()
-
-    def _fetch(self, request: Request) -> tuple[Request, tuple[Row, ...], str | None]:
-        page = self.world.api.page(request.sync, request.cursor)
-        if page is None:
-            known = self._known()
-            after = after_rejection(
-                request.sync, self.wanted, self.bought, known[3], has_archive=self.lasts
-            )
-            if isinstance(after, Question):
-                self.folder.pending = None
-                raise Ended("rejected", after)
-            request = after
-            self._step()
-            page = self.world.api.page(request.sync, None)
-            assert page
-        return request, *page
-
-    def _is_void(self, request: Request, rows: Sequence[Row], cursor: str | None) -> bool:
-        """Return whether a page is no entry, and the stream buys nothing more."""
-        if rows or request.page > 1 or cursor is not None:
-            return False
-        if not moves_nothing(self.position, request, self.wanted):
-            return False
-        if not self.position.is_begun:
-            self.is_empty = True
-            self.position = completed(self.position, request.sync, self.wanted.rules)
-        return True
-
-    def _keep(self, request: Request, rows: tuple[Row, ...], cursor: str | None) -> None:
-        """Append a page to the log, and deliver it."""
-        world, folder, sync = self.world, self.folder, request.sync
-        world.lost_pages += 1
-        try:
-            self._step()
-        except Ended:
-            world.most_lost_pages += 1
-            raise
-        world.check_bill(self, sync, rows)
-        if self.lasts and world.disk != "ok":
-            raise Ended("failed")
-        entry = Entry(
-            id=f"e{world.new_id()}",
-            page=Page(sync=sync, page=request.page, rows=len(rows), cursor=cursor),
-            rows=rows,
-            before=folder.position_by(self.wanted.rules),
-            own=self.position,
-            time=world.api.now,
-        )
+    def _open(self, after: int) -> StreamArchive:
+        """Open the archive as it is now, which another run may have begun."""
         if self.lasts:
-            world.folders.setdefault(self.pipe.folder, folder)
-        folder.entries.append(entry)
-        world.lost_pages -= 1
-        self._note(request, is_last=cursor is None)
-        self._step()
-        for row in rows:
-            self.target.row(row)
-            self._step()
-        self._move_to(entry, folder.head)
-        self._write_state()
-        self._step()
+            self.folder = self.world.folders.get(self.pipe.folder, self.folder)
+            self.folder.disk.state = self.world.disk
+        archive = _Archive(self.folder.disk, KEY, after)
+        archive.run = self
+        return archive
 
-    def _note(self, request: Request, *, is_last: bool) -> None:
-        sync = request.sync
-        self.bought.note(request, is_last=is_last)
-        if request.page == 1:
+    @contextmanager
+    def _lock(self, _: StreamArchive) -> Iterator[Callable[[], None]]:
+        self._other = None
+        yield lambda: None
+
+    def register(self) -> None:
+        """Let the folder of the archive exist."""
+        if self.lasts:
+            self.world.folders.setdefault(self.pipe.folder, self.folder)
+
+    def fetch(self, sync: Sync, cursor: str | None) -> tuple[Receipt, bytes]:
+        """Fetch a page. Raises as the tap does if a limit is reached, or the cursor rejected."""
+        world = self.world
+        if self._bought == self._conditions.pages:
+            raise BudgetReachedError
+        world.require(self._bought < _ENDLESS, "a run never ends")
+        if cursor is None and not sync.replaces:
+            world.check_new(self, sync)
+        page = world.api.page(sync, cursor)
+        if page is None:
+            raise RejectedError("The cursor is rejected", "", 400, names_cursor=True)
+        rows, following = page
+        self._fetched = sync, rows, following is None
+        body = {
+            "career_sites": [row.item for row in rows],
+            "has_more": following is not None,
+            "next_cursor": following,
+        }
+        price = 0 if world.api.is_free else PRICE
+        receipt = Receipt(
+            charge=Charge(
+                requested=sync.batch_size, price=price, deducted=len(rows) * price, fall=0
+            ),
+            balance=None,
+            received_at=at(world.api.now),
+            has_more=following is not None,
+            encoding="",
+        )
+        return receipt, msgspec.json.encode(body)
+
+    def note_fetched(self) -> None:
+        """Note a page that was billed, and is not in the archive yet."""
+        assert self._fetched
+        sync, rows, _ = self._fetched
+        self.world.lost_pages += 1
+        try:
+            self.step()
+        except Died:
+            self.world.most_lost_pages += 1
+            raise
+        self.world.check_bill(self, sync, rows)
+
+    def note_written(self, page: int) -> None:
+        """Note a page that has just been added to the archive."""
+        assert self._fetched
+        sync, _, is_last = self._fetched
+        self.world.lost_pages -= 1
+        self._bought += 1
+        if page == 1:
             self._ids.add(sync.id)
             self.world.note_begun(self, sync)
         if is_last and sync.id in self._ids:
             self.has_full |= sync.since <= self.wanted.start and sync.reads == self.wanted.filters
+        self.step()
 
 
-def _newest(entries: Sequence[Entry]) -> dict[int, tuple[int, int]]:
-    """Return the newest version of each row that is not erased, and where it comes first."""
-    newest: dict[int, tuple[int, int]] = {}
-    for number, entry in enumerate(entries):
-        for row in entry.rows:
-            if not row.is_erased and newest.get(row.id, (0, 0))[0] != row.version:
-                newest[row.id] = (row.version, number)
-    return newest
+class _Clock:
+    """The API's clock, and a local one that may be behind."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def now(self) -> datetime:
+        return parse_timestamp(at(self._world.api.now))
+
+    def earlier(self) -> datetime:
+        return self.now() - minutes(self._world.skew)

@@ -7,15 +7,18 @@ page that is bought with what the archive has, and what an archive claims with i
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import redirect_stdout, suppress
 from dataclasses import replace
+from io import StringIO
 from typing import Final
 
 from msgspec.structs import replace as with_
 
+from tap_jobo import archive_cli
+from tap_jobo.errors import FormatError
 from tap_jobo.model import ALL, Filters, Order, Position, Read, State, Sync
-from tap_jobo.sync.fold import drop
 from tap_jobo.sync.orders import is_refused, time_of_order
-from tap_jobo.sync.plan import Request, best
+from tap_jobo.sync.plan import best
 from tap_jobo.sync.reads import includes
 from tap_jobo.sync.start import Way
 from tests.sync.log_rules.parts import (
@@ -29,9 +32,10 @@ from tests.sync.log_rules.parts import (
     at,
     minute,
     minutes,
+    uuid,
     wants_nothing,
 )
-from tests.sync.log_rules.run import Conditions, Ended, Outcome, TapRun
+from tests.sync.log_rules.run import Conditions, Outcome, TapRun
 
 _ROUNDS: Final = 12
 """As often may a pipeline run, or all of them, until nothing is left to buy or to ask."""
@@ -48,6 +52,7 @@ class World:
         total: All of them.
         lost_pages: Pages that were billed and are in no archive.
         erased: The last version of each row that `erase` took out.
+        erased_rows: The rows that it took out.
         erased_at: When that row had changed last.
         done: What runs have read that were done: until when, for which filters and start date.
     """
@@ -69,6 +74,7 @@ class World:
         self.billed = self.total = 0
         self.erased: dict[int, int] = {}
         self.erased_at: dict[int, int] = {}
+        self.erased_rows: set[Row] = set()
         self.done: list[tuple[str, Filters, str, str]] = []
         self.log: list[str] = []
         self.begun: dict[str, int] = {}  # how often each order
@@ -99,7 +105,7 @@ class World:
     def describe(self, pipe: Pipe) -> str:
         folder, state = self.folders.get(pipe.folder), pipe.state
         own = f"{state.offset} {state.entry} {state.time} {state.position}" if state else "none"
-        there = f"1..{folder.head} {folder.position} {folder.order}" if folder else "none"
+        there = f"1..{folder.head} {folder.order}" if folder else "none"
         return f"state: {own}; archive: {there}"
 
     # Runs
@@ -111,11 +117,7 @@ class World:
         pipe.wanted = replace(pipe.wanted, batch_size=self.batch_size)
         self.api.tick()
         run, served = TapRun(self, pipe, happens), self.api.served
-        outcome: Outcome = "done"
-        try:
-            run.go()
-        except Ended as ended:
-            outcome, pipe.question, pipe.damaged = ended.outcome, ended.question, ended.damaged
+        outcome, pipe.question, pipe.damaged = run.go()
         if not (outcome == "died" and happens.kills_target):
             run.target.flush()
         if outcome == "died" and not run.lasts:
@@ -227,38 +229,22 @@ class World:
         return True
 
     def drop(self, name: str, number: int) -> None:
-        """Drop a page."""
+        """Drop a page, unless another one has to be dropped first."""
         folder = self.folders[name]
-        entry = folder.entries[number - 1]
-        following = [
-            (folder.read(each), folder.position_before(each, RULES))
-            for each in range(number + 1, folder.head + 1)
-        ]
-        before = folder.position_before(number, RULES)
-        page, note = drop(number, folder.read(number), before, following, RULES)
-        if number in folder.headless:
-            entry = replace(
-                entry,
-                id=folder.id_of(number) or f"e{self.new_id()}",
-                before=folder.position_before(number, RULES),
-                own=folder.position_before(number, RULES),
-                time=folder.time_around(number),
-            )
-        folder.entries[number - 1] = replace(entry, page=page, rows=())
-        folder.dropped += [note] if note else []
-        folder.damaged.discard(number)
-        folder.headless.discard(number)
+        with redirect_stdout(StringIO()), suppress(FormatError):
+            archive_cli._drop(folder.archive, number, yes=True)
+            folder.intact.pop(number, None)
+            folder.headless.discard(number)
         self.is_calm = False
-        self.note(f"page {number} of {name} is dropped: {page}")
+        self.note(f"page {number} of {name} is dropped")
 
     def erase(self, name: str, row_id: int, *, in_warehouses: bool) -> None:
         """Take a row out of all pages of an archive, and perhaps out of warehouses."""
         folder = self.folders[name]
-        for number, entry in enumerate(folder.entries):
-            rows = tuple(
-                replace(row, is_erased=True) if row.id == row_id else row for row in entry.rows
-            )
-            folder.entries[number] = replace(entry, rows=rows)
+        rows = {row for entry in folder.entries for row in entry.rows if row.id == row_id}
+        with redirect_stdout(StringIO()):
+            archive_cli._erase_ids(folder.archive, {uuid(row_id)})
+        self.erased_rows |= rows
         self.erased[row_id] = self.api.versions.get(row_id, 0)
         if row := self.api.rows.get(row_id):  # a change without a new time is not listed
             self.erased_at[row_id] = row.at
@@ -269,11 +255,9 @@ class World:
 
     def damage(self, name: str, number: int, *, is_headless: bool = False) -> None:
         folder = self.folders[name]
-        if folder.entries[number - 1].page.dropped:
+        if folder.entries[number - 1].header.dropped:
             return
-        folder.damaged.add(number)
-        if is_headless:
-            folder.headless.add(number)
+        folder.damage(number, is_headless=is_headless)
         self.is_calm = False
         self.note(f"page {number} of {name} is damaged, its header, too: {is_headless}")
 
@@ -349,7 +333,8 @@ class World:
         if folder is None or folder.headless:
             return
         has: dict[int, int] = {}
-        for row in (row for entry in folder.entries for row in entry.rows):
+        rows = (row for entry in folder.entries for row in entry.rows)
+        for row in (*rows, *self.erased_rows):
             has[row.id] = max(has.get(row.id, 0), row.at)
         for read in folder.position.reads:
             for row in self.api.rows.values():
@@ -358,9 +343,9 @@ class World:
 
     # The oracle: money
 
-    def check_new(self, run: TapRun, request: Request) -> None:
+    def check_new(self, run: TapRun, sync: Sync) -> None:
         """Check that a sync begins which the user expects."""
-        pipe, sync, wanted, own = run.pipe, request.sync, run.wanted, run.position
+        pipe, wanted, own = run.pipe, run.wanted, run.position
         self.note(f"  {pipe.name} begins {sync}")
         self.has_kept |= sync.kept is not None
         if wanted.choice != "error":
@@ -371,7 +356,7 @@ class World:
             is_known = any(RULES.covers(filters, wanted.filters) for filters in known)
             self.require(is_known or not known, "an order buys what nobody announced")
             return
-        if not own.is_begun and all(entry.page.dropped for entry in run.folder.entries):
+        if not own.is_begun and all(entry.header.dropped for entry in run.folder.entries):
             return  # nothing at all
         if best(own, wanted) is None:
             raise self.wrong("bought unasked, although something was read")
@@ -405,22 +390,20 @@ class World:
         """Check that no row is billed again that has not changed since it was read."""
         if not run.lasts or sync.order is not None or run.wanted.choice != "error":
             return
-        has = {row for entry in run.folder.entries for row in entry.rows}
-        has |= {replace(row, is_erased=False) for row in has}
+        has = {row for entry in run.folder.entries for row in entry.rows} | self.erased_rows
         until = self._find_bought_until(run, sync)
         again = [row for row in rows if row in has and row.at < until]
         is_excused = not self.is_calm or self.has_moved_starts or self.api.has_rejected
         self.require(is_excused or not again, f"billed again {again} by {sync}")
 
     def _find_bought_until(self, run: TapRun, sync: Sync) -> int:
-        entries = [entry for entry in run.folder.entries if entry.page.sync]
+        entries = [entry for entry in run.folder.entries if entry.header.sync]
         if any(entry.sync.id == sync.id for entry in entries):
             return self._bought_until.get(sync.id, 0)
         complete = [
             entry.sync.started
             for entry in entries
-            if entry.page.cursor is None
-            and not entry.page.dropped
+            if entry.is_last
             and entry.sync.reads == entry.sync.filters
             and entry.sync.started < sync.started
             and RULES.covers(entry.sync.filters, sync.filters)
@@ -498,10 +481,11 @@ class World:
                 has_waited = True
                 continue
             has_asked = True
+            for _ in range(_ROUNDS):  # an answer may lead to another question
+                if outcome == "asked":
+                    outcome = self.answer(pipe.name, choose(self.ways(pipe)))
             if outcome == "rejected":
                 self._mend(pipe)
-            elif outcome == "asked":
-                self.answer(pipe.name, choose(self.ways(pipe)))
         raise self.wrong(f"{pipe.name} never comes to rest: {pipe.question}")
 
     def _mend(self, pipe: Pipe) -> None:
