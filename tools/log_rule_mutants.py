@@ -352,19 +352,19 @@ MUTANTS: Final = (
     Mutant(
         "a page dropped behind the head is bought again",
         "fold drop",
-        "all(each.dropped == 'head' for each in following)",
+        "all(each.dropped == 'head' for each, _ in following)",
         "True",
     ),
     Mutant(
         "a page dropped at the head is a gap",
         "fold drop",
-        "all(each.dropped == 'head' for each in following)",
+        "all(each.dropped == 'head' for each, _ in following)",
         "False",
     ),
     Mutant(
         "a page is at the head only if no entry follows",
         "fold drop",
-        "all(each.dropped == 'head' for each in following)",
+        "all(each.dropped == 'head' for each, _ in following)",
         "not [*following]",
     ),
     Mutant(

@@ -121,7 +121,7 @@ class ArchiveLog:
         if number not in self._ends:
             following = self.archive.header(number + 1)
             known = following.previous if following else None
-            if known and (known.id, known.dropped) == (header.id, header.dropped):
+            if known and known.id == header.id and known.dropped in {None, header.dropped}:
                 self._ends[number] = known.rows, known.cursor
             elif header.dropped:
                 self._ends[number] = 0, None

@@ -36,7 +36,7 @@ from tap_jobo.streams.feed_spec import FeedSpec
 from tap_jobo.sync.fold import completed
 from tap_jobo.sync.run import FeedRun
 from tap_jobo.sync.settings import SyncSettings
-from tap_jobo.sync.start import Question
+from tap_jobo.sync.start import Question, Way
 from tests.sync.log_rules.parts import (
     KEY,
     LISTED,
@@ -104,20 +104,6 @@ class AskedError(StateError):
 
 class StuckError(ApiError):
     """The cursor of a sync was rejected twice."""
-
-
-def _ending(error: TapJoboError) -> Ending:
-    match error:
-        case AskedError(question=question):
-            return "asked", question, None
-        case FormatError():
-            (number, *_) = re.findall(r"[Pp]age (\d+)", f"{error}")
-            return "asked", Question("archive-damaged", ("drop",)), int(number)
-        case StuckError():
-            return "rejected", None, None
-        case ArchiveError():
-            return "failed", None, None
-    raise error
 
 
 class Quiet:
@@ -265,7 +251,7 @@ class TapRun:
         except Died:
             return "died", None, None
         except TapJoboError as error:
-            return _ending(error)
+            return self._ending(error)
         is_complete: Any = self._report.is_complete
         if is_complete is not True:
             return "limit", None, None
@@ -274,6 +260,20 @@ class TapRun:
             sync, _, _ = self._fetched
             self._feed.position = completed(self.position, sync, self.wanted.rules)
         return "done", None, None
+
+    def _ending(self, error: TapJoboError) -> Ending:
+        match error:
+            case AskedError(question=question):
+                return "asked", question, None
+            case FormatError():
+                (number, *_) = re.findall(r"[Pp]age (\d+)", f"{error}")
+                return "asked", Question("archive-damaged", ("drop",)), int(number)
+            case StuckError():
+                way: Way = "restart-sync" if self.lasts else "no-state"
+                return "rejected", Question("cursor-rejected", (way,)), None
+            case ArchiveError():
+                return "failed", None, None
+        raise error
 
     def _deliver(self) -> None:
         """Write to the target what the tap writes."""

@@ -798,7 +798,7 @@ def test_a_rejected_cursor_begins_over_once() -> None:
 
 
 def test_a_run_that_dies_right_after_the_new_page_1() -> None:
-    for die_at in range(1, 40):
+    for die_at in range(1, 16):
         for kills_target in (True, False):
             world = begin("prod", "dev")
             expect(world, "prod", "limit", pages=2)
