@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from jobo_sandbox import Sandbox
+from tests.archive.helpers import Warehouse, pass_time
 from tests.support import Tap
 from tests.support.archives import Files, files_at
 from tests.support.gcs import serve_gcs
 from tests.support.s3 import S3, Weather, serve_in_weather, serve_moto, serve_s3
+
+
+@pytest.fixture
+def tap(sandbox: Sandbox, tmp_path: Path) -> Tap:
+    """The tap without a lookback: no change is billed twice."""
+    return Tap(sandbox, tmp_path, {"lookback_minutes": 0})
 
 
 @pytest.fixture
@@ -19,14 +28,27 @@ def folder(tap: Tap) -> Path:
     return tap.folder / "archive"
 
 
-@pytest.fixture(params=["folder", "bucket"])
+@pytest.fixture
 def files(request: pytest.FixtureRequest, tap: Tap, folder: Path) -> Files:
-    """The files of the tap's archive, in a folder and in a bucket."""
+    """The files of the tap's archive: in a folder, or where a test is `in_both`, in a bucket, too.
+
+    What differs between the stores is in their own tests.
+    """
     location = str(folder)
-    if request.param == "bucket":
+    if getattr(request, "param", "folder") == "bucket":
         location = request.getfixturevalue("s3").url
     tap.settings["archive_dir"] = location
     return files_at(location)
+
+
+@pytest.fixture
+def warehouse(tap: Tap, files: Files) -> Warehouse:
+    """A warehouse after its first sync, of three pages, a minute ago."""
+    warehouse = Warehouse(tap)
+    warehouse.run()
+    assert files.page_numbers == [1, 2, 3]
+    pass_time(tap, timedelta(minutes=1))
+    return warehouse
 
 
 def _set_all(monkeypatch: pytest.MonkeyPatch, variables: Mapping[str, str]) -> None:

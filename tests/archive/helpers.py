@@ -10,6 +10,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tap_jobo.archive.archive import StreamArchive
 from tap_jobo.archive.entries import decode_entry
 from tap_jobo.archive.key import key_of_name
@@ -23,6 +25,8 @@ from tests.support.archives import Files, damaged, rewritten
 from tests.support.crash import cut_in_request
 from tests.support.target import Target
 
+in_both = pytest.mark.parametrize("files", ["folder", "bucket"], indirect=True)
+"""For the tests of what differs between the stores."""
 _NOTHING: Any = {"bookmarks": {"career_sites": {}}}  # which the SDK writes if a stream fails
 
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import sys
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,30 +10,12 @@ from typing import Any
 import pytest
 
 from jobo_sandbox import Fault, Sandbox
+from tap_jobo.archive.naming import all_keys
 from tap_jobo.model import NOTHING, Read
 from tap_jobo.redaction import redact_body
-from tests.archive.helpers import (
-    Warehouse,
-    change,
-    entry,
-    header,
-    kill,
-    loaded,
-    pages,
-    refused,
-    succeeded,
-)
-from tests.support import (
-    ARCHIVE_COMMAND,
-    Run,
-    Tap,
-    complaint,
-    discover,
-    entry_of,
-    error_code,
-    execute,
-)
-from tests.support.archives import Files
+from tests.archive.helpers import Warehouse, change, kill, loaded, pass_time, refused, succeeded
+from tests.support import ARCHIVE_COMMAND, Run, Tap, execute
+from tests.support.archives import Files, files_at
 from tests.support.companies import records_of
 from tests.support.crash import cut_in_request, rows_billed_twice
 from tests.support.jobs import tap_of
@@ -43,18 +23,15 @@ from tests.support.jobs import tap_of
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture
-def tap(sandbox: Sandbox, tmp_path: Path) -> Tap:
-    """The tap without a lookback: no change is billed twice."""
-    return Tap(sandbox, tmp_path, {"lookback_minutes": 0})
-
-
 # What is loaded, free
 
 
 def test_the_pages_of_a_killed_run_are_loaded(tap: Tap, files: Files) -> None:
+    """With a rotated key and another spelling of the address, too."""
     cut = kill(tap, files, 3)
-    again = tap.run(state=cut.states[0])
+    tap.sandbox.api_key = "jbe_test_another"
+    changed: Any = {"api_key": "jbe_test_another", "api_url": f"{tap.sandbox.url}/"}
+    again = tap.run(state=cut.states[0], **changed)
     assert loaded(again) == 50
     (announced,) = [line for line in again.lines("INFO") if " loading " in line]
     for part in ("career_sites: ", " 1 page ", "$2.50 not billed"):
@@ -83,13 +60,11 @@ def test_without_a_state_the_sync_in_progress_goes_on(tap: Tap, files: Files) ->
 
 
 def test_without_a_state_everything_is_loaded_and_then_changes_are_bought(
-    tap: Tap, files: Files
+    warehouse: Warehouse,
 ) -> None:
     """As with --full-refresh, or after an accident."""
-    lost = Warehouse(tap)
-    lost.run()
-    assert files.page_numbers == [1, 2, 3]
-    key, new = next(iter(lost.target.rows)), tap.sandbox.world.add(name="New since")
+    tap, key = warehouse.tap, next(iter(warehouse.target.rows))
+    new = tap.sandbox.world.add(name="New since")
     change(tap, key)
     anew = Warehouse(tap)
     run = anew.run()
@@ -109,9 +84,8 @@ def test_each_change_is_billed_once_whoever_comes_first(tap: Tap, files: Files) 
     prod, dev = Warehouse(tap), Warehouse(tap)
     assert prod.rows_billed() == 120
     assert dev.rows_billed() == 0
-    keys = [*tap.sandbox.world.rows()]
     for number, (first, second) in enumerate([(prod, dev), (dev, prod), (dev, prod)]):
-        change(tap, keys[number], name=f"Change {number}")
+        change(tap, [*prod.target.rows][number], name=f"Change {number}")
         assert first.rows_billed() == 1
         assert second.rows_billed() == 0
     assert files.page_numbers == [1, 2, 3, 4, 5, 6]
@@ -119,35 +93,17 @@ def test_each_change_is_billed_once_whoever_comes_first(tap: Tap, files: Files) 
     assert prod.state == dev.state
 
 
-def test_a_new_column_is_in_old_rows_after_a_full_refresh(tap: Tap, files: Files) -> None:
-    assert files.names == []
-    catalog = discover()
-    for part in entry_of(catalog)["metadata"]:
-        if part["breadcrumb"] == ["properties", "summary"]:
-            part["metadata"]["selected"] = False
-    before = tap.succeed(catalog=catalog)
-    assert not any("summary" in row for row in before.records)
-    run = tap.succeed(catalog=discover())
-    world = tap.sandbox.world.rows()
-    assert {row["id"]: row["summary"] for row in run.records} == {
-        key: row["summary"] for key, row in world.items()
-    }
-    assert tap.sandbox.rows_billed == 120
-
-
-def test_one_stream_alone_is_loaded_again(hiring: Sandbox, tmp_path: Path, files: Files) -> None:
+def test_one_stream_alone_is_loaded_again(hiring: Sandbox, tmp_path: Path) -> None:
     """Its part of the state is gone, or it alone is selected in a full refresh."""
-    settings: Any = {"archive_dir": files.store.location, "lookback_minutes": 0}
     both = tap_of(hiring, tmp_path, "career_sites", "jobs")
-    both.settings |= settings
+    both.settings["lookback_minutes"] = 0
     state = both.succeed().state
     billed = hiring.rows_billed
-    lost = {"bookmarks": {"jobs": state["bookmarks"]["jobs"]}}
-    run = both.succeed(state=lost)
+    run = both.succeed(state={"bookmarks": {"jobs": state["bookmarks"]["jobs"]}})
     assert len(records_of(run.messages, "career_sites")) == 20
     assert records_of(run.messages, "jobs") == []
     alone = tap_of(hiring, tmp_path, "jobs")
-    assert len(alone.succeed(**settings).ids) == 90
+    assert len(alone.succeed(lookback_minutes=0).ids) == 90
     assert hiring.rows_billed == billed
 
 
@@ -171,13 +127,12 @@ def test_a_question_comes_before_anything_is_loaded(tap: Tap, files: Files) -> N
     """Unless nothing may be bought: then it is a warning."""
     german: Any = {"country_codes": ["DE"], "batch_size": 5, "lookback_minutes": 15}
     first = tap.succeed(**german)
-    state = first.state
     change(tap, *first.ids)
-    kill(tap, files, 2, state=state, **german)
+    kill(tap, files, 2, state=first.state, **german)
     billed = tap.sandbox.rows_billed
     wider: Any = {"country_codes": ["DE", "FR"], "batch_size": 5}
-    assert refused(tap, state, **wider) == "filters-changed"
-    run = tap.succeed(state=state, max_credits=0, **wider)
+    assert refused(tap, first.state, **wider) == "filters-changed"
+    run = tap.succeed(state=first.state, max_credits=0, **wider)
     assert (len(run.ids), run.codes("WARNING")) == (5, ["filters-changed"])
     assert tap.sandbox.rows_billed == billed
     done = tap.succeed(state=run.state, **german)
@@ -185,58 +140,16 @@ def test_a_question_comes_before_anything_is_loaded(tap: Tap, files: Files) -> N
     assert tap.sandbox.rows_billed == billed + 8
 
 
-def test_all_expired_jobs_that_were_ever_read_are_loaded(
-    hiring: Sandbox, tmp_path: Path, files: Files
-) -> None:
+def test_all_expired_jobs_that_were_ever_read_are_loaded(hiring: Sandbox, tmp_path: Path) -> None:
     """Jobo lists those of the last seven days only."""
     tap = tap_of(hiring, tmp_path, "expired_jobs")
-    tap.settings |= {"archive_dir": files.store.location}
     state = tap.succeed().state
     hiring.world.expire_job(next(iter(hiring.world.jobs())))
     first = {row["id"] for row in tap.succeed(state=state).records}
-    hiring.clock_offset = timedelta(days=30).total_seconds()
-    tap.oddities["TEST_CLOCK"] = str(hiring.clock_offset)
+    pass_time(tap, timedelta(days=30))
     run = tap.succeed()
     assert len({*run.ids}) == 5
     assert first < {*run.ids}
-
-
-def test_the_whole_bill_is_loaded_when_it_is_selected_later(
-    hiring: Sandbox, tmp_path: Path, files: Files
-) -> None:
-    settings: Any = {"archive_dir": files.store.location, "lookback_minutes": 0}
-    tap = tap_of(hiring, tmp_path, "jobs")
-    state = tap.succeed(jobs_batch_size=40, **settings).state
-    later = tap_of(hiring, tmp_path, "jobs", "billed_pages")
-    run = later.succeed(state=state, **settings)
-    bills = records_of(run.messages, "billed_pages")
-    assert [(bill["page"], bill["rows"], bill["credits"]) for bill in bills] == [
-        (1, 40, 120),
-        (2, 40, 120),
-        (3, 10, 30),
-    ]
-    assert records_of(run.messages, "jobs") == []
-    assert later.succeed(state=run.state, **settings).records == []
-
-
-def test_pages_are_found_with_a_rotated_key_and_another_spelling(tap: Tap, files: Files) -> None:
-    kill(tap, files, 3)
-    tap.sandbox.api_key = "jbe_test_another"
-    again = tap.run(api_key="jbe_test_another", api_url=f"{tap.sandbox.url}/")
-    assert loaded(again) == 100
-    assert len(again.ids) == 120
-    assert rows_billed_twice(tap.sandbox) == 0
-
-
-def test_pages_of_another_address_or_kind_of_key_are_apart(tap: Tap, folder: Path) -> None:
-    tap.succeed()
-    localhost: Any = {"api_url": tap.sandbox.url.replace("127.0.0.1", "localhost")}
-    assert loaded(tap.run(**localhost)) == 0
-    tap.sandbox.api_key = "jbe_live_another"
-    assert loaded(tap.run(api_key=tap.sandbox.api_key)) == 0
-    assert tap.sandbox.rows_billed == 360
-    assert [header(page).page for page in pages(folder)] == 3 * [1, 2, 3]
-    assert len({page.parents[2].name for page in pages(folder)}) == 3
 
 
 def test_a_loaded_row_keeps_its_time_however_it_is_written(tap: Tap) -> None:
@@ -250,12 +163,45 @@ def test_a_loaded_row_keeps_its_time_however_it_is_written(tap: Tap) -> None:
     assert min(again[key] for key in fresh) > max(first.values()) + timedelta(minutes=50)
 
 
+def test_without_credits_a_run_only_loads(warehouse: Warehouse) -> None:
+    tap, other = warehouse.tap, Warehouse(warehouse.tap)
+    change(tap, next(iter(warehouse.target.rows)))
+    billed = tap.sandbox.rows_billed
+    run = other.run(max_credits=0)
+    assert len(other.target.rows) == 120
+    assert run.lines("WARNING") == []
+    assert run.metrics["jobo_sync_complete"] == 0
+    wider = Warehouse(tap).run(max_credits=0, country_codes=["DE"])  # it has read these, too
+    assert wider.metrics["jobo_rows_loaded"] == 120
+    assert tap.sandbox.rows_billed == billed
+    assert other.rows_billed() == 1
+
+
+def test_a_run_that_only_loads_waits_for_no_other_run(warehouse: Warehouse, files: Files) -> None:
+    (name,) = all_keys(files.store)
+    with files.store.lock(name, "career_sites"):
+        assert len(warehouse.tap.succeed(max_credits=0).ids) == 120
+
+
+def test_a_metric_tells_whether_a_new_warehouse_would_get_as_much(
+    warehouse: Warehouse, files: Files
+) -> None:
+    assert warehouse.run().metrics["jobo_archive_complete"] == 1
+    files.lose()
+    pass_time(warehouse.tap, timedelta(minutes=1))
+    shown = warehouse.run().metrics
+    assert (shown["jobo_sync_complete"], shown["jobo_archive_complete"]) == (1, 0)
+    change(warehouse.tap, next(iter(warehouse.target.rows)))  # which is bought, and nothing before
+    assert warehouse.run().metrics["jobo_archive_complete"] == 0
+    off = warehouse.run(archive=False).points
+    assert "jobo_archive_complete" not in {each["metric"] for each in off}
+
+
 def times_of(run: Run) -> dict[str, datetime]:
     """When each row was extracted, by its id."""
-    assert run.returncode == 0, run.stderr
     return {
         message["record"]["id"]: datetime.fromisoformat(message["time_extracted"])
-        for message in run.messages
+        for message in succeeded(run).messages
         if message["type"] == "RECORD"
     }
 
@@ -263,10 +209,10 @@ def times_of(run: Run) -> dict[str, datetime]:
 # What is stored
 
 
-def test_an_entry_names_the_one_before_it_and_what_that_led_to(tap: Tap, files: Files) -> None:
-    warehouse = Warehouse(tap)
-    warehouse.run()
-    change(tap, next(iter(warehouse.target.rows)))
+def test_an_entry_names_the_one_before_it_and_what_that_led_to(
+    warehouse: Warehouse, files: Files
+) -> None:
+    change(warehouse.tap, next(iter(warehouse.target.rows)))
     state = warehouse.run().bookmark
     assert files.page_numbers == [1, 2, 3, 4]
     headers = [files.header(page) for page in files.pages]
@@ -290,16 +236,18 @@ def test_an_entry_names_the_one_before_it_and_what_that_led_to(tap: Tap, files: 
     assert (state["offset"], state["entry"]) == (4, ids[3])
 
 
-def test_a_run_without_changes_leaves_no_entry(tap: Tap, files: Files) -> None:
+def test_a_run_without_changes_leaves_no_entry(warehouse: Warehouse, files: Files) -> None:
     """A year of hourly runs would leave 8,760 files."""
-    state = tap.succeed().state
-    names = files.names
-    for _ in range(3):
-        run = tap.succeed(state=state)
+    names, state = files.names, warehouse.state
+    for _ in range(2):
+        run = warehouse.run()
         assert (run.ids, run.state) == ([], state)
         assert run.lines("WARNING") == []
+        (_, line, *_) = run.lines("INFO")  # below the versions
+        for part in ("career_sites: the archive ", " has 3 pages, since 20"):
+            assert part in line
     assert files.names == names
-    assert len(tap.sandbox.feed_requests) == 6
+    assert len(warehouse.tap.sandbox.feed_requests) == 5
 
 
 def test_an_empty_page_in_the_middle_of_a_sync_is_an_entry(tap: Tap, files: Files) -> None:
@@ -311,43 +259,21 @@ def test_an_empty_page_in_the_middle_of_a_sync_is_an_entry(tap: Tap, files: File
     assert tap.sandbox.rows_billed == 120
 
 
-@pytest.mark.parametrize("version", ["v1", "v3"])
-def test_an_archive_of_an_earlier_development_version_is_an_error(
-    tap: Tap, folder: Path, version: str
-) -> None:
+def test_an_archive_of_an_earlier_development_version_is_an_error(tap: Tap, folder: Path) -> None:
+    """One without pages is none."""
+    (folder / "v2" / "career_sites-0a" / "000001").mkdir(parents=True)
+    (folder / "v2" / "career_sites-0a" / "key.json").write_text("{}")
     tap.succeed()
     (stream,) = folder.glob("v4/*/career_sites")
-    (folder / version).mkdir()
-    stream.rename(folder / version / "career_sites-0a")
+    (folder / "v3").mkdir()
+    stream.rename(folder / "v3" / "career_sites-0a")
     shutil.rmtree(folder / "v4")
     for _ in range(2):
         line = tap.refuse(code="archive-unusable")
         assert " 3 pages of career_sites" in line
-        assert f" {folder}/{version}." in line
-    shutil.rmtree(folder / version)
-    assert len(succeeded(tap.run()).ids) == 120
-
-
-def test_an_archive_of_an_earlier_development_version_without_pages_is_none(
-    tap: Tap, folder: Path
-) -> None:
-    (folder / "v2" / "career_sites-0a" / "000001").mkdir(parents=True)
-    (folder / "v2" / "career_sites-0a" / "key.json").write_text("{}")
-    assert len(succeeded(tap.run()).ids) == 120
-
-
-def test_only_the_owner_can_read_the_files(tap: Tap, folder: Path) -> None:
-    before = os.umask(0)
-    try:
-        cut_in_request(tap, 3)
-    finally:
-        os.umask(before)
-    files = [path for path in folder.glob("v4/**/*") if path.is_file()]
-    assert len(files) == 3
-    files += folder.glob("locks/*/*.lock")
-    assert {file.stat().st_mode & 0o777 for file in files} == {0o600}
-    folders = {path.parent for path in files} | {folder, folder / "v4"}
-    assert {path.stat().st_mode & 0o777 for path in folders} == {0o700}
+        assert f" {folder}/v3." in line
+    shutil.rmtree(folder / "v3")
+    assert len(tap.succeed().ids) == 120
 
 
 @pytest.mark.parametrize("api_key", ["", 'quoted"and\\escaped/key'], ids=["usual", "escaped"])
@@ -362,10 +288,12 @@ def test_no_file_holds_the_key_even_if_a_response_quotes_it(tmp_path: Path, api_
         run = cut_in_request(Tap(sandbox, tmp_path), 2)
         assert len(run.ids) == 50
         assert not any(sandbox.api_key in row["summary"] for row in run.records[:1])
-        files = [path for path in (tmp_path / "archive").rglob("*") if path.is_file()]
-        contents = [file.read_bytes() for file in files]
-        (page,) = pages(tmp_path / "archive")
-        contents.append(entry(page).body)
+        contents = [
+            path.read_bytes() for path in (tmp_path / "archive").rglob("*") if path.is_file()
+        ]
+        files = files_at(str(tmp_path / "archive"))
+        (page,) = files.pages
+        contents.append(files.entry(page).body)
         escaped = sandbox.api_key.replace("\\", "\\\\").replace('"', '\\"')
         for content in contents:
             assert sandbox.api_key.encode() not in content
@@ -386,61 +314,24 @@ def test_an_archive_that_is_off_writes_and_reads_nothing(tap: Tap) -> None:
     assert loaded(tap.run(archive=False)) == 0
 
 
-# Its folder
-
-
-_WITHOUT_ACCOUNT = """
-import pwd, runpy
-def getpwuid(uid):
-    raise KeyError(uid)
-pwd.getpwuid = getpwuid
-runpy.run_module("tap_jobo", run_name="__main__")
-"""
-"""The tap as run by a user whom the system does not know, as in some containers."""
-
-
-def run_without_account(tap: Tap, **settings: Any) -> Run:
-    env = tap.environment()
-    del env["HOME"], env["XDG_STATE_HOME"]
-    args = tap.command(settings=settings)[1:]
-    return execute([sys.executable, "-c", _WITHOUT_ACCOUNT, *args], env, cwd=tap.folder)
-
-
 @pytest.mark.parametrize(
     ("project", "variables", "folder"),
     [
         (None, {}, "state/tap-jobo"),
         (".", {}, "archive/tap-jobo"),
-        ("here", {}, "here/archive/tap-jobo"),
         (None, {"MELTANO_PROJECT_ROOT": "elsewhere"}, "elsewhere/archive/tap-jobo"),
     ],
 )
 def test_the_default_folder_is_in_the_meltano_project_or_the_users_state_folder(
     tap: Tap, project: str | None, variables: dict[str, str], folder: str
 ) -> None:
-    """For the command, too."""
+    """So a plugin that was typed by hand keeps its pages where people look, and its command."""
     here = tap.folder / "here"
     here.mkdir()
     if project:
         (tap.folder / project / "meltano.yml").touch()
     env = tap.environment({name: str(tap.folder / path) for name, path in variables.items()})
-    succeeded(execute(tap.command(settings={"archive_dir": None}), env, cwd=here))
-    assert len(pages(tap.folder / folder)) == 3
+    run = succeeded(execute(tap.command(settings={"archive_dir": None}), env, cwd=here))
+    assert f"career_sites: the archive {tap.folder / folder} has no page yet." in run.stderr
+    assert files_at(str(tap.folder / folder)).page_numbers == [1, 2, 3]
     assert " 3 pages, " in succeeded(execute([str(ARCHIVE_COMMAND), "list"], env, cwd=here)).stdout
-
-
-def test_without_a_home_the_tap_asks_for_a_folder(tap: Tap) -> None:
-    run = run_without_account(tap, archive_dir=None)
-    assert error_code(run) == "archive-unusable"
-    for part in ("home folder", "archive_dir"):
-        assert part in complaint(run)
-    assert not tap.sandbox.ledger
-    assert [file.name for file in tap.folder.iterdir()] == ["config.json"]
-    succeeded(run_without_account(tap))
-    assert len(pages(tap.folder / "archive")) == 3
-
-
-def test_the_folder_where_the_tap_runs_can_hold_the_archive(tap: Tap) -> None:
-    command = tap.command(settings={"archive_dir": "."})
-    succeeded(execute(command, tap.environment(), cwd=tap.folder))
-    assert len(pages(tap.folder)) == 3

@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from tap_jobo.archive.entries import DamagedEntryError, decode_entry, encode_entry
 from tap_jobo.archive.files import (
     DamagedFileError,
     DamagedLineError,
@@ -16,6 +17,7 @@ from tap_jobo.archive.files import (
     read,
 )
 from tap_jobo.archive.folder import Folder
+from tap_jobo.model import NOTHING, Entry, EntryHeader
 
 NAME = "v4/host-live-0a/career_sites/archive.json"
 
@@ -48,8 +50,8 @@ def test_a_missing_file_is_none(store: Folder) -> None:
     assert read(store, NAME, Small, dict) is None
 
 
-def changes() -> dict[str, bytes]:
-    content = encode(VALUE)
+def changes(content: bytes) -> dict[str, bytes]:
+    """The content with each of its bits flipped, each part of it, and some with more behind."""
     flips = {
         f"bit {bit} of byte {position}": bytes(
             byte ^ (1 << bit if at == position else 0) for at, byte in enumerate(content)
@@ -63,7 +65,7 @@ def changes() -> dict[str, bytes]:
 
 
 def test_each_flipped_bit_and_each_part_is_refused(store: Folder) -> None:
-    tried = changes()
+    tried = changes(encode(VALUE))
     assert len(tried) > 400
     for what, content in tried.items():
         store.replace(NAME, content)
@@ -101,3 +103,29 @@ def test_a_line_is_checked_without_what_follows() -> None:
     for content in (b"", b"\n", line, line + b"\n", add_checksum(line)[:-1]):
         with pytest.raises(DamagedLineError):
             check_line(content)
+
+
+def test_each_flipped_bit_and_each_part_of_a_page_is_refused_or_changes_nothing() -> None:
+    header = EntryHeader(
+        id="0a",
+        previous=None,
+        before=NOTHING,
+        own=None,
+        sync=None,
+        page=1,
+        time="2026-01-01T00:00:00Z",
+        receipt=None,
+        run="0b",
+        spent={},
+        dropped=None,
+    )
+    good = Entry(1, header, b'{"career_sites": [], "has_more": false}')
+    harmless = []
+    for what, content in changes(encode_entry(good)).items():
+        try:
+            entry = decode_entry(1, lambda content=content: content)
+        except DamagedEntryError:
+            continue
+        assert entry == good, what
+        harmless.append(what)
+    assert len(harmless) < 14

@@ -23,13 +23,13 @@ from tests.archive.helpers import (
     Warehouse,
     archive_command,
     change,
+    in_both,
     keys_in,
-    pages,
     pass_time,
     refused,
     succeeded,
 )
-from tests.support import Run, Tap, commands_in, complaint, error_code
+from tests.support import Run, Tap, commands_in, error_code
 from tests.support.archives import Files
 from tests.support.crash import cut_after, parse, wait_until_quiet
 from tests.support.jobs import tap_of
@@ -39,22 +39,6 @@ pytestmark = pytest.mark.slow
 GERMAN: Any = {"country_codes": ["DE"]}
 WIDER: Any = {"country_codes": ["DE", "US"]}
 MINUTE, DAY = timedelta(minutes=1), timedelta(days=1)
-
-
-@pytest.fixture
-def tap(sandbox: Sandbox, tmp_path: Path) -> Tap:
-    """The tap without a lookback: no change is billed twice."""
-    return Tap(sandbox, tmp_path, {"lookback_minutes": 0})
-
-
-@pytest.fixture
-def prod(tap: Tap, files: Files) -> Warehouse:
-    """A warehouse after its first sync, in three pages."""
-    prod = Warehouse(tap)
-    assert ran(prod) == (120, 120, [])
-    assert files.page_numbers == [1, 2, 3]
-    pass_time(tap, MINUTE)
-    return prod
 
 
 def ran(warehouse: Warehouse, **settings: Any) -> tuple[int, int, list[str]]:
@@ -79,42 +63,38 @@ def page_of(rows: list[Any]) -> Fault:
 # Histories that left rows missing
 
 
-def test_a_restart_without_rows_hides_nothing_and_is_still_ordered(prod: Warehouse) -> None:
-    tap = prod.tap
-    order(tap)
-    tap.sandbox.faults.add(page_of([]), endpoint="career_sites")
-    assert ran(prod) == (0, 0, ["missing-rows"])
-    new = Warehouse(tap)
-    assert ran(new, max_credits=0)[:2] == (0, 120)
-    assert new.is_current
-    assert ran(prod) == (120, 120, [])
-    assert ran(prod) == (0, 0, [])
-
-
-def test_a_restart_with_few_rows_hides_no_older_page(prod: Warehouse) -> None:
-    tap = prod.tap
-    order(tap)
-    rows = [*tap.sandbox.world.rows().values()][:10]
-    tap.sandbox.faults.add(page_of(rows), endpoint="career_sites")
-    assert ran(prod)[:2] == (0, 10)
-    new = Warehouse(tap)
-    assert ran(new)[:2] == (0, 130)
-    assert new.is_current
-
-
-@pytest.mark.parametrize("lines", [2, 20, 45])
-def test_a_load_that_dies_in_a_restart_loses_nothing_if_an_older_backup_is_restored(
-    prod: Warehouse, files: Files, lines: int
+@in_both
+@pytest.mark.parametrize("count", [0, 10])
+def test_a_restart_with_few_rows_or_none_hides_no_older_page(
+    warehouse: Warehouse, count: int
 ) -> None:
-    tap, backup, other = prod.tap, files.copy(), Warehouse(prod.tap)
+    """One without rows is still ordered."""
+    tap, rows = warehouse.tap, [*warehouse.tap.sandbox.world.rows().values()]
+    order(tap)
+    tap.sandbox.faults.add(page_of(rows[:count]), endpoint="career_sites")
+    assert ran(warehouse) == (0, count, ["no-price" if count else "missing-rows"])
+    new = Warehouse(tap)
+    assert ran(new, max_credits=0)[:2] == (0, 120 + count)
+    assert new.is_current
+    if not count:
+        assert ran(warehouse) == (120, 120, [])
+    assert ran(warehouse) == (0, 0, [])
+
+
+@in_both
+@pytest.mark.parametrize("lines", [2, 45])
+def test_a_load_that_dies_in_a_restart_loses_nothing_if_an_older_backup_is_restored(
+    warehouse: Warehouse, files: Files, lines: int
+) -> None:
+    tap, backup, other = warehouse.tap, files.copy(), Warehouse(warehouse.tap)
     other.run()
     change(tap, *tap.sandbox.world.rows())
     order(tap)
-    assert ran(prod, max_credits=2_500)[:2] == (50, 50)
+    assert ran(warehouse, max_credits=2_500)[:2] == (50, 50)
     kill_load(other, files, lines)
     files.restore(backup)
     pass_time(tap, MINUTE)
-    for each in (other, prod, Warehouse(tap)):
+    for each in (other, warehouse, Warehouse(tap)):
         each.run()
         assert each.is_current
 
@@ -127,14 +107,15 @@ def kill_load(warehouse: Warehouse, files: Files, lines: int) -> None:
     warehouse.target.receive(parse(written), is_ahead=True)
 
 
+@in_both
 def test_a_last_page_that_cannot_be_parsed_hides_nothing_and_may_be_dropped(
-    prod: Warehouse, files: Files
+    warehouse: Warehouse, files: Files
 ) -> None:
-    tap, key = prod.tap, next(iter(prod.target.rows))
+    tap, key = warehouse.tap, next(iter(warehouse.target.rows))
     change(tap, key)
     unknown = Fault(replace=lambda body: {**body, "has_more": "maybe"})
     tap.sandbox.faults.add(unknown, endpoint="career_sites")
-    assert error_code(tap.run(state=prod.state)) == "format-changed"
+    assert error_code(tap.run(state=warehouse.state)) == "format-changed"
     new = Warehouse(tap)
     run = tap.run()
     new.target.receive(run.messages)
@@ -143,45 +124,48 @@ def test_a_last_page_that_cannot_be_parsed_hides_nothing_and_may_be_dropped(
     assert tap.sandbox.rows_billed == 121
     succeeded(archive_command(tap, "drop", "career_sites", "4"))
     assert ran(new) == (1, 1, [])
-    assert ran(prod) == (0, 1, [])
+    assert ran(warehouse) == (0, 1, [])
     assert new.is_current
-    assert prod.is_current
+    assert warehouse.is_current
     assert files.page_numbers == [1, 2, 3, 4, 5]
 
 
+@in_both
 def test_a_backup_from_the_middle_of_a_restart_buys_nothing_of_it_again(
-    prod: Warehouse, files: Files
+    warehouse: Warehouse, files: Files
 ) -> None:
-    order(prod.tap)
-    assert ran(prod, max_credits=2_500)[:2] == (50, 50)
+    order(warehouse.tap)
+    assert ran(warehouse, max_credits=2_500)[:2] == (50, 50)
     backup = files.copy()
-    assert ran(prod) == (70, 70, [])
+    assert ran(warehouse) == (70, 70, [])
     files.restore(backup)
-    pass_time(prod.tap, MINUTE)
-    assert ran(prod) == (0, 0, ["archive-behind"])
-    assert ran(prod) == (0, 0, [])
-    assert Warehouse(prod.tap).rows_billed() == 70  # which the archive lacks
+    pass_time(warehouse.tap, MINUTE)
+    assert ran(warehouse) == (0, 0, ["archive-behind"])
+    assert ran(warehouse) == (0, 0, [])
+    assert Warehouse(warehouse.tap).rows_billed() == 70  # which the archive lacks
 
 
+@in_both
 def test_a_backup_of_before_a_restart_brings_no_older_version_back(
-    prod: Warehouse, files: Files
+    warehouse: Warehouse, files: Files
 ) -> None:
     """Although the row was changed without a new `updated_at`, so only a restart has read it."""
-    tap, key, backup = prod.tap, next(iter(prod.target.rows)), files.copy()
+    tap, key, backup = warehouse.tap, next(iter(warehouse.target.rows)), files.copy()
     tap.sandbox.world.touch(key, at=datetime(2020, 1, 1, tzinfo=UTC), name="Changed")
-    assert ran(prod) == (0, 0, [])
+    assert ran(warehouse) == (0, 0, [])
     order(tap)
-    assert ran(prod) == (120, 120, [])
-    assert prod.is_current
+    assert ran(warehouse) == (120, 120, [])
+    assert warehouse.is_current
     files.restore(backup)
     pass_time(tap, MINUTE)
-    assert ran(prod) == (0, 0, ["archive-behind"])
-    assert ran(prod) == (0, 0, [])
-    assert prod.is_current
+    assert ran(warehouse) == (0, 0, ["archive-behind"])
+    assert ran(warehouse) == (0, 0, [])
+    assert warehouse.is_current
 
 
-def test_dev_that_narrows_and_goes_back_leaves_prod_current(prod: Warehouse) -> None:
-    tap, dev = prod.tap, Warehouse(prod.tap)
+@in_both
+def test_dev_that_narrows_and_goes_back_leaves_prod_current(warehouse: Warehouse) -> None:
+    tap, dev = warehouse.tap, Warehouse(warehouse.tap)
     (german, *_), (other, *_) = keys_in(tap, "DE"), keys_in(tap, "US")
     assert ran(dev) == (0, 120, [])
     assert ran(dev, **GERMAN) == (0, 0, [])
@@ -189,10 +173,11 @@ def test_dev_that_narrows_and_goes_back_leaves_prod_current(prod: Warehouse) -> 
     assert ran(dev, **GERMAN) == (1, 1, [])
     pass_time(tap, MINUTE)
     assert ran(dev, on_filter_change="keep")[0] == 2  # both changed since it read all of them
-    assert prod.rows_billed() == 0
+    assert warehouse.rows_billed() == 0
     assert dev.is_current
 
 
+@in_both
 def test_jobs_that_ended_have_ended_in_a_new_warehouse(
     hiring: Sandbox, tmp_path: Path, files: Files
 ) -> None:
@@ -233,6 +218,7 @@ def times_of(run: Run) -> dict[tuple[str, str], str]:
     return {(each["stream"], each["record"]["id"]): each["time_extracted"] for each in records}
 
 
+@in_both
 def test_an_order_since_a_date_outlasts_an_answer(tap: Tap, files: Files) -> None:
     warehouse = Warehouse(tap)
     warehouse.run(**GERMAN)
@@ -250,17 +236,21 @@ def test_an_order_since_a_date_outlasts_an_answer(tap: Tap, files: Files) -> Non
 # What users get
 
 
-def test_filters_that_are_narrowed_and_widened_again_cost_what_changed(prod: Warehouse) -> None:
-    tap = prod.tap
+@in_both
+def test_filters_that_are_narrowed_and_widened_again_cost_what_changed(
+    warehouse: Warehouse,
+) -> None:
+    tap = warehouse.tap
     (german, *_), (other, *_) = keys_in(tap, "DE"), keys_in(tap, "US")
-    assert ran(prod, **GERMAN) == (0, 0, [])
+    assert ran(warehouse, **GERMAN) == (0, 0, [])
     change(tap, german, other)
-    assert ran(prod, **GERMAN) == (1, 1, [])
+    assert ran(warehouse, **GERMAN) == (1, 1, [])
     pass_time(tap, MINUTE)
-    assert ran(prod) == (2, 2, [])
-    assert prod.is_current
+    assert ran(warehouse) == (2, 2, [])
+    assert warehouse.is_current
 
 
+@in_both
 def test_pipelines_of_other_filters_never_stop_each_other(tap: Tap, files: Files) -> None:
     prod, dev = Warehouse(tap), Warehouse(tap)
     germans, others = keys_in(tap, "DE"), keys_in(tap, "US")
@@ -278,6 +268,7 @@ def test_pipelines_of_other_filters_never_stop_each_other(tap: Tap, files: Files
     assert files.pages
 
 
+@in_both
 def test_rows_that_were_never_bought_are_asked_for_before_anything_is_loaded(
     tap: Tap, files: Files
 ) -> None:
@@ -296,14 +287,15 @@ def test_rows_that_were_never_bought_are_asked_for_before_anything_is_loaded(
     assert files.pages
 
 
-def test_a_lost_archive_goes_on_from_the_state(prod: Warehouse, files: Files) -> None:
+@in_both
+def test_a_lost_archive_goes_on_from_the_state(warehouse: Warehouse, files: Files) -> None:
     """Without a state, the archive asks before it buys what was lost."""
-    tap = prod.tap
+    tap = warehouse.tap
     files.lose()
-    change(tap, next(iter(prod.target.rows)))
-    assert ran(prod) == (1, 1, ["archive-behind"])
-    assert ran(prod) == (0, 0, [])
-    assert prod.is_current
+    change(tap, next(iter(warehouse.target.rows)))
+    assert ran(warehouse) == (1, 1, ["archive-behind"])
+    assert ran(warehouse) == (0, 0, [])
+    assert warehouse.is_current
     assert files.page_numbers == [1]
     assert refused(tap) == "archive-lacks-rows"
     state = json.loads(succeeded(archive_command(tap, "state", "career_sites")).stdout)
@@ -313,80 +305,64 @@ def test_a_lost_archive_goes_on_from_the_state(prod: Warehouse, files: Files) ->
     assert new.is_current
 
 
-def test_a_restored_archive_heals_itself(prod: Warehouse, files: Files) -> None:
+@in_both
+def test_a_restored_archive_heals_itself(warehouse: Warehouse, files: Files) -> None:
     """It buys what it lacks of the last seven days, and the warning has the price."""
-    tap, backup, (first, second, *_) = prod.tap, files.copy(), prod.target.rows
+    tap, backup, (first, second, *_) = warehouse.tap, files.copy(), warehouse.target.rows
     change(tap, first)
-    assert ran(prod) == (1, 1, [])
+    assert ran(warehouse) == (1, 1, [])
     files.restore(backup)
     pass_time(tap, 6 * DAY)
     other = Warehouse(tap)
     change(tap, second)
     assert ran(other, max_credits=0)[:2] == (0, 120)
     before = tap.sandbox.rows_billed
-    run = prod.run()
+    run = warehouse.run()
     (warning,) = run.messages_of("WARNING", "archive-behind")
     assert "$50.00 per 1,000 rows" in warning
     assert {*run.ids} == {first, second}
     assert tap.sandbox.rows_billed == before + 2
-    assert ran(prod) == (0, 0, [])
+    assert ran(warehouse) == (0, 0, [])
     assert other.rows_billed() == 0
 
 
-def test_an_archive_that_is_behind_by_more_than_a_week_tells_what_buys_the_rest(
-    prod: Warehouse, files: Files
-) -> None:
-    tap, backup, (first, second, *_) = prod.tap, files.copy(), prod.target.rows
-    pass_time(tap, 8 * DAY)
-    change(tap, first)
-    assert ran(prod) == (1, 1, [])
-    files.restore(backup)
-    change(tap, second)
-    run = prod.run()
-    assert run.ids == [second]
-    (warning,) = run.messages_of("WARNING", "archive-behind")
-    (command,) = commands_in(warning)
-    assert command[:3] == ["restart", "career_sites", "--since"]
-    pass_time(tap, MINUTE)
-    order(tap, *command[2:])
-    assert prod.rows_billed() == 2
-    assert Warehouse(tap).rows_billed() == 0
-
-
-@pytest.mark.parametrize("seed", range(4))
+@in_both
+@pytest.mark.parametrize("seed", range(2))
 def test_a_load_that_dies_skips_nothing_whatever_archive_comes_next(
-    prod: Warehouse, files: Files, seed: int
+    warehouse: Warehouse, files: Files, seed: int
 ) -> None:
-    tap, rng, late = prod.tap, Random(seed), Warehouse(prod.tap)
+    tap, rng, late = warehouse.tap, Random(seed), Warehouse(warehouse.tap)
     late.run()
     backups: list[Callable[[], None]] = [files.lose, lambda: None]
     for _ in range(3):
         backups.append(partial(files.restore, files.copy()))
-        change(tap, *rng.sample([*prod.target.rows], 30), name=f"{rng.random()}")
-        prod.run()
+        change(tap, *rng.sample([*warehouse.target.rows], 30), name=f"{rng.random()}")
+        warehouse.run()
     kill_load(late, files, rng.randrange(1, 100))
     rng.choice(backups)()
     pass_time(tap, MINUTE)
-    for each in (late, prod):
+    for each in (late, warehouse):
         each.run()
         assert each.is_current
 
 
+@in_both
 def test_a_new_warehouse_gets_the_newest_version_of_all_that_was_ever_bought(
-    prod: Warehouse,
+    warehouse: Warehouse,
 ) -> None:
     """Also of rows that Jobo lists no more, and that a restart of other filters did not read."""
-    tap = prod.tap
+    tap = warehouse.tap
     tap.settings |= GERMAN
     change(tap, *keys_in(tap, "DE"))
     order(tap)
-    assert ran(prod)[0] == len(keys_in(tap, "DE"))
+    assert ran(warehouse)[0] == len(keys_in(tap, "DE"))
     pass_time(tap, MINUTE)
     new = Warehouse(tap)
     assert new.rows_billed() == 0
-    assert new.target.rows.keys() == prod.target.rows.keys()
+    assert new.target.rows.keys() == warehouse.target.rows.keys()
 
 
+@in_both
 def test_rows_that_were_kept_are_told_to_each_pipeline_with_their_date(
     tap: Tap, files: Files
 ) -> None:
@@ -413,30 +389,17 @@ def test_rows_that_were_kept_are_told_to_each_pipeline_with_their_date(
     assert files.pages
 
 
-def test_values_that_were_added_one_after_the_other_are_billed_once_each(tap: Tap) -> None:
-    """Although the newest read is that of the values added last."""
-    tap.settings |= GERMAN
-    prod = Warehouse(tap)
-    prod.run()
-    for country in "US", "GB":
-        pass_time(tap, MINUTE)
-        tap.settings["country_codes"] = [*tap.settings["country_codes"], country]
-        question = complaint(tap.run(state=prod.state))
-        assert f"the rows with country_codes={country} (" in question
-        before = tap.sandbox.rows_billed
-        prod.run(on_filter_change="resync")
-        assert tap.sandbox.rows_billed - before == len(keys_in(tap, country))
-
-
-def test_a_dropped_page_that_is_put_back_from_a_backup_is_read_again(tap: Tap) -> None:
+def test_a_dropped_page_that_is_put_back_from_a_backup_is_read_again(
+    tap: Tap, files: Files
+) -> None:
     """The page that was bought in its place says that it had no rows, and ended its sync."""
     Warehouse(tap).run(max_credits=5_000)
-    page = pages(tap.folder / "archive")[1]
-    content = page.read_bytes()
+    page = files.pages[1]
+    content = files.store.read(page)
     succeeded(archive_command(tap, "drop", "career_sites", "2", "--yes"))
     pass_time(tap, MINUTE)
     Warehouse(tap).run(max_credits=2_500)
-    page.write_bytes(content)
+    files.store.replace(page, content)
     pass_time(tap, MINUTE)
     new = Warehouse(tap)
     new.run()
@@ -444,16 +407,16 @@ def test_a_dropped_page_that_is_put_back_from_a_backup_is_read_again(tap: Tap) -
 
 
 def test_restart_without_settings_is_for_the_pipeline_that_bought_last(
-    prod: Warehouse, files: Files
+    warehouse: Warehouse, files: Files
 ) -> None:
     """Also in an archive that has only what changed, because an earlier one was lost."""
-    tap = prod.tap
+    tap = warehouse.tap
     files.lose()
     change(tap, *list(keys_in(tap, "DE"))[:2])
-    prod.run()
+    warehouse.run()
     order(tap)
     pass_time(tap, MINUTE)
-    assert ran(prod)[0] == 120
+    assert ran(warehouse)[0] == 120
 
 
 def test_jobs_that_a_new_warehouse_keeps_open_are_told(hiring: Sandbox, tmp_path: Path) -> None:
