@@ -80,7 +80,7 @@ def test_a_page_whose_response_was_lost_is_created_once(store: Store, weather: W
     assert store.read(PAGE) == b"ours"
 
 
-@pytest.mark.parametrize("failure", ["409", "503", "black hole"])
+@pytest.mark.parametrize("failure", ["409", "black hole"])
 def test_a_page_is_written_with_a_second_request(
     store: Store, weather: Weather, failure: str
 ) -> None:
@@ -109,7 +109,7 @@ def test_a_page_may_take_longer_than_any_other_request(
     monkeypatch.setitem(module._WAITS_OF_PAGES, "timeout", f"{patient(20):.0f}s")
 
     def decide(method: str, _: str) -> str:
-        time.sleep(patient(1.5) if method == "PUT" else 0)  # another one takes a third at most
+        time.sleep(patient(1) if method == "PUT" else 0)  # another one takes half of that at most
         return ""
 
     weather.decide = decide
@@ -133,7 +133,7 @@ def test_a_write_that_is_refused_four_times_succeeds(store: Store, weather: Weat
     assert store.list(layout.PENDING_FOLDER) == [layout.PENDING.format("key")]
 
 
-@pytest.mark.parametrize("failure", ["403", "503", "black hole"])
+@pytest.mark.parametrize("failure", ["403", "black hole"])
 def test_a_store_that_does_not_respond_is_an_error(
     store: Store, weather: Weather, s3: S3, failure: str
 ) -> None:
@@ -172,10 +172,19 @@ def test_without_the_extra_the_error_says_what_to_install(monkeypatch: pytest.Mo
     monkeypatch.setattr(sys, "path", [])
     with pytest.raises(ArchiveError, match=r"nstall tap-jobo\[cloud\]"):
         opened("s3://bucket/prefix")
+    monkeypatch.setitem(sys.modules, "tap_jobo.archive.bucket", None)  # which is not in the extra
+    with pytest.raises(ModuleNotFoundError):
+        opened("s3://bucket/prefix")
 
 
 @pytest.mark.parametrize(
-    "url", ["s3://an-id:a-secret@bucket/prefix", "s3://bucket?token=a-secret", "file:///a-secret"]
+    "url",
+    [
+        "s3://an-id:a-secret@bucket/prefix",
+        "s3://bucket?token=a-secret",
+        "file:///a-secret",
+        "azure://bucket/../a-secret",
+    ],
 )
 def test_a_bad_url_is_refused_without_being_shown(url: str) -> None:
     with pytest.raises(ArchiveError, match="s3://bucket/prefix") as error:

@@ -14,7 +14,6 @@ from unittest.mock import Mock
 
 import pytest
 from obstore.exceptions import AlreadyExistsError, GenericError
-from obstore.store import MemoryStore
 
 from jobo_sandbox.patience import patient
 from tap_jobo.archive import bucket as bucket_module
@@ -127,7 +126,7 @@ def test_a_lease_that_is_released_or_removed_is_free(
     start().check()
 
 
-@pytest.mark.parametrize(("seconds", "is_free"), [(20, False), (58, False), (60, True), (61, True)])
+@pytest.mark.parametrize(("seconds", "is_free"), [(58, False), (60, True)])
 def test_the_lease_of_a_killed_run_is_free_after_a_minute(
     start: Start, clock: FakeClock, seconds: int, *, is_free: bool
 ) -> None:
@@ -322,7 +321,7 @@ def test_a_lease_that_someone_deleted_is_lost(start: Start, bucket: Bucket) -> N
         holder.check()
 
 
-@pytest.mark.parametrize("content", [b"", b"[]", b"{}", b"\xff"])
+@pytest.mark.parametrize("content", [b"[]", b"\xff"])
 def test_a_lease_that_is_not_ours_to_read_expires_too(
     start: Start, clock: FakeClock, bucket: Bucket, content: bytes
 ) -> None:
@@ -386,39 +385,12 @@ def test_a_run_that_ends_waits_for_a_renewal_in_flight(
     assert not thread.is_alive()
 
 
-def test_of_twenty_runs_at_once_one_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lease_module, "_RENEW_EVERY", 0.05)
-    bucket, barrier = MemoryStore(), threading.Barrier(20)
-    holders: list[Holder] = []
-    refused: list[str] = []
-
-    def go() -> None:
-        barrier.wait()
-        try:
-            holders.append(Holder(bucket, Clock()))
-        except HeldError as error:
-            refused.append(str(error))
-
-    threads = [threading.Thread(target=go) for _ in range(20)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    (holder,) = holders
-    holder.release()
-    assert len(refused) == 19
-    assert all(" career_sites in s3://a/b" in line for line in refused)
-    assert all("[run-in-progress]" in line for line in refused)
-
-
-@pytest.mark.parametrize("place", ["s3", "gcs", "memory"])
+@pytest.mark.parametrize("place", ["s3", "gcs"])
 def test_a_lease_keeps_its_promises_in(
     place: str, request: pytest.FixtureRequest, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    bucket: Any = MemoryStore()
-    if place != "memory":
-        found = request.getfixturevalue(place)
-        bucket = bucket_module.open_bucket(getattr(found, "url", found))
+    found = request.getfixturevalue(place)
+    bucket = bucket_module.open_bucket(getattr(found, "url", found))
     first = Holder(bucket, clock)
     with pytest.raises(HeldError):
         Holder(bucket, clock)

@@ -53,12 +53,6 @@ def spent(tap: Tap) -> dict[str, int]:
     return spent_in(Folder(tap.folder / "archive"))
 
 
-def content_of(file: Path) -> dict[str, Any]:
-    """What is in a count, whose line ends in a checksum."""
-    content: dict[str, Any] = json.loads(file.read_text().rpartition(" ")[0])
-    return content
-
-
 def month_of(tap: Tap) -> str:
     return f"{tap.sandbox.ledger[-1].time:%Y-%m}"
 
@@ -103,7 +97,8 @@ def test_the_limit_holds_over_runs_and_says_when_they_continue(tap: Tap) -> None
     second = tap.run(state=first.state)
     assert second.lines("WARNING") == [warning]
     assert f"1,000 credits ($1.00) left for {month}\n" in second.stderr
-    lowered = tap.run(state=second.state, max_credits_per_month=4_000)
+    lowered = tap.run(max_credits_per_month=4_000)
+    assert loaded(lowered) == 100  # beyond the limit
     assert "5,000 of 4,000 used" in _reached(lowered)
     assert " left for " not in lowered.stderr  # because nothing is left
     assert tap.sandbox.credits_billed == 2 * PAGE
@@ -120,14 +115,6 @@ def test_no_month_is_named_if_a_page_now_costs_more_than_the_limit(tap: Tap) -> 
     assert run.codes("WARNING")[-1:] == ["limit-too-low"]
     assert f"{_next_month():%Y-%m-%d}" not in run.stderr
     assert tap.sandbox.credits_billed == 50 * 130
-
-
-def test_pages_of_the_archive_are_loaded_beyond_the_limit(tap: Tap) -> None:
-    tap.run()
-    run = tap.run()
-    _reached(run)
-    assert loaded(run) == 100
-    assert tap.sandbox.credits_billed == 2 * PAGE
 
 
 def test_streams_share_it(tmp_path: Path) -> None:
@@ -227,9 +214,6 @@ def test_a_backfill_above_the_limit_is_a_warning(tmp_path: Path) -> None:
         tap = tap_of(sandbox, tmp_path, "jobs")
         tap.settings |= {"jobs_batch_size": 10}
         run = tap.run(max_credits_per_month=100)
-        (estimate,) = [line for line in run.lines("INFO") if "rate limit" in line]
-        for part in ("jobs: ", "90 rows", "$0.27", "3 credits", " 4 s ", "120 pages"):
-            assert part in estimate
         assert run.codes("WARNING") == ["no-jobs-filter", "limit-too-low", "limit-reached"]
         (total,) = run.messages_of("WARNING", "limit-too-low")
         assert total.startswith("jobs: ")
@@ -311,10 +295,7 @@ def test_a_run_that_has_lost_its_lock_leaves_the_file_to_the_other_run(
 @pytest.mark.parametrize(
     ("instant", "month", "then"),
     [
-        ("2026-01-01T00:00:00", "2026-01", "2026-02-01"),
         ("2026-01-31T23:58:59", "2026-01", "2026-02-01"),
-        ("2026-02-01T00:00:00", "2026-02", "2026-03-01"),
-        ("2026-04-30T12:00:00", "2026-04", "2026-05-01"),
         ("2026-12-31T23:58:59", "2026-12", "2027-01-01"),
         ("2028-02-29T23:58:59", "2028-02", "2028-03-01"),
     ],
@@ -515,34 +496,28 @@ def test_it_outlives_the_pages_of_its_stream(tap: Tap) -> None:
     assert tap.sandbox.credits_billed == 2 * PAGE
 
 
-DAMAGE = {
-    "empty": "",
-    "no members": "{}",
-    "no months": '{"spent": 5}',
-    "negative": '{"spent": {"2026-11": -1}}',
-    "no month": '{"spent": {"2026-13": 1}}',
-}
-
-
-@pytest.mark.parametrize("content", DAMAGE.values(), ids=DAMAGE)
-@pytest.mark.parametrize("stream", ["career_sites", "jobs"])
+@pytest.mark.parametrize(
+    ("stream", "content"),
+    [
+        ("career_sites", b""),
+        ("career_sites", add_checksum(b"{}")),
+        ("jobs", b'{"spent": {"2026-11": -1}}'),
+        ("jobs", b'{"spent": {"2026-13": 1}}'),
+    ],
+)
 def test_a_damaged_count_ends_a_run_with_a_limit_until_it_is_removed(
-    tap: Tap, content: str, stream: str
+    tap: Tap, stream: str, content: bytes
 ) -> None:
     """Even that of another stream, which shares the limit."""
     tap.run()
     (file,) = _files(tap)
-    members = content_of(file) | json.loads(content or "{}")
-    wrong = json.dumps(members if len(content) > 2 else {}).encode()
-    file.write_bytes(add_checksum(wrong) if content else b"")
-    settings = tap.settings | {"jobs_batch_size": 10}
-    run = tap_of(tap.sandbox, tap.folder, stream).run(**settings)
+    if b"spent" in content:
+        members = json.loads(file.read_text().rpartition(" ")[0]) | json.loads(content)
+        content = add_checksum(json.dumps(members).encode())
+    file.write_bytes(content)
+    run = tap_of(tap.sandbox, tap.folder, stream).run(**tap.settings, jobs_batch_size=10)
     assert error_code(run) == "archive-damaged"
-    question = complaint(run)
-    assert (
-        question.count(f" v4/pending/{file.parent.name}/{file.name}") == 3
-    )  # also to restore it, or to remove it
-    assert tap.sandbox.credits_billed == 2 * PAGE
+    assert f" v4/pending/{file.parent.name}/{file.name}" in complaint(run)
     file.unlink()
     _reached(tap.run())  # the last page has the count, too
     assert tap.sandbox.credits_billed == 2 * PAGE

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import errno
 import os
-import stat
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
 
 import pytest
-from filelock import FileLock
 from obstore.exceptions import AlreadyExistsError, PreconditionError
 from obstore.store import MemoryStore
 
-from tap_jobo.archive import layout, open_store
+from tap_jobo.archive import layout
 from tap_jobo.archive.bucket import Bucket, open_bucket
 from tap_jobo.archive.folder import Folder
 from tap_jobo.archive.lease import store_errors
@@ -25,7 +21,6 @@ from tap_jobo.clock import Clock
 from tap_jobo.errors import ArchiveError
 from tests.support import bucket as fake
 from tests.support.clock import FakeClock
-from tests.support.loggers import LOGGER
 
 Opens = Callable[[], Store]
 """Opens the store anew, as another process does later."""
@@ -110,24 +105,6 @@ def test_only_what_is_removed_is_missing(opens: Opens) -> None:
     opens().create(others[2], b"another")
 
 
-def test_a_folder_that_is_empty_is_removed(tmp_path: Path) -> None:
-    store = Folder(tmp_path)
-    for name in (PAGE, FILE):
-        store.create(name, b"")
-    store.remove([PAGE])
-    assert [path.name for path in tmp_path.glob("v4/*/*/*")] == ["archive.json"]
-
-
-def test_files_are_removed_in_their_order(tmp_path: Path) -> None:
-    store, names = Folder(tmp_path), [f"v4/key/000000/{number}.page" for number in (3, 2, 1)]
-    for name in names[::2]:
-        store.create(name, b"")
-    (tmp_path / names[1]).mkdir()  # which is no file to remove
-    with pytest.raises(StoreError):
-        store.remove(names)
-    assert store.list("v4") == [names[2]]
-
-
 def test_the_last_object_is_removed_after_all_others() -> None:
     requests: list[list[str]] = []
     bucket: Any = Mock(delete=requests.append)
@@ -166,25 +143,6 @@ def test_a_listing_has_the_names_after_one_in_their_order(opens: Opens) -> None:
         assert opens().list("v4/key", after) == names[5 - found :], after
 
 
-def test_a_folder_that_holds_no_later_name_is_not_opened(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    store = Folder(tmp_path)
-    names = [layout.page_name("key", number) for number in range(0, 9_000, 500)]
-    for name in names:
-        store.create(name, b"")
-    opened: list[str] = []
-
-    def scan(path: Path) -> Any:
-        opened.append(path.name)
-        return scan_folder(path)
-
-    scan_folder = os.scandir
-    monkeypatch.setattr(os, "scandir", scan)
-    assert store.list("v4/key", names[-1]) == []
-    assert opened == ["key", "000008"]
-
-
 def test_a_name_says_which_page_it_is() -> None:
     for number, name in (
         (1, "000000/000000001"),
@@ -219,120 +177,6 @@ def test_a_put_that_was_repeated_finds_its_own_object(
     store.create(PAGE, b"ours")
     with pytest.raises(ExistsError):
         store.create(PAGE, b"another")
-
-
-# Folders
-
-
-@pytest.mark.parametrize("is_there", [False, True])
-def test_git_ignores_a_new_archive(tmp_path: Path, *, is_there: bool) -> None:
-    root = tmp_path / "archive"
-    if is_there:  # as the mount point of a volume
-        root.mkdir()
-    Folder(root).create(PAGE, b"")
-    assert (root / ".gitignore").read_text() == "*\n"
-    assert Folder(root).list("v4") == [PAGE]
-    assert Folder(root).list("") == [PAGE]
-    (root / ".gitignore").write_text("mine")
-    Folder(root).replace(PAGE, b"")
-    assert (root / ".gitignore").read_text() == "mine"
-
-
-def test_git_sees_what_is_beside_an_archive(tmp_path: Path) -> None:
-    """As in a project whose archive_dir is the project."""
-    (tmp_path / "meltano.yml").touch()
-    Folder(tmp_path).create(PAGE, b"")
-    assert {path.name for path in tmp_path.iterdir()} == {"meltano.yml", "v4"}
-
-
-def test_only_its_owner_can_read_an_archive(tmp_path: Path) -> None:
-    store, root = Folder(tmp_path / "archive"), tmp_path / "archive"
-    with store.lock(KEY, "career_sites"):
-        store.create(PAGE, b"")
-    store.replace(layout.PENDING.format(KEY), b"")
-    paths = [root, *root.rglob("*")]
-    assert len(paths) == 13
-    for path in paths:
-        assert stat.S_IMODE(path.stat().st_mode) == (0o700 if path.is_dir() else 0o600)
-
-
-def test_a_lock_that_cannot_be_released_is_no_error(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The end of the process releases it, too."""
-    release = FileLock.release
-
-    def fail(lock: FileLock, **options: bool) -> None:
-        was_locked = lock.is_locked
-        release(lock, **options)
-        if was_locked:
-            raise OSError(errno.ESTALE, "Stale file handle")
-
-    monkeypatch.setattr(FileLock, "release", fail)
-    with Folder(tmp_path).lock(KEY, "career_sites"):
-        pass
-    with Folder(tmp_path).lock(KEY, "career_sites"):
-        pass
-
-
-def test_reading_creates_no_folder(tmp_path: Path) -> None:
-    store = Folder(tmp_path / "archive")
-    assert store.list("v4") == []
-    with pytest.raises(MissingError):
-        store.read(PAGE)
-    store.remove([PAGE])
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_an_archive_may_be_behind_a_link(tmp_path: Path) -> None:
-    (tmp_path / "disk").mkdir()
-    (tmp_path / "archive").symlink_to(tmp_path / "disk")
-    store = Folder(tmp_path / "archive")
-    with store.lock(KEY, "career_sites"):
-        store.create(PAGE, b"page")
-    assert store.read(PAGE) == b"page"
-    assert store.list("v4") == [PAGE]
-
-
-@pytest.mark.parametrize("link", ["v4", f"v4/{KEY}", f"v4/{KEY}/000000", PAGE])
-def test_a_link_in_a_folder_is_refused_by_all_alike(tmp_path: Path, link: str) -> None:
-    store, path = Folder(tmp_path / "archive"), tmp_path / "archive" / link
-    store.create(PAGE, b"page")
-    path.rename(tmp_path / "elsewhere")
-    path.symlink_to(tmp_path / "elsewhere")
-    calls: list[Callable[[], object]] = [
-        lambda: store.list("v4"),
-        lambda: store.list(f"v4/{KEY}"),
-        lambda: store.list(f"v4/{KEY}", PAGE[:-1]),
-        lambda: store.read(PAGE),
-        lambda: store.create(PAGE, b"page"),
-        lambda: store.replace(PAGE, b""),
-        lambda: store.remove([PAGE]),
-    ]
-    for call in calls:
-        with pytest.raises(StoreError) as error:
-            call()
-        assert error.value.why == f"{path} is a symbolic link"
-    assert (tmp_path / "elsewhere").exists()
-
-
-def test_by_default_an_archive_is_in_the_state_folder(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
-    monkeypatch.chdir(tmp_path)  # in which there is no Meltano project
-    store = open_store(None, Clock(), LOGGER)
-    assert not store.is_remote
-    if sys.platform == "linux":
-        assert store.location == str(tmp_path / "tap-jobo")
-    monkeypatch.setenv("HOME", str(tmp_path))
-    assert open_store("~/archive", Clock(), LOGGER).location == str(tmp_path / "archive")
-
-
-def test_without_a_home_the_error_names_the_setting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Path, "expanduser", Mock(side_effect=RuntimeError))
-    with pytest.raises(ArchiveError, match=r"archive_dir.*\[archive-unusable\]"):
-        open_store("~/archive", Clock(), LOGGER)
 
 
 # Buckets

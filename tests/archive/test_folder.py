@@ -1,0 +1,512 @@
+"""The archive in a folder: who has its lock, what a crash leaves, and whose files are whose."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import signal
+import stat
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import Any
+from unittest.mock import Mock
+
+import filelock
+import psutil
+import pytest
+
+from jobo_sandbox.patience import patient
+from tap_jobo.archive import folder as module
+from tap_jobo.archive import layout, open_store
+from tap_jobo.archive.folder import Folder
+from tap_jobo.archive.store import ExistsError, HeldError, MissingError, StoreError
+from tap_jobo.clock import Clock
+from tap_jobo.errors import ArchiveError
+from tests.support.loggers import LOGGER
+from tests.support.systems import needs_full_device
+
+KEY = "host-live-0a/career_sites"
+PAGE, OTHER = layout.page_name(KEY, 1), layout.page_name(KEY, 2)
+FILE = layout.FILE.format(KEY)
+CONTENT = b"content" * 10_000
+_HOLDS = """
+import sys, time
+from pathlib import Path
+from tap_jobo.archive import layout
+from tap_jobo.archive.folder import Folder
+
+with Folder(Path(sys.argv[1])).lock(sys.argv[2], "career_sites"):
+    print("has it", flush=True)
+    time.sleep(1_000)
+"""
+_KILLS = """
+import os, signal, sys
+from pathlib import Path
+from tap_jobo.archive.folder import Folder
+
+def create(root, kill_at):
+    left = kill_at
+    def count(frame, event, called):  # before each function that is written in C
+        nonlocal left
+        if event == "c_call":
+            if left == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+            left -= 1
+    sys.setprofile(count)
+    Folder(root).create(sys.argv[2], b"content" * 10_000)
+    sys.setprofile(None)
+    os._exit(0)
+
+for number in range(1_000):
+    process = os.fork()
+    if process == 0:
+        create(Path(sys.argv[1], str(number)), number)
+    if os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) == 0:
+        print(number)
+        break
+"""
+
+
+@contextmanager
+def another_process(root: Path) -> Iterator[subprocess.Popen[str]]:
+    """A process that holds the lock."""
+    command = [sys.executable, "-c", _HOLDS, str(root), KEY]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout
+            assert process.stdout.readline() == "has it\n"
+            yield process
+        finally:
+            process.kill()
+            process.wait(patient(10))
+
+
+def fail(code: int) -> Any:
+    return raising(OSError(code, os.strerror(code)))
+
+
+def raising(error: Exception) -> Any:
+    def raise_it(*_: object, **__: object) -> None:
+        raise error
+
+    return raise_it
+
+
+# Its lock
+
+
+def test_the_lock_of_a_process_that_was_killed_is_free(tmp_path: Path) -> None:
+    store = Folder(tmp_path)
+    with another_process(tmp_path) as process:
+        with pytest.raises(HeldError) as error, store.lock(KEY, "career_sites"):
+            pass
+        process.send_signal(signal.SIGKILL)
+        process.wait(patient(10))
+        with store.lock(KEY, "career_sites") as check:
+            check()
+    assert f" career_sites in {tmp_path}." in error.value.fact
+    assert "[run-in-progress]" in str(error.value)
+    assert error.value.holder == ""
+
+
+def test_what_killed_runs_were_writing_is_removed_with_the_lock(tmp_path: Path) -> None:
+    store = Folder(tmp_path)
+    names = [PAGE, f"v4/{KEY}/archive.json", layout.PENDING.format(KEY)]
+    others = [layout.page_name("host-live-0a/jobs", 1), layout.PENDING.format("host-test-0a/jobs")]
+    for name in names + others:
+        leave_half_written(store, name)
+    left = {path.name.split(".")[0] for path in tmp_path.rglob("*.tmp")}
+    assert left == {"000000001", "archive", "career_sites", "jobs"}
+    with store.lock(KEY, "career_sites"):
+        left = {path.relative_to(tmp_path).as_posix()[:-13] for path in tmp_path.rglob("*.tmp")}
+    assert left == {"v4/host-live-0a/jobs/000000001.page", "v4/pending/host-test-0a/jobs.json"}
+    assert store.list("v4") == []
+
+
+def leave_half_written(store: Folder, name: str) -> None:
+    """As a run that is killed before a file has its name."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(Path, "replace", fail(errno.EIO))
+        patched.setattr(Path, "unlink", fail(errno.EIO))
+        with pytest.raises(StoreError):
+            store.replace(name, b"half")
+
+
+def test_a_run_removes_nothing_while_another_one_writes(tmp_path: Path) -> None:
+    store = Folder(tmp_path)
+    with store.lock(KEY, "career_sites"):
+        leave_half_written(store, PAGE)
+        with pytest.raises(HeldError), store.lock(KEY, "career_sites"):
+            pass
+        assert len([*tmp_path.rglob("*.tmp")]) == 1
+
+
+@pytest.mark.parametrize("error", [OSError(errno.ENOLCK, "no locks"), NotImplementedError()])
+def test_a_file_system_without_locks_is_a_warning(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    error: Exception,
+) -> None:
+    monkeypatch.setattr(filelock.FileLock, "acquire", raising(error))
+    store = Folder(tmp_path, logging.getLogger("visible"))
+    leave_half_written(store, PAGE)
+    with store.lock(KEY, "career_sites") as check:
+        check()
+        store.create(PAGE, b"page")
+    (warning,) = caplog.messages
+    for part in (f" {tmp_path} ", " locked ", " career_sites ("):
+        assert part in warning
+    assert "[archive-unusable]" in warning
+    assert len([*tmp_path.rglob("*.tmp")]) == 1  # which another run may be writing
+
+
+@pytest.mark.parametrize("code", [errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC])
+def test_a_folder_that_cannot_be_written_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    monkeypatch.setattr(filelock.FileLock, "acquire", fail(code))
+    known = "archive-unusable"
+    with pytest.raises(StoreError, match=known) as error, Folder(tmp_path).lock(KEY, "jobs"):
+        pass
+    assert os.strerror(code) in error.value.why
+
+
+def test_a_folder_that_is_a_file_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "v4").touch()
+    with pytest.raises(StoreError), Folder(tmp_path / "v4" / "archive").lock(KEY, "jobs"):
+        pass
+    with pytest.raises(StoreError, match="v4 is a file"):
+        Folder(tmp_path).list("v4")
+    with pytest.raises(StoreError):
+        Folder(tmp_path).create(PAGE, b"")
+
+
+def test_a_lock_that_is_a_link_is_refused(tmp_path: Path) -> None:
+    target, link = tmp_path / "target", tmp_path / "archive" / layout.LOCK.format(KEY)
+    target.write_text("content")
+    link.parent.mkdir(parents=True)
+    link.symlink_to(target)
+    with pytest.raises(StoreError) as error, Folder(tmp_path / "archive").lock(KEY, "jobs"):
+        pass
+    assert error.value.why == f"{link} is a symbolic link"
+    assert target.read_text() == "content"
+
+
+def test_a_lock_that_cannot_be_released_is_no_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The end of the process releases it, too."""
+    release = filelock.FileLock.release
+
+    def fail(lock: filelock.FileLock, **options: bool) -> None:
+        was_locked = lock.is_locked
+        release(lock, **options)
+        if was_locked:
+            raise OSError(errno.ESTALE, "Stale file handle")
+
+    monkeypatch.setattr(filelock.FileLock, "release", fail)
+    with Folder(tmp_path).lock(KEY, "career_sites"):
+        pass
+    with Folder(tmp_path).lock(KEY, "career_sites"):
+        pass
+
+
+# What a crash leaves
+
+
+@pytest.mark.slow
+def test_a_kill_at_any_instant_leaves_a_whole_page_or_none(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", _KILLS, str(tmp_path), PAGE]
+    run = subprocess.run(command, capture_output=True, check=True, timeout=patient(60))
+    instants = int(run.stdout)
+    assert instants > 20
+    left = []
+    for number in range(instants):
+        file = tmp_path / str(number) / PAGE
+        left.append(file.read_bytes() if file.exists() else None)
+    assert {None, CONTENT} == {*left}
+
+
+@pytest.mark.parametrize("were_there", [False, True])
+@pytest.mark.parametrize("write", [Folder.create, Folder.replace])
+def test_a_new_file_and_its_folders_are_synced_in_their_order(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    write: Callable[[Folder, str, bytes], None],
+    *,
+    were_there: bool,
+) -> None:
+    """The folders, too, if they were there: a run may have been killed before it synced them."""
+    file = tmp_path / "archive" / PAGE
+    if were_there:
+        file.parent.mkdir(parents=True)
+    content = b"{}"  # so small that a buffer holds it until it is flushed
+    synced: list[tuple[int, bool]] = []
+
+    def record(descriptor: int) -> None:
+        status = os.fstat(descriptor)
+        synced.append((status.st_ino, file.exists()))
+        assert status.st_size == len(content) or stat.S_ISDIR(status.st_mode)
+
+    monkeypatch.setattr(sys, "platform", "linux")  # macOS has another call
+    monkeypatch.setattr(os, "fsync", record)
+    write(Folder(tmp_path / "archive"), PAGE, content)
+    (folder, key, owner, top, root, parent, *_) = (each.stat().st_ino for each in file.parents)
+    new = () if were_there else ((tmp_path / "archive" / ".gitignore").stat().st_ino,)
+    assert synced == [
+        # Each folder, in the one above.
+        *((above, False) for above in (parent, *new, root, top, owner, key)),
+        (file.stat().st_ino, False),  # before it gets its name
+        (folder, True),
+    ]
+
+
+def test_a_file_is_synced_before_it_replaces_another_and_its_folder_after(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, file = Folder(tmp_path), tmp_path / PAGE
+    store.replace(PAGE, b"before")
+    synced: list[tuple[int, bytes]] = []
+
+    def record(descriptor: int) -> None:
+        synced.append((os.fstat(descriptor).st_ino, file.read_bytes()))
+
+    monkeypatch.setattr(module, "_sync", record)
+    store.replace(PAGE, CONTENT)
+    assert synced == [(file.stat().st_ino, b"before"), (file.parent.stat().st_ino, CONTENT)]
+
+
+@pytest.mark.parametrize(
+    "failing",
+    [pytest.param("write", marks=needs_full_device), "sync", "name", "sync of the folder"],
+)
+def test_a_write_that_fails_leaves_no_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: str
+) -> None:
+    store = Folder(tmp_path)
+    store.create(OTHER, b"{}")
+
+    real_open = os.open
+
+    def open_on_full_device(path: str, flags: int, mode: int) -> int:
+        os.close(real_open(path, flags, mode))
+        return real_open("/dev/full", os.O_WRONLY)
+
+    with monkeypatch.context() as patched:
+        if failing == "sync":
+            patched.setattr(module, "_sync", fail(errno.ENOSPC))
+        elif failing == "name":
+            patched.setattr(os, "link", fail(errno.ENOSPC))
+            patched.setattr(Path, "rename", fail(errno.ENOSPC))
+        elif failing == "sync of the folder":
+            patched.setattr(module, "_sync_folder", fail(errno.ENOSPC))
+        else:
+            patched.setattr(os, "open", open_on_full_device)
+        with pytest.raises(StoreError, match=os.strerror(errno.ENOSPC)):
+            store.create(PAGE, CONTENT)
+    assert store.list("v4") == [OTHER]
+    store.create(PAGE, CONTENT)
+    assert store.read(PAGE) == CONTENT
+
+
+@pytest.mark.parametrize("code", [errno.EIO, errno.ENOSPC, errno.EINVAL, errno.ENOTSUP])
+def test_a_folder_that_is_not_synced_is_an_error_unless_its_file_system_never_can(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    store = Folder(tmp_path)
+    store.create(OTHER, b"{}")
+
+    def sync(descriptor: int) -> None:
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(module, "_sync", sync)
+    files = psutil.Process().num_fds()
+    for write in (store.replace, store.create):
+        is_error = code in (errno.EIO, errno.ENOSPC)
+        with pytest.raises(StoreError) if is_error else nullcontext():
+            write(PAGE, CONTENT)
+        store.remove([PAGE])
+    assert psutil.Process().num_fds() == files
+
+
+def test_a_failed_write_that_cannot_be_removed_keeps_no_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would look like a page of another run."""
+    store = Folder(tmp_path)
+    with monkeypatch.context() as patched:
+        patched.setattr(module, "_sync", fail(errno.ENOSPC))
+        patched.setattr(Path, "unlink", fail(errno.ENOSPC))
+        with pytest.raises(StoreError):
+            store.create(PAGE, CONTENT[:100])
+    store.create(PAGE, CONTENT)
+    assert store.read(PAGE) == CONTENT
+
+
+def test_a_file_system_without_links_keeps_names_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "link", fail(errno.ENOSPC))
+    store = Folder(tmp_path)
+    for _ in range(2):
+        store.create(PAGE, CONTENT)
+    with pytest.raises(ExistsError):
+        store.create(PAGE, b"another")
+    assert store.read(PAGE) == CONTENT
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == [
+        ".gitignore",
+        "000000001.page",
+    ]
+
+
+# Its files
+
+
+def test_a_folder_that_is_empty_is_removed(tmp_path: Path) -> None:
+    store = Folder(tmp_path)
+    for name in (PAGE, FILE):
+        store.create(name, b"")
+    store.remove([PAGE])
+    assert [path.name for path in tmp_path.glob("v4/*/*/*")] == ["archive.json"]
+
+
+def test_files_are_removed_in_their_order(tmp_path: Path) -> None:
+    store, names = Folder(tmp_path), [f"v4/key/000000/{number}.page" for number in (3, 2, 1)]
+    for name in names[::2]:
+        store.create(name, b"")
+    (tmp_path / names[1]).mkdir()  # which is no file to remove
+    with pytest.raises(StoreError):
+        store.remove(names)
+    assert store.list("v4") == [names[2]]
+
+
+def test_a_folder_that_holds_no_later_name_is_not_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Folder(tmp_path)
+    names = [layout.page_name("key", number) for number in range(0, 9_000, 500)]
+    for name in names:
+        store.create(name, b"")
+    opened: list[str] = []
+
+    def scan(path: Path) -> Any:
+        opened.append(path.name)
+        return scan_folder(path)
+
+    scan_folder = os.scandir
+    monkeypatch.setattr(os, "scandir", scan)
+    assert store.list("v4/key", names[-1]) == []
+    assert opened == ["key", "000008"]
+
+
+@pytest.mark.parametrize("is_there", [False, True])
+def test_git_ignores_a_new_archive(tmp_path: Path, *, is_there: bool) -> None:
+    root = tmp_path / "archive"
+    if is_there:  # as the mount point of a volume
+        root.mkdir()
+    Folder(root).create(PAGE, b"")
+    assert (root / ".gitignore").read_text() == "*\n"
+    assert Folder(root).list("v4") == [PAGE]
+    assert Folder(root).list("") == [PAGE]
+    (root / ".gitignore").write_text("mine")
+    Folder(root).replace(PAGE, b"")
+    assert (root / ".gitignore").read_text() == "mine"
+
+
+def test_git_sees_what_is_beside_an_archive(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a project whose archive_dir is the project."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "meltano.yml").touch()
+    Folder(Path()).create(PAGE, b"")
+    assert {path.name for path in tmp_path.iterdir()} == {"meltano.yml", "v4"}
+
+
+def test_only_its_owner_can_read_an_archive(tmp_path: Path) -> None:
+    store, root = Folder(tmp_path / "archive"), tmp_path / "archive"
+    before = os.umask(0)
+    try:
+        with store.lock(KEY, "career_sites"):
+            store.create(PAGE, b"")
+        store.replace(layout.PENDING.format(KEY), b"")
+    finally:
+        os.umask(before)
+    paths = [root, *root.rglob("*")]
+    assert len(paths) == 13
+    for path in paths:
+        assert stat.S_IMODE(path.stat().st_mode) == (0o700 if path.is_dir() else 0o600)
+
+
+def test_reading_creates_no_folder(tmp_path: Path) -> None:
+    store = Folder(tmp_path / "archive")
+    assert store.list("v4") == []
+    with pytest.raises(MissingError):
+        store.read(PAGE)
+    store.remove([PAGE])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_archive_may_be_behind_a_link(tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "archive").symlink_to(tmp_path / "disk")
+    store = Folder(tmp_path / "archive")
+    with store.lock(KEY, "career_sites"):
+        store.create(PAGE, b"page")
+    assert store.read(PAGE) == b"page"
+    assert store.list("v4") == [PAGE]
+
+
+@pytest.mark.parametrize("link", ["v4", f"v4/{KEY}", f"v4/{KEY}/000000", PAGE])
+def test_a_link_in_a_folder_is_refused_by_all_alike(tmp_path: Path, link: str) -> None:
+    store, path = Folder(tmp_path / "archive"), tmp_path / "archive" / link
+    store.create(PAGE, b"page")
+    path.rename(tmp_path / "elsewhere")
+    path.symlink_to(tmp_path / "elsewhere")
+    calls: list[Callable[[], object]] = [
+        lambda: store.list("v4"),
+        lambda: store.list(f"v4/{KEY}"),
+        lambda: store.list(f"v4/{KEY}", PAGE[:-1]),
+        lambda: store.read(PAGE),
+        lambda: store.create(PAGE, b"page"),
+        lambda: store.replace(PAGE, b""),
+        lambda: store.remove([PAGE]),
+    ]
+    for call in calls:
+        with pytest.raises(StoreError) as error:
+            call()
+        assert error.value.why == f"{path} is a symbolic link"
+    assert (tmp_path / "elsewhere").exists()
+
+
+def test_by_default_an_archive_is_in_the_state_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)  # in which there is no Meltano project
+    store = open_store(None, Clock(), LOGGER)
+    assert not store.is_remote
+    if sys.platform == "linux":
+        assert store.location == str(tmp_path / "tap-jobo")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert open_store("~/archive", Clock(), LOGGER).location == str(tmp_path / "archive")
+
+
+@pytest.mark.parametrize("setting", ["~/archive", None])
+def test_without_a_home_the_error_names_the_setting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, setting: str | None
+) -> None:
+    """As in some containers, where the system does not know the user."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("HOME", "XDG_STATE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("pwd.getpwuid", Mock(side_effect=KeyError))
+    monkeypatch.setattr("pwd.getpwnam", Mock(side_effect=KeyError))
+    with pytest.raises(ArchiveError, match=r"archive_dir.*\[archive-unusable\]"):
+        open_store(setting, Clock(), LOGGER)
