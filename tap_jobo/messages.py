@@ -5,13 +5,14 @@
 """
 
 import re
-import textwrap
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from string import Formatter
 from typing import Final
+
+import click
 
 from tap_jobo.commands import explain_command
 from tap_jobo.wording import Lines, one_line
@@ -95,7 +96,7 @@ def documented(text: str) -> str:
 def codes() -> str:
     """Return all codes, each with the first sentence of its entry."""
     return "\n".join(
-        f"{code}\n{_wrapped(_first_sentence(documented(entry.text)), '    ', 76)}"
+        f"{code}\n{click.wrap_text(_first_sentence(entry.text), 76, '    ', '    ')}"
         for code, entry in entries().items()
     )
 
@@ -103,44 +104,25 @@ def codes() -> str:
 def explain(code: str, width: int) -> str | None:
     """Return the entry of a code for a terminal of so many columns, None if there is none.
 
-    The brackets of a code in the log may be there, or not.
+    The brackets of a code in the log may be there, or not. Titles stand for the pages that the
+    entry links to: they have no address yet.
     """
     code = code.strip("[]")
     entry = entries().get(code)
     if entry is None:
         return None
-    text = documented(entry.text)
-    return "\n\n".join([code, *_paragraphs(text, width), *_pages(text, width)])
-
-
-def _paragraphs(entry: str, width: int) -> Iterator[str]:
-    """Yield the paragraphs of an entry, wrapped; the items of a list are one paragraph."""
-    for block in re.split(r"\n\n+", entry):
-        items = re.split(r"\n(?=- )", block)
-        yield "\n".join(_wrapped(item, "", width) for item in items)
-
-
-def _pages(entry: str, width: int) -> Iterator[str]:
-    """Yield the titles of the pages that an entry links to: they have no address yet."""
-    if titles := [f"'{link[3]}'" for link in _LINK.finditer(entry) if link[3]]:
-        yield _wrapped(f"See {' and '.join(titles)} in the documentation.", "", width)
+    paragraphs = [code, _plain(entry.text).replace(f"\n{_BULLET}", f"\n\n{_BULLET}")]
+    if titles := [f"'{link[3]}'" for link in _LINK.finditer(entry.text) if link[3]]:
+        paragraphs.append(f"See {' and '.join(titles)} in the documentation.")
+    return click.wrap_text("\n\n".join(paragraphs), width, preserve_paragraphs=True)
 
 
 def _first_sentence(entry: str) -> str:
-    return re.split(r"(?<=[.])\s", entry, maxsplit=1)[0]
+    return re.split(r"(?<=[.])\s", _plain(entry), maxsplit=1)[0]
 
 
-def _wrapped(markdown: str, indent: str, width: int) -> str:
-    text = " ".join(_LINK.sub(_link, markdown).split())
-    below = indent + (" " * len(_BULLET) if text.startswith(_BULLET) else "")
-    return textwrap.fill(
-        text,
-        width,
-        initial_indent=indent,
-        subsequent_indent=below,
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
+def _plain(markdown: str) -> str:
+    return _LINK.sub(_link, documented(markdown))
 
 
 def _link(link: re.Match[str]) -> str:

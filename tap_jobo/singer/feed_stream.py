@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import cached_property, partial
 from typing import Final
 
@@ -41,7 +41,6 @@ from tap_jobo.sync.settings import SyncSettings
 from tap_jobo.sync.state import as_raw, is_begun, read_state
 from tap_jobo.wording import dollars
 
-_NEVER: Final = "9999"  # later than all times
 _LONGEST_RUN: Final = timedelta(days=1)  # until a run asks for what was listed when it began
 
 
@@ -117,58 +116,38 @@ class FeedStream(JoboStream):
     def _early_rows(self) -> Iterator[str]:
         """Yield a warning if rows were read before the stream that reports those that are gone."""
         lookback, run = self.spec.longest_lookback, self._feed_run
-        if not (self.spec.ends_rows_of and lookback):
+        if run.state is not None or not (self.spec.ends_rows_of and lookback):
             return
-        read: list[FeedSpec] = []
-        if run.state is None and (first := run.archive.header(1)):  # with which the load begins
+        since = format_timestamp(self._run.api_clock.now() - lookback + _LONGEST_RUN)
+        if first := run.archive.header(1):  # with which the load begins
             since = first.sync.since if first.sync else ""
-            read = [each for each in self._ended if self._begins_before(each, since)]
-        elif not run.is_begun:
-            listed = self._run.api_clock.now() - lookback + _LONGEST_RUN
-            read = [each for each in self._ended_before if not self._is_read_since(each, listed)]
-        if read:
-            names = " and ".join(each.name for each in read)
+        if read := [each.name for each in self._ended if self._begins_before(each, since)]:
             yield self._messages.expired_gap(
-                f"{self.name} was selected later than {names}, and has only the last "
+                f"{self.name} begins later than {' and '.join(read)}, and has only the last "
                 f"{lookback.days} days."
             )
 
     def _begins_before(self, spec: FeedSpec, since: str) -> bool:
-        """Return whether the archive has rows of a feed that were read before a time."""
-        with suppress(ArchiveError, FormatError):
-            first = self._run.open_archive(spec, 0).header(1)
-            return first is not None and first.time < since
-        return False
-
-    def _is_read_since(self, spec: FeedSpec, oldest: datetime) -> bool:
-        """Return whether all that was read of a feed came after a time, as its archive shows."""
-        bookmark = self.tap_state.get("bookmarks", {}).get(spec.name, {})
+        """Return whether the warehouse has or gets rows of a feed that were read before a time."""
         with suppress(ArchiveError, FormatError):
             archive = self._run.open_archive(spec, 0)
             first = archive.header(1)
-            if first is None or first.buyer.is_begun:
-                return False
-            place, entry = bookmark.get("offset"), bookmark.get("entry")
-            is_of_state = isinstance(place, int) and archive.id_of(place) == entry is not None
-            return is_of_state and parse_timestamp(first.time) > oldest
+            bookmark = self.tap_state.get("bookmarks", {}).get(spec.name, {})
+            if is_begun(bookmark):
+                place, entry = bookmark.get("offset"), bookmark.get("entry")
+                is_there = isinstance(place, int) and archive.id_of(place) == entry is not None
+                if not is_there or first is None or first.buyer.is_begun:
+                    return True  # which that archive does not show
+            return first is not None and first.time < since
         return False
-
-    @property
-    def _ended_before(self) -> list[FeedSpec]:
-        """The feeds that the state has read, and whose rows this one reports as gone."""
-        bookmarks = self.tap_state.get("bookmarks", {})
-        return [
-            each
-            for each in FEEDS
-            if each.name in self.spec.ends_rows_of and is_begun(bookmarks.get(each.name, {}))
-        ]
 
     @property
     def _ended(self) -> list[FeedSpec]:
         """The feeds that the warehouse has or gets, and whose rows this one reports as gone."""
-        given = {each.name for each in (*self._ended_before, *self._run.feeds)}
+        bookmarks, read = self.tap_state.get("bookmarks", {}), self._run.feeds
         of_this = [each for each in FEEDS if each.name in self.spec.ends_rows_of]
-        return [each for each in of_this if each.name in given] or of_this
+        given = [each for each in of_this if each in read or is_begun(bookmarks.get(each.name, {}))]
+        return given or of_this
 
     @property
     def _buys_everything(self) -> bool:
@@ -308,7 +287,7 @@ class FeedStream(JoboStream):
 
     def _restart_ended(self) -> str | None:
         """Return the commands that buy again what this feed reports as gone, if they are known."""
-        bought = [each for each in self._ended if self._begins_before(each, _NEVER)]
+        bought = [each for each in self._ended if self._run.open_archive(each, 0).head]
         commands = [self._run.known(each).get("restart") for each in bought]
         return " and ".join(each for each in commands if each) or None
 

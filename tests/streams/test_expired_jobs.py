@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -142,6 +143,15 @@ def test_jobs_that_another_pipeline_has_read_since_show_nothing(
     before = tap_of(hiring, tmp_path, "jobs").succeed(archive_dir=str(tmp_path / "before"))
     tap_of(hiring, tmp_path, "jobs").succeed()  # into the archive that is read here
     assert len(gaps(alone.succeed(state=before.state))) == 1
+
+
+def test_jobs_that_the_archive_has_from_before_are_told_to_a_new_warehouse(both: Tap) -> None:
+    both.succeed()
+    (folder,) = (both.folder / "archive" / "v4").glob("*/expired_jobs")
+    shutil.rmtree(folder)  # as retention by stream does
+    pass_time(both, timedelta(days=9))
+    (warning,) = gaps(both.succeed())
+    assert "jobs" in warning
 
 
 def test_interrupted_sync_older_than_7_days_starts_over(alone: Tap, hiring: Sandbox) -> None:
