@@ -228,6 +228,10 @@ class Messages:
         if is_known:
             self.logger.info("%s: rows may still be missing%s.", self.name, date)
             return
+        fact = f"Rows of {self.name} may be missing{date}: they were not bought, or were dropped."
+        if self.spec.ends_rows_of:  # Jobo lists them no more
+            self.logger.warning("%s", self.expired_gap(fact))
+            return
         price = standing.price if since else standing.price_of_everything()
         known: dict[str, str | None] = {}
         if standing.log.archive.lasts:
@@ -235,7 +239,6 @@ class Messages:
         if since and standing.log.archive.lasts:
             command = standing.log.archive.restart_since(since)
             known |= {"restart": None, "restart_since": command}
-        fact = f"Rows of {self.name} may be missing{date}: they were not bought, or were dropped."
         self.warn("gap", fact, **known)
 
     def tell_order_of_others(self, order: Order) -> None:

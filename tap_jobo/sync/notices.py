@@ -112,6 +112,8 @@ class Notices:
         """
         has = best(standing.position, standing.wanted)
         gap = has.gap if has else None
+        if gap is not None and standing.wanted.is_free and gap >= standing.wanted.start:
+            return  # this run reads the rows again, free
         if gap is not None and self._is_being_read(gap, standing.position, standing.wanted):
             return  # to order it once more would bill it twice
         is_known, self.gap = gap == self.gap, gap

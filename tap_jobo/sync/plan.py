@@ -244,6 +244,8 @@ def _changes(
     since = wanted.since(until)
     if order and order.since is not None:
         since = max(min(since, order.since), wanted.start)
+    if wanted.is_free and has.gap is not None:
+        since = wanted.start  # what was missed is free, as far back as the API lists it
     return _begin(wanted, new, why, since=since, order=order)
 
 
