@@ -13,7 +13,7 @@ from jobo_sandbox import Fault, Sandbox
 from tap_jobo.archive.naming import all_keys
 from tap_jobo.model import NOTHING, Read
 from tap_jobo.redaction import redact_body
-from tests.archive.helpers import Warehouse, change, kill, loaded, pass_time, refused, succeeded
+from tests.archive.helpers import Warehouse, change, kill, loaded, pass_time, succeeded
 from tests.support import ARCHIVE_COMMAND, Run, Tap, execute
 from tests.support.archives import Files, files_at
 from tests.support.companies import records_of
@@ -105,51 +105,6 @@ def test_one_stream_alone_is_loaded_again(hiring: Sandbox, tmp_path: Path) -> No
     alone = tap_of(hiring, tmp_path, "jobs")
     assert len(alone.succeed(lookback_minutes=0).ids) == 90
     assert hiring.rows_billed == billed
-
-
-def test_an_older_state_is_loaded_from_there(tap: Tap, files: Files) -> None:
-    warehouse = Warehouse(tap)
-    first = warehouse.run()
-    states = [first.states[0]]
-    for number, key in enumerate(first.ids[:3]):
-        change(tap, key, name=f"Change {number}")
-        states.append(warehouse.run().state)
-    for state, rows in zip(states, (73, 2, 1, 0), strict=True):
-        run = tap.succeed(state=state)
-        assert len(run.ids) == loaded(run) == rows
-        assert run.lines("WARNING") == []
-        assert run.state == warehouse.state
-    assert tap.sandbox.rows_billed == 123
-    assert len(files.pages) == 6
-
-
-def test_a_question_comes_before_anything_is_loaded(tap: Tap, files: Files) -> None:
-    """Unless nothing may be bought: then it is a warning."""
-    german: Any = {"country_codes": ["DE"], "batch_size": 5, "lookback_minutes": 15}
-    first = tap.succeed(**german)
-    change(tap, *first.ids)
-    kill(tap, files, 2, state=first.state, **german)
-    billed = tap.sandbox.rows_billed
-    wider: Any = {"country_codes": ["DE", "FR"], "batch_size": 5}
-    assert refused(tap, first.state, **wider) == "filters-changed"
-    run = tap.succeed(state=first.state, max_credits=0, **wider)
-    assert (len(run.ids), run.codes("WARNING")) == (5, ["filters-changed"])
-    assert tap.sandbox.rows_billed == billed
-    done = tap.succeed(state=run.state, **german)
-    assert len({*run.ids, *done.ids}) == 13
-    assert tap.sandbox.rows_billed == billed + 8
-
-
-def test_all_expired_jobs_that_were_ever_read_are_loaded(hiring: Sandbox, tmp_path: Path) -> None:
-    """Jobo lists those of the last seven days only."""
-    tap = tap_of(hiring, tmp_path, "expired_jobs")
-    state = tap.succeed().state
-    hiring.world.expire_job(next(iter(hiring.world.jobs())))
-    first = {row["id"] for row in tap.succeed(state=state).records}
-    pass_time(tap, timedelta(days=30))
-    run = tap.succeed()
-    assert len({*run.ids}) == 5
-    assert first < {*run.ids}
 
 
 def test_a_loaded_row_keeps_its_time_however_it_is_written(tap: Tap) -> None:

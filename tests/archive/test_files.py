@@ -1,7 +1,8 @@
-"""The small files: each is whole, or refused."""
+"""The files: each is whole, or refused. And the key that names what shares an archive."""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import msgspec
@@ -17,7 +18,10 @@ from tap_jobo.archive.files import (
     read,
 )
 from tap_jobo.archive.folder import Folder
+from tap_jobo.archive.key import ArchiveKey, archive_key
 from tap_jobo.model import NOTHING, Entry, EntryHeader
+from tap_jobo.streams.career_sites import CAREER_SITES
+from tap_jobo.streams.jobs import MANAGED_JOBS
 
 NAME = "v4/host-live-0a/career_sites/archive.json"
 
@@ -129,3 +133,50 @@ def test_each_flipped_bit_and_each_part_of_a_page_is_refused_or_changes_nothing(
         assert entry == good, what
         harmless.append(what)
     assert len(harmless) < 14
+
+
+# The key
+
+URL = "https://connect.jobo.world/api"
+
+
+def key(api_key: str = "jbe_live_a", api_url: str = URL) -> ArchiveKey:
+    return archive_key(CAREER_SITES, api_key=api_key, api_url=api_url)
+
+
+@pytest.mark.parametrize(
+    "url", [f"{URL}/", "https://CONNECT.jobo.world/api", "https://connect.jobo.world.:443/api"]
+)
+def test_a_rotated_key_and_another_spelling_share_an_archive(url: str) -> None:
+    assert key("jbe_live_b", url) == key()
+
+
+def test_another_kind_of_key_address_or_stream_has_its_own_archive() -> None:
+    keys = [
+        key(),
+        key("jbe_test_a"),
+        key("another"),
+        key(api_url="http://connect.jobo.world/api"),
+        key(api_url="https://connect.jobo.world:8443/api"),
+        key(api_url="https://connect.jobo.world"),
+        *(archive_key(MANAGED_JOBS, api_key=f"jbe_live_{one}", api_url=URL) for one in "ab"),
+    ]
+    assert len({each.name for each in keys}) == len(keys)
+
+
+def test_a_key_says_what_it_stands_for() -> None:
+    for api_key, kind in (("jbe_live_a", "live"), ("jbe_test_a", "test"), ("another", "other")):
+        name = key(api_key).name
+        assert re.fullmatch(rf"connect\.jobo\.world-{kind}-[0-9a-f]{{8}}/career_sites", name)
+    assert (
+        "jbe_live_a"
+        not in msgspec.json.encode(
+            archive_key(MANAGED_JOBS, api_key="jbe_live_a", api_url=URL)
+        ).decode()
+    )
+
+
+def test_streams_of_an_address_and_a_kind_of_key_share_a_limit() -> None:
+    assert key().shares_limit_with(URL, "live")
+    assert not key().shares_limit_with(URL, "test")
+    assert not key().shares_limit_with("https://example.com", "live")

@@ -266,21 +266,6 @@ def test_a_new_file_and_its_folders_are_synced_in_their_order(
     ]
 
 
-def test_a_file_is_synced_before_it_replaces_another_and_its_folder_after(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    store, file = Folder(tmp_path), tmp_path / PAGE
-    store.replace(PAGE, b"before")
-    synced: list[tuple[int, bytes]] = []
-
-    def record(descriptor: int) -> None:
-        synced.append((os.fstat(descriptor).st_ino, file.read_bytes()))
-
-    monkeypatch.setattr(module, "_sync", record)
-    store.replace(PAGE, CONTENT)
-    assert synced == [(file.stat().st_ino, b"before"), (file.parent.stat().st_ino, CONTENT)]
-
-
 @pytest.mark.parametrize(
     "failing",
     [pytest.param("write", marks=needs_full_device), "sync", "name", "sync of the folder"],
@@ -384,25 +369,6 @@ def test_files_are_removed_in_their_order(tmp_path: Path) -> None:
     with pytest.raises(StoreError):
         store.remove(names)
     assert store.list("v4") == [names[2]]
-
-
-def test_a_folder_that_holds_no_later_name_is_not_opened(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    store = Folder(tmp_path)
-    names = [layout.page_name("key", number) for number in range(0, 9_000, 500)]
-    for name in names:
-        store.create(name, b"")
-    opened: list[str] = []
-
-    def scan(path: Path) -> Any:
-        opened.append(path.name)
-        return scan_folder(path)
-
-    scan_folder = os.scandir
-    monkeypatch.setattr(os, "scandir", scan)
-    assert store.list("v4/key", names[-1]) == []
-    assert opened == ["key", "000008"]
 
 
 @pytest.mark.parametrize("is_there", [False, True])

@@ -25,12 +25,13 @@ from tests.archive.helpers import (
     change,
     in_both,
     keys_in,
+    loaded,
     pass_time,
     refused,
     succeeded,
 )
 from tests.support import Run, Tap, commands_in, error_code
-from tests.support.archives import Files
+from tests.support.archives import Files, files_at
 from tests.support.crash import cut_after, parse, wait_until_quiet
 from tests.support.jobs import tap_of
 
@@ -389,23 +390,6 @@ def test_rows_that_were_kept_are_told_to_each_pipeline_with_their_date(
     assert files.pages
 
 
-def test_a_dropped_page_that_is_put_back_from_a_backup_is_read_again(
-    tap: Tap, files: Files
-) -> None:
-    """The page that was bought in its place says that it had no rows, and ended its sync."""
-    Warehouse(tap).run(max_credits=5_000)
-    page = files.pages[1]
-    content = files.store.read(page)
-    succeeded(archive_command(tap, "drop", "career_sites", "2", "--yes"))
-    pass_time(tap, MINUTE)
-    Warehouse(tap).run(max_credits=2_500)
-    files.store.replace(page, content)
-    pass_time(tap, MINUTE)
-    new = Warehouse(tap)
-    new.run()
-    assert new.is_current
-
-
 def test_restart_without_settings_is_for_the_pipeline_that_bought_last(
     warehouse: Warehouse, files: Files
 ) -> None:
@@ -479,3 +463,92 @@ def test_pages_that_are_removed_during_a_run_are_told_in_the_next_one(
     assert again.codes("WARNING") == ["archive-behind"]
     assert again.metrics["jobo_archive_complete"] == 0
     assert tap.sandbox.rows_billed == 120
+
+
+# The archive is off for a night, or that of another pipeline
+
+
+def goes_on(warehouse: Warehouse, files: Files) -> None:
+    """Assert that nothing is to be told or bought again, and that the archive has all rows."""
+    names = files.names
+    run = warehouse.run()
+    assert (run.records, run.lines("WARNING")) == ([], [])
+    assert files.names == names
+    assert Warehouse(warehouse.tap).rows_billed() == 0
+
+
+def test_what_was_bought_without_the_archive_is_bought_again(
+    warehouse: Warehouse, files: Files
+) -> None:
+    """Others load it from there."""
+    tap, (a, b, *_) = warehouse.tap, warehouse.target.rows
+    change(tap, a)
+    off = warehouse.run(archive=False)
+    assert (off.ids, off.lines("WARNING")) == ([a], [])
+    assert (off.bookmark["offset"], off.bookmark["entry"]) == (0, None)
+    change(tap, b)
+    billed = tap.sandbox.rows_billed
+    run = warehouse.run()
+    assert run.codes("WARNING") == ["archive-behind"]
+    assert loaded(run) == 0
+    assert {*run.ids} == {a, b}
+    assert tap.sandbox.rows_billed == billed + 2
+    assert warehouse.is_current
+    goes_on(warehouse, files)
+
+
+def test_an_archive_that_is_behind_is_told_once_though_nothing_has_to_be_bought(
+    hiring: Sandbox, tmp_path: Path
+) -> None:
+    """An empty page is then an entry, so that the state has a place in the archive."""
+    tap = tap_of(hiring, tmp_path, "jobs")
+    tap.settings["lookback_minutes"] = 0
+    state = tap.succeed().state
+    key = next(iter(hiring.world.jobs()))
+    hiring.world.touch_job(key, title="Changed")
+    pass_time(tap, MINUTE)
+    state = tap.succeed(state=state, archive=False).state
+    hiring.world.expire_job(key)
+    pass_time(tap, MINUTE)
+    run = tap.succeed(state=state)
+    assert (run.codes("WARNING"), run.records) == (["archive-behind"], [])
+    again = tap.succeed(state=run.state)
+    assert (again.lines("WARNING"), again.state) == ([], run.state)
+
+
+def test_a_pipeline_goes_on_in_the_archive_of_another_one(
+    warehouse: Warehouse, files: Files
+) -> None:
+    """It loads what came after its last page. What it lacks from before is free without a state."""
+    tap, settings = warehouse.tap, {**warehouse.tap.settings}
+    pass_time(tap, timedelta(hours=1))
+    own: Any = {"archive_dir": str(tap.folder / "own"), "country_codes": ["DE"]}
+    dev = Warehouse(tap)
+    german = dev.run(**own).ids
+    change(tap, german[0])
+    warehouse.run()
+    billed = tap.sandbox.rows_billed
+    tap.settings = settings
+    run = dev.run(country_codes=["DE"])
+    assert run.codes("WARNING") == ["archive-behind", "other-rows"]
+    assert (run.ids, loaded(run)) == ([german[0]], 1)
+    asked = tap.run(state=dev.state)
+    assert (error_code(asked), asked.ids) == ("filters-changed", [])
+    dev.target.state = {}
+    assert dev.run().lines("WARNING") == []
+    assert dev.is_current
+    assert tap.sandbox.rows_billed == billed
+    goes_on(dev, files)
+
+
+def test_managed_jobs_of_another_account_are_refused(hiring: Sandbox, tmp_path: Path) -> None:
+    """A rotated key may be another account's."""
+    tap = tap_of(hiring, tmp_path, "managed_jobs")
+    state = tap.succeed().state
+    hiring.api_key = hiring.api_key[:-1] + "x"
+    assert refused(tap, state) == "other-archive"
+    billed = hiring.rows_billed
+    jobs = tap.succeed().ids
+    assert hiring.rows_billed == billed + len(jobs)
+    owners = {name.split("/")[1] for name in files_at(str(tmp_path / "archive")).pages}
+    assert len(owners) == 2

@@ -109,14 +109,6 @@ def test_the_limit_holds_over_runs_and_says_when_they_continue(tap: Tap) -> None
     assert spent(tap) == {month: tap.sandbox.credits_billed}
 
 
-def test_no_month_is_named_if_a_page_now_costs_more_than_the_limit(tap: Tap) -> None:
-    tap.sandbox.price = 130  # after the first page, at list price until then
-    run = tap.run()
-    assert run.codes("WARNING")[-1:] == ["limit-too-low"]
-    assert f"{_next_month():%Y-%m-%d}" not in run.stderr
-    assert tap.sandbox.credits_billed == 50 * 130
-
-
 def test_streams_share_it(tmp_path: Path) -> None:
     with Sandbox(size=50, seed=1, jobs=40) as sandbox:
         tap = tap_of(sandbox, tmp_path, "career_sites", "expired_jobs", "jobs")
@@ -175,16 +167,6 @@ def test_a_page_that_cost_less_than_requested_counts_that_in_later_runs_too(tap:
     for _ in range(3):
         state = tap.run(state=state, max_credits_per_month=3 * PAGE).state
         assert [*spent(tap).values()] == [tap.sandbox.credits_billed] == [6_000]
-
-
-def test_a_kill_without_a_limit_hides_only_the_request_in_flight(tap: Tap) -> None:
-    no_limit: Any = {"max_credits_per_month": None, "max_credits": 10**6}
-    cut_in_request(tap, 3, **no_limit)
-    assert sum(spent(tap).values()) == 2 * PAGE  # the headers of the pages have it
-    run = tap.run(max_credits_per_month=2 * PAGE + 100)
-    assert "5,000 of 5,100 used" in _reached(run)
-    assert tap.sandbox.credits_billed == 2 * PAGE + 20 * 50
-    assert sum(spent(tap).values()) == 2 * PAGE
 
 
 def test_a_lost_response_counts_though_the_run_is_killed(tap: Tap) -> None:

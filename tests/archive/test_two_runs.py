@@ -16,7 +16,7 @@ import pytest
 from jobo_sandbox import Fault, Hold, Sandbox
 from tap_jobo.archive.store import HeldError
 from tap_jobo.singer.loop import StreamLoop
-from tests.archive.helpers import Warehouse, change, in_both, loaded, succeeded
+from tests.archive.helpers import Warehouse, in_both, loaded, succeeded
 from tests.support import Run, Tap, error_code
 from tests.support.archives import Files
 from tests.support.clock import FakeClock
@@ -140,21 +140,6 @@ def test_the_second_run_goes_on_once_the_first_one_is_killed(tap: Tap, files: Fi
     assert loaded(second) == 50
     assert len(second.ids) == 120
     assert rows_billed_twice(tap.sandbox) == 50  # the page in flight
-
-
-def test_a_state_that_is_ahead_is_told_once_though_the_run_waits(tap: Tap, files: Files) -> None:
-    """As one after a night without the archive."""
-    warehouse = Warehouse(tap)
-    first_state = warehouse.run().state
-    change(tap, next(iter(warehouse.target.rows)))
-    warehouse.run(archive=False)
-    with first_run(tap, request=1, state=first_state) as first:
-        second = tap.run_quickly(state=warehouse.state)
-        assert error_code(second) == "run-in-progress"
-        assert second.codes("WARNING") == ["archive-behind"]
-        succeeded(first.end())
-    assert files.page_numbers == [1, 2, 3, 4]
-    assert warehouse.rows_billed() == 0
 
 
 def test_other_streams_go_on(hiring: Sandbox, tmp_path: Path) -> None:
