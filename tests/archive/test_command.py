@@ -33,7 +33,6 @@ from tests.support import (
     Run,
     Tap,
     commands_in,
-    complaint,
     error_code,
     execute,
 )
@@ -88,22 +87,6 @@ def test_list_shows_what_was_bought_and_what_it_cost(warehouse: Warehouse) -> No
     tap.succeed("--test")
     with_test = written(tap, "list")[2]
     assert with_test == f"{month[:9]}: $6.25 billed"
-
-
-def test_list_shows_what_can_be_read_and_a_way_out_of_what_cannot(
-    warehouse: Warehouse, files: Files
-) -> None:
-    """The way out is that of a run."""
-    tap = warehouse.tap
-    files.damage(files.pages[0])
-    (_title, figures, month), error = listed(tap)
-    assert " 2 pages, " in figures
-    assert month.strip()[7:].startswith(": $6.00 billed")
-    assert error.startswith("Error: Page 1 of career_sites ")
-    assert "[archive-damaged]" in error
-    damaged = commands_in(error)
-    assert damaged == commands_in(complaint(tap.run()))
-    assert damaged[0] == ["drop", "career_sites", "1"]
 
 
 @pytest.mark.parametrize("file", ["archive.json", "pending"])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import signal
 from contextlib import suppress
 from dataclasses import replace
@@ -28,7 +27,7 @@ from tap_jobo.model import Charge, Receipt, Sync, entry_outside
 from tap_jobo.streams.career_sites import CAREER_SITES
 from tap_jobo.streams.feed_spec import FeedSpec
 from tap_jobo.streams.jobs import JOBS
-from tests.archive.helpers import archive_command, loaded, pages, spent_in, succeeded
+from tests.archive.helpers import archive_command, loaded, spent_in, succeeded
 from tests.support import Run, Tap, commands_in, complaint, error_code
 from tests.support.clock import FakeClock, with_clock
 from tests.support.crash import cut_in_request
@@ -464,18 +463,6 @@ def test_a_new_month_begins_by_the_clock_of_the_api(tap: Tap) -> None:
 
 
 # The file
-
-
-def test_it_outlives_the_pages_of_its_stream(tap: Tap) -> None:
-    """Whose folder may be removed at any time."""
-    state = tap.run().state
-    counted = spent(tap)
-    (page, _) = pages(tap.folder / "archive")
-    shutil.rmtree(page.parent.parent)
-    for each in (None, state):
-        _reached(tap.run(state=each))
-    assert spent(tap) == counted
-    assert tap.sandbox.credits_billed == 2 * PAGE
 
 
 @pytest.mark.parametrize(

@@ -104,23 +104,6 @@ def test_a_load_reads_each_page_once(tap: Container, weather: Weather) -> None:
     assert read["000000012.page"] <= 4
 
 
-def test_a_request_with_a_monthly_limit_lists_only_the_counts(
-    tap: Container, weather: Weather
-) -> None:
-    succeeded(tap.run(batch_size=10, max_credits_per_month=10**6))
-    listings = [path for _, path in weather.requests if "list-type" in path]
-    counts = [path for path in listings if path.endswith("v4%2Fpending%2F")]
-    assert len(counts) >= 12
-    others = [path for path in listings if path not in counts and "start-after" not in path]
-    assert {path.rsplit("prefix=", 1)[-1].split("jobo%2F")[-1][:5] for path in others} == {
-        "v1%2F",
-        "v2%2F",
-        "v3%2F",
-        "v4%2F",
-    }
-    assert len(others) == 9  # all before and under the lock, and v4 once for other addresses
-
-
 def test_nothing_in_the_bucket_or_log_tells_a_secret(tap: Container, s3: S3, files: Files) -> None:
     key = tap.sandbox.api_key
     tap.sandbox.world.touch(next(iter(tap.sandbox.world.rows())), name=f"{key} Inc.")

@@ -133,10 +133,8 @@ def test_a_listing_has_the_names_after_one_in_their_order(opens: Opens) -> None:
         "": 5,
         "v4/key/000000/000000998.page": 4,
         "v4/key/000000/000000999.page": 3,
-        "v4/key/000000/000000999.pagf": 3,
         "v4/key/000001/000000000.page": 3,  # which is no file
         "v4/key/000001/000001000.page": 2,
-        "v4/key/000001/999999999.page": 1,
         "v4/key/000002": 1,
         "v4/key/archive.json": 0,
     }.items():
@@ -144,23 +142,16 @@ def test_a_listing_has_the_names_after_one_in_their_order(opens: Opens) -> None:
 
 
 def test_a_name_says_which_page_it_is() -> None:
-    for number, name in (
-        (1, "000000/000000001"),
-        (999, "000000/000000999"),
-        (1_234_567, "001234/001234567"),
-        (123_456_789, "123456/123456789"),
-    ):
+    for number, name in ((999, "000000/000000999"), (123_456_789, "123456/123456789")):
         assert layout.page_name(KEY, number) == f"v4/{KEY}/{name}.page"
         match = layout.PAGE.fullmatch(f"v4/{KEY}/{name}.page")
         assert match
         assert (match["key"], int(match["number"])) == (KEY, number)
     for name in (
         "000000/000001000.page",
-        "000001/000000001.page",
         "000000/00000001.page",
         "000/000001.page",
         "archive.json",
-        "page",
     ):
         assert not layout.PAGE.fullmatch(f"v4/{KEY}/{name}")
 
