@@ -15,7 +15,7 @@ from tests.support.meltano import environment
 from tests.support.pipeline import tool_of
 from tests.support.process import execute
 from tests.support.repository import REPOSITORY
-from tests.support.warehouses import Duckdb, Postgres
+from tests.support.warehouses import Local, Postgres
 
 pytestmark = pytest.mark.exhaustive
 
@@ -58,7 +58,7 @@ def test_the_queries_for_each_warehouse_have_the_same_answers(tmp_path: Path) ->
     They run over copies of marts in which a name is as often null as `~`, so that both tie: nulls
     are sorted alike.
     """
-    warehouse = Duckdb.at(tmp_path / "jobo.duckdb", {})
+    warehouse = Local.of("duckdb", tmp_path)
     TOOL["fill"](tmp_path, warehouse)
     copies = ""
     for mart, columns in SORTED_BY.items():

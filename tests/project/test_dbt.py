@@ -16,7 +16,7 @@ from jobo_sandbox import Sandbox
 from jobo_sandbox.company_data import make_profile
 from tests.support.dbt import PACKAGE
 from tests.support.pipeline import Pipeline
-from tests.support.warehouses import Duckdb, Postgres, Row, Warehouse
+from tests.support.warehouses import Local, Postgres, Row, Warehouse
 
 MARTS = (
     "jobo__directory", "jobo__ats_share", "jobo__ats_share_by_month", "jobo__ats_moves",
@@ -145,7 +145,7 @@ def test_models_are_the_same_in_duckdb(tmp_path: Path) -> None:
         "jobo__using_managed_jobs": False, "jobo__tracking_since": "2026-01-03",
         "jobo__using_billed_pages": True, "jobo_billed_pages_identifier": "appended",
     }  # fmt: skip
-    warehouse = Duckdb.at(tmp_path / "jobo.duckdb", variables)
+    warehouse = Local.of("duckdb", tmp_path, variables)
     stored = "SELECT * FROM billed_pages"
     with Sandbox(size=60, seed=2, jobs=80) as sandbox:
         alone = next(iter(sandbox.world.rows()))

@@ -16,7 +16,7 @@ import pytest
 from tests.project.test_dbt import MARTS, OTHERS, SPEND
 from tests.support.process import Run
 from tests.support.tables import STREAMS, TIMES, World, create, upsert
-from tests.support.warehouses import Bigquery, Duckdb, Postgres, Row, Snowflake, Warehouse
+from tests.support.warehouses import Local, Postgres, Row, Warehouse
 
 pytestmark = pytest.mark.exhaustive
 
@@ -121,13 +121,9 @@ def _fill(warehouse: Warehouse, schema: str, streams: tuple[str, ...]) -> None:
 
 def warehouse_of(kind: str, postgres: Postgres, folder: Path) -> tuple[Warehouse, str]:
     """A warehouse of a kind, and the schema of its loader's tables."""
-    if kind == "duckdb":
-        return Duckdb.at(folder / "jobo.duckdb", {}), "main"
-    if kind == "snowflake":
-        return Snowflake.at(folder, {}), "public"
-    if kind == "bigquery":
-        return Bigquery.at(folder, {}), "public"
-    return postgres, "public"
+    if kind == "postgres":
+        return postgres, "public"
+    return Local.of(kind, folder), "main" if kind == "duckdb" else "public"
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -367,7 +363,7 @@ def test_only_ids_in_another_spelling_get_a_warning(postgres: Postgres) -> None:
 
 def test_only_some_streams_are_loaded(tmp_path: Path) -> None:
     """Each of them later than the others."""
-    warehouse = Duckdb.at(tmp_path / "jobo.duckdb", {})
+    warehouse = Local.of("duckdb", tmp_path)
     loaded: list[str] = []
     for stream, opened, command in (
         ("companies", set(), MODELS), ("jobs", {"open", "gone"}, MODELS),
@@ -401,7 +397,7 @@ def test_only_some_streams_are_loaded(tmp_path: Path) -> None:
 
 
 def test_personal_data_is_left_out(tmp_path: Path) -> None:
-    warehouse = Duckdb.at(tmp_path / "jobo.duckdb", {})
+    warehouse = Local.of("duckdb", tmp_path)
     create(warehouse, ["companies"], "main")
     contact = {"email_address": "ada@acme.example", "phone_number": "1"}
     warehouse.execute(upsert("main", "companies", [at(2, **PROFILE, **contact)]))
@@ -441,7 +437,7 @@ def test_a_part_of_the_models_builds_without_the_others(postgres: Postgres) -> N
 
 
 def test_a_row_without_a_current_version_fails_a_test(tmp_path: Path) -> None:
-    warehouse = Duckdb.at(tmp_path / "jobo.duckdb", {})
+    warehouse = Local.of("duckdb", tmp_path)
     create(warehouse, STREAMS, "main")
     _fill(warehouse, "main", STREAMS)
     warehouse.dbt(MODELS)

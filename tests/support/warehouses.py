@@ -17,40 +17,31 @@ from tests.support.dbt import Dbt
 
 Row = dict[str, Any]
 SCHEMA = "analytics"
-# In dbt's own environment, which has the client that its adapter uses.
-_DUCKDB = f"""
-import duckdb, json, sys
-path, statement, *tables = sys.argv[1:]
-database = duckdb.connect(path)
-if statement:
-    database.execute(statement)
-def rows(table):
-    cursor = database.execute(f"SELECT * FROM {SCHEMA}.{{table}}")
-    names = [column[0] for column in cursor.description]
-    return [dict(zip(names, row)) for row in cursor.fetchall()]
-print(json.dumps({{table: rows(table) for table in tables}}, default=str))
-"""
-_SNOWFLAKE = f"""
-import json, sys
+_CONNECT = {
+    "target-duckdb": """
+import duckdb, os
+connection = duckdb.connect(os.environ["DBT_DUCKDB_PATH"])
+execute = connection.execute
+""",
+    "target-snowflake": """
 import snowflake.connector
-statement, *tables = sys.argv[1:]
 connection = snowflake.connector.connect(database="jobo", schema="public")
+execute = lambda statement: connection.execute_string(statement.replace("\\\\", "\\\\\\\\"))
+""",
+    "target-bigquery": """
+connection = DATABASE
+execute = connection.execute
+""",
+}
+"""How a script in dbt's own environment, which has the client, reaches what a loader fills."""
+_QUERY = f"""
+import json, sys
+statement, *tables = sys.argv[1:]
 if statement:
-    connection.execute_string(statement)
+    execute(statement)
 def rows(table):
     cursor = connection.cursor().execute(f"SELECT * FROM {SCHEMA}.{{table}}")
-    names = [column.name.lower() for column in cursor.description]
-    return [dict(zip(names, row)) for row in cursor.fetchall()]
-print(json.dumps({{table: rows(table) for table in tables}}, default=str))
-"""
-_BIGQUERY = f"""
-import json, sys
-statement, *tables = sys.argv[1:]
-if statement:
-    DATABASE.execute(statement)
-def rows(table):
-    cursor = DATABASE.execute(f"SELECT * FROM {SCHEMA}.{{table}}")
-    names = [column[0] for column in cursor.description]
+    names = [column[0].lower() for column in cursor.description]
     return [dict(zip(names, row)) for row in cursor.fetchall()]
 text = lambda value: str(value).removesuffix("+00:00")
 print(json.dumps({{table: rows(table) for table in tables}}, default=text))
@@ -132,47 +123,22 @@ class Postgres(Warehouse):
             }
 
 
-class Duckdb(Warehouse):
-    """A DuckDB file, with the package as a project of its own."""
+class Local(Warehouse):
+    """Files in a folder: a DuckDB, or what stands in for Snowflake and BigQuery."""
 
     @classmethod
-    def at(cls, path: Path, variables: Mapping[str, object]) -> Duckdb:
-        dbt = Dbt("dbt-duckdb", path.parent, {"DBT_DUCKDB_PATH": path.name}, variables)
-        return cls("target-duckdb", {"filepath": str(path)}, dbt)
+    def of(cls, kind: str, folder: Path, variables: Mapping[str, object] | None = None) -> Local:
+        """Return a warehouse of this kind, with the package as a project of its own."""
+        settings = {
+            "duckdb": {"DBT_DUCKDB_PATH": "jobo.duckdb"},
+            "snowflake": {"DBT_SNOWFLAKE_ACCOUNT": "fake", "DBT_SNOWFLAKE_USER": "dbt"},
+            "bigquery": {},
+        }[kind]
+        dbt = Dbt(f"dbt-{kind}", folder, settings, variables or {})
+        return cls(f"target-{kind}", {"filepath": str(folder / "jobo.duckdb")}, dbt)
 
     def _query(self, statement: str, tables: Collection[str]) -> dict[str, list[Row]]:
-        path = self.destination["filepath"]
-        run = self.dbt.execute(_DUCKDB, path, statement, *tables)
-        assert run.returncode == 0, run.stderr
-        rows: dict[str, list[Row]] = json.loads(run.stdout)
-        return rows
-
-
-class Snowflake(Warehouse):
-    """A folder with what fakesnow keeps, with the package as a project of its own."""
-
-    @classmethod
-    def at(cls, folder: Path, variables: Mapping[str, object]) -> Snowflake:
-        settings = {"DBT_SNOWFLAKE_ACCOUNT": "fake", "DBT_SNOWFLAKE_USER": "dbt"}
-        return cls("target-snowflake", {}, Dbt("dbt-snowflake", folder, settings, variables))
-
-    def _query(self, statement: str, tables: Collection[str]) -> dict[str, list[Row]]:
-        escaped = statement.replace("\\", "\\\\")  # an escape also in Snowflake's text
-        run = self.dbt.execute(_SNOWFLAKE, escaped, *tables)
-        assert run.returncode == 0, run.stderr
-        rows: dict[str, list[Row]] = json.loads(run.stdout)
-        return rows
-
-
-class Bigquery(Warehouse):
-    """A DuckDB that runs the SQL for BigQuery, with the package as a project of its own."""
-
-    @classmethod
-    def at(cls, folder: Path, variables: Mapping[str, object]) -> Bigquery:
-        return cls("target-bigquery", {}, Dbt("dbt-bigquery", folder, {}, variables))
-
-    def _query(self, statement: str, tables: Collection[str]) -> dict[str, list[Row]]:
-        run = self.dbt.execute(_BIGQUERY, statement, *tables)
+        run = self.dbt.execute(_CONNECT[self.loader] + _QUERY, statement, *tables)
         assert run.returncode == 0, run.stderr
         rows: dict[str, list[Row]] = json.loads(run.stdout)
         return rows
