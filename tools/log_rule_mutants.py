@@ -530,13 +530,13 @@ MUTANTS: Final = (
     ),
     Mutant(
         "the oldest sync in progress goes on",
-        "plan plan",
-        "max(going, key=lambda each: each.sync.started)",
-        "min(going, key=lambda each: each.sync.started)",
+        "plan going_on",
+        "sorted(going, key=lambda each: each.sync.started, reverse=True)",
+        "sorted(going, key=lambda each: each.sync.started)",
     ),
     Mutant(
         "no sync goes on",
-        "plan plan",
+        "plan going_on",
         "[each for each in own.progress if _goes_on(each, has, wanted)]",
         "[]",
     ),

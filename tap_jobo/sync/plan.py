@@ -124,8 +124,7 @@ def plan(
         run: What it has bought so far.
         new: What a sync gets that begins now.
     """
-    has = best(own, wanted)
-    going = [each for each in own.progress if _goes_on(each, has, wanted)]
+    has, going = best(own, wanted), going_on(own, wanted)
     order = log.order if applies(log.order, own, log.position, wanted) else None
     if order and order.over is not None:
         if over := next((each for each in going if each.sync.id == order.over), None):
@@ -134,12 +133,19 @@ def plan(
     if order and order.since is None and (has or going):
         return _full(wanted, new, order)
     if going:
-        return _next_page(max(going, key=lambda each: each.sync.started))
+        return _next_page(going[0])
     if has is None:
         return _plan_unread(own, log, wanted, run, _full(wanted, new, order))
     if order is None and _is_recent(wanted, run, new):
         return None
     return _changes(has, best(log.position, wanted), wanted, new, order)
+
+
+def going_on(own: Position, wanted: Wanted) -> list[Progress]:
+    """Return the syncs in progress that are for what is wanted, the newest first."""
+    has = best(own, wanted)
+    going = [each for each in own.progress if _goes_on(each, has, wanted)]
+    return sorted(going, key=lambda each: each.sync.started, reverse=True)
 
 
 def _goes_on(progress: Progress, has: Read | None, wanted: Wanted) -> bool:

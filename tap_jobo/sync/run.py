@@ -55,6 +55,7 @@ from tap_jobo.sync.plan import (
     Run,
     after_rejection,
     best,
+    going_on,
     moves_nothing,
     plan,
 )
@@ -210,10 +211,8 @@ class FeedRun:
 
     def _check_limits(self, position: Position) -> None:
         """Raise ConfigError if a limit does not allow the next page. This needs no request."""
-        filters, size = self.settings.filters, self.settings.batch_size
-        going = [each.sync for each in position.progress if each.sync.filters == filters]
-        if going:  # it keeps its page size
-            size = max(going, key=lambda sync: sync.started).batch_size
+        going = going_on(position, self.wanted)
+        size = going[0].sync.batch_size if going else self.settings.batch_size
         self.reader.cost.check_page(size, begins_sync=not going)
 
     def _position_at(self, last: int) -> Position:
