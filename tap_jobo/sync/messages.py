@@ -186,7 +186,8 @@ class Messages:
         location, first = archive.store.location, archive.header(1)
         if archive.head and first is None:
             fact = f"Page 1 of {self.name} in {location} can't be read, and others may be missing."
-            self.warn("archive-behind", fact, verify=archive.command("verify"))
+            known = {"verify": archive.command("verify"), "restart": None}
+            self.warn("archive-behind", fact, **known)
             return
         since = f", since {to_minute(first.time)}" if first else ""
         pages = plural(archive.head, "page") if archive.head else "no page yet"
