@@ -157,8 +157,7 @@ class Moves:
 
     def clock_is_behind(self) -> None:
         world = self.world
-        world.skew = self.rng.randrange(60) if self._chance(0.5) else 0
-        world.most_skew = max(world.most_skew, world.skew)
+        world.set_skew(self.rng.randrange(60) if self._chance(0.5) else 0)
         world.note(f"the clock is behind by {world.skew}")
 
     # Settings
@@ -240,9 +239,7 @@ class Moves:
 
     def disk_fills(self) -> None:
         world = self.world
-        world.disk = self.rng.choice(["ok", "ok", "big", "full"])
-        if world.disk == "big":
-            world.most_lost_pages += len({pipe.folder for pipe in world.pipes.values()})
+        world.fill_disk(self.rng.choice(["ok", "ok", "big", "full"]))
         world.note(f"the disk is {world.disk}")
 
     def damages_page(self) -> None:

@@ -1,34 +1,28 @@
 """Histories in which a rule of the log was wrong once, or would be without it.
 
-Each runs the pure functions in a simulated world, whose oracle checks more than what a test
-asserts: see `log_rules.world`.
+Each is a row: its steps, in a simulated world whose oracle checks more than what a step says. See
+`log_rules.world`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
-from unittest.mock import patch
 
 import pytest
 
 from tap_jobo.model import ALL, Filters
-from tap_jobo.sync import plan as planned
-from tap_jobo.sync import reads
 from tap_jobo.sync.inspection import log_of
-from tap_jobo.sync.plan import best
+from tap_jobo.sync.plan import DAY, best
 from tests.sync.log_rules.parts import (
     COUNTRIES,
     OLD_RULES,
-    Folder,
-    Pipe,
     at,
     having,
     minute,
     minutes,
     short_spans,
-    wants_nothing,
 )
 from tests.sync.log_rules.run import Outcome
 from tests.sync.log_rules.world import World, state_of
@@ -36,1014 +30,722 @@ from tests.sync.log_rules.world import World, state_of
 OF_AT = having("AT")
 OF_AT_BE = having("AT", "BE")
 OF_ALL = having(*COUNTRIES)
+OF_AT_BE_X = having("AT", "BE", kind="x")
+A_DAY = round(DAY / minutes(1))
+OTHER_ID = "0123"
+
+Step = Callable[[World], object]
 
 
-@pytest.fixture(autouse=True)
-def _short_spans() -> Iterator[None]:
-    with short_spans():
-        yield
+# Steps: what happens, and what has to be true then
 
 
-@pytest.fixture
-def forgetful() -> Iterator[None]:
-    """Let a position forget all reads but one, and what it never forgets."""
-    with patch.object(reads, "MOST", 1):
-        yield
-
-
-def begin(*names: str, rows: int = 9, **kwargs: Any) -> World:
-    """Return a world in which some rows exist, of each country in turn."""
-    world = World(*(names or ("prod",)), **kwargs)
-    put(world, *range(rows))
-    return world
-
-
-def put(world: World, *ids: int, country: str = "") -> None:
-    """Add rows, or change them: by default, each has a country that depends on its id."""
-    for id_ in ids:
-        world.api.put(id_, country or COUNTRIES[id_ % 3], "xy"[id_ % 2] if not country else "x")
-
-
-def change(world: World, *names: str, **settings: Any) -> None:
-    """Change the settings of pipelines, of all if none is named."""
-    for name in names or world.pipes:
-        pipe = world.pipes[name]
-        pipe.wanted = replace(pipe.wanted, **settings)
-
-
-def expect(
-    world: World, name: str, outcome: Outcome = "done", billed: int | None = None, **happens: Any
-) -> None:
+def run(
+    name: str = "prod", outcome: Outcome = "done", billed: int | None = None, **happens: Any
+) -> Step:
     """Let a pipeline run, and check how that ends, and how many rows are billed."""
-    ended = world.run(name, **happens)
-    world.require(ended == outcome, f"{name} is {ended}, not {outcome}")
-    is_right = billed is None or world.billed == billed
-    world.require(is_right, f"{name} is billed {world.billed} rows, not {billed}")
+
+    def step(world: World) -> None:
+        ended = world.run(name, **happens)
+        world.require(ended == outcome, f"{name} is {ended}, not {outcome}")
+        is_billed(world, name, billed)
+
+    return step
 
 
-def expect_question(world: World, name: str, code: str) -> tuple[str, ...]:
-    """Let a pipeline run, check that it asks and is not billed; return the ways out."""
-    expect(world, name, "asked", 0)
-    question = world.pipes[name].question
-    assert question
-    world.require(question.code == code, f"asked {question.code}, not {code}")
-    return question.ways
+def is_billed(world: World, name: str, rows: int | None) -> None:
+    is_right = rows is None or world.billed == rows
+    world.require(is_right, f"{name} is billed {world.billed} rows, not {rows}")
 
 
-def answer(world: World, name: str, way: Any, billed: int | None = None) -> None:
+def asks(name: str, code: str) -> Step:
+    """Let a pipeline run, and check that it asks and is not billed."""
+
+    def step(world: World) -> None:
+        run(name, "asked", 0)(world)
+        question = world.pipes[name].question
+        assert question
+        world.require(question.code == code, f"asked {question.code}, not {code}")
+
+    return step
+
+
+def answer(name: str, way: Any, billed: int | None = None) -> Step:
     """Answer the question of a pipeline, and check how many rows are billed."""
-    world.require(world.answer(name, way) == "done", f"{way} is no way out")
-    is_right = billed is None or world.billed == billed
-    world.require(is_right, f"{name} is billed {world.billed} rows, not {billed}")
+
+    def step(world: World) -> None:
+        world.require(world.answer(name, way) == "done", f"{way} is no way out")
+        is_billed(world, name, billed)
+
+    return step
 
 
-def ask_and(world: World, name: str, way: Any, filters: Filters, billed: int | None = None) -> None:
+def want(*names: str, **settings: Any) -> Step:
+    """Change the settings of pipelines, of all if none is named."""
+
+    def step(world: World) -> None:
+        for name in names or world.pipes:
+            pipe = world.pipes[name]
+            pipe.wanted = replace(pipe.wanted, **settings)
+
+    return step
+
+
+def ask_and(name: str, way: Any, filters: Filters, billed: int | None = None) -> Step:
     """Let a pipeline want other filters, and answer what it is asked."""
-    change(world, name, filters=filters)
-    expect(world, name, "asked", 0)
-    answer(world, name, way, billed)
+    return both(want(name, filters=filters), run(name, "asked", 0), answer(name, way, billed))
 
 
-def touch(world: World) -> Folder:
-    """Return the folder, which from now on need not have what it had."""
+def both(*steps: Step) -> Step:
+    def step(world: World) -> None:
+        for each in steps:
+            each(world)
+
+    return step
+
+
+def put(*ids: int, country: str = "") -> Step:
+    """Add rows, or change them: by default, each has a country that depends on its id."""
+
+    def step(world: World) -> None:
+        for id_ in ids:
+            kind = "x" if country else "xy"[id_ % 2]
+            world.api.put(id_, country or COUNTRIES[id_ % 3], kind)
+
+    return step
+
+
+def silently(*ids: int) -> Step:
+    """Change rows, but not when they were updated."""
+
+    def step(world: World) -> None:
+        for id_ in ids:
+            world.api.change_silently(id_)
+
+    return step
+
+
+def wait(count: int) -> Step:
+    return lambda world: setattr(world.api, "now", world.api.now + count)
+
+
+def set_clock_back(count: int) -> Step:
+    return lambda world: world.set_skew(count)
+
+
+def size(rows: int) -> Step:
+    return lambda world: world.set_batch_size(rows)
+
+
+def reject(name: str) -> Step:
+    """Let the API reject the cursors of the sync in progress of a pipeline."""
+    return lambda world: setattr(world.api, "stuck", {world.pipes[name].going.sync.id})
+
+
+def reject_one() -> Step:
+    """Let the API reject the next cursor."""
+    return lambda world: setattr(world.api, "rejects", 1)
+
+
+def order(since: str | None = None, filters: Filters | None = None, start: str = ALL) -> Step:
+    return lambda world: world.restart("main", since, filters, start)
+
+
+def order_over(name: str = "prod") -> Step:
+    """Order to begin over the sync in progress of a pipeline's filters."""
+    return lambda world: world.require(
+        world.restart_sync("main", world.pipes[name]), "there is no such sync"
+    )
+
+
+def close_gap() -> Step:
+    """Order what the message of the pipeline's gap names."""
+    return lambda world: world.restart("main", at(gap_of(world, "prod") or 0))
+
+
+def damage(number: int, *, is_headless: bool = False) -> Step:
+    return lambda world: world.damage("main", number, is_headless=is_headless)
+
+
+def drop(number: int) -> Step:
+    """Damage a page, and drop it."""
+    return both(damage(number), lambda world: world.drop("main", number))
+
+
+def damage_head(world: World) -> None:
+    world.damage("main", world.folders["main"].head)
+
+
+def keep_copy(world: World) -> None:
+    world.copies["main"] = [world.folders["main"].copy()]
+
+
+def restore_copy(world: World) -> None:
     world.is_calm = False
-    return world.folders["main"]
+    world.folders["main"] = world.copies["main"][0].copy()
 
 
-def gap(world: World, name: str) -> int | None:
+def lose_archive(world: World) -> None:
+    world.is_calm = False
+    del world.folders["main"]
+
+
+def use(name: str, folder: str) -> Step:
+    def step(world: World) -> None:
+        world.is_calm = False
+        world.pipes[name].folder = folder
+
+    return step
+
+
+def lose_state(name: str, *, keeps_rows: bool = True) -> Step:
+    def step(world: World) -> None:
+        world.pipes[name].state = None
+        if not keeps_rows:
+            world.pipes[name].warehouse = {}
+
+    return step
+
+
+def moves_starts(world: World) -> None:
+    world.has_moved_starts = True
+
+
+def erase(row: int) -> Step:
+    return lambda world: world.erase("main", row, in_warehouses=True)
+
+
+def gap_of(world: World, name: str) -> int | None:
     """Return the minute since when a pipeline knows that rows are missing."""
     has = world.pipes[name].best
     assert has
     return None if has.gap is None else minute(has.gap)
 
 
-def reject_sync(world: World, name: str) -> str:
-    """Let the API reject the cursors of the sync in progress of a pipeline."""
-    id_ = world.pipes[name].going.sync.id
-    world.api.stuck = {id_}
-    return id_
+def has_gap(name: str, since: int | None) -> Step:
+    return lambda world: world.require(
+        gap_of(world, name) == since, f"the gap of {name} is since {gap_of(world, name)}"
+    )
 
 
-# Filters
-
-
-def test_who_narrows_and_widens_again_buys_what_changed() -> None:
-    world = begin()
-    expect(world, "prod")
-    change(world, filters=OF_AT)
-    put(world, 0)
-    expect(world, "prod", billed=1)
-    change(world, filters={})
-    put(world, 1)
-    expect(world, "prod", billed=2)
-
-
-def test_only_added_values_are_bought() -> None:
-    world = begin()
-    change(world, filters=OF_AT)
-    expect(world, "prod")
-    ask_and(world, "prod", "resync", OF_AT_BE, billed=3)
-
-
-def test_only_added_values_are_bought_beside_a_narrower_filter() -> None:
-    world = begin()
-    change(world, filters=OF_AT)
-    expect(world, "prod")
-    ask_and(world, "prod", "resync", having("AT", "BE", kind="x"), billed=1)
-
-
-def test_an_earlier_start_date_and_another_value_are_a_full_sync() -> None:
-    world = begin()
-    change(world, filters=OF_AT, start=at(5))
-    expect(world, "prod")
-    change(world, start=ALL)
-    ask_and(world, "prod", "resync", OF_AT_BE, billed=6)
-    world.check_all("prod")
-
-
-def test_a_sync_of_added_values_leaves_the_others_where_they_were() -> None:
-    world = begin()
-    change(world, filters=OF_AT)
-    expect(world, "prod")
-    put(world, 0)
-    ask_and(world, "prod", "resync", OF_AT_BE)
-    world.check_all("prod")
-
-
-def test_a_sync_of_added_values_is_for_who_has_the_rest() -> None:
-    world = begin("prod", "dev", rows=18)
-    change(world, "dev", filters=OF_AT)
-    dev = world.pipes["dev"]
-    dev.folder = "other"
-    expect(world, "dev")
-    world.is_calm = False
-    change(world, "prod", filters=OF_AT_BE)
-    expect(world, "prod")
-    world.api.tick()
-    dev.folder = "main"
-    ask_and(world, "prod", "resync", OF_ALL)
-    world.api.tick()
-    before = at(minute(world.folders["main"].entries[-1].header.time) - 4)
-    dev.state = state_of(dev, time=before, entry=None)
-    change(world, "dev", filters=OF_ALL, choice="resync")
-    expect(world, "dev")
-    world.check_all("dev")
-
-
-def test_a_newer_version_has_another_filter() -> None:
-    world = begin("prod", "dev")
-    change(world, "prod", filters=having("AT", "BE", kind="x"))
-    change(world, "dev", rules=OLD_RULES, filters=OF_AT)
-    expect(world, "prod")
-    expect_question(world, "dev", "filters-changed")
-    answer(world, "dev", "resync")
-    world.check_all("dev")
-
-
-def test_who_wants_what_another_pipeline_has_bought_gets_it_free() -> None:
-    world = begin("prod", "dev")
-    expect(world, "prod")
-    change(world, "dev", filters=OF_AT)
-    expect(world, "dev", billed=0)
-    state = world.pipes["dev"].state
-    assert state
-    one, two = begin("prod", "dev"), having("BE")
-    change(one, "prod", filters=OF_AT)
-    change(one, "dev", filters=OF_AT_BE)
-    expect(one, "prod")
-    ways = expect_question(one, "dev", "filters-changed")
-    assert "no-state" not in ways  # nobody has them
-    answer(one, "dev", "resync")
-    change(one, "prod", filters=two)
-    expect(one, "prod", billed=0)
-
-
-# Gaps
-
-
-def test_keep_is_told_to_those_whom_it_concerns() -> None:
-    world = begin("prod", "dev", "lab")
-    change(world, "prod", "dev", filters=OF_AT)
-    expect(world, "prod")
-    expect(world, "dev")
-    change(world, "dev", filters=OF_AT_BE)
-    expect_question(world, "dev", "filters-changed")
-    put(world, 0)
-    answer(world, "dev", "keep", billed=1)
-    assert gap(world, "dev") == 0
-    put(world, 3)
-    expect(world, "dev")
-    expect(world, "prod", billed=0)
-    assert gap(world, "prod") is None
-    change(world, "lab", filters=having("BE"))
-    expect(world, "lab")
-    assert gap(world, "lab") == 0
-
-
-def test_a_gap_is_closed_by_restart_since() -> None:
-    world = begin()
-    change(world, filters=OF_AT)
-    expect(world, "prod")
-    ask_and(world, "prod", "keep", OF_AT_BE)
-    world.restart("main", ALL, OF_AT_BE)
-    expect(world, "prod", billed=6)
-    assert gap(world, "prod") is None
-
-
-def test_a_gap_outlives_a_sync_of_added_values() -> None:
-    world = begin()
-    change(world, filters=OF_AT)
-    expect(world, "prod")
-    ask_and(world, "prod", "keep", OF_AT_BE)
-    ask_and(world, "prod", "resync", OF_ALL)
-    assert gap(world, "prod") == 0
-
-
-def buy_three_pages_and_drop_the_second(world: World) -> None:
-    expect(world, "prod")
-    put(world, 1)
-    expect(world, "prod")
-    number = world.folders["main"].head
-    put(world, 2)
-    expect(world, "prod")
-    world.damage("main", number)
-    world.drop("main", number)
-
-
-def test_a_page_dropped_in_the_middle_is_a_gap() -> None:
-    world = begin()
-    buy_three_pages_and_drop_the_second(world)
-    expect(world, "prod")
-    world.pipes["prod"].state, world.pipes["prod"].warehouse = None, {}
-    expect(world, "prod", billed=0)
-    since = gap(world, "prod")
-    assert since
-    world.restart("main", at(since))
-    expect(world, "prod")
-    assert gap(world, "prod") is None
-
-
-def test_a_drop_behind_the_head_is_noted_and_mended() -> None:
-    world = begin("prod", "dev")
-    buy_three_pages_and_drop_the_second(world)
-    folder, wanted = world.folders["main"], world.pipes["prod"].wanted
-    has = best(folder.position, wanted)
-    assert has
-    assert has.gap
-    world.restart("main", has.gap)
-    expect(world, "prod")
-    for row in ("mended", "and stays so"):
-        has = best(folder.position, wanted)
+def archive_has_gap(*, is_there: bool) -> Step:
+    def step(world: World) -> None:
+        has = best(world.folders["main"].position, world.pipes["prod"].wanted)
         assert has
-        assert has.gap is None, row
-        expect(world, "dev")
-        assert gap(world, "dev") is None
-        put(world, 3)
-        expect(world, "prod")
+        world.require((has.gap is not None) == is_there, f"the archive has {has}")
+
+    return step
 
 
-@pytest.mark.usefixtures("forgetful")
-def test_a_gap_is_closed_although_reads_are_forgotten() -> None:
-    world = begin()
-    buy_three_pages_and_drop_the_second(world)
-    world.pipes["prod"].state = None
-    expect(world, "prod")
-    since = gap(world, "prod")
-    assert since
-    world.restart("main", at(since))
-    expect(world, "prod")
-    assert gap(world, "prod") is None
+def has_all(*names: str) -> Step:
+    """Check that warehouses have all rows of their filters."""
+
+    def step(world: World) -> None:
+        for name in names:
+            world.check_all(name)
+
+    return step
 
 
-def test_a_page_of_a_sync_in_progress_is_dropped() -> None:
-    world = begin("prod", "dev")
-    expect(world, "prod", "limit", pages=3)
-    folder = touch(world)
-    world.drop("main", 2)
-    expect(world, "prod")
-    has = best(folder.position, world.pipes["prod"].wanted)
-    assert has
-    assert has.gap == ALL
+def has_version(name: str, row: int, version: int) -> Step:
+    return lambda world: world.require(
+        world.pipes[name].warehouse[row].version == version, f"{name} has an older row {row}"
+    )
 
 
-def test_a_page_dropped_at_the_head_is_bought_again() -> None:
-    world = begin()
-    expect(world, "prod")
-    put(world, 1)
-    expect(world, "prod", "died", die_at=4)
-    world.damage("main", touch(world).head)
-    expect_question(world, "prod", "archive-damaged")
-    answer(world, "prod", "drop", billed=1)
+def total(*rows: int) -> Step:
+    return lambda world: world.require(world.total in rows, f"{world.total} rows were billed")
 
 
-@pytest.mark.parametrize(("first", "then"), [(5, 4), (4, 5)])
-def test_two_pages_dropped_at_the_head(first: int, then: int) -> None:
-    """The last one first, both are bought again; the other one first, it is a gap."""
-    world = begin()
-    expect(world, "prod")
-    touch(world)
-    for number in (first, then):
-        world.damage("main", number)
-        world.drop("main", number)
-    world.pipes["prod"].state, world.pipes["prod"].warehouse = None, {}
-    is_bought = first == 5
-    expect(world, "prod", billed=3 if is_bought else 1)
-    assert gap(world, "prod") == (None if is_bought else 0)
+def in_progress(name: str, count: int) -> Step:
+    return lambda world: world.require(
+        len(world.pipes[name].own.progress) == count, f"{name} has {world.pipes[name].own}"
+    )
 
 
-# Headers that can't be read
+def begin(rows: int = 9, *, is_free: bool = False) -> World:
+    """Return a world in which some rows exist, of each country in turn."""
+    world = World("prod", "dev", "lab", is_free=is_free)
+    put(*range(rows))(world)
+    return world
+
+
+THREE_PAGES = [run(), put(1), run(), put(2), run()]
+"""Of a full sync, and two of one page; page 6 is that of the first one."""
+
+Trap = Sequence[Step]
+
+FILTERS: dict[str, Trap] = {
+    "who narrows and widens again buys what changed": [
+        *[run(), want(filters=OF_AT), put(0), run(billed=1)],
+        *[want(filters={}), put(1), run(billed=2)],
+    ],
+    "only added values are bought": [
+        want(filters=OF_AT),
+        run(),
+        ask_and("prod", "resync", OF_AT_BE, 3),
+    ],
+    "only added values are bought beside a narrower filter": [
+        want(filters=OF_AT),
+        run(),
+        ask_and("prod", "resync", OF_AT_BE_X, 1),
+    ],
+    "an earlier start date and another value are a full sync": [
+        *[want(filters=OF_AT, start=at(5)), run(), want(start=ALL)],
+        *[ask_and("prod", "resync", OF_AT_BE, 6), has_all("prod")],
+    ],
+    "a sync of added values leaves the others where they were": [
+        *[want(filters=OF_AT), run(), put(0)],
+        *[ask_and("prod", "resync", OF_AT_BE), has_all("prod")],
+    ],
+    "a newer version has another filter": [
+        *[want("prod", filters=OF_AT_BE_X), want("dev", rules=OLD_RULES, filters=OF_AT)],
+        *[run(), asks("dev", "filters-changed"), answer("dev", "resync"), has_all("dev")],
+    ],
+    "who wants what another pipeline has bought gets it free": [
+        run(),
+        want("dev", filters=OF_AT),
+        run("dev", billed=0),
+    ],
+    "who bought what another pipeline wants is not asked": [
+        *[want("prod", filters=OF_AT), want("dev", filters=OF_AT_BE), run()],
+        *[asks("dev", "filters-changed"), answer("dev", "resync")],
+        *[want("prod", filters=having("BE")), run(billed=0)],
+    ],
+}
+GAPS: dict[str, Trap] = {
+    "keep is told to those whom it concerns": [
+        *[want("prod", "dev", filters=OF_AT), run(), run("dev"), want("dev", filters=OF_AT_BE)],
+        *[asks("dev", "filters-changed"), put(0), answer("dev", "keep", 1), has_gap("dev", 0)],
+        *[put(3), run("dev"), run(billed=0), has_gap("prod", None)],
+        *[want("lab", filters=having("BE")), run("lab"), has_gap("lab", 0)],
+    ],
+    "a gap is closed by restart --since": [
+        *[want(filters=OF_AT), run(), ask_and("prod", "keep", OF_AT_BE)],
+        *[order(ALL, OF_AT_BE), run(billed=6), has_gap("prod", None)],
+    ],
+    "a gap outlives a sync of added values": [
+        *[want(filters=OF_AT), run(), ask_and("prod", "keep", OF_AT_BE)],
+        *[ask_and("prod", "resync", OF_ALL), has_gap("prod", 0)],
+    ],
+    "a page dropped in the middle is a gap": [
+        *[*THREE_PAGES, drop(6), run(), lose_state("prod", keeps_rows=False), run(billed=0)],
+        *[has_gap("prod", 10), close_gap(), run(), has_gap("prod", None)],
+    ],
+    "a drop behind the head is noted and mended, and stays so": [
+        *[*THREE_PAGES, drop(6), archive_has_gap(is_there=True), order(at(10)), run()],
+        *[archive_has_gap(is_there=False), run("dev"), has_gap("dev", None), put(3), run()],
+        *[archive_has_gap(is_there=False), run("dev"), has_gap("dev", None)],
+    ],
+    "a page of a sync in progress is dropped": [
+        run(outcome="limit", pages=3),
+        drop(2),
+        run(),
+        archive_has_gap(is_there=True),
+    ],
+    "a page dropped at the head is bought again": [
+        *[run(), put(1), run(outcome="died", die_at=4), damage_head],
+        *[asks("prod", "archive-damaged"), answer("prod", "drop", 1)],
+    ],
+    "two pages dropped at the head, the last one first, are bought again": [
+        *[run(), drop(5), drop(4), lose_state("prod", keeps_rows=False)],
+        *[run(billed=3), has_gap("prod", None)],
+    ],
+    "two pages dropped at the head, the other one first, are a gap": [
+        *[run(), drop(4), drop(5), lose_state("prod", keeps_rows=False)],
+        *[run(billed=1), has_gap("prod", 0)],
+    ],
+    "two pages lost with their headers are a gap of everything": [
+        *[run(), put(1), run()],
+        *[damage(2, is_headless=True), damage(3, is_headless=True)],
+        *[lambda world: world.drop("main", 2), lambda world: world.drop("main", 3)],
+        *[archive_has_gap(is_there=True), run("lab"), has_gap("lab", 0)],
+    ],
+    "a state behind a page lost with its header keeps its place": [
+        *[run(), run("dev"), put(1), run()],
+        *[damage(5, is_headless=True), run("dev", billed=0)],  # the next header names it
+        *[damage(2, is_headless=True), run("dev", billed=0)],
+    ],
+}
+ARCHIVES: dict[str, Trap] = {
+    "a restored backup": [
+        *[run(), run("dev"), keep_copy, put(1), run(), run("dev"), restore_copy],
+        *[put(2), run(billed=2), run("dev", billed=0)],  # what it lacks is bought again
+        *[lose_state("dev"), run("dev", billed=0)],
+    ],
+    "a lost archive": [
+        *[run(), run("dev"), lose_archive, put(1), run(billed=1), run("dev", billed=0)],
+        *[asks("lab", "archive-lacks-rows"), answer("lab", "resync", 9)],
+    ],
+    "an archive lost in the first full sync": [
+        *[run(outcome="limit", pages=2), lose_archive, run(billed=5)],
+        asks("dev", "archive-lacks-rows"),
+    ],
+    "an old backup buys nothing old unasked": [
+        *[run(), keep_copy, wait(100), put(1), run(), restore_copy, put(2), run(billed=1)],
+        *[order(at(10)), run(billed=2), lose_state("prod"), run(billed=0)],
+    ],
+    "a backup of a full sync in progress": [
+        *[run(outcome="limit", pages=2), keep_copy, run(outcome="limit", pages=1)],
+        *[restore_copy, run(billed=3), total(9), has_all("prod")],
+        *[run("lab"), has_gap("lab", 0)],
+    ],
+    "a page that is there already counts once": [
+        *[size(1), run(outcome="limit", pages=2), run("dev", "limit", pages=0), keep_copy],
+        *[run(outcome="limit", pages=4), restore_copy, run(outcome="limit", pages=1)],
+        *[run("dev", "limit", pages=1), total(8), run(), run("dev"), total(9)],
+    ],
+    "pages that others bought meanwhile count once": [
+        *[size(1), run(outcome="limit", pages=2), run("dev", "limit", pages=0), keep_copy],
+        *[run(outcome="limit", pages=4), restore_copy, run("dev", "limit", pages=1)],
+        *[run(billed=3), has_all("prod")],
+    ],
+    "two archives": [
+        *[run(), use("dev", "other"), run("dev"), put(1), run()],
+        *[use("dev", "main"), run("dev", billed=0), has_all("dev")],
+    ],
+    "an order of an older backup is not carried out twice": [
+        run(),
+        order(),
+        keep_copy,
+        run(billed=9),
+        restore_copy,
+        run(billed=0),
+    ],
+    "an order in progress in a backup is not carried out twice": [
+        *[run(), order(), run(outcome="limit", pages=2), keep_copy, run()],
+        *[restore_copy, run(billed=0)],
+    ],
+    "two orders and a backup": [
+        run(),
+        order(),
+        keep_copy,
+        run(),
+        order(at(3)),
+        run(),
+        restore_copy,
+        run(billed=0),
+    ],
+    "a silent change survives a backup": [
+        *[run(), keep_copy, silently(4), order(), run(), has_version("prod", 4, 2)],
+        *[restore_copy, run(), has_version("prod", 4, 2)],
+    ],
+}
+ORDERS: dict[str, Trap] = {
+    "an order outlives a sync of added values": [
+        *[want(filters=OF_AT), run(), order(ALL, OF_AT)],
+        *[ask_and("prod", "resync", OF_AT_BE, 3), want(filters=OF_AT), run(billed=3)],
+    ],
+    "an order since a time follows a sync in progress in the same run": [
+        *[run(), put(0, 1, 2, 3), run(outcome="limit", pages=1), order(ALL)],
+        *[run(billed=2 + 9), run(billed=0)],
+    ],
+    "an order of narrower filters is no answer": [
+        *[want("dev", filters=OF_AT), run("dev"), order(filters=OF_AT)],
+        asks("prod", "filters-changed"),
+    ],
+    "an order begins a full sync over": [
+        run(outcome="limit", pages=2),
+        order(),
+        run(billed=9),
+        total(13),
+        run(billed=0),
+    ],
+    "a narrower pipeline leaves the order": [
+        run(),
+        want("dev", filters=OF_AT),
+        order(),
+        run("dev", billed=0),
+        run(billed=9),
+    ],
+    "a pipeline of another start date leaves the order": [
+        *[run(), run("dev"), want("dev", filters=OF_AT), want("lab", start=at(5)), order()],
+        *[run("dev", billed=0), run("lab", billed=0), run(billed=9), run("lab", billed=0)],
+        *[order(start=at(5)), run(billed=0), run("lab", billed=5)],
+    ],
+    "an order in progress outlives changes of wider filters": [
+        *[want("prod", filters=OF_AT), run("dev"), run(), silently(3, 6), order(None, OF_AT)],
+        *[size(1), run(outcome="limit", pages=1), put(1)],
+        *[run("dev"), run(), run(), has_version("prod", 6, 2)],
+    ],
+    "an order in progress that began over outlives changes of wider filters": [
+        *[want("prod", filters=OF_AT), run("dev"), run(), silently(3, 6), order(None, OF_AT)],
+        *[size(1), run(outcome="limit", pages=1), reject_one(), run(outcome="limit", pages=1)],
+        *[put(1), run("dev"), run(), run(), has_version("prod", 6, 2)],
+    ],
+}
+SYNCS: dict[str, Trap] = {
+    "full syncs of two pipelines both go on": [
+        *[want("dev", filters=OF_AT, choice="resync"), size(1)],
+        *[
+            lambda world: world.run("prod", pages=1),
+            lambda world: world.run("dev", pages=1),
+        ]
+        * 12,
+        *[total(9 + 3), has_all("prod", "dev")],
+    ],
+    "changes in progress end when wider filters are read": [
+        *[put(*range(9, 18)), want("prod", filters=OF_AT), run("dev"), run(), put(0, 3, 6, 9)],
+        *[size(1), run(outcome="limit", pages=1), run("dev"), run(billed=0)],
+    ],
+    "a lookback is bought once a run": [
+        want(lookback=minutes(1_000)),
+        run(billed=9),
+        run(billed=9),
+    ],
+    # No sync of such a run moves the last read.
+    "a clock that was set back bills the lookback once a run": [
+        *[wait(100), want(lookback=minutes(20)), run(), put(1)],
+        *[set_clock_back(60), run(billed=1), size(1), put(2)],
+        *[run(outcome="limit", billed=1, pages=1), run(billed=1)],
+    ],
+    "a limit of nothing loads in spite of a question": [
+        *[want("prod", filters=OF_AT), run(), run("dev", "limit", 0, pages=0)],
+        lambda world: world.require(len(world.pipes["dev"].warehouse) == 3, "nothing is there"),
+        asks("dev", "filters-changed"),
+    ],
+    "a full disk costs one page": [
+        lambda world: world.fill_disk("big"),
+        *[*[run(outcome="failed")] * 4, total(2)],
+        *[lambda world: world.fill_disk("ok"), run(), total(11)],
+    ],
+    "a rejected cursor begins over once": [
+        *[run(outcome="limit", pages=2), reject("prod"), run(billed=9)],
+        *[in_progress("prod", 0), run(billed=0), run("lab", billed=0)],
+    ],
+    "a paid sync that is rejected twice ends the run": [
+        *[run(outcome="limit", pages=2), reject_one(), run(outcome="limit", pages=2)],
+        *[reject("prod"), *[run("prod", "rejected", 0), run("dev", "rejected", 0)] * 3],
+        *[order_over(), put(3), run("dev", billed=9), run(billed=0), has_all("prod", "dev")],
+    ],
+    "a sync that carries out an order is begun over": [
+        *[run(), silently(0), order(), run(outcome="limit", pages=1)],
+        *[reject_one(), run(outcome="limit", pages=2), order_over()],
+        *[run(billed=9), run(billed=0), run("dev", billed=0), has_version("dev", 0, 2)],
+    ],
+    "a kept sync is begun over": [
+        *[want(filters=OF_AT), run(), put(0, 3, 6), want(filters=OF_AT_BE)],
+        *[asks("prod", "filters-changed"), want(choice="keep")],
+        *[run(outcome="limit", pages=1), want(choice="error"), reject("prod")],
+        *[run(billed=3), has_gap("prod", 0)],
+    ],
+    "a sync of added values is begun over": [
+        *[want(filters=OF_AT), run(), want(filters=OF_AT_BE, choice="resync")],
+        *[run(outcome="limit", pages=1), want(choice="error"), reject("prod")],
+        *[run(billed=3), has_all("prod")],
+    ],
+}
+ERASED: dict[str, Trap] = {
+    "an erased row is skipped and still counts": [
+        *[size(3), run(outcome="limit", pages=2), erase(1), run("lab", "limit", pages=0)],
+        lambda world: world.require(1 not in world.pipes["lab"].warehouse, "it is there"),
+        lambda world: world.require(
+            [world.pipes[name].going.rows for name in ("prod", "lab")] == [6, 6],
+            "it does not count",
+        ),
+        *[run(), run("lab", billed=0)],
+        *[put(1), run(billed=1), has_version("prod", 1, 2)],  # Jobo sends it again
+    ],
+}
+TRAPS = FILTERS | GAPS | ARCHIVES | ORDERS | SYNCS | ERASED
+
+
+@pytest.mark.parametrize("trap", TRAPS.values(), ids=TRAPS)
+def test_trap(trap: Trap) -> None:
+    with short_spans():
+        both(*trap)(begin())
+
+
+FORGETFUL: dict[str, Trap] = {
+    "a gap is closed although reads are forgotten": [
+        *[*THREE_PAGES, drop(6), lose_state("prod"), run()],
+        *[has_gap("prod", 10), close_gap(), run(), has_gap("prod", None)],
+    ],
+    "no pipeline of other filters makes another ask": [
+        *[want("prod", filters=OF_AT, choice="resync"), run()],
+        *[want("dev", filters=having("BE"), choice="resync"), run("dev")],
+        *[want("lab", filters=having("CH"), choice="resync"), run("lab"), want(choice="error")],
+        *[put(1, country="AT"), put(2, country="BE"), put(3, country="CH"), run()],
+        *[put(1, country="AT"), put(2, country="BE"), put(3, country="CH"), run("dev")],
+        *[put(1, country="AT"), put(2, country="BE"), put(3, country="CH"), run("lab"), run()],
+    ],
+    "no pipeline of a later start date makes another ask": [
+        *[moves_starts, want("lab", "prod", filters=OF_AT), run("lab"), wait(90)],
+        *[want("prod", start=at(60), choice="resync"), put(*range(5), country="AT")],
+        *[run(billed=5), want("dev", filters=having("BE"), choice="resync"), run("dev")],
+        *[want("prod", choice="error"), run(billed=0)],
+    ],
+    "no pipeline with a slow clock makes another ask": [
+        *[moves_starts, want("lab", start=at(9)), run("lab"), set_clock_back(8)],
+        *[want("dev", choice="resync"), run("dev", "limit", pages=1), set_clock_back(0)],
+        *[put(1, country="AT"), run("lab"), want("dev", choice="error"), run("dev")],
+    ],
+}
+
+
+@pytest.mark.parametrize("trap", FORGETFUL.values(), ids=FORGETFUL)
+def test_reads_that_are_forgotten(trap: Trap) -> None:
+    """A position forgets all reads but one, and what it never forgets."""
+    with short_spans(most=1):
+        both(*trap)(begin())
+
+
+FREE: dict[str, Trap] = {
+    "an order": [
+        *[wait(200), put(*range(9)), run(), wait(30)],
+        *[order(), run(billed=9), run(billed=0)],
+    ],
+    "a long pause": [
+        *[run(), wait(400), put(1), run()],
+        lambda world: world.require(len(world.pipes["prod"].own.reads) == 2, "it has no hole"),
+        *[lose_archive, put(2), run(), run("dev")],
+    ],
+    "an empty sync counts after a day": [
+        *[run(), wait(5), run(), run()],
+        lambda world: world.require(world.folders["main"].head == 5, "it counts at once"),
+        *[wait(A_DAY), run()],
+        lambda world: world.require(world.folders["main"].head == 6, "it never counts"),
+    ],
+    "cursors are rejected for ever": [
+        lambda world: world.api.stuck.add("all"),
+        *[run(outcome="rejected")] * 3,
+        lambda world: world.api.stuck.clear(),
+        *[run(), has_all("prod")],
+    ],
+    "a run that is longer than an hour": [size(1), wait(200), put(*range(60)), run(billed=60)],
+}
+
+
+@pytest.mark.parametrize("trap", FREE.values(), ids=FREE)
+def test_free_feed(trap: Trap) -> None:
+    with short_spans():
+        both(*trap)(begin(is_free=True))
+
+
+# What is more than steps
+
+
+@pytest.fixture
+def spans() -> Any:
+    with short_spans():
+        yield
+
+
+pytestmark = pytest.mark.usefixtures("spans")
+
+
+@pytest.mark.parametrize(("wait_for", "goes_on"), [(5, True), (30, False)])
+def test_a_free_feed_goes_on_within_the_hour_only(wait_for: int, *, goes_on: bool) -> None:
+    world = begin(is_free=True)
+    both(run(), wait(200), put(*range(9)), run(outcome="limit", pages=2))(world)
+    id_ = world.pipes["prod"].going.sync.id
+    both(wait(wait_for), run(), has_all("prod"))(world)
+    pages = [each for each in world.folders["main"].entries if each.sync.id == id_]
+    assert (len(pages) > 2) == goes_on
 
 
 @pytest.mark.parametrize("number", [1, 2, 3, 4, 5, 6])
 def test_a_lost_page_is_known_by_those_around_it(number: int) -> None:
     """Pages 1 to 5 are those of a full sync, page 6 is all of a sync of changes."""
-    world = begin("prod", "lab")
-    expect(world, "prod")
-    put(world, 1)
-    expect(world, "prod")
-    put(world, 2)
-    expect(world, "prod")
-    folder = touch(world)
+    world = begin()
+    both(*THREE_PAGES)(world)
+    folder = world.folders["main"]
     page = log_of(folder.archive).page(number)
     world.damage("main", number, is_headless=True)
     is_known = number != 6  # nothing was in progress before it or after it
     assert (log_of(folder.archive).page(number) == page) == is_known
-    expect_question(world, "lab", "archive-damaged")
-    answer(world, "lab", "drop")
-    assert gap(world, "lab") == 0
-    expect(world, "prod", billed=0)
-    assert gap(world, "prod") is None
-    world.restart("main")
-    expect(world, "prod", billed=9)
-    expect(world, "lab", billed=0)
-    assert gap(world, "lab") is None
-    world.check_all("lab")
-
-
-def test_two_lost_pages_in_a_row_are_a_gap_of_everything() -> None:
-    world = begin("prod", "lab")
-    expect(world, "prod")
-    put(world, 1)
-    expect(world, "prod")
-    touch(world)
-    for number in (2, 3):
-        world.damage("main", number, is_headless=True)
-    for number in (2, 3):
-        world.drop("main", number)
-    has = best(world.folders["main"].position, world.pipes["lab"].wanted)
-    assert has
-    assert has.gap == ALL
-    expect(world, "lab")
-    assert gap(world, "lab") == 0
-
-
-def test_a_state_behind_a_lost_page_keeps_its_place() -> None:
-    world = begin("prod", "dev")
-    expect(world, "prod")
-    expect(world, "dev")
-    put(world, 1)
-    expect(world, "prod")
-    touch(world)
-    world.damage("main", 5, is_headless=True)  # the next header names it
-    expect(world, "dev", billed=0)
-    world.damage("main", 2, is_headless=True)
-    expect(world, "dev", billed=0)
+    both(
+        *[asks("lab", "archive-damaged"), answer("lab", "drop"), has_gap("lab", 0)],
+        *[run(billed=0), has_gap("prod", None), order(), run(billed=9)],
+        *[run("lab", billed=0), has_gap("lab", None), has_all("lab")],
+    )(world)
 
 
 def test_an_archive_that_is_behind_stops_at_a_lost_page_rather_than_skip_it() -> None:
-    world = begin("prod", "dev")
-    expect(world, "prod")
-    expect(world, "dev")
-    dev, folder = world.pipes["dev"], touch(world)
-    dev.state = state_of(dev, entry="of another archive")
-    put(world, 1)
-    expect(world, "prod")
-    head = folder.head
-    world.damage("main", head, is_headless=True)
-    expect_question(world, "dev", "archive-damaged")
-    assert dev.damaged == head
-    answer(world, "dev", "drop", billed=1)
-    world.check_all("dev")
-
-
-# Archives that are lost, restored, or other ones
-
-
-def test_a_restored_backup() -> None:
-    world = begin("prod", "dev")
-    expect(world, "prod")
-    expect(world, "dev")
-    copy = world.folders["main"].copy()
-    put(world, 1)
-    expect(world, "prod")
-    touch(world)
-    expect(world, "dev")
-    world.folders["main"] = copy
-    put(world, 2)
-    expect(world, "prod", billed=2)  # what the archive lacks is bought again
-    expect(world, "dev", billed=0)
-    world.pipes["dev"].state = None
-    expect(world, "dev", billed=0)
-
-
-def test_a_lost_archive() -> None:
-    world = begin("prod", "dev")
-    expect(world, "prod")
-    expect(world, "dev")
-    world.is_calm = False
-    del world.folders["main"]
-    put(world, 1)
-    expect(world, "prod", billed=1)
-    expect(world, "dev", billed=0)
-    world.pipes["lab"] = Pipe("lab", wants_nothing())
-    assert expect_question(world, "lab", "archive-lacks-rows") == ("state", "backup", "resync")
-    answer(world, "lab", "resync", billed=9)
-
-
-def test_an_archive_lost_in_the_first_full_sync() -> None:
-    world = begin("prod", "dev")
-    expect(world, "prod", "limit", pages=2)
-    world.is_calm = False
-    del world.folders["main"]
-    expect(world, "prod", billed=5)
-    expect_question(world, "dev", "archive-lacks-rows")
-
-
-def test_an_old_backup_buys_nothing_old_unasked() -> None:
     world = begin()
-    expect(world, "prod")
-    copy = world.folders["main"].copy()
-    world.api.now += 100
-    put(world, 1)
-    expect(world, "prod")
-    touch(world)
-    folder = world.folders["main"] = copy
-    put(world, 2)
-    expect(world, "prod", billed=1)
-    world.restart("main", folder.entries[0].sync.started)
-    expect(world, "prod", billed=2)
-    world.pipes["prod"].state = None
-    expect(world, "prod", billed=0)
-
-
-def test_a_backup_of_a_full_sync_in_progress() -> None:
-    world = begin()
-    expect(world, "prod", "limit", pages=2)
-    copy = world.folders["main"].copy()
-    expect(world, "prod", "limit", pages=1)
-    touch(world)
-    world.folders["main"] = copy
-    expect(world, "prod", billed=3)
-    assert world.total == 9
-    world.check_all("prod")
-    world.pipes["lab"] = Pipe("lab", wants_nothing())
-    expect(world, "lab")
-    assert gap(world, "lab") == 0
-
-
-def test_a_page_that_is_there_already_counts_once() -> None:
-    world = begin("prod", "dev")
-    world.set_batch_size(1)
-    expect(world, "prod", "limit", pages=2)
-    expect(world, "dev", "limit", pages=0)
-    copy = world.folders["main"].copy()
-    expect(world, "prod", "limit", pages=4)
-    touch(world)
-    world.folders["main"] = copy
-    expect(world, "prod", "limit", pages=1)
-    expect(world, "dev", "limit", pages=1)
-    assert world.total == 8
-    expect(world, "prod")
-    expect(world, "dev")
-    assert world.total == 9
-
-
-def test_pages_that_others_bought_meanwhile_count_once() -> None:
-    world = begin("prod", "dev")
-    world.set_batch_size(1)
-    expect(world, "prod", "limit", pages=2)
-    expect(world, "dev", "limit", pages=0)
-    copy = world.folders["main"].copy()
-    expect(world, "prod", "limit", pages=4)
-    touch(world)
-    world.folders["main"] = copy
-    expect(world, "dev", "limit", pages=1)
-    expect(world, "prod", billed=3)
-    world.check_all("prod")
-
-
-def test_two_archives() -> None:
-    world = begin("prod", "dev")
-    expect(world, "prod")
-    world.is_calm = False
+    both(run(), run("dev"))(world)
     dev = world.pipes["dev"]
-    dev.folder = "other"
-    expect(world, "dev")
-    put(world, 1)
-    expect(world, "prod")
-    dev.folder = "main"
-    expect(world, "dev", billed=0)
-    world.check_all("dev")
+    dev.state = state_of(dev, entry=OTHER_ID)
+    world.is_calm = False
+    both(put(1), run())(world)
+    head = world.folders["main"].head
+    both(damage(head, is_headless=True), asks("dev", "archive-damaged"))(world)
+    assert dev.damaged == head
+    both(answer("dev", "drop", 1), has_all("dev"))(world)
 
 
-def test_a_load_that_dies_and_then_a_backup() -> None:
-    for die_at in range(1, 30):
-        world = begin("prod", "lab")
-        expect(world, "prod")
-        copy = world.folders["main"].copy()
-        for id_ in (0, 1, 8):
-            world.api.change_silently(id_)
-        world.restart("main")
-        expect(world, "prod")
-        world.run("lab", die_at=die_at, batch=1)
-        touch(world)
-        world.folders["main"] = copy
-        expect(world, "lab")
-        world.check_all("lab")
+def test_a_sync_of_added_values_is_for_who_has_the_rest() -> None:
+    world = begin(rows=18)
+    both(
+        *[want("dev", filters=OF_AT), use("dev", "other"), run("dev")],
+        *[want("prod", filters=OF_AT_BE), run(), wait(1), use("dev", "main")],
+        *[ask_and("prod", "resync", OF_ALL), wait(1)],
+    )(world)
+    dev = world.pipes["dev"]
+    last = minute(world.folders["main"].entries[-1].header.time)
+    dev.state = state_of(dev, time=at(last - 4), entry=None)
+    both(want("dev", filters=OF_ALL, choice="resync"), run("dev"), has_all("dev"))(world)
 
 
-def test_a_refresh_that_dies_and_then_a_lost_archive() -> None:
-    for die_at in range(1, 30):
-        world = begin()
-        expect(world, "prod")
-        copy = world.folders["main"].copy()
-        put(world, 0)
-        expect(world, "prod")
-        touch(world)
-        world.folders["main"] = copy
-        world.run("prod", full_refresh=True, die_at=die_at, batch=1)
-        del world.folders["main"]
-        expect(world, "prod")
-        world.check_all("prod")
-
-
-# Orders
-
-
-def test_an_order_of_an_older_backup_is_not_carried_out_twice() -> None:
+def test_nobody_else_has_what_no_pipeline_has_read() -> None:
     world = begin()
-    expect(world, "prod")
-    world.restart("main")
-    copy = world.folders["main"].copy()
-    expect(world, "prod", billed=9)
-    touch(world)
-    world.folders["main"] = copy
-    expect(world, "prod", billed=0)
-
-
-def test_an_order_in_progress_in_a_backup_is_not_carried_out_twice() -> None:
-    world = begin()
-    expect(world, "prod")
-    world.restart("main")
-    expect(world, "prod", "limit", pages=2)
-    copy = world.folders["main"].copy()
-    expect(world, "prod")
-    touch(world)
-    world.folders["main"] = copy
-    expect(world, "prod", billed=0)
-
-
-def test_two_orders_and_a_backup() -> None:
-    world = begin()
-    expect(world, "prod")
-    world.restart("main")
-    copy = world.folders["main"].copy()
-    expect(world, "prod")
-    world.restart("main", at(3))
-    expect(world, "prod")
-    touch(world)
-    world.folders["main"] = copy
-    expect(world, "prod", billed=0)
-
-
-def test_a_silent_change_survives_a_backup() -> None:
-    world = begin()
-    expect(world, "prod")
-    copy = world.folders["main"].copy()
-    world.api.change_silently(4)
-    world.restart("main")
-    expect(world, "prod")
-    assert world.pipes["prod"].warehouse[4].version == 2
-    touch(world)
-    world.folders["main"] = copy
-    expect(world, "prod")
-    assert world.pipes["prod"].warehouse[4].version == 2
-
-
-def test_an_order_outlives_a_sync_of_added_values() -> None:
-    world = begin()
-    change(world, filters=OF_AT)
-    expect(world, "prod")
-    world.restart("main", ALL, OF_AT)
-    ask_and(world, "prod", "resync", OF_AT_BE, billed=3)
-    change(world, filters=OF_AT)
-    expect(world, "prod", billed=3)
-
-
-def test_an_order_of_narrower_filters_is_no_answer() -> None:
-    world = begin("prod", "dev")
-    change(world, "dev", filters=OF_AT)
-    expect(world, "dev")
-    world.restart("main", filters=OF_AT)
-    expect_question(world, "prod", "filters-changed")
-
-
-def test_an_order_begins_a_full_sync_over() -> None:
-    world = begin()
-    expect(world, "prod", "limit", pages=2)
-    world.restart("main")
-    expect(world, "prod", billed=9)
-    assert world.total == 13
-    expect(world, "prod", billed=0)
-
-
-def test_a_narrower_pipeline_leaves_the_order() -> None:
-    world = begin("prod", "dev")
-    expect(world, "prod")
-    change(world, "dev", filters=OF_AT)
-    world.restart("main")
-    expect(world, "dev", billed=0)
-    expect(world, "prod", billed=9)
-
-
-def test_a_pipeline_of_another_start_date_leaves_the_order() -> None:
-    world = begin("prod", "dev", "lab")
-    expect(world, "prod")
-    expect(world, "dev")
-    change(world, "dev", filters=OF_AT)
-    change(world, "lab", start=at(5))
-    world.restart("main")
-    expect(world, "dev", billed=0)
-    expect(world, "lab", billed=0)
-    expect(world, "prod", billed=9)
-    expect(world, "lab", billed=0)
-    world.restart("main", start=at(5))
-    expect(world, "prod", billed=0)
-    expect(world, "lab", billed=5)
-
-
-def test_an_order_in_progress_outlives_changes_of_wider_filters() -> None:
-    for is_begun_over in (False, True):
-        world = begin("prod", "dev")
-        change(world, "prod", filters=OF_AT)
-        expect(world, "dev")
-        expect(world, "prod")
-        for id_ in (3, 6):
-            world.api.change_silently(id_)
-        world.restart("main", filters=OF_AT)
-        world.set_batch_size(1)
-        expect(world, "prod", "limit", pages=1)
-        if is_begun_over:
-            world.api.rejects = 1
-            expect(world, "prod", "limit", pages=1)
-        put(world, 1)
-        for name in ("dev", "prod", "prod"):
-            expect(world, name)
-        assert world.pipes["prod"].warehouse[6].version == 2
-
-
-def test_an_order_of_a_free_feed() -> None:
-    world = begin(is_free=True)
-    world.api.now += 200
-    put(world, *range(9))
-    expect(world, "prod")
-    world.api.now += 30
-    world.restart("main")
-    expect(world, "prod", billed=9)
-    expect(world, "prod", billed=0)
-
-
-# Syncs in progress
-
-
-def test_full_syncs_of_two_pipelines_both_go_on() -> None:
-    world = begin("prod", "dev")
-    change(world, "dev", filters=OF_AT, choice="resync")
-    world.set_batch_size(1)
-    for _ in range(12):
-        world.run("prod", pages=1)
-        world.run("dev", pages=1)
-    assert world.total == 9 + 3
-    world.check_all("prod")
-    world.check_all("dev")
-
-
-def test_changes_in_progress_end_when_wider_filters_are_read() -> None:
-    world = begin("prod", "dev", rows=18)
-    change(world, "prod", filters=OF_AT)
-    expect(world, "dev")
-    expect(world, "prod")
-    put(world, 0, 3, 6, 9)
-    world.set_batch_size(1)
-    expect(world, "prod", "limit", pages=1)
-    expect(world, "dev")
-    expect(world, "prod", billed=0)
-
-
-def test_a_lookback_is_bought_once_a_run() -> None:
-    world = begin()
-    change(world, lookback=minutes(1000))
-    expect(world, "prod", billed=9)
-    expect(world, "prod", billed=9)
-
-
-def test_a_clock_that_was_set_back_bills_the_lookback_once_a_run() -> None:
-    """No sync of such a run moves the last read."""
-    world = begin()
-    world.api.now += 100
-    change(world, lookback=minutes(20))
-    expect(world, "prod")
-    put(world, 1)
-    world.skew = world.most_skew = 60
-    expect(world, "prod", billed=1)
-    world.set_batch_size(1)
-    put(world, 2)
-    expect(world, "prod", "limit", billed=1, pages=1)
-    expect(world, "prod", billed=1)
-
-
-def test_a_limit_of_nothing_loads_in_spite_of_a_question() -> None:
-    world = begin("prod", "dev")
-    change(world, "prod", filters=OF_AT)
-    expect(world, "prod")
-    expect(world, "dev", "limit", billed=0, pages=0)
-    assert len(world.pipes["dev"].warehouse) == 3
-    expect_question(world, "dev", "filters-changed")
-
-
-def test_a_full_disk_costs_one_page() -> None:
-    world = begin()
-    world.disk, world.most_lost_pages = "big", 1
-    for _ in range(4):
-        expect(world, "prod", "failed")
-    assert world.total == 2
-    world.disk = "ok"
-    expect(world, "prod")
-    assert world.total == 11
-
-
-# Rejected cursors
-
-
-def test_a_rejected_cursor_begins_over_once() -> None:
-    world = begin()
-    expect(world, "prod", "limit", pages=2)
-    reject_sync(world, "prod")
-    expect(world, "prod", billed=9)
-    own = world.pipes["prod"].own
-    assert (own.progress, len(own.reads)) == ((), 1)
-    expect(world, "prod", billed=0)
-    world.pipes["lab"] = Pipe("lab", wants_nothing())
-    expect(world, "lab", billed=0)
-
-
-def test_a_run_that_dies_right_after_the_new_page_1() -> None:
-    for die_at in range(1, 16):
-        for kills_target in (True, False):
-            world = begin("prod", "dev")
-            expect(world, "prod", "limit", pages=2)
-            expect(world, "dev", "limit", pages=0)
-            reject_sync(world, "prod")
-            world.run("prod", die_at=die_at, kills_target=kills_target, batch=1)
-            for name in ("dev", "prod", "dev"):
-                expect(world, name)
-            assert world.total in {13, 14, 15}
-            world.check_all("prod")
-            world.check_all("dev")
-            expect(world, "dev", billed=0)
-            assert not world.pipes["dev"].own.progress
-
-
-def test_a_paid_sync_that_is_rejected_twice_ends_the_run() -> None:
-    world = begin("prod", "dev")
-    expect(world, "prod", "limit", pages=2)
-    world.api.rejects = 1
-    expect(world, "prod", "limit", pages=2)
-    assert world.pipes["prod"].going.sync.restarts == 1
-    reject_sync(world, "prod")
-    for name in ("prod", "dev") * 3:
-        expect(world, name, "rejected", 0)
-    assert world.restart_sync("main", world.pipes["prod"])
-    put(world, 3)
-    expect(world, "dev", billed=9)
-    expect(world, "prod", billed=0)
-    world.check_all("prod")
-    world.check_all("dev")
-
-
-def test_a_sync_that_carries_out_an_order_is_begun_over() -> None:
-    world = begin("prod", "dev")
-    expect(world, "prod")
-    world.api.change_silently(0)
-    world.restart("main")
-    expect(world, "prod", "limit", pages=1)
-    world.api.rejects = 1
-    expect(world, "prod", "limit", pages=2)
-    world.restart_sync("main", world.pipes["prod"])
-    expect(world, "prod", billed=9)
-    for name in ("prod", "dev"):
-        expect(world, name, billed=0)
-    assert world.pipes["dev"].warehouse[0].version == 2
+    both(want("prod", filters=OF_AT), want("dev", filters=OF_AT_BE), run())(world)
+    asks("dev", "filters-changed")(world)
+    question = world.pipes["dev"].question
+    assert question
+    assert "no-state" not in question.ways
 
 
 def test_a_sync_begun_over_without_rows_waits_for_some() -> None:
     world = begin(rows=0)
-    put(world, 0, country="CH")
-    change(world, filters=OF_AT)
-    put(world, 0, country="AT")
-    expect(world, "prod")
-    put(world, *range(1, 5), country="AT")
-    expect(world, "prod", "limit", pages=1)
-    reject_sync(world, "prod")
-    put(world, *range(5), country="BE")
-    expect(world, "prod")
-    assert len(world.pipes["prod"].own.progress) == 1
-    put(world, 9, country="AT")
-    expect(world, "prod", billed=1)
-    assert not world.pipes["prod"].own.progress
-
-
-def test_a_kept_sync_is_begun_over() -> None:
-    world = begin()
-    change(world, filters=OF_AT)
-    expect(world, "prod")
-    put(world, 0, 3, 6)
-    change(world, filters=OF_AT_BE)
-    expect(world, "prod", "asked")
-    change(world, choice="keep")
-    expect(world, "prod", "limit", pages=1)
-    change(world, choice="error")
-    reject_sync(world, "prod")
-    expect(world, "prod", billed=3)
-    assert gap(world, "prod") == 0
-
-
-def test_a_sync_of_added_values_is_begun_over() -> None:
-    world = begin()
-    change(world, filters=OF_AT)
-    expect(world, "prod")
-    change(world, filters=OF_AT_BE, choice="resync")
-    expect(world, "prod", "limit", pages=1)
-    change(world, choice="error")
-    reject_sync(world, "prod")
-    expect(world, "prod", billed=3)
-    world.check_all("prod")
+    both(
+        *[put(0, country="CH"), want(filters=OF_AT), put(0, country="AT"), run()],
+        *[put(*range(1, 5), country="AT"), run(outcome="limit", pages=1), reject("prod")],
+        *[put(*range(5), country="BE"), run(), in_progress("prod", 1)],
+        *[put(9, country="AT"), run(billed=1), in_progress("prod", 0)],
+    )(world)
 
 
 def test_a_stuck_sync_and_a_lost_archive() -> None:
     world = begin()
     world.api.stuck = {"all"}
-    expect(world, "prod", "rejected")
-    world.is_calm = False
-    del world.folders["main"]
-    expect(world, "prod", "rejected")
-    reject_sync(world, "prod")
+    both(run(outcome="rejected"), lose_archive, run(outcome="rejected"), reject("prod"))(world)
     prod = world.pipes["prod"]
     assert not world.restart_sync("main", prod)
     assert world.restart_sync("main", prod, prod.own)
-    expect(world, "prod", billed=9)
-    world.check_all("prod")
+    both(run(billed=9), has_all("prod"))(world)
 
 
-# Free feeds
+# Runs that die at any step
 
 
-def test_a_free_feed_after_a_long_pause() -> None:
-    world = begin("prod", "dev", is_free=True)
-    expect(world, "prod")
-    world.api.now += 400
-    put(world, 1)
-    expect(world, "prod")
-    assert len(world.pipes["prod"].own.reads) == 2
-    del world.folders["main"]
-    world.is_calm = False
-    put(world, 2)
-    expect(world, "prod")
-    expect(world, "dev")
+@pytest.mark.parametrize("die_at", range(1, 30))
+def test_a_load_or_a_refresh_that_dies_and_then_a_backup_or_none(die_at: int) -> None:
+    world = begin()
+    both(run(), keep_copy, silently(0, 1, 8), order(), run())(world)
+    world.run("lab", die_at=die_at, batch=1)
+    both(restore_copy, run("lab"), has_all("lab"))(world)
+    world = begin()
+    both(run(), keep_copy, put(0), run(), restore_copy)(world)
+    world.run("prod", full_refresh=True, die_at=die_at, batch=1)
+    both(lose_archive, run(), has_all("prod"))(world)
 
 
-def test_a_free_feed_goes_on_within_the_hour_only() -> None:
-    for wait, is_same in ((5, True), (30, False)):
-        world = begin(is_free=True)
-        expect(world, "prod")
-        world.api.now += 200
-        put(world, *range(9))
-        expect(world, "prod", "limit", pages=2)
-        id_ = world.pipes["prod"].going.sync.id
-        world.api.now += wait
-        expect(world, "prod")
-        pages = [each.header.page for each in world.folders["main"].entries if each.sync.id == id_]
-        assert (len(pages) > 2) == is_same
-        world.check_all("prod")
+@pytest.mark.parametrize("kills_target", [True, False])
+@pytest.mark.parametrize("die_at", range(1, 16))
+def test_a_run_that_dies_right_after_the_new_page_1(die_at: int, *, kills_target: bool) -> None:
+    world = begin()
+    both(run(outcome="limit", pages=2), run("dev", "limit", pages=0), reject("prod"))(world)
+    world.run("prod", die_at=die_at, kills_target=kills_target, batch=1)
+    both(run("dev"), run(), run("dev"), total(13, 14, 15), has_all("prod", "dev"))(world)
+    both(run("dev", billed=0), in_progress("dev", 0))(world)
 
 
-def test_an_empty_sync_of_a_free_feed_counts_after_a_day() -> None:
-    world = begin(is_free=True)
-    expect(world, "prod")
-    world.api.now += 5
-    expect(world, "prod")
-    head = world.folders["main"].head
-    expect(world, "prod")
-    assert world.folders["main"].head == head
-    world.api.now += round(planned.DAY / minutes(1))
-    expect(world, "prod")
-    assert world.folders["main"].head == head + 1
-
-
-def test_cursors_of_a_free_feed_are_rejected_for_ever() -> None:
-    world = begin(is_free=True)
-    world.api.stuck = {"all"}
-    for _ in range(3):
-        expect(world, "prod", "rejected")
-    world.api.stuck = set()
-    expect(world, "prod")
-    world.check_all("prod")
-
-
-def test_a_run_of_a_free_feed_that_is_longer_than_an_hour() -> None:
-    world = begin(is_free=True, batch_size=1)
-    world.api.now += 200
-    put(world, *range(60))
-    expect(world, "prod", billed=60)
-
-
-# Reads that are forgotten
-
-
-@pytest.mark.usefixtures("forgetful")
-def test_no_pipeline_of_other_filters_makes_another_ask() -> None:
-    world = begin("prod", "dev", "lab")
-    for name, country in zip(world.pipes, COUNTRIES, strict=True):
-        change(world, name, filters=having(country), choice="resync")
-        expect(world, name)
-    change(world, choice="error")
-    for _ in range(3):
-        for name in world.pipes:
-            put(world, 1, country="AT")
-            put(world, 2, country="BE")
-            put(world, 3, country="CH")
-            expect(world, name)
-
-
-@pytest.mark.usefixtures("forgetful")
-def test_no_pipeline_of_a_later_start_date_makes_another_ask() -> None:
-    world = begin("lab", "prod", "dev")
-    world.has_moved_starts = True
-    change(world, "lab", "prod", filters=OF_AT)
-    expect(world, "lab")
-    world.api.now = 100
-    change(world, "prod", start=at(60), choice="resync")
-    put(world, *range(5), country="AT")
-    expect(world, "prod", billed=5)
-    change(world, "dev", filters=having("BE"), choice="resync")
-    expect(world, "dev")
-    change(world, "prod", choice="error")
-    expect(world, "prod", billed=0)
-
-
-@pytest.mark.usefixtures("forgetful")
-def test_no_pipeline_with_a_slow_clock_makes_another_ask() -> None:
-    world = begin("lab", "dev")
-    world.has_moved_starts = True
-    change(world, "lab", start=at(9))
-    expect(world, "lab")
-    world.skew = world.most_skew = 8
-    change(world, "dev", choice="resync")
-    expect(world, "dev", "limit", pages=1)
-    world.skew = 0
-    put(world, 1, country="AT")
-    expect(world, "lab")
-    change(world, "dev", choice="error")
-    expect(world, "dev")
-
-
-# Rows that are erased
-
-
-def test_an_erased_row_is_skipped_and_still_counts() -> None:
-    world = begin("prod", "lab")
-    world.set_batch_size(3)
-    expect(world, "prod", "limit", pages=2)
-    world.erase("main", 1, in_warehouses=True)
-    expect(world, "lab", "limit", pages=0)
-    assert 1 not in world.pipes["lab"].warehouse
-    assert world.pipes["lab"].going.rows == world.pipes["prod"].going.rows == 6
-    expect(world, "prod")
-    expect(world, "lab", billed=0)
-    put(world, 1)  # Jobo sends it again
-    expect(world, "prod", billed=1)
-    assert world.pipes["prod"].warehouse[1].version == 2
-
-
-def test_an_erased_row_leaves_no_row_outstanding() -> None:
+@pytest.mark.parametrize("die_at", range(1, 20))
+def test_an_erased_row_leaves_no_row_outstanding(die_at: int) -> None:
     """Its newest version is no reason to skip an older one, which was erased, too."""
-    world = begin("prod", "lab")
-    expect(world, "prod")
-    put(world, 0, 1)
-    expect(world, "prod")
-    world.erase("main", 0, in_warehouses=True)
-    for die_at in range(1, 20):
-        world.pipes["lab"].state, world.pipes["lab"].warehouse = None, {}
-        world.run("lab", die_at=die_at, batch=1)
-        expect(world, "lab", billed=0)
-        assert sorted(world.pipes["lab"].warehouse) == [*range(1, 9)]
+    world = begin()
+    both(run(), put(0, 1), run(), erase(0))(world)
+    world.run("lab", die_at=die_at, batch=1)
+    run("lab", billed=0)(world)
+    assert sorted(world.pipes["lab"].warehouse) == [*range(1, 9)]

@@ -88,6 +88,17 @@ class World:
     def set_batch_size(self, rows: int) -> None:
         self.batch_size = rows
 
+    def set_skew(self, skew: int) -> None:
+        """Set the clock back, by so many minutes."""
+        self.skew = skew
+        self.most_skew = max(self.most_skew, skew)
+
+    def fill_disk(self, disk: str) -> None:
+        """Let the disk be `big`, so that each archive loses a page at most, or any other."""
+        self.disk = disk
+        if disk == "big":
+            self.most_lost_pages += len({pipe.folder for pipe in self.pipes.values()})
+
     def new_id(self) -> str:
         self._ids += 1
         return f"{self._ids}"
