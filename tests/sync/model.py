@@ -12,6 +12,7 @@ messages say. The world counts, without the rules by which the tap decides:
   answer, or a warning with a price has allowed it.
 - A page is lost only with a run that was killed or fenced.
 - No run refuses again for a reason that its message has ended, and none asks for what was read.
+- No month costs more than `max_credits_per_month`, also if that is set later.
 """
 
 from __future__ import annotations
@@ -107,11 +108,11 @@ def _decode(number: int, content: bytes) -> tuple[EntryHeader, frozenset[Version
     return entry.header, frozenset((row["id"], row["name"]) for row in rows if row != ERASED)
 
 
-def hold(files: Files, stream: str = STREAM) -> Held:
-    """Read the files of a stream's archive."""
+def hold(files: Files) -> Held:
+    """Read the files of an archive."""
     held, order = Held({}, {}), None
     for name, content in files.items():
-        if f"/{stream}/" not in name:
+        if f"/{STREAM}/" not in name:
             continue
         if name.endswith("/archive.json"):
             order = msgspec.json.decode(check_line(content), type=ArchiveFile).order
@@ -194,7 +195,6 @@ class Pipeline:
     Attributes:
         name: Of the pipeline.
         archive: The name of its archive.
-        catalog: What it selects, None for the career sites.
         settings: Its settings.
         target: The warehouse, and the state.
         known: What is true of the state.
@@ -206,7 +206,6 @@ class Pipeline:
 
     name: str
     archive: str = "shared"
-    catalog: dict[str, Any] | None = None
     settings: Settings = field(default_factory=Settings)
     target: Target = field(default_factory=lambda: Target(merges_states=True, state={}))
     known: Known = field(default_factory=Known)
@@ -363,7 +362,7 @@ class World:
         done: The complete runs of each archive.
         bought: What each version was bought for last.
         erased: The last version of each row that was erased.
-        kills: How many runs were killed.
+        limit: That of each month, in credits, None if there is none.
     """
 
     def __init__(self, place: Place, folder: Path, names: Sequence[str] = ("prod",)) -> None:
@@ -381,7 +380,9 @@ class World:
         self.done: dict[str, list[Reading]] = defaultdict(list)
         self.bought: dict[Version, Reading] = {}
         self.erased: dict[str, int] = {}
-        self.kills = 0
+        self.limit: int | None = None
+        self._unlimited: Counter[str] = Counter()  # what each month had cost when it was set
+        self._uncounted = 0  # credits of requests that no run had counted by then
         self._decided: set[str] = set()  # archives of which a decision is not carried out
         self._copies: list[tuple[str, Files, set[Version]]] = []
         self._orders: dict[str, tuple[Order, float]] = {}  # and when it was given, by the archive
@@ -487,7 +488,6 @@ class World:
         is_off: bool = False,
         is_full: bool = False,
         waits: float = 0,
-        **more: Any,
     ) -> Running:
         """Start a run of a pipeline.
 
@@ -498,7 +498,6 @@ class World:
             is_off: Whether it runs without the archive.
             is_full: Whether the archive has no room.
             waits: Seconds that it waits for each second by its clock.
-            more: Further settings.
         """
         self._runs += 1
         self.is_calm &= not is_off
@@ -520,13 +519,15 @@ class World:
             held=Held({}, {}) if is_off else self.held(pipe.archive),
         )
         self._running[running.number] = running
-        config = running.settings.config() | more
+        config = running.settings.config()
+        if self.limit is not None and not is_off:
+            config["max_credits_per_month"] = self.limit
         if accident.pages is not None:
             config["max_credits"] = max(1, accident.pages) * running.settings.batch_size * 50
         if is_off:
             config["archive"] = False
         tap = Tap(self.sandbox, self.folder, {"archive_dir": self.place.location(pipe.archive)})
-        command = tap.command(state=state, catalog=pipe.catalog, settings=config)
+        command = tap.command(state=state, settings=config)
         env = tap.environment(
             {
                 **self.place.env,
@@ -555,7 +556,6 @@ class World:
         wait_for(lambda: self.sandbox.open_requests <= self._suspended)  # it may still be billed
         self.note(self._describe(running, run, accident))
         if code == -9:
-            self.kills += 1
             self.place.release_locks()
         else:
             self.require(code in (0, 1, 128 + 2, 128 + 15), run.stderr)
@@ -565,10 +565,11 @@ class World:
             self.require(not unexpected & {*run.codes("WARNING")}, run.stderr)
         self._note_pages(running, run)
         self._deliver(running, parse(run.stdout.splitlines(keepends=True)), accident)
-        if self.is_calm and running.pipe.catalog is None:
+        if self.is_calm:
             self._check_state(running.pipe)
+            self._check_months()
         gap = self._note_gap(running.pipe, run)
-        if is_complete(run) and not accident.states_lost and running.pipe.catalog is None:
+        if is_complete(run) and not accident.states_lost:
             until = running.began - running.settings.lookback
             self._check_rows(running.pipe, self.wanted(running.settings, until), gap)
             self._note_done(running)
@@ -642,9 +643,9 @@ class World:
 
     # What may be billed
 
-    def held(self, name: str, stream: str = STREAM) -> Held:
+    def held(self, name: str) -> Held:
         """Return what an archive holds now."""
-        return hold(self.place.files(name), stream)
+        return hold(self.place.files(name))
 
     def allow(self, name: str) -> None:
         """Let every row be billed once more: the user has decided so for an archive."""
@@ -695,7 +696,7 @@ class World:
 
     def _lost_pages(self, running: Running, *, is_whole: bool) -> list[Page]:
         """Return the page in flight of a run that did not end well."""
-        if running.is_off or running.pipe.catalog:
+        if running.is_off:
             return [] if is_whole else running.pages[-1:]
         held = self.held(running.pipe.archive)
         new = [held.pages[number] for number in held.pages if number > running.held.head]
@@ -725,6 +726,29 @@ class World:
         limits += [each for each in [billed.get(version)] if each is not None]
         slack = 2 * running.settings.lookback + max(0, -self.skew) + 2  # by whole seconds
         return any(self.changed_at(version) < limit - slack for limit in limits)
+
+    @property
+    def _bills(self) -> Counter[str]:
+        """What each month has cost, by the sandbox."""
+        bills: Counter[str] = Counter()
+        for request in self.sandbox.ledger:
+            bills[f"{request.time:%Y-%m}"] += request.credits
+        return bills
+
+    def set_limit(self, credits_: int) -> None:
+        """Set the limit of each month, after runs without one."""
+        self.limit, self._unlimited = credits_, self._bills
+        held = self.held("shared")
+        counted = held.headers[held.head].spent if held.headers else {}
+        self._uncounted = self._unlimited.total() - sum(counted.values())
+        self.note(f"the limit is {credits_}, and {self._uncounted} credits are not counted")
+
+    def _check_months(self) -> None:
+        if self.limit is None:
+            return
+        for month, bill in self._bills.items():
+            most = max(self.limit + self._uncounted, self._unlimited[month])
+            self.require(bill <= most, f"{month} costs {bill}")
 
     # What must have arrived
 
@@ -904,17 +928,13 @@ class World:
         pipe: Pipeline,
         page: int,
         meanwhile: Callable[[], object],
-        *,
-        keeps_lock: bool = False,
-        **how: Any,
     ) -> Run:
         """Suspend a run before one of its pages, beyond its lease, and let something happen."""
         hold = Hold()
-        running = self.start(pipe, **how)
+        running = self.start(pipe)
         request = self._hold_request(running, page, hold)
         if request:
-            if not keeps_lock:
-                self.place.release_locks()
+            self.place.release_locks()
             self._suspended += 1
             meanwhile()
             self._suspended -= 1
@@ -1029,6 +1049,7 @@ class World:
     def settle(self) -> None:
         """All accidents end; each pipeline runs until two runs in a row were good."""
         self.note("the world comes to rest")
+        self.limit = None
         self.change_settings(on_filter_change="error")
         for pipe in [*self.pipelines.values()] * 2:  # again, as it may ask for what others bought
             self._run_until_good(pipe)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from dataclasses import replace
+from datetime import UTC, datetime
 from itertools import cycle
 from typing import Any
 
@@ -53,6 +54,9 @@ ACCIDENTS = st.builds(
 COUNTRIES = st.sampled_from([(), ("DE",), ("FR",), ("DE", "FR"), ("DE", "US")])
 """Nested, overlapping, and disjoint."""
 PLACES = st.sampled_from([-1, -1, *range(6)])
+END_OF_MONTH = datetime(2026, 1, 31, 23, 50, tzinfo=UTC).timestamp()
+PRICE = 50
+"""Credits of a row."""
 
 
 class Promises(RuleBasedStateMachine):
@@ -77,6 +81,7 @@ class Promises(RuleBasedStateMachine):
         size=st.integers(1, 3),
         countries=COUNTRIES,
         choices=st.lists(st.integers(0, 3), min_size=1, max_size=8),
+        limit=st.sampled_from([0, 0, 8, 14]),
     )
     def fill(  # noqa: PLR0913
         self,
@@ -89,12 +94,16 @@ class Promises(RuleBasedStateMachine):
         size: int,
         countries: tuple[str, ...],
         choices: list[int],
+        limit: int,
     ) -> None:
         world = self.world
         world.sandbox.order, world.skew, world.choices = order, skew, cycle(choices)
         for name in self.names[pipelines:]:
             del world.pipelines[name]
         world.change_settings(lookback_minutes=lookback, batch_size=size, countries=countries)
+        if limit:  # in rows
+            world.pass_time(END_OF_MONTH - world.time)
+            world.set_limit(limit * PRICE)
         for number in range(rows):
             world.touch(number)
 
@@ -110,6 +119,11 @@ class Promises(RuleBasedStateMachine):
     @rule(seconds=st.sampled_from([1, 60, 100_000]))
     def pass_time(self, seconds: float) -> None:
         self.world.pass_time(seconds)
+
+    @rule(rows=st.integers(3, 20))
+    def set_limit(self, rows: int) -> None:
+        """Set the limit of each month later, or another one."""
+        self.world.set_limit(rows * PRICE)
 
     @rule(p=PIPELINES, events=EVENTS)
     def run_to_end(self, p: int, events: list[Any]) -> None:
@@ -335,7 +349,23 @@ class TroubledBucket(Troubled):
     is_in_bucket = True
 
 
-# Sequences that the model has found
+# Sequences
+
+
+@pytest.mark.parametrize("signal", ["SIGKILL", "SIGTERM"])
+def test_runs_die_at_every_third_step(signal: str) -> None:
+    """What the target stores of them lags behind, or is ahead of the last state."""
+    with new_world(is_in_bucket=False) as world:
+        for number in range(7):
+            world.touch(number)
+        for step in range(0, 45, 3):
+            accident = Accident(step, signal, states_lost=step % 4, is_ahead=step % 2 == 0)
+            world.attempt(world.pipelines["prod"], accident)
+            world.touch(step % 9)
+        world.settle()
+
+
+# Those that the model has found
 
 
 def test_the_only_page_is_dropped_and_its_header_is_damaged() -> None:
