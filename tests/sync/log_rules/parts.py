@@ -15,7 +15,6 @@ from unittest.mock import patch
 from uuid import UUID
 
 import msgspec
-from msgspec.structs import replace as with_
 
 from jobo_sandbox import Sandbox
 from tap_jobo.archive import layout
@@ -301,11 +300,6 @@ class Folder:
     @property
     def order(self) -> Order | None:
         return self.archive.file.order
-
-    @order.setter
-    def order(self, order: Order) -> None:
-        archive = self.archive
-        archive.save(with_(archive.file, order=order))
 
     def damage(self, number: int, *, is_headless: bool) -> None:
         """Change a byte of a page: of its header, or of its body."""

@@ -219,7 +219,7 @@ class TapRun:
             state=self.state,
             open_archive=self._open,
             reader=reader,
-            clock=lambda: _Clock(self.world),  # type: ignore[arg-type, return-value]
+            clock=lambda: SimClock(self.world),  # type: ignore[arg-type, return-value]
             converter=_CONVERTER,
             messages=messages,  # type: ignore[arg-type]
             report=self._report,  # type: ignore[arg-type]
@@ -385,7 +385,7 @@ class TapRun:
         self.step()
 
 
-class _Clock:
+class SimClock:
     """The API's clock, and a local one that may be behind."""
 
     def __init__(self, world: World) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from datetime import timedelta
 from typing import Any, Final
 
@@ -17,19 +16,13 @@ from tap_jobo.sync.filter_rules import FilterRules
 from tap_jobo.sync.fold import Page, advance
 from tap_jobo.sync.orders import is_refused, time_of_order
 from tap_jobo.sync.plan import (
-    Log,
     NewSync,
-    Request,
-    Run,
-    after_rejection,
     begun_over,
-    plan,
 )
 from tap_jobo.sync.reads import hole, joined, pruned, with_gap
 from tap_jobo.sync.settings import SyncSettings
 from tap_jobo.sync.start import Places, Question, Start, where
 from tap_jobo.sync.wanted import MARGIN, Wanted, before
-from tests.sync.log_rules import histories
 from tests.sync.log_rules.parts import OWNER, RULES, at, having, minutes, wants_nothing
 
 ALL_ROWS: Final[Filters] = {}
@@ -299,29 +292,6 @@ def test_which_orders_are_refused(
 NEW: Final = NewSync(id="new", now=at(50))
 
 
-def test_a_run_without_a_state_is_told_that_the_archive_lacks_rows() -> None:
-    """With a state, it is the question of filters."""
-    own, wanted = Position(is_begun=True), wants_nothing()
-    log = Log(position=own, first=BEGUN)
-    for has_state, code in ((False, "archive-lacks-rows"), (True, "filters-changed")):
-        asked = plan(own, log, wanted, Run(has_state=has_state), NEW)
-        assert isinstance(asked, Question)
-        assert asked.code == code
-
-
-def test_a_run_whose_clock_is_behind_buys_what_changed_once() -> None:
-    """Otherwise, it would buy the same rows until its clock has passed that of an earlier run."""
-    own = Position(reads=(read({}, 0, 60),), is_begun=True)
-    log, run, wanted = Log(position=own), Run(), wants_nothing()
-    first = plan(own, log, wanted, run, NEW)
-    assert isinstance(first, Request)
-    assert first.sync.started == NEW.now == at(50)
-    run.note(first, is_last=True)
-    page = Page(sync=first.sync, page=1, rows=1, cursor=None, dropped=None)
-    own = advance(own, page, RULES)
-    assert plan(own, Log(position=own), wanted, run, NewSync(id="later", now=at(51))) is None
-
-
 def test_a_sync_begins_over_with_all_that_was_decided() -> None:
     old = sync(reads=OF_AT, filters=OF_AT_BE, since=at(2), kept=at(3), order=at(4), replaces="z")
     for why, restarts in (("rejected", 1), ("restart", 0)):
@@ -329,15 +299,6 @@ def test_a_sync_begins_over_with_all_that_was_decided() -> None:
         kept = {"started": at(50), "replaces": "a", "restarts": restarts}
         assert over.sync == msgspec.structs.replace(old, id="new", **kept)
         assert (over.page, over.rows, over.cursor) == (1, 0, None)
-
-
-def test_a_sync_begins_over_once_before_the_user_decides() -> None:
-    wanted, run = wants_nothing(), Run()
-    over = after_rejection(sync(), wanted, run, NEW, has_archive=True)
-    assert isinstance(over, Request)
-    for has_archive, way in ((True, "restart-sync"), (False, "no-state")):
-        stuck = after_rejection(over.sync, wanted, run, NEW, has_archive=has_archive)
-        assert stuck == Question("cursor-rejected", (way,))  # type: ignore[arg-type]
 
 
 # How positions are stored
@@ -351,19 +312,6 @@ def test_filters_are_stored_once() -> None:
     stored = msgspec.json.encode(share_filters(position))
     assert len(stored) < alone + 8 * 120
     assert expand_filters(msgspec.json.decode(stored), Position) == position
-
-
-def test_what_is_stored_can_be_read_again() -> None:
-    rng = random.Random(3)
-    for _ in range(40):
-        setting, steps = histories.draw(rng)
-        world = histories.begin(setting)
-        for step in steps:
-            histories.take(world, setting, step)
-        for pipe in world.pipes.values():
-            for each, _is_lie in pipe.saved:
-                raw = msgspec.json.decode(msgspec.json.encode(share_filters(each)))
-                assert expand_filters(raw, State) == each
 
 
 @pytest.mark.parametrize("place", [-1, 1, 7])

@@ -320,9 +320,9 @@ GAPS: dict[str, Trap] = {
         *[put(3), run("dev"), run(billed=0), has_gap("prod", None)],
         *[want("lab", filters=having("BE")), run("lab"), has_gap("lab", 0)],
     ],
-    "a gap is closed by restart --since": [
+    "a gap of everything is closed by restart": [
         *[want(filters=OF_AT), run(), ask_and("prod", "keep", OF_AT_BE)],
-        *[order(ALL, OF_AT_BE), run(billed=6), has_gap("prod", None)],
+        *[order(None, OF_AT_BE), run(billed=6), has_gap("prod", None)],
     ],
     "a gap outlives a sync of added values": [
         *[want(filters=OF_AT), run(), ask_and("prod", "keep", OF_AT_BE)],
@@ -433,11 +433,11 @@ ARCHIVES: dict[str, Trap] = {
 }
 ORDERS: dict[str, Trap] = {
     "an order outlives a sync of added values": [
-        *[want(filters=OF_AT), run(), order(ALL, OF_AT)],
+        *[want(filters=OF_AT), run(), order(None, OF_AT)],
         *[ask_and("prod", "resync", OF_AT_BE, 3), want(filters=OF_AT), run(billed=3)],
     ],
     "an order since a time follows a sync in progress in the same run": [
-        *[run(), put(0, 1, 2, 3), run(outcome="limit", pages=1), order(ALL)],
+        *[run(), put(0, 1, 2, 3), run(outcome="limit", pages=1), order(at(0))],
         *[run(billed=2 + 9), run(billed=0)],
     ],
     "an order of narrower filters is no answer": [

@@ -7,17 +7,20 @@ page that is bought with what the archive has, and what an archive claims with i
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import redirect_stdout, suppress
+from contextlib import redirect_stdout
 from dataclasses import replace
+from functools import partial
 from io import StringIO
-from typing import Final
+from types import SimpleNamespace
+from typing import Any, Final
+from unittest.mock import patch
 
+from click import ClickException
 from msgspec.structs import replace as with_
 
 from tap_jobo import archive_cli
 from tap_jobo.errors import FormatError
-from tap_jobo.model import ALL, Filters, Order, Position, Read, State, Sync
-from tap_jobo.sync.orders import is_refused, time_of_order
+from tap_jobo.model import ALL, Filters, Position, Read, State, Sync
 from tap_jobo.sync.plan import best
 from tap_jobo.sync.reads import includes
 from tap_jobo.sync.start import Way
@@ -35,7 +38,7 @@ from tests.sync.log_rules.parts import (
     uuid,
     wants_nothing,
 )
-from tests.sync.log_rules.run import Conditions, Outcome, TapRun
+from tests.sync.log_rules.run import Conditions, Outcome, SimClock, TapRun
 
 _ROUNDS: Final = 12
 """As often may a pipeline run, or all of them, until nothing is left to buy or to ask."""
@@ -185,6 +188,21 @@ class World:
 
     # The command
 
+    def _command(self, command: Callable[..., None], *arguments: Any, **given: Any) -> bool:
+        """Run a command on an archive, with the settings of a pipeline; return whether it could."""
+        clock = SimClock(self)
+        settings = SimpleNamespace(**given)
+        with (
+            redirect_stdout(StringIO()),
+            patch.object(archive_cli, "Clock", lambda: clock),
+            patch.object(archive_cli, "_settings", lambda _: settings),
+        ):
+            try:
+                command(*arguments)
+            except (ClickException, FormatError):
+                return False
+        return True
+
     def restart(
         self, name: str, since: str | None = None, filters: Filters | None = None, start: str = ALL
     ) -> None:
@@ -193,12 +211,9 @@ class World:
         if folder is None:
             return
         self.api.tick()
-        time = time_of_order(at(self.api.now), folder.order, folder.position)
-        order = Order(time=time, since=since, filters=filters or {}, start=start)
-        has_entries = folder.head > 0
-        if not is_refused(order, folder.position, RULES, has_entries=has_entries, is_named=False):
-            folder.order = order
-            self.note(f"restart: {order}")
+        order = partial(archive_cli._restart, folder.archive, since, None, yes=True)
+        if self._command(order, filters=filters or {}, start_date=start):
+            self.note(f"restart: {folder.order}")
 
     def restart_sync(self, name: str, pipe: Pipe, own: Position | None = None) -> bool:
         """Order to begin a sync over that is stuck, and return whether there is one.
@@ -208,42 +223,27 @@ class World:
             pipe: Whose filters the sync has.
             own: The position that the message of a run was about, which has named the sync.
         """
-        folder = self.folders.get(name)
+        folder, wanted = self.folders.get(name), pipe.wanted
+        over = ""
+        if own is not None:
+            folder = self.folders.setdefault(name, Folder())
+            going = [each.sync for each in own.progress if each.sync.filters == wanted.filters]
+            over = max(going, key=lambda sync: sync.started).id if going else ""
         if folder is None:
-            if own is None:
-                return False
-            folder = self.folders[name] = Folder()
-        wanted = pipe.wanted
-        going = [
-            each
-            for each in (own or folder.position).progress
-            if each.sync.filters == wanted.filters
-        ]
-        if not going:
             return False
-        newest = max(going, key=lambda each: each.sync.started)
         self.api.tick()
-        order = Order(
-            time=time_of_order(at(self.api.now), folder.order, folder.position),
-            filters=wanted.filters,
-            start=wanted.start,
-            over=newest.sync.id,
-        )
-        has_entries = folder.head > 0
-        is_named = own is not None
-        if is_refused(order, folder.position, RULES, has_entries=has_entries, is_named=is_named):
+        order = partial(archive_cli._restart, folder.archive, None, over, yes=True)
+        if not self._command(order, filters=wanted.filters, start_date=wanted.start):
             return False
-        folder.order = order
         self._orders_over += 1
         self.api.has_rejected = True
-        self.note(f"restart --sync: {order}")
+        self.note(f"restart --sync: {folder.order}")
         return True
 
     def drop(self, name: str, number: int) -> None:
         """Drop a page, unless another one has to be dropped first."""
         folder = self.folders[name]
-        with redirect_stdout(StringIO()), suppress(FormatError):
-            archive_cli._drop(folder.archive, number, yes=True)
+        if self._command(partial(archive_cli._drop, folder.archive, number, yes=True)):
             folder.intact.pop(number, None)
             folder.headless.discard(number)
         self.is_calm = False
@@ -253,8 +253,7 @@ class World:
         """Take a row out of all pages of an archive, and perhaps out of warehouses."""
         folder = self.folders[name]
         rows = {row for entry in folder.entries for row in entry.rows if row.id == row_id}
-        with redirect_stdout(StringIO()):
-            archive_cli._erase_ids(folder.archive, {uuid(row_id)})
+        self._command(archive_cli._erase_ids, folder.archive, {uuid(row_id)})
         self.erased_rows |= rows
         self.erased[row_id] = self.api.versions.get(row_id, 0)
         if row := self.api.rows.get(row_id):  # a change without a new time is not listed
