@@ -242,6 +242,10 @@ class Moves:
         world.fill_disk(self.rng.choice(["ok", "ok", "big", "full"]))
         world.note(f"the disk is {world.disk}")
 
+    def store_fails(self) -> None:
+        at = self.rng.randint(1, 15)
+        self._run(fails_at=at, loses_response=self._chance(0.3), other=None)
+
     def damages_page(self) -> None:
         folder = self._folder
         if folder and folder.entries and self._chance(0.6):
@@ -313,6 +317,7 @@ SHARES: Final[dict[Callable[[Moves], None], int]] = {
     Moves.is_off_for_a_night: 2,
     Moves.switches_archive: 1,
     Moves.disk_fills: 1,
+    Moves.store_fails: 3,
     Moves.damages_page: 1,
     Moves.drops_page: 1,
     Moves.drops_good_page: 1,

@@ -5,12 +5,12 @@ Its clock counts whole minutes, so that all that happens has a time of its own.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 from unittest.mock import patch
 from uuid import UUID
 
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from tests.sync.log_rules.run import TapRun
 
 RowOrder = Literal["time", "id"]
+_T = TypeVar("_T")
 OWNER: Final = "api-live-1a2b3c4d"
 KEY: Final = key_of_name(f"{OWNER}/career_sites")
 COUNTRIES: Final = ("AT", "BE", "CH")
@@ -231,19 +232,41 @@ class Disk(Memory):
 
     Attributes:
         state: `ok`, `big` if no page fits, `full` if nothing does.
+        fails_in: The so-many-th call fails from now on, none if that is 0.
+        loses_response: Whether it does what it should before that.
     """
 
     location = "the archive"
     state = "ok"
+    fails_in = 0
+    loses_response = False
 
     def __init__(self, *, lasts: bool = True) -> None:
         super().__init__()
         self.lasts = lasts
 
+    def list(self, prefix: str, after: str = "") -> list[str]:
+        return self._meet(super().list, prefix, after)
+
+    def read(self, name: str, size: int | None = None) -> bytes:
+        return self._meet(super().read, name, size)
+
+    def replace(self, name: str, content: bytes) -> None:
+        self._meet(super().replace, name, content)
+
     def create(self, name: str, content: bytes) -> None:
         if self.state != "ok":
             raise StoreError(self.location, "no room")
-        super().create(name, content)
+        self._meet(super().create, name, content)
+
+    def _meet(self, call: Callable[..., _T], *arguments: Any) -> _T:
+        """Do what a call does, unless it is the one that fails."""
+        self.fails_in -= 1
+        is_failing = self.fails_in == 0
+        result = None if is_failing and not self.loses_response else call(*arguments)
+        if is_failing:
+            raise StoreError(self.location, "it is away")
+        return result  # type: ignore[return-value]
 
     def prove(self, name: str, size: int) -> None:  # noqa: ARG002 - as a store has it
         is_noted = layout.UNWRITTEN.format(KEY.name) in self.files

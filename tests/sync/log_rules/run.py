@@ -76,6 +76,8 @@ class Conditions:
         full_refresh: Whether it has no state.
         changes: Rows that change meanwhile.
         other: Another pipeline that runs from some step on, unless this run has the lock.
+        fails_at: The call of the store that fails.
+        loses_response: Whether that call does what it should, and only its response is lost.
     """
 
     die_at: int | None = None
@@ -85,6 +87,8 @@ class Conditions:
     full_refresh: bool = False
     changes: tuple[tuple[int, str, str], ...] = ()
     other: tuple[str, int] | None = None
+    fails_at: int = 0
+    loses_response: bool = False
 
 
 Ending = tuple[Outcome, Question | None, int | None]
@@ -278,6 +282,9 @@ class TapRun:
     def _deliver(self) -> None:
         """Write to the target what the tap writes."""
         self.step()
+        if disk := self.world.disk_of(self.pipe):
+            disk.fails_in = self._conditions.fails_at
+            disk.loses_response = self._conditions.loses_response
         self._feed.open()
         start = self._feed._start
         self.first = start.offset

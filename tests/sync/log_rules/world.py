@@ -27,6 +27,7 @@ from tap_jobo.sync.start import Way
 from tests.sync.log_rules.parts import (
     RULES,
     Api,
+    Disk,
     Folder,
     Pipe,
     Row,
@@ -102,6 +103,11 @@ class World:
         if disk == "big":
             self.most_lost_pages += len({pipe.folder for pipe in self.pipes.values()})
 
+    def disk_of(self, pipe: Pipe) -> Disk | None:
+        """Return the disk of a pipeline's archive, None if there is none yet."""
+        folder = self.folders.get(pipe.folder) if pipe.uses_archive else None
+        return folder.disk if folder else None
+
     def new_id(self) -> str:
         self._ids += 1
         return f"{self._ids}"
@@ -132,6 +138,10 @@ class World:
         self.api.tick()
         run, served = TapRun(self, pipe, happens), self.api.served
         outcome, pipe.question, pipe.damaged = run.go()
+        if disk := self.disk_of(pipe):
+            disk.fails_in = 0
+        if happens.fails_at and outcome == "failed":  # it may have been the writing of a page
+            self.most_lost_pages += 1
         if not (outcome == "died" and happens.kills_target):
             run.target.flush()
         if outcome == "died" and not run.lasts:
