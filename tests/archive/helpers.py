@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from tap_jobo.archive.archive import StreamArchive
 from tap_jobo.archive.entries import decode_entry
@@ -19,7 +20,7 @@ from tap_jobo.archive.month import spent_so_far
 from tap_jobo.archive.naming import all_keys
 from tap_jobo.archive.pending import read_pending
 from tap_jobo.archive.store import Store
-from tap_jobo.model import Entry, EntryHeader
+from tap_jobo.model import NOTHING, Entry, EntryHeader, new_id
 from tests.support import ARCHIVE_COMMAND, Run, Tap, error_code, execute
 from tests.support.archives import Files, damaged, rewritten
 from tests.support.crash import cut_in_request
@@ -41,6 +42,24 @@ def entry(page: Path) -> Entry:
 
 def header(page: Path) -> EntryHeader:
     return entry(page).header
+
+
+def new_header(**members: Any) -> EntryHeader:
+    """A header of which nothing else matters."""
+    header = EntryHeader(
+        id=new_id(),
+        previous=None,
+        before=NOTHING,
+        own=None,
+        sync=None,
+        page=1,
+        time="2026-01-01T00:00:00Z",
+        receipt=None,
+        run=new_id(),
+        spent={},
+        dropped=None,
+    )
+    return replace(header, **members)
 
 
 def rewrite(page: Path, **changes: Any) -> None:

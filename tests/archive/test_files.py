@@ -19,9 +19,10 @@ from tap_jobo.archive.files import (
 )
 from tap_jobo.archive.folder import Folder
 from tap_jobo.archive.key import ArchiveKey, archive_key
-from tap_jobo.model import NOTHING, Entry, EntryHeader
+from tap_jobo.model import Entry
 from tap_jobo.streams.career_sites import CAREER_SITES
 from tap_jobo.streams.jobs import MANAGED_JOBS
+from tests.archive.helpers import new_header
 
 NAME = "v4/host-live-0a/career_sites/archive.json"
 
@@ -108,20 +109,7 @@ def test_a_line_is_checked_without_what_follows() -> None:
 
 
 def test_each_flipped_bit_and_each_part_of_a_page_is_refused_or_changes_nothing() -> None:
-    header = EntryHeader(
-        id="0a",
-        previous=None,
-        before=NOTHING,
-        own=None,
-        sync=None,
-        page=1,
-        time="2026-01-01T00:00:00Z",
-        receipt=None,
-        run="0b",
-        spent={},
-        dropped=None,
-    )
-    good = Entry(1, header, b'{"career_sites": [], "has_more": false}')
+    good = Entry(1, new_header(), b'{"career_sites": [], "has_more": false}')
     harmless = []
     for what, content in changes(encode_entry(good)).items():
         try:

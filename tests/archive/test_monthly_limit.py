@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from msgspec.structs import replace as msgspec_replace
 
 from jobo_sandbox import Fault, Sandbox
 from tap_jobo.api.budget import Budget, FeedCost
@@ -23,11 +22,10 @@ from tap_jobo.archive.key import archive_key
 from tap_jobo.archive.month import MonthCount
 from tap_jobo.clock import format_timestamp
 from tap_jobo.errors import ArchiveError, BudgetReachedError
-from tap_jobo.model import Charge, Receipt, Sync, entry_outside
 from tap_jobo.streams.career_sites import CAREER_SITES
 from tap_jobo.streams.feed_spec import FeedSpec
 from tap_jobo.streams.jobs import JOBS
-from tests.archive.helpers import archive_command, loaded, spent_in, succeeded
+from tests.archive.helpers import archive_command, loaded, new_header, spent_in, succeeded
 from tests.support import Run, Tap, commands_in, complaint, error_code
 from tests.support.clock import FakeClock, with_clock
 from tests.support.crash import cut_in_request
@@ -353,7 +351,7 @@ def test_without_a_limit_only_what_no_page_counts_is_written(tmp_path: Path) -> 
     lost = file.read_bytes()
     assert lost != first
     request(count, PAGE)
-    buy(count, PAGE, balance=900)
+    buy(count, PAGE)
     request(count, PAGE)
     assert file.read_bytes() == lost
     again = count_in(Folder(tmp_path), FakeClock(), CAREER_SITES, None)
@@ -364,31 +362,19 @@ def test_without_a_limit_only_what_no_page_counts_is_written(tmp_path: Path) -> 
 def test_a_restored_archive_counts_what_it_lacks(tmp_path: Path, *, is_restored: bool) -> None:
     """And what is bought after that, though the file names a page that the archive lacks."""
     first, now = count_in(Folder(tmp_path), FakeClock(), CAREER_SITES, LIMIT), FakeClock()
-    buy(first, 100, balance=900)
+    buy(first, 100)
     backup = tmp_path / layout.page_name(first.archive.key.name, 1)
     content = backup.read_bytes()
-    buy(first, 200, balance=700)
+    buy(first, 200)
     first.settle()
     if is_restored:
         (tmp_path / layout.page_name(first.archive.key.name, 2)).unlink()
         assert backup.read_bytes() == content
     for more in (300, 400):  # the run is killed after each page
         count = count_in(Folder(tmp_path), now, CAREER_SITES, None)
-        buy(count, more, balance=0)
+        buy(count, more)
     count = count_in(Folder(tmp_path), now, CAREER_SITES, LIMIT)
     assert count.spent == {"2026-01": 1_000}
-
-
-def test_the_newest_balance_of_the_account_is_known_to_each_stream(tmp_path: Path) -> None:
-    clock, specs = FakeClock(), (CAREER_SITES, JOBS)
-    other = count_in(Folder(tmp_path), clock, JOBS, LIMIT, api_url="https://b")
-    for spec, balance in (CAREER_SITES, 900), (JOBS, 800), (CAREER_SITES, 850):
-        clock.passed += 1
-        buy(count_in(Folder(tmp_path), clock, spec, LIMIT), 1, balance)
-        buy(count_in(Folder(tmp_path), clock, spec, LIMIT), 1, None)
-        known = [count_in(Folder(tmp_path), clock, each, LIMIT) for each in specs]
-        assert {each.newest_balance() for each in known} <= {balance, None}
-        assert other.newest_balance() is None
 
 
 def count_at(folder: Path, at: FakeClock | str) -> MonthCount:
@@ -424,29 +410,10 @@ def billed(count: MonthCount, credits_: int) -> MonthCount:
     return count
 
 
-def buy(count: MonthCount, credits_: int, balance: int | None) -> None:
+def buy(count: MonthCount, credits_: int) -> None:
     """Let the archive have a page."""
-    receipt = Receipt(
-        charge=Charge(requested=50, price=50, deducted=credits_, fall=0),
-        balance=balance,
-        received_at=format_timestamp(count.now()),
-        has_more=None,
-        encoding="",
-    )
-    sync = Sync(
-        id="s1",
-        reads={},
-        filters={},
-        since="",
-        started="2026-01-01T00:00:00Z",
-        kept=None,
-        order=None,
-        replaces=None,
-        restarts=0,
-        batch_size=50,
-    )
-    header = entry_outside(sync, receipt, b"").header
-    count.archive.create(msgspec_replace(header, spent=billed(count, credits_).spent), b"{}")
+    header = new_header(time=format_timestamp(count.now()), spent=billed(count, credits_).spent)
+    count.archive.create(header, b"{}")
 
 
 def test_a_new_month_begins_by_the_clock_of_the_api(tap: Tap) -> None:
