@@ -325,15 +325,6 @@ def test_a_response_that_comes_in_the_next_month_counts_in_both(tmp_path: Path) 
     assert count.spent == {"2026-01": PAGE - 100, "2026-02": PAGE - 100}
 
 
-def test_what_another_stream_cost_counts_in_its_month_alone(tmp_path: Path) -> None:
-    jobs = count_in(Folder(tmp_path), FakeClock(datetime(2026, 1, 31, 12, tzinfo=UTC)), JOBS, LIMIT)
-    request(jobs, PAGE)
-    for month, credits_ in ("2026-01", LIMIT - PAGE), ("2026-02", LIMIT):
-        count = count_at(tmp_path, f"{month}-15")
-        assert left(count) == {month: credits_}
-        assert count.spent == {}
-
-
 def test_a_stream_of_another_address_does_not_count(tmp_path: Path) -> None:
     other = count_in(Folder(tmp_path), FakeClock(), JOBS, LIMIT, api_url="https://b")
     request(other, PAGE)

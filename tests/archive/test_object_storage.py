@@ -291,21 +291,6 @@ def methods(weather: Weather) -> list[str]:
     return [method for method, _ in weather.requests]
 
 
-def test_each_call_is_one_request(store: Store, weather: Weather) -> None:
-    calls: list[Callable[[], object]] = [
-        lambda: store.create(PAGE, b"page"),
-        lambda: store.read(PAGE),
-        lambda: store.read(PAGE, 3),
-        lambda: store.replace(PAGE, b"another"),
-        lambda: store.list("v4/host-live-0a/career_sites", PAGE),
-        lambda: store.remove([PAGE]),
-    ]
-    for call in calls:
-        call()
-    assert methods(weather) == ["PUT", "GET", "GET", "PUT", "GET", "POST"]
-    assert store.is_remote
-
-
 def test_a_page_whose_response_was_lost_is_created_once(store: Store, weather: Weather) -> None:
     weather.decide = lambda method, _: "lost" if method == "PUT" else ""
     store.create(PAGE, b"ours")

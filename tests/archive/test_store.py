@@ -9,7 +9,6 @@ from typing import Any
 from unittest.mock import Mock
 
 import pytest
-from obstore.exceptions import AlreadyExistsError, PreconditionError
 from obstore.store import MemoryStore
 
 from tap_jobo.archive import layout
@@ -154,20 +153,6 @@ def test_a_name_says_which_page_it_is() -> None:
         "archive.json",
     ):
         assert not layout.PAGE.fullmatch(f"v4/{KEY}/{name}")
-
-
-@pytest.mark.parametrize("error", [AlreadyExistsError, PreconditionError])
-def test_a_put_that_was_repeated_finds_its_own_object(
-    monkeypatch: pytest.MonkeyPatch, error: type[Exception]
-) -> None:
-    """Stores word the refusal in two ways."""
-    bucket: Any = fake.Bucket(FakeClock().now)
-    store = Bucket(bucket, "s3://a/b", Clock())
-    store.create(PAGE, b"ours")
-    monkeypatch.setattr(bucket, "put", Mock(side_effect=error("it exists")))
-    store.create(PAGE, b"ours")
-    with pytest.raises(ExistsError):
-        store.create(PAGE, b"another")
 
 
 # Buckets
