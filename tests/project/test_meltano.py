@@ -293,7 +293,7 @@ def test_variables_are_read_or_refused_but_never_ignored(project: Project) -> No
     # The name `tap-jobo-jobs` would take `TAP_JOBO_JOBS_BATCH_SIZE` for its `batch_size`.
     assert not sandbox.feed_requests
     first, *others = sandbox.requests_to("jobs")
-    assert first.body == {"batch_size": 70}
+    assert first.body == {"batch_size": 70, "updated_after": "2020-01-01T00:00:00.000000Z"}
     assert len(others) == 1
     assert project.table("jobs").keys() == sandbox.world.jobs().keys()
     assert sandbox.credits_billed == 3 * 120
