@@ -168,6 +168,7 @@ def test_odd_rows_are_read_alike_in_each_warehouse(
     }  # fmt: skip
     for stream, each in rows.items():
         warehouse.execute(upsert(schema, stream, [at(3, **row) for row in each]))
+    warehouse.execute(f"CREATE UNIQUE INDEX versions ON {schema}.jobs (id, _sdc_batched_at)")
     _append(warehouse, schema, 2, "older")
     _append(warehouse, schema, 4, "second")
     warehouse.dbt(MODELS)
