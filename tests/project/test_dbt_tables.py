@@ -251,13 +251,14 @@ def test_rows_change_leave_and_return_between_builds(postgres: Postgres) -> None
     create(postgres, STREAMS, "public")
     keys = ("stays", "moves", "moves twice", "gone", "deleted", "undated")
     _store(postgres, 2, "jobs", *({**JOB, "id": key} for key in keys))
+    _move(postgres, 2, "blank", "still")
     undated = "created_at = NULL, _sdc_extracted_at = '2026-11-18 07:00:00'"
     postgres.execute(f"UPDATE jobs SET {undated} WHERE id = 'undated'")
     ats = {"acme": "lever", "long": "oracle_recruiting_cloud", "deleted": "lever"}
     _store(postgres, 2, "career_sites", *({**SITE, "id": key, "ats": ats[key]} for key in ats))
     _store(postgres, 2, "companies", PROFILE)
     postgres.dbt(MODELS)
-    this_week = _check_counts(postgres, {"acme": 6})
+    this_week = _check_counts(postgres, {"acme": 6, "blank": 1})
     opened = {row["job_id"]: row["opened_at"] for row in _rows(postgres, "jobo__job_openings")}
     assert (opened["undated"], opened["stays"]) == ("2026-11-18 07:00:00", JOB["created_at"])
 
@@ -273,7 +274,7 @@ def test_rows_change_leave_and_return_between_builds(postgres: Postgres) -> None
     _store(postgres, 4, "career_sites", {**SITE, "ats": "Lever "})
     _store(postgres, 4, "companies", {**PROFILE, "company_size": "1,001-5,000"})
     postgres.dbt(MODELS)
-    assert _check_counts(postgres, {"acme": 3, "blue": 2}) == this_week
+    assert _check_counts(postgres, {"acme": 3, "blue": 2, "blank": 1}) == this_week
     assert _shares(postgres) == {("lever", 50), ("oracle_recruiting_cloud", 50)}
     sites = {row["career_site_id"]: row for row in _rows(postgres, "jobo__directory")}
     assert (sites["acme"]["ats"], sites["acme"]["employees_from"]) == ("lever", 1001)
@@ -281,7 +282,7 @@ def test_rows_change_leave_and_return_between_builds(postgres: Postgres) -> None
     assert (job["pay_min"], job["pay_max"]) == (None, 90000.5)
     for name in ("int_jobo__job_locations", "jobo__job_locations", "jobo__job_skills"):
         there = {row["job_id"] for row in _rows(postgres, name)} - {"gone"}
-        assert there == {*keys, "odd"} - {"gone", "deleted"}, name
+        assert there == {*keys, "odd", "still"} - {"gone", "deleted"}, name
     closed = _openings(postgres, "gone")
 
     _move(postgres, 6, "cold", "moves twice")
@@ -292,7 +293,7 @@ def test_rows_change_leave_and_return_between_builds(postgres: Postgres) -> None
     _store(postgres, 9, "career_sites", *changed)
     postgres.dbt("build --exclude stg_jobo__career_sites")
     assert {("acme", "energy"), ("new", "food")}.isdisjoint(_industries(postgres))
-    _check_counts(postgres, {"acme": 4, "blue": 1, "cold": 1})
+    _check_counts(postgres, {"acme": 4, "blue": 1, "cold": 1, "blank": 1})
     assert _rows(postgres, "jobo__ats_moves") == []
     first, second = _openings(postgres, "gone")
     assert [first] == closed
