@@ -269,8 +269,8 @@ def test_rows_change_leave_and_return_between_builds(postgres: Postgres) -> None
     postgres.execute("DELETE FROM jobs WHERE id IN ('deleted', 'gone')")
     _store(postgres, 4, "expired_jobs", {"id": "gone", "reported_at": "2026-01-03 06:00:00"})
     postgres.execute("DELETE FROM career_sites WHERE id = 'deleted'")
-    pay = {"min": "80k", "max": "90000.5"}
-    _store(postgres, 4, "jobs", {**JOB, "id": "odd", "compensation": pay})
+    odd = {**JOB, "id": "odd", "compensation": {"min": "80k", "max": "90000.5"}}
+    _store(postgres, 4, "jobs", odd)
     _store(postgres, 4, "career_sites", {**SITE, "ats": "Lever "})
     _store(postgres, 4, "companies", {**PROFILE, "company_size": "1,001-5,000"})
     postgres.dbt(MODELS)
@@ -278,8 +278,7 @@ def test_rows_change_leave_and_return_between_builds(postgres: Postgres) -> None
     assert _shares(postgres) == {("lever", 50), ("oracle_recruiting_cloud", 50)}
     sites = {row["career_site_id"]: row for row in _rows(postgres, "jobo__directory")}
     assert (sites["acme"]["ats"], sites["acme"]["employees_from"]) == ("lever", 1001)
-    job = _staged(postgres)["odd"]
-    assert (job["pay_min"], job["pay_max"]) == (None, 90000.5)
+    assert {"pay_min": None, "pay_max": 90000.5}.items() <= _staged(postgres)["odd"].items()
     for name in ("int_jobo__job_locations", "jobo__job_locations", "jobo__job_skills"):
         there = {row["job_id"] for row in _rows(postgres, name)} - {"gone"}
         assert there == {*keys, "odd", "still"} - {"gone", "deleted"}, name
