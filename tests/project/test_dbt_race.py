@@ -73,7 +73,7 @@ print(json.dumps(readings))
 
 @pytest.mark.parametrize(
     ("kind", "strategy"),  # merge, not with the DuckDB of the loader, which has none
-    [*((kind, "") for kind in KINDS), ("postgres", "merge"), ("snowflake", "merge")],
+    [*((kind, "") for kind in KINDS), ("postgres", "merge")],
 )
 def test_rows_are_neither_doubled_nor_missing(
     postgres: Postgres, tmp_path: Path, kind: str, strategy: str

@@ -6,7 +6,6 @@ import json
 import re
 import shlex
 import shutil
-import subprocess
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,7 +15,6 @@ import yaml
 from singer_sdk.helpers.capabilities import PluginCapabilities
 
 from jobo_sandbox import Sandbox
-from jobo_sandbox.patience import patient
 from tests.support import ARCHIVE_COMMAND, COMMAND, environment, execute
 from tests.support.archives import files_at
 from tests.support.companies import FIELDS, OBJECTS, expected_profile
@@ -196,44 +194,6 @@ def test_lost_containers_cost_the_pages_in_flight(
         billed = sandbox.rows_billed
         assert "from the archive" not in next(containers).run().stderr
         assert sandbox.rows_billed == billed
-
-
-@pytest.mark.exhaustive
-def test_plugins_that_inherit_from_the_tap_run_side_by_side(project: Project) -> None:
-    """With other filters in the same project, each has an archive of its own."""
-    world, yesterday = project.sandbox.world, datetime.now(UTC) - timedelta(days=1)
-    countries = {key: ("DE", "US", "FR")[n % 3] for n, key in enumerate(world.rows())}
-    for key, country in countries.items():
-        world.touch(key, at=yesterday, country_code=country)
-    definition = project.folder / "meltano.yml"
-    names = {"DE": "tap-jobo-german", "US": "tap-jobo-american"}
-    children = "".join(
-        f"    - name: {name}\n      inherit_from: tap-jobo\n      config:\n"
-        f"        archive_dir: archive/{name}\n"
-        f"        country_codes: [{country}]\n        batch_size: 10\n"
-        for country, name in names.items()
-    )
-    text = definition.read_text("utf-8")
-    definition.write_text(text.replace("  loaders:\n", f"{children}  loaders:\n", 1))
-    project.run("run", names["DE"], "target-postgres")  # two at once can't create the schema
-    runs = [
-        subprocess.Popen(
-            ["meltano", "run", name, "target-postgres"],
-            env=project.environment(),
-            cwd=project.folder,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for name in names.values()
-    ]
-    for run in runs:
-        _, log = run.communicate(timeout=patient(120))
-        assert run.returncode == 0, log
-    wanted = {key for key, country in countries.items() if country in names}
-    assert project.table().keys() == wanted
-    assert project.sandbox.rows_billed == len(wanted)
-    for name in names.values():
-        assert list((project.folder / "archive" / name).glob("v4/*/career_sites"))
 
 
 @pytest.mark.exhaustive
