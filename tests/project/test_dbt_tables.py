@@ -246,19 +246,15 @@ def _staged(warehouse: Warehouse) -> dict[str, Row]:
     return found
 
 
+KEYS = ("stays", "moves", "moves twice", "gone", "deleted", "undated", "closes")
+"""Jobs of one company, by what becomes of them."""
+
+
 def test_rows_change_leave_and_return_between_builds(postgres: Postgres) -> None:
     """And while a build runs: what is stored then waits for the next one."""
-    create(postgres, STREAMS, "public")
-    keys = ("stays", "moves", "moves twice", "gone", "deleted", "undated")
-    _store(postgres, 2, "jobs", *({**JOB, "id": key} for key in keys))
-    _move(postgres, 2, "blank", "still")
-    undated = "created_at = NULL, _sdc_extracted_at = '2026-11-18 07:00:00'"
-    postgres.execute(f"UPDATE jobs SET {undated} WHERE id = 'undated'")
-    ats = {"acme": "lever", "long": "oracle_recruiting_cloud", "deleted": "lever"}
-    _store(postgres, 2, "career_sites", *({**SITE, "id": key, "ats": ats[key]} for key in ats))
-    _store(postgres, 2, "companies", PROFILE)
+    sites = _store_first_rows(postgres)
     postgres.dbt(MODELS)
-    this_week = _check_counts(postgres, {"acme": 6, "blank": 1})
+    this_week = _check_counts(postgres, {"acme": 7, "blank": 1})
     opened = {row["job_id"]: row["opened_at"] for row in _rows(postgres, "jobo__job_openings")}
     assert (opened["undated"], opened["stays"]) == ("2026-11-18 07:00:00", JOB["created_at"])
 
@@ -267,25 +263,26 @@ def test_rows_change_leave_and_return_between_builds(postgres: Postgres) -> None
     )
     _move(postgres, 4, "blue", "moves", "moves twice")
     postgres.execute("DELETE FROM jobs WHERE id IN ('deleted', 'gone')")
-    _store(postgres, 4, "expired_jobs", {"id": "gone", "reported_at": "2026-01-03 06:00:00"})
-    postgres.execute("DELETE FROM career_sites WHERE id = 'deleted'")
+    expired = ({"id": key, "reported_at": "2026-01-03 06:00:00"} for key in ("gone", "closes"))
+    _store(postgres, 4, "expired_jobs", *expired)
     odd = {**JOB, "id": "odd", "compensation": {"min": "80k", "max": "90000.5"}}
     _store(postgres, 4, "jobs", odd)
-    _store(postgres, 4, "career_sites", {**SITE, "ats": "Lever "})
+    postgres.execute("DELETE FROM career_sites WHERE id = 'deleted'")
+    reordered = {**sites["long"], "industries": ["food", "energy"]}
+    _store(postgres, 4, "career_sites", {**SITE, "ats": "Lever "}, reordered)
     _store(postgres, 4, "companies", {**PROFILE, "company_size": "1,001-5,000"})
+    postgres.execute(  # as a loader may while there are models over its tables
+        "ALTER TABLE career_sites ALTER COLUMN name TYPE varchar;"
+        "ALTER TABLE companies DROP COLUMN founding_year"
+    )
     postgres.dbt(MODELS)
     assert _check_counts(postgres, {"acme": 3, "blue": 2, "blank": 1}) == this_week
-    assert _shares(postgres) == {("lever", 50), ("oracle_recruiting_cloud", 50)}
-    sites = {row["career_site_id"]: row for row in _rows(postgres, "jobo__directory")}
-    assert (sites["acme"]["ats"], sites["acme"]["employees_from"]) == ("lever", 1001)
-    assert {"pay_min": None, "pay_max": 90000.5}.items() <= _staged(postgres)["odd"].items()
-    for name in ("int_jobo__job_locations", "jobo__job_locations", "jobo__job_skills"):
-        there = {row["job_id"] for row in _rows(postgres, name)} - {"gone"}
-        assert there == {*keys, "odd", "still"} - {"gone", "deleted"}, name
+    _check_after_changes(postgres, {*KEYS, "odd", "still"} - {"gone", "deleted"})
     closed = _openings(postgres, "gone")
 
+    postgres.execute("ALTER TABLE companies ADD COLUMN founding_year text")
     _move(postgres, 6, "cold", "moves twice")
-    _store(postgres, 6, "career_sites", {**SITE, "id": "deleted"})
+    _store(postgres, 6, "career_sites", sites["deleted"], {**sites["mover"], "ats": "ashby"})
     _store(postgres, 9, "jobs", {**JOB, "id": "gone"})
     postgres.dbt("run --select stg_jobo__career_sites")
     changed = ({**SITE, "industries": ["energy"]}, {**SITE, "id": "new"})
@@ -293,15 +290,49 @@ def test_rows_change_leave_and_return_between_builds(postgres: Postgres) -> None
     postgres.dbt("build --exclude stg_jobo__career_sites")
     assert {("acme", "energy"), ("new", "food")}.isdisjoint(_industries(postgres))
     _check_counts(postgres, {"acme": 4, "blue": 1, "cold": 1, "blank": 1})
-    assert _rows(postgres, "jobo__ats_moves") == []
+    (move,) = _rows(postgres, "jobo__ats_moves")
+    moved = (move["career_site_id"], move["from_ats"], move["to_ats"], move["moved_at"])
+    assert moved == ("mover", "lever", "ashby", "2026-01-06 07:00:00")
     first, second = _openings(postgres, "gone")
     assert [first] == closed
-    assert (first["closed_at"], first["is_open"]) == ("2026-01-03 06:00:00", False)
     assert (second["opened_at"], second["is_open"]) == ("2026-01-09 07:00:00", True)
     assert second["is_posted_again"]
     postgres.dbt(only("stg_jobo__career_site_industries", "jobo__ats_share_by_month"))
     assert {("acme", "energy"), ("new", "food")} <= _industries(postgres)
-    assert _shares(postgres) == {("lever", 75), ("oracle_recruiting_cloud", 25)}
+    assert _shares(postgres) == {("lever", 60), ("ashby", 20), ("oracle_recruiting_cloud", 20)}
+
+
+def _store_first_rows(postgres: Postgres) -> dict[str, Row]:
+    """Create and fill the loader's tables, and return the career sites."""
+    create(postgres, STREAMS, "public")
+    _store(postgres, 2, "jobs", *({**JOB, "id": key} for key in KEYS))
+    _move(postgres, 2, "blank", "still")
+    created = "created_at = NULL, _sdc_extracted_at = '2026-11-18 07:00:00'"
+    postgres.execute(f"UPDATE jobs SET {created} WHERE id = 'undated'")
+    postgres.execute("UPDATE jobs SET updated_at = NULL WHERE id = 'closes'")
+    ats = {"acme": "lever", "long": "oracle_recruiting_cloud", "deleted": "lever", "mover": "lever"}
+    sites = {key: {**SITE, "id": key, "ats": each} for key, each in ats.items()}
+    sites["long"]["industries"] = ["energy", "food"]
+    _store(postgres, 2, "career_sites", *sites.values())
+    _store(postgres, 2, "companies", PROFILE)
+    return sites
+
+
+def _check_after_changes(postgres: Postgres, present: set[str]) -> None:
+    """Check what the second build made, and which jobs are in the loader's tables."""
+    assert _shares(postgres) == {("lever", 66.67), ("oracle_recruiting_cloud", 33.33)}
+    versions = Counter(
+        row["career_site_id"] for row in _rows(postgres, "jobo__career_sites_history")
+    )
+    assert versions == {"acme": 1, "long": 1, "deleted": 1, "mover": 1}
+    sites = {row["career_site_id"]: row for row in _rows(postgres, "jobo__directory")}
+    assert (sites["acme"]["ats"], sites["acme"]["employees_from"]) == ("lever", 1001)
+    assert {"pay_min": None, "pay_max": 90000.5}.items() <= _staged(postgres)["odd"].items()
+    for name in ("int_jobo__job_locations", "jobo__job_locations", "jobo__job_skills"):
+        assert {row["job_id"] for row in _rows(postgres, name)} - {"gone"} == present, name
+    for job in ("gone", "closes"):
+        (opening,) = _openings(postgres, job)
+        assert (opening["closed_at"], opening["is_open"]) == ("2026-01-03 06:00:00", False), job
 
 
 def _store(postgres: Postgres, day: int, stream: str, *rows: Row) -> None:
