@@ -22,12 +22,15 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 
+BUCKET = "archives"
+
+
 @dataclass(frozen=True)
 class S3:
     """A bucket, and what the environment has to say to reach it."""
 
     address: str
-    bucket: str = "archives"
+    bucket: str = BUCKET
 
     @property
     def url(self) -> str:

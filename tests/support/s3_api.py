@@ -1,6 +1,7 @@
 """As much of Amazon's S3 as the archive needs, on this machine: its API in memory.
 
-It answers in a fraction of moto's time. The contract of the stores holds for both.
+It answers in a fraction of moto's time. The contract of the stores holds for both. Google's XML API
+differs by its conditions alone.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from werkzeug import Request, Response
 _PER_LISTING: Final = 1_000
 """The most names in a response; the next ones take another request."""
 _LISTS: Final = {"list-type", "prefix", "start-after", "continuation-token"}
+_GENERATION: Final = "x-goog-generation"
 _ITEM: Final = (
     "<Contents><Key>{}</Key><LastModified>{:%Y-%m-%dT%H:%M:%S.000Z}</LastModified><ETag>&quot;{}&quot;</ETag>"
     "<Size>{}</Size><StorageClass>STANDARD</StorageClass></Contents>"
@@ -24,11 +26,15 @@ _ITEM: Final = (
 
 
 class _Object(NamedTuple):
-    """Its ETag is a hash of the content, and its date is in whole seconds."""
+    """Its ETag is a hash of the content, and its date is in whole seconds.
+
+    Google's conditions name its generation, which counts how often it was written.
+    """
 
     content: bytes
     e_tag: str
     written_at: datetime
+    generation: int
 
 
 _Objects = dict[str, _Object]
@@ -72,11 +78,12 @@ def _answer_for_object(objects: _Objects, name: str, request: Request) -> Respon
         return _error(501, "NotImplemented")
     if name not in objects:
         return _error(404, "NoSuchKey")
-    content, e_tag, written_at = objects[name]
+    content, e_tag, written_at, generation = objects[name]
     if request.range and not request.range.range_for_length(len(content)):
         return _error(416, "InvalidRange")  # as for each range of an empty object
     response = Response(content, mimetype="application/octet-stream")
     response.set_etag(e_tag)
+    response.headers[_GENERATION] = str(generation)
     response.last_modified = written_at
     response.make_conditional(request, accept_ranges=True, complete_length=len(content))
     return response
@@ -91,11 +98,16 @@ def _put(objects: _Objects, name: str, request: Request) -> Response:
             return _error(412, "PreconditionFailed")
     if request.if_none_match and known:
         return _error(412, "PreconditionFailed")
+    generation = known.generation if known else 0
+    if request.headers.get("x-goog-if-generation-match", str(generation)) != str(generation):
+        return _error(412, "PreconditionFailed")
     content = request.get_data()
     e_tag = hashlib.md5(content, usedforsecurity=False).hexdigest()
-    objects[name] = _Object(content, e_tag, datetime.now(UTC).replace(microsecond=0))
+    written_at = datetime.now(UTC).replace(microsecond=0)
+    objects[name] = _Object(content, e_tag, written_at, generation + 1)
     response = Response()
     response.set_etag(e_tag)
+    response.headers[_GENERATION] = str(generation + 1)
     return response
 
 
@@ -116,7 +128,7 @@ def _list(objects: _Objects, request: Request) -> Response:
     items = [
         _ITEM.format(escape(name), written_at, e_tag, len(content))
         for name in listed
-        for content, e_tag, written_at in [objects[name]]
+        for content, e_tag, written_at, _ in [objects[name]]
     ]
     rest = "<IsTruncated>false</IsTruncated>"
     if listed != names:
