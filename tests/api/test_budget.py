@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from typing import Any
 from unittest.mock import Mock, patch
 
 import pytest
 
 from jobo_sandbox import Fault
 from tap_jobo.api.budget import Budget, FeedCost
-from tap_jobo.errors import BudgetReachedError, ConfigError
+from tap_jobo.errors import BudgetReachedError
 from tap_jobo.limit import Limit
 from tap_jobo.streams.career_sites import CAREER_SITES
 from tap_jobo.streams.feed_spec import FeedSpec
@@ -165,15 +164,6 @@ class TestFreePlan:
         with pytest.raises(BudgetReachedError):
             cost.reserve(50)
 
-    def test_free_feed_goes_on_when_another_used_the_budget(self) -> None:
-        budget = make_budget(max_credits=2_500)
-        free, paid = jobs(budget), sites(budget)
-        receive(free, 50, deducted(0))
-        receive(paid, 50, deducted(2_500))
-        free.reserve(50)
-        with pytest.raises(BudgetReachedError):
-            paid.reserve(1)
-
 
 class TestReserve:
     def test_reserved_at_list_price_then_at_the_price_last_seen(self) -> None:
@@ -183,13 +173,6 @@ class TestReserve:
         cost.reserve(200)
         with pytest.raises(BudgetReachedError, match=r"1,000 of 5,000 used\. .*4,020"):
             cost.reserve(201)
-
-    def test_limit_below_a_page_is_a_mistake_until_some_of_it_is_used(self) -> None:
-        cost = sites(make_budget(max_credits=2_499))
-        with pytest.raises(ConfigError):
-            cost.check_page(50, begins_sync=True)
-        with pytest.raises(BudgetReachedError):
-            cost.reserve(50)
 
     def test_risen_price_passes_it_by_one_page(self) -> None:
         cost = sites(make_budget(max_credits=5_000))
@@ -309,19 +292,6 @@ def test_budget_is_never_exceeded_and_the_run_exits_with_0(tap: Tap, budget: int
     assert run.bookmark["replication_key_value"] is None
 
 
-@pytest.mark.parametrize("archive", [True, False])
-def test_a_backfill_is_spread_over_days_with_every_row_once(tap: Tap, *, archive: bool) -> None:
-    ids: list[str] = []
-    state: Any = None
-    for _ in range(4):
-        run = tap.run(state=state, max_credits=1_700, batch_size=17, archive=archive)
-        assert run.metrics["jobo_credits"] <= 1_700
-        ids, state = ids + run.ids, run.state
-    assert sorted(ids) == sorted(tap.sandbox.world.rows())
-    assert run.bookmark["replication_key_value"]
-    assert tap.sandbox.rows_billed == 120
-
-
 def test_a_run_whose_budget_is_used_still_loads(tap: Tap) -> None:
     cut_in_request(tap, 3, billed=False)
     tap.sandbox.price = 60
@@ -334,16 +304,8 @@ def test_a_run_whose_budget_is_used_still_loads(tap: Tap) -> None:
     assert run.progress["rows"] == 100
 
 
-def test_the_balance_is_a_metric(tap: Tap) -> None:
-    tap.sandbox.balance = 10_020
-    assert tap.run().metrics["jobo_credits_balance"] == 4_020
-
-
-def test_a_run_ends_with_a_summary_and_the_same_figures_as_metrics(tap: Tap) -> None:
+def test_a_run_ends_with_its_figures_as_metrics(tap: Tap) -> None:
     run = tap.run()
-    assert run.summaries.keys() == {"career_sites"}
-    for part in ("120 rows in 3 pages", "$6.00", "sync complete", "$9,994.00"):
-        assert part in run.summaries["career_sites"]
     figures = {name: value for name, value in run.metrics.items() if name.startswith("jobo_")}
     assert figures == {
         "jobo_sync_complete": 1, "jobo_archive_complete": 1, "jobo_credits": 6_000,
@@ -354,7 +316,3 @@ def test_a_run_ends_with_a_summary_and_the_same_figures_as_metrics(tap: Tap) -> 
     assert quiet.metrics.keys() == {
         "jobo_sync_complete", "jobo_archive_complete", "jobo_credits_balance", "sync_duration",
     }  # fmt: skip
-    assert quiet.summaries.keys() == {"career_sites"}
-    assert "row" not in quiet.summaries["career_sites"]
-    for part in ("nothing new", "$0.00", "sync complete", "$9,994.00"):
-        assert part in quiet.summaries["career_sites"]

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import pytest
 
-from jobo_sandbox import Fault, Sandbox
+from jobo_sandbox import Fault
 from tap_jobo.api.pages import PageParser, parse_json
 from tap_jobo.errors import ApiError
 from tap_jobo.records.converter import RecordConverter
 from tap_jobo.streams.career_sites import CAREER_SITES
 from tap_jobo.streams.jobs import EXPIRED_JOBS, JOBS
 from tests.support import Tap, complaint, error_code
-from tests.support.jobs import tap_of
 from tests.support.loggers import LOGGER
 
 Body = dict[str, Any]
@@ -204,22 +202,3 @@ def test_a_short_page_without_a_cursor_is_the_end_and_a_full_one_is_broken(
     assert error_code(run) == "format-changed"
     assert "without a 'next_cursor'" in complaint(run)
     assert run.records == []
-
-
-def test_a_test_says_that_no_job_matches(hiring: Sandbox, tmp_path: Path) -> None:
-    run = tap_of(hiring, tmp_path, "jobs").succeed("--test", jobs_sources=["no such source"])
-    assert "about 0 jobs" in run.lines("INFO")[-1]
-    assert "$0.00" in run.lines("INFO")[-1]
-
-
-@pytest.mark.parametrize("rows", [10, 0])
-def test_a_short_page_without_a_cursor_ends_the_sync_with_a_warning(
-    hiring: Sandbox, tmp_path: Path, rows: int
-) -> None:
-    def cut(body: Body) -> Body:
-        return {**body, "jobs": body["jobs"][:rows], "next_cursor": None}
-
-    hiring.faults.add(Fault(replace=cut), on=2, endpoint="jobs")
-    run = tap_of(hiring, tmp_path, "jobs").succeed(jobs_batch_size=40)
-    assert len(run.ids) == 40 + rows
-    assert any("'next_cursor'" in line for line in run.messages_of("WARNING", "missing-rows"))

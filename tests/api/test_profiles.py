@@ -16,7 +16,6 @@ from jobo_sandbox.patience import patient
 from tap_jobo.api.client import Client
 from tap_jobo.api.profiles import Profiles
 from tap_jobo.api.session import ApiSession
-from tap_jobo.errors import RetriesExhaustedError
 from tap_jobo.records.converter import RecordConverter
 from tap_jobo.streams.companies import SCHEMA as COMPANIES
 from tests.support.client import make_client
@@ -74,17 +73,6 @@ def _read(profiles: Profiles, sandbox: Sandbox) -> list[str]:
     return found
 
 
-def test_a_profile_that_is_skipped_or_not_found_is_done_too() -> None:
-    clock = FakeClock(START)
-    with _sandbox(clock, 4) as sandbox, _profiles(sandbox, clock, 1) as profiles:
-        first, second, third, *others = sandbox.world.rows()
-        sandbox.faults.add(Fault(garbage="[]"), company_id=first)
-        sandbox.faults.add(Fault(status=404), company_id=second)
-        sandbox.faults.add(Fault(status=400), company_id=third)
-        assert _read(profiles, sandbox) == others
-        assert (profiles.skipped, profiles.not_found) == (2, 1)
-
-
 def test_retry_after_of_one_response_holds_all_workers() -> None:
     first, *others = holds = [Hold() for _ in range(4)]
     met = threading.Event()
@@ -115,10 +103,9 @@ def test_retry_after_of_one_response_holds_all_workers() -> None:
         assert times[4] >= START + timedelta(seconds=40)
 
 
-@pytest.mark.parametrize("workers", [1, 4, 16])
-@pytest.mark.parametrize("allowed", [10, 60])
-def test_rate_limit_is_exceeded_at_most_by_open_requests(allowed: int, workers: int) -> None:
-    clock, size = FakeClock(START), 3 * allowed + 20
+@pytest.mark.parametrize("workers", [1, 4])
+def test_rate_limit_is_exceeded_at_most_by_open_requests(workers: int) -> None:
+    clock, allowed, size = FakeClock(START), 10, 50
     with _sandbox(clock, size) as sandbox, _profiles(sandbox, clock, workers) as profiles:
         sandbox.profile_rate_limits = ((allowed, 60), (1_000, 3_600))
         assert _read(profiles, sandbox) == list(sandbox.world.rows())
@@ -148,17 +135,6 @@ def test_503_holds_back_only_its_own_worker() -> None:
             answered.set()
             assert first.result().status == 200
         assert clock.passed == pytest.approx(50)
-
-
-@pytest.mark.parametrize("asked", [["3601"], ["1800", "1801"]], ids=str)
-def test_free_request_ends_after_an_hour_of_waits(asked: list[str]) -> None:
-    clock = FakeClock(START)
-    with _sandbox(clock, 1) as sandbox, _client(sandbox, clock, 1) as client:
-        for text in asked:
-            sandbox.faults.add(Fault(status=503, headers={"Retry-After": text}))
-        with pytest.raises(RetriesExhaustedError, match=f"{int(asked[-1]):,} seconds"):
-            client.fetch(_request(sandbox, f"/api/companies/{next(iter(sandbox.world.rows()))}"))
-        assert len(sandbox.ledger) == len(asked)
 
 
 def test_workers_are_daemons_and_end_with_the_reading() -> None:

@@ -72,32 +72,6 @@ def test_a_fall_has_nothing_of_what_a_killed_run_was_billed(tap: Tap, hiring: Sa
     assert f": ${hiring.credits_billed / 1_000:.2f} billed" in archive_command(tap, "list").stdout
 
 
-def test_it_counts_in_the_month_too(tap: Tap, hiring: Sandbox) -> None:
-    say(hiring, "0")
-    limit = {"max_credits_per_month": 130}
-    state = tap.succeed(**limit).state
-    assert hiring.credits_billed == 3 * PAGE
-    run = tap.succeed(state=state, **limit)
-    (reached,) = run.messages_of("WARNING", "limit-reached")
-    assert "120 of 130 used" in reached
-    assert hiring.credits_billed == 3 * PAGE
-
-
-def test_a_page_counts_up_to_the_last_real_price(tap: Tap, hiring: Sandbox) -> None:
-    hiring.jobs_price = 15
-    hiring.faults.add(Fault(headers={"X-Credits-Deducted": "0"}, times=None), endpoint="jobs", on=2)
-    run = tap.succeed()
-    assert metrics_of(run, "jobs")["jobo_credits"] == hiring.credits_billed == 90 * 15
-
-
-def test_what_a_page_counts_is_the_same_when_it_is_loaded(tap: Tap, hiring: Sandbox) -> None:
-    say(hiring, "0")
-    first = records_of(tap.succeed().messages, "billed_pages")
-    assert [row["credits"] for row in first] == [0, PAGE, PAGE, PAGE, PAGE // 2]
-    again = records_of(tap.succeed(lookback_minutes=0).messages, "billed_pages")
-    assert again[: len(first)] == first
-
-
 def test_what_another_program_spends_counts_up_to_the_price_of_the_page(
     tap: Tap, hiring: Sandbox
 ) -> None:
@@ -112,49 +86,6 @@ def test_what_another_program_spends_counts_up_to_the_price_of_the_page(
     (fall,) = falls(run)
     assert "fell by $1.00" in fall
     assert "$0.06 counts" in fall
-
-
-def test_more_rows_than_requested_count_in_full(tap: Tap, hiring: Sandbox) -> None:
-    say(hiring, "0", replace=lambda body: {**body, "jobs": body["jobs"] * 3})
-
-    def spend(_: Entry) -> None:
-        hiring.balance -= 2 * PAGE
-
-    hiring.before_page = spend
-    assert bill(tap.succeed())[1] == (3 * PAGE, False)
-
-
-def test_a_balance_that_stays_or_rises_costs_nothing(tap: Tap, hiring: Sandbox) -> None:
-    hiring.jobs_plan = "unlimited"
-
-    def top_up(_: Entry) -> None:
-        hiring.balance += 1_000
-
-    hiring.before_page = top_up
-    run = tap.succeed()
-    assert metrics_of(run, "jobs")["jobo_credits"] == 0
-    assert falls(run) == []
-
-
-def test_the_balance_of_an_earlier_run_shows_what_the_first_page_costs(
-    tap: Tap, hiring: Sandbox
-) -> None:
-    say(hiring, "0")
-    first = tap.succeed(max_credits=130)
-    billed = hiring.credits_billed
-    second = tap.succeed(state=first.state)
-    assert metrics_of(second, "jobs")["jobo_credits"] == hiring.credits_billed - billed == 90
-
-
-def test_the_balance_is_that_of_the_last_run_of_any_stream(hiring: Sandbox, tmp_path: Path) -> None:
-    tap = tap_of(hiring, tmp_path, "career_sites", "jobs")
-    state = tap.succeed(batch_size=5, jobs_batch_size=40).state
-    hiring.faults.add(
-        Fault(headers={"X-Credits-Deducted": "0"}, times=None), endpoint="career_sites"
-    )
-    hiring.world.touch(next(iter(hiring.world.rows())))
-    run = tap.succeed(state=state)
-    assert metrics_of(run, "career_sites")["jobo_credits"] == 50
 
 
 @pytest.mark.parametrize("balance", ["10,000,000", "$9985.00", "unlimited"])
