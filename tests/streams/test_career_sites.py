@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 from jobo_sandbox import Sandbox
@@ -29,18 +28,3 @@ def test_requests_to_localhost_bypass_the_proxy(tap: Tap) -> None:
     proxies = {"http_proxy": dead, "HTTP_PROXY": dead, "ALL_PROXY": dead, "no_proxy": ""}
     run = tap.succeed(env=proxies)
     assert len(run.ids) == 120
-
-
-def test_full_sync_emits_every_row_once(tmp_path: Path) -> None:
-    with Sandbox(size=230, seed=3, order="updated_desc") as sandbox:
-        run = Tap(sandbox, tmp_path).succeed()
-        rows = sandbox.world.rows()
-        assert sorted(run.ids) == sorted(rows)
-        assert all(rows[row["id"]] == row for row in map(_as_sent, run.records))
-        assert all(row["_rescued_data"] is None for row in run.records)
-        assert sandbox.rows_billed == 230
-
-
-def _as_sent(record: Body) -> Body:
-    """The record without what the sandbox does not send."""
-    return {k: v for k, v in record.items() if k not in {"updated_at", "_rescued_data"}}

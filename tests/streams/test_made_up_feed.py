@@ -25,7 +25,7 @@ from tap_jobo.streams.feed_spec import FeedSpec
 from tap_jobo.streams.fields import RESCUED_DATA, instant, key, text
 from tap_jobo.tap import TapJobo
 from tests.archive.helpers import pages
-from tests.support import Run, Tap, complaint, entry_of, kept_signals
+from tests.support import Run, Tap, complaint, kept_signals
 from tests.support.companies import Json, selecting
 from tests.support.jobs import bookmark_of
 
@@ -115,12 +115,6 @@ def names(run: Run) -> list[str]:
     return [row["name"] for row in run.records]
 
 
-def test_it_is_discovered() -> None:
-    entry = entry_of(discover(), "badges")
-    assert entry["replication_method"] == "INCREMENTAL"
-    assert list(entry["schema"]["properties"]) == ["id", "name", "updated_at", "_rescued_data"]
-
-
 def test_it_syncs_page_by_page_with_the_cursor_in_the_query(made_up: MadeUp) -> None:
     run = made_up.succeed()
     assert names(run) == [f"row {number}" for number in range(ROWS)]
@@ -129,8 +123,7 @@ def test_it_syncs_page_by_page_with_the_cursor_in_the_query(made_up: MadeUp) -> 
     first = {"batch_size": "7"}
     assert made_up.queries == [first, *({**first, "cursor": cursor} for cursor in cursors)]
     assert run.lines("WARNING") == run.lines("ERROR") == []
-    cost = "20 rows in 3 pages, 40 credits ($0.04)"
-    assert run.summaries == {"badges": f"{cost}; sync complete. Balance $9,999.96."}
+    assert run.metrics["jobo_credits"] == made_up.sandbox.credits_billed == 40
 
 
 def test_its_state_has_a_bookmark_and_the_next_sync_starts_there(made_up: MadeUp) -> None:
@@ -151,34 +144,3 @@ def test_it_is_resumed_from_the_archive_after_a_failure(made_up: MadeUp) -> None
     assert made_up.queries[3:] == made_up.queries[2:3]
     assert again.loaded == 14
     assert again.metrics["jobo_credits"] == 12
-
-
-def test_it_resumes_from_its_state_after_a_failure(made_up: MadeUp) -> None:
-    fail_third_page(made_up)
-    run = made_up.run()
-    assert names(made_up.succeed(state=run.state)) == [f"row {number}" for number in range(14, 20)]
-    assert made_up.queries[3:] == made_up.queries[2:3]
-
-
-def test_career_sites_never_load_its_pages(made_up: MadeUp) -> None:
-    fail_third_page(made_up)
-    complaint(made_up.run())
-    other = made_up.succeed(catalog=discover())  # which selects career_sites
-    assert {*other.ids} == made_up.sandbox.world.rows().keys()
-    assert other.loaded == 0
-    assert made_up.succeed(state=other.state).loaded == 14
-
-
-def test_a_new_warehouse_is_loaded_free(made_up: MadeUp) -> None:
-    made_up.succeed()
-    again = made_up.succeed()
-    assert names(again) == [f"row {number}" for number in range(ROWS)]
-    assert again.loaded == ROWS
-    assert made_up.sandbox.credits_billed == 40
-
-
-def test_budget_below_its_page_is_refused_before_a_request(made_up: MadeUp) -> None:
-    line = made_up.refuse(max_credits=13, code="limit-too-low")
-    for part in ("14 credits", "max_credits (13)", "Raise max_credits"):
-        assert part in line
-    assert made_up.succeed(max_credits=14).metrics["jobo_credits"] == 14
