@@ -10,7 +10,7 @@ import pytest
 from singer_sdk import metrics
 
 from jobo_sandbox import Fault
-from tests.support import Run, Tap, complaint, error_code
+from tests.support import Run, Tap
 from tests.support.repository import REPOSITORY
 
 OF_THE_SDK = {
@@ -75,17 +75,6 @@ def test_no_text_from_elsewhere_forges_a_line(tap: Tap, forge: Any) -> None:
     assert "\x1b" not in run.stderr
     started = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} \| |  ")
     assert all(started.match(line) for line in run.stderr.splitlines())
-
-
-def test_a_question_has_a_line_for_each_way_out(tap: Tap) -> None:
-    run = tap.run(state=tap.succeed(country_codes=["DE"]).state, country_codes=["DE", "FR"])
-    assert error_code(run) == "filters-changed"
-    first, *ways, last = complaint(run).split("\n")
-    assert first.startswith("career_sites stopped, nothing billed: country_codes was DE")
-    assert len(ways) == 2
-    assert all(way.startswith("  ") for way in ways)
-    assert ["$50.00" in way for way in ways] == [True, False]
-    assert last.endswith("tap-jobo explain filters-changed")
 
 
 def test_a_question_is_one_record_of_a_json_log(tap: Tap) -> None:

@@ -89,6 +89,7 @@ def wrong_settings(on: Stage) -> Iterator[Run]:
     yield on.tap().run(country_codes=["XX", "UK"])
     yield tap.run(stream_maps={"career_sites": {"shout": "upper(nam)"}})
     yield on.tap().run(stream_maps={"career_sites": {"number": "int(name)"}})
+    yield on.tap().run("--test", stream_maps={"career_sites": {"number": "int(name)"}})
     yield tap.run("--config", "missing.json")
     yield on.tap("companies").run(company_ids_file="missing.txt")
 
@@ -163,11 +164,6 @@ def filters_changed_while_a_sync_is_in_progress(on: Stage) -> Iterator[Run]:
     state = tap.succeed(max_credits=1_000).state
     yield tap.run(state=state, country_codes=["DE"])
     yield tap.run(state=state, country_codes=["DE"], on_filter_change="resync")
-
-
-@scene
-def jobs_without_a_filter(on: Stage) -> Iterator[Run]:
-    yield on.tap("career_sites", "jobs", country_codes=["DE"], max_credits=10_000).run()
 
 
 @scene
@@ -500,13 +496,6 @@ def damaged_archives(on: Stage) -> Iterator[Run]:
 
 
 @scene
-def lost_archives(on: Stage) -> Iterator[Run]:
-    tap = on.tap()
-    state = tap.succeed().state
-    yield tap.run(state=state, archive_dir=str(tap.folder / "new"))
-
-
-@scene
 def output_that_cannot_be_written(on: Stage) -> Iterator[Run]:
     tap = on.tap()
     command = ["bash", "-c", '"$@" >/dev/full', "bash", *tap.command()]
@@ -536,6 +525,18 @@ def what_a_run_reports(on: Stage) -> Iterator[Run]:
     tap = on.tap(country_codes=["DE", "US"])
     state = tap.succeed().state
     yield tap.run()
+    codes = ["DE", "AT", "CH", "FR", "IT", "ES", "PT"]
+    yield on.tap().run(country_codes=codes, is_agency=False, start_date="2020-02-01")
+    several = on.tap("career_sites", "companies", "expired_jobs", "jobs", jobs_sources=["lever_co"])
+    yield several.run(max_credits=10_000)
+    yield on.tap("career_sites", archive=False, max_credits=5_000).run()
+    large = on.tap("jobs", jobs_batch_size=20)
+    estimated = Fault(replace=lambda body: {**body, "estimated_total": 480_000})
+    large.sandbox.faults.add(estimated, endpoint="jobs")
+    yield large.run()
+    broken_off = on.tap()
+    cut_in_request(broken_off, 3)
+    yield broken_off.run(max_credits=None)
     tap.sandbox.world.touch(next(iter(tap.sandbox.world.rows())))
     pass_time(tap, timedelta(minutes=20))
     tap.succeed(state=state)
