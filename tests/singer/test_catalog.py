@@ -6,13 +6,6 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import pytest
-from jsonschema import Draft4Validator  # type: ignore[import-untyped]
-from singer_sdk.sql.connector import JSONSchemaToSQL
-from sqlalchemy import Column, MetaData, Table
-from sqlalchemy.dialects import mssql, mysql
-from sqlalchemy.schema import CreateTable
-
 from tests.support import discover
 from tests.support.jobs import STREAMS
 
@@ -81,17 +74,3 @@ def test_every_field_is_described_and_nullable_but_id() -> None:
         assert [each for each in objects if each["additionalProperties"] is not False] == []
         assert entry["schema"]["required"] == ["id"]
         assert fields["id"]["format"] == "uuid"
-
-
-@pytest.mark.parametrize("name", STREAMS)
-def test_older_targets_can_make_the_table(name: str) -> None:
-    schema = _entries()[name]["schema"]
-    Draft4Validator.check_schema(schema)
-    assert "$schema" not in schema  # singer-target-postgres refuses any but that of draft 4
-
-    id_of_sdk_before_uuid = {**schema["properties"]["id"], "format": None}
-    key = JSONSchemaToSQL().to_sql_type(id_of_sdk_before_uuid)
-    table = Table(name, MetaData(), Column("id", key, primary_key=True))
-    for dialect in (mysql.dialect, mssql.dialect):
-        sql = str(CreateTable(table).compile(dialect=dialect()))
-        assert "id VARCHAR(36) NOT NULL" in sql

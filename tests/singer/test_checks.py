@@ -13,7 +13,6 @@ from tap_jobo.errors import NOTHING_BILLED, ConfigError, TapJoboError
 from tap_jobo.tap import TapJobo
 from tests.support import (
     Tap,
-    commands_in,
     complaint,
     complaints,
     entry_of,
@@ -121,28 +120,14 @@ class TestCatalog:
         warned = ["no-incremental"] if key == "replication-method" else []
         assert [code for code in run.codes("WARNING") if code == "no-incremental"] == warned
 
-    @pytest.mark.parametrize("arguments", [(), ("--test",), ("--plan",)])
-    def test_a_feed_cannot_be_full_table(
-        self, tap: Tap, catalog: dict[str, Any], arguments: tuple[str, ...]
-    ) -> None:
-        (root,) = (each for each in entry_of(catalog)["metadata"] if not each["breadcrumb"])
-        root["metadata"]["replication-method"] = "FULL_TABLE"  # as Meltano writes it
-        run = tap.run(*arguments, catalog=catalog)
-        assert error_code(run) == "invalid-catalog"
-        assert commands_in(complaint(run)) == [["restart", "career_sites"]]
-        assert tap.sandbox.ledger == []
-
-    def test_metadata_goes_over_the_top_level_key(self, tap: Tap, catalog: dict[str, Any]) -> None:
-        (root,) = (each for each in entry_of(catalog)["metadata"] if not each["breadcrumb"])
-        entry_of(catalog)["replication_method"] = "FULL_TABLE"
-        root["metadata"]["replication-method"] = "INCREMENTAL"
-        assert len(tap.succeed(catalog=catalog).ids) == 120
-
-    def test_a_feed_that_is_not_selected_can_be_full_table(
+    def test_only_the_metadata_of_feeds_that_are_selected_counts(
         self, tap: Tap, catalog: dict[str, Any]
     ) -> None:
         """As with `"*": {replication-method: FULL_TABLE}` for the streams of another plugin."""
-        entry_of(catalog, "jobs")["replication_method"] = "FULL_TABLE"
+        (root,) = (each for each in entry_of(catalog)["metadata"] if not each["breadcrumb"])
+        root["metadata"]["replication-method"] = "INCREMENTAL"
+        for stream in (SITES, "jobs"):
+            entry_of(catalog, stream)["replication_method"] = "FULL_TABLE"
         assert len(tap.succeed(catalog=catalog).ids) == 120
 
     @pytest.mark.parametrize("schema", [{}, {"properties": {"id": {"type": "integer"}}}])
@@ -210,13 +195,6 @@ class TestStreamMaps:
         assert line.startswith("Setting 'stream_maps")
         assert "is not valid" in line
         assert "\n" not in line
-
-    def test_misspelled_removal_costs_nothing(self, tap: Tap) -> None:
-        run = tap.run(stream_maps={SITES: {"nmae": None}})
-        assert error_code(run) == "invalid-setting"
-        assert "'stream_maps': in career_sites, field 'nmae'" in complaint(run)
-        assert run.stdout == ""
-        assert tap.sandbox.ledger == []
 
 
 class TestState:

@@ -13,7 +13,7 @@ from jobo_sandbox import Fault, Sandbox
 from tap_jobo.signals import ShutdownSignal
 from tap_jobo.singer.run import RunContext
 from tests.archive.helpers import damage, pages
-from tests.support import Tap, complaint, discover, error_code
+from tests.support import Tap, discover, error_code
 from tests.support.clock import FakeClock
 from tests.support.companies import ids_of, selecting
 from tests.support.crash import cut_in_request, run_meanwhile
@@ -52,26 +52,6 @@ class TestBudget:
     ) -> None:
         run = tap.run(max_credits=2_999, jobs_batch_size=1_000)
         assert (error_code(run), _read(sandbox)) == ("limit-too-low", [])
-        line = complaint(run)
-        for part in ("jobs ", "3,000 credits", "max_credits (2,999)", "lower jobs_batch_size"):
-            assert part in line
-
-    def test_a_feed_that_it_does_not_reach_is_told_of(self, tap: Tap) -> None:
-        run = tap.run(max_credits=2_500)
-        first, second = run.messages_of("WARNING", "limit-reached")
-        for part in ("career_sites", "2,500 of 2,500", "raise max_credits"):
-            assert part in first
-        assert "jobs may cost 30" in second
-        assert "; at most 0 credits" not in run.stderr
-        assert run.summaries["jobs"].startswith("not read ")
-
-    def test_one_below_the_price_of_the_row_of_a_test(self, tap: Tap) -> None:
-        run = tap.run("--test", max_credits=1)
-        assert error_code(run) == "limit-too-low"
-        line = complaint(run)
-        for part in ("50 credits", "max_credits (1)"):
-            assert part in line
-        assert "batch_size" not in line
 
     def test_free_streams_need_none(self, tap: Tap, sandbox: Sandbox) -> None:
         tap.catalog = selecting(tap.catalog, career_sites=False, jobs=False, expired_jobs=True)
@@ -89,24 +69,16 @@ class TestOneStreamThatFails:
         damage(pages(tap.folder / "archive")[0])
         billed, tap.catalog = sandbox.credits_billed, both
         run = tap.run()
-        assert "is damaged" in complaint(run)
+        assert error_code(run) == "archive-damaged"
         assert len(ids_of(run, "jobs")) == 40
         assert sandbox.credits_billed == billed + 120
 
     def test_it_is_reported_at_once_and_at_the_end(self, tap: Tap, sandbox: Sandbox) -> None:
-        sandbox.faults.add(
-            Fault(status=403, body={"detail": "No access."}), endpoint="career_sites"
-        )
+        sandbox.faults.add(Fault(status=403, times=2), endpoint="career_sites")
         (error,) = cut_in_request(tap, 2, billed=False).lines("ERROR")  # the one for jobs
         assert error.startswith("career_sites failed")
-        assert "(No access)" in error
-
-        sandbox.faults.add(
-            Fault(status=403, body={"detail": "No access."}), endpoint="career_sites"
-        )
         run = tap.run()
-        assert len(run.lines("ERROR")) == 1
-        assert "(No access)" in complaint(run)
+        assert (error_code(run), len(run.lines("ERROR"))) == ("access-denied", 1)
         assert len(ids_of(run, "jobs")) == 40
 
     def test_change_of_filters_of_a_later_feed(self, tap: Tap, sandbox: Sandbox) -> None:
@@ -115,15 +87,6 @@ class TestOneStreamThatFails:
         sandbox.world.touch(next(iter(sandbox.world.rows())))
         run = tap.run(state=state)
         assert error_code(run) == "filters-changed"
-        assert run.records == []
-        assert sandbox.credits_billed == billed
-
-    def test_bookmark_of_a_later_feed_in_the_future(self, tap: Tap, sandbox: Sandbox) -> None:
-        state, billed = tap.succeed().state, sandbox.credits_billed
-        for read in state["bookmarks"]["jobs"]["position"]["reads"]:
-            read["until"] = "2999-01-01T00:00:00.000000Z"
-        run = tap.run(state=state)
-        assert error_code(run) == "future-bookmark"
         assert run.records == []
         assert sandbox.credits_billed == billed
 
@@ -145,11 +108,6 @@ class TestMeltanoEnvironment:
         state = tap.succeed(env={"MELTANO_ENVIRONMENT": "dev"}).state
         tap.succeed("--test", state=state, env={"MELTANO_ENVIRONMENT": "prod"})
 
-    def test_a_state_that_names_none_gets_this_one(self, tap: Tap) -> None:
-        state = tap.succeed().state
-        again = tap.succeed(state=state, env={"MELTANO_ENVIRONMENT": "prod"}).state
-        assert again == {**state, "environment": "prod"}
-
 
 class TestFirstSync:
     """The WARNING before a first sync that buys every row."""
@@ -157,11 +115,7 @@ class TestFirstSync:
     def test_it_is_one_for_each_feed_without_limits(self, tap: Tap, sandbox: Sandbox) -> None:
         tap.catalog = selecting(tap.catalog, expired_jobs=True)  # which is free
         run = tap.succeed(max_credits=None)
-        sites, jobs = run.lines("WARNING")
         assert run.codes("WARNING") == ["no-limit", "no-jobs-filter"]
-        for line, stream, price in ((sites, "career_sites", "$50.00"), (jobs, "jobs", "$3.00")):
-            assert stream in line
-            assert f"{price} per 1,000 rows" in line
         assert run.stderr.index("[no-jobs-filter]") < run.stderr.index("Summary")
         assert {entry.headers["accept-encoding"] for entry in sandbox.ledger} == {"gzip"}
         assert tap.run(max_credits=None, state=run.state).codes("WARNING") == []

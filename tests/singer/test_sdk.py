@@ -65,7 +65,7 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
         yield sandbox
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_a_sync_conforms_to_the_singer_specification(sandbox: Sandbox, tmp_path: Path) -> None:
     run = tap_of(sandbox, tmp_path, *STREAMS).succeed()
     check = subprocess.run(

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from jobo_sandbox import Fault, Sandbox
-from tests.support import Run, Tap, complaint, error_code
+from tests.support import Run, Tap, error_code
 from tests.support.companies import (
     Json,
     asked_for,
@@ -23,13 +23,9 @@ pytestmark = pytest.mark.slow
 BAD: dict[str, Callable[[Json], Json]] = {
     "no id": lambda profile: {**profile, "id": None},
     "another type": lambda profile: {**profile, "name": {"en": "ACME"}},
-    "no name": lambda profile: without(profile, "name"),
+    "no name": lambda profile: {name: profile[name] for name in profile if name != "name"},
 }
-REJECTED = [301, 400, 404, 405, 410, 422]
-
-
-def without(profile: Json, name: str) -> Json:
-    return {key: value for key, value in profile.items() if key != name}
+REJECTED = [301, 404, 410]
 
 
 def is_complete_but_for(run: Run, *victims: str) -> bool:
@@ -53,21 +49,6 @@ class TestOneProfile:
         assert run.lines("ERROR") == []
         assert run.metrics["jobo_credits"] == 6_000
 
-    def test_profile_that_keeps_failing_is_skipped_with_an_error(self, tap: Tap) -> None:
-        first, second = victims = sorted(tap.sandbox.world.rows())[60:62]
-        tap.sandbox.faults.add(Fault(status=500, times=None), company_id=first)
-        fault = Fault(status=503, headers={"Retry-After": "30"}, times=None)
-        tap.sandbox.faults.add(fault, company_id=second)
-        run = tap.run_quickly()
-        assert is_complete_but_for(run, *victims)
-        assert run.codes("ERROR") == ["rows-skipped"] * 2
-        for victim, status, error in zip(victims, (500, 503), run.lines("ERROR"), strict=True):
-            assert victim in error
-            assert str(status) in error
-            assert asked_for(tap.sandbox).count(victim) >= 2
-        assert run.metrics["jobo_profiles_skipped"] == 2
-        assert "118 profiles, 2 skipped" in run.stderr
-
     def test_rejected_or_odd_profile_is_skipped_with_an_error_or_not_found(
         self, tap: Tap, sandbox: Sandbox
     ) -> None:
@@ -80,9 +61,12 @@ class TestOneProfile:
         for victim, answer in zip(odd, answers, strict=True):
             sandbox.faults.add(Fault(replace=answer), company_id=victim)
         sandbox.faults.add(Fault(garbage=f'{{"id": {"9" * 5_000}}}'), company_id=huge)
-        odd.append(huge)
-        run = tap.run()
+        failing = list(sandbox.world.rows())[60]
+        sandbox.faults.add(Fault(status=500, times=None), company_id=failing)
+        odd += [huge, failing]
+        run = tap.run_quickly()
         assert is_complete_but_for(run, *victims, *odd)
+        assert asked_for(sandbox).count(failing) >= 2
         assert all(asked_for(sandbox).count(victim) == 1 for victim in victims)
         errors = run.lines("ERROR")
         assert {*run.codes("ERROR")} == {"rows-skipped"}
@@ -109,30 +93,16 @@ class TestEveryProfile:
             sandbox.faults.add(spoiled, company_id=company_id)
         run = tap.run()
         assert error_code(run) == "format-changed"
-        assert "last 5 company profiles" in complaint(run)
         assert is_kept_at(run, 50)
         assert sandbox.rows_billed == 100
 
-    def test_profiles_with_a_name_alone_are_no_changed_format(
-        self, tap: Tap, sandbox: Sandbox
-    ) -> None:
-        def change(profile: Json) -> Json:
-            return {"id": profile["id"], "name": profile["name"]}
-
-        sandbox.faults.add(Fault(replace=change, times=None), endpoint="profile")
-        assert is_complete_but_for(tap.run())
-
-    @pytest.mark.parametrize(("status", "on"), [(503, 51), (429, 80), (401, 60), (403, 60)])
+    @pytest.mark.parametrize(("status", "on"), [(503, 51), (401, 60)])
     def test_outage_or_refused_key_ends_the_run_skips_nothing_and_keeps_the_sync(
         self, tap: Tap, sandbox: Sandbox, status: int, on: int
     ) -> None:
         sandbox.faults.add(Fault(status=status, times=None), endpoint="profile", on=on)
         run = tap.run_quickly()
-        line = complaint(run)
         assert error_code(run) == ("access-denied" if status < 429 else "api-unavailable")
-        assert str(status) in line
-        assert len(line.splitlines()) == 3  # the fact, its one way out, and where more is
-        assert line.startswith("companies: ") == (status != 401)  # which ends it for all streams
         assert is_kept_at(run, 50)
         assert len(ids_of(run)) >= 50
         assert run.lines("ERROR") == []

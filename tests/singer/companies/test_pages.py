@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from jobo_sandbox import Fault, Hold, Sandbox
+from jobo_sandbox import Sandbox
 from tests.support import Tap
 from tests.support.companies import (
     Json,
@@ -16,7 +16,6 @@ from tests.support.companies import (
     profiles_of,
     selecting,
 )
-from tests.support.crash import finish
 
 pytestmark = pytest.mark.slow
 
@@ -39,29 +38,8 @@ def test_profiles_follow_their_page_in_order_before_the_state(plain: Plain) -> N
         assert [message["record"]["id"] for message in page] == ids * 2
     for state in plain.run.states:
         assert state["bookmarks"]["companies"].keys() == {"followed"}
-        assert "partitions" not in str(state)
     rows = plain.sandbox.world.rows()
     assert sorted(map(str, asked_for(plain.sandbox))) == sorted(rows)
-
-
-def test_concurrency_is_used_in_full(tap: Tap, sandbox: Sandbox) -> None:
-    workers = 4
-    holds = [Hold() for _ in range(workers)]
-    for hold in holds:
-        sandbox.faults.add(Fault(hold=hold), endpoint="profile")
-    for number, status in enumerate((404, 429, 503)):
-        fault = Fault(status=status, headers={"Retry-After": "0.01"})
-        sandbox.faults.add(fault, endpoint="profile", on=20 + 9 * number)
-    process = tap.start()
-    for hold in holds:
-        hold.wait()
-    assert sandbox.open_requests == workers
-    for hold in holds:
-        hold.release()
-    run, _ = finish(process, [])
-    assert run.returncode == 0, run.stderr
-    assert len(profiles_of(run)) == 119
-    assert sandbox.max_open_requests == workers
 
 
 def test_profiles_follow_the_pages_of_a_load_too(tap: Tap, sandbox: Sandbox) -> None:

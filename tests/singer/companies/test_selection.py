@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 import pytest
 
 from jobo_sandbox import Sandbox
@@ -15,12 +13,6 @@ from tests.support.companies import (
 )
 
 pytestmark = pytest.mark.slow
-
-
-def test_companies_need_career_sites(alone: Tap) -> None:
-    line = alone.refuse()
-    for name in ("companies", "career_sites", "company_ids_file"):
-        assert re.search(rf"\b{name}\b", line)
 
 
 def test_stream_map_that_drops_career_sites_drops_their_profiles(
@@ -38,16 +30,6 @@ def test_stream_map_that_drops_career_sites_drops_their_profiles(
     assert sorted(map(str, asked_for(sandbox))) == sorted(names)
     assert {record["id"]: record["label"] for record in profiles_of(run)} == names
     assert schema_message(run, "companies")["schema"]["properties"].keys() == {"id", "label"}
-
-
-def test_stream_map_that_copies_career_sites_fetches_profiles(tap: Tap, sandbox: Sandbox) -> None:
-    maps = {
-        "career_sites": {"__filter__": "ats == 'lever'"},
-        "employers": {"__source__": "career_sites"},
-    }
-    run = tap.succeed(stream_maps=maps)
-    assert len(ids_of(run, "employers")) == 120
-    assert sorted(ids_of(run)) == sorted(sandbox.world.rows())
 
 
 def test_profiles_of_sites_that_were_read_without_them_are_told_to_be_missing(
