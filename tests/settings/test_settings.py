@@ -34,7 +34,6 @@ KEY = "jbe_test_" + "a1B" * 7 + "_" + "c3D" * 14 + "e"
 SCHEMA = config_schema(SETTINGS)
 NAMES = [setting.name for setting in SETTINGS]
 FILTER_NAMES = [setting.name for setting in FILTERS]
-FREE = "Nothing was billed."
 
 
 def _example(setting: Setting) -> Any:
@@ -113,25 +112,21 @@ class TestSources:
         }
         assert "env var" not in run.stderr  # the SDK's line that it skips them
 
-    @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le"])
-    def test_dotenv_file_that_is_not_text(self, tap: Tap, sandbox: Sandbox, encoding: str) -> None:
-        """As an editor writes it, with a byte order mark or without."""
-        (tap.folder / ".env").write_text("TAP_JOBO_BATCH_SIZE=7", encoding)
+    @pytest.mark.parametrize(
+        ("text", "encoding"),
+        [
+            ("TAP_JOBO_BATCH_SIZE=7", "utf-16"),  # as an editor writes it, with a byte order mark
+            ("TAP_JOBO_BATCH_SIZE=7", "utf-16-le"),
+            ("A=1\nTAP_JOBO_MAX_CREDITS='2500\n", "utf-8"),  # the limit would be skipped
+        ],
+    )
+    def test_dotenv_file_that_cannot_be_read(
+        self, tap: Tap, sandbox: Sandbox, text: str, encoding: str
+    ) -> None:
+        (tap.folder / ".env").write_text(text, encoding)
         run = _run_with_variables(tap, {})
         assert error_code(run) == "invalid-file"
         assert f"{tap.folder / '.env'} " in complaint(run)
-        assert "UTF-8" in complaint(run)
-        assert complaint(run).endswith(FREE)
-        assert sandbox.ledger == []
-
-    def test_dotenv_line_that_cannot_be_read(self, tap: Tap, sandbox: Sandbox) -> None:
-        """It would be skipped, and with it the limit."""
-        (tap.folder / ".env").write_text("A=1\nTAP_JOBO_MAX_CREDITS='2500\n")
-        run = _run_with_variables(tap, {})
-        assert error_code(run) == "invalid-file"
-        assert complaint(run).startswith(f"Line 2 of {tap.folder / '.env'} ")
-        assert "NAME=VALUE" in complaint(run)
-        assert complaint(run).endswith(FREE)
         assert sandbox.ledger == []
 
     def test_a_working_folder_that_was_deleted(self, tap: Tap, sandbox: Sandbox) -> None:
@@ -140,16 +135,8 @@ class TestSources:
         deleted.mkdir()
         code = "import os, sys; os.rmdir(os.getcwd()); os.execv(sys.argv[1], sys.argv[1:])"
         program = [sys.executable, "-c", code, str(COMMAND), "--config", "ENV"]
-        run = execute(program, tap.environment(), deleted)
-        assert error_code(run) == "invalid-file"
-        assert "folder was deleted" in complaint(run)
-        assert FREE in complaint(run)
+        assert error_code(execute(program, tap.environment(), deleted)) == "invalid-file"
         assert sandbox.ledger == []
-
-    def test_variables_go_over_a_file_with_env(self, tap: Tap, sandbox: Sandbox) -> None:
-        variables = {"TAP_JOBO_BATCH_SIZE": "7"}
-        tap.succeed("--config", "ENV", env=variables, batch_size=9, archive=False)
-        assert sandbox.feed_requests[0].body["batch_size"] == 7
 
     def test_null_is_as_if_not_set(self, tap: Tap, sandbox: Sandbox) -> None:
         unset = dict.fromkeys((*FILTER_NAMES, "start_date", "batch_size"))
@@ -178,7 +165,6 @@ class TestRefusedByTheProcess:
         assert [line.split(".")[0] for line in lines] == [
             f"Setting '{name}' is empty" for name in names
         ]
-        assert "enterprise.jobo.world" in lines[0]
         assert sandbox.ledger == []
 
     def test_all_problems_at_once_the_keys_first(self, tap: Tap, sandbox: Sandbox) -> None:
@@ -192,36 +178,17 @@ class TestRefusedByTheProcess:
             max_credit=10,
             nonsense=1,
         )
-        problems = [
-            ("api_key", "enterprise.jobo.world"),
-            ("batch_size", "from 1 to 50."),
-            ("max_credits", "from 0 to 1,000,000,000,000, not -1."),
-            ("stream_maps", "the Singer SDK's"),
-            ("stream_map_config", "the Singer SDK's"),
-            ("flattening_max_depth", "the Singer SDK's"),
-            ("max_credit", "did you mean max_credits?"),
-            ("nonsense", "remove it."),
-        ]
-        for line, (name, why) in zip(complaints(run), problems, strict=True):
+        names = ["api_key", "batch_size", "max_credits", "stream_maps", "stream_map_config"]
+        names += ["flattening_max_depth", "max_credit", "nonsense"]
+        for line, name in zip(complaints(run), names, strict=True):
             assert line.startswith(f"Setting '{name}' ")
-            assert why in line
-        assert error_codes(run) == ["invalid-setting"] * len(problems)
+        assert error_codes(run) == ["invalid-setting"] * len(names)
         assert NOTHING_BILLED in run.stderr
         assert run.stdout == ""
         assert sandbox.ledger == []
 
 
 class TestVariableNames:
-    def test_mistyped_variable_that_meltano_does_not_read(self, tap: Tap) -> None:
-        """It would let a run spend without the limit that it is meant to set."""
-        variables = {"TAP_JOBO_MAX_CREDIT": "5000", "MELTANO_EXTRACTOR_NAME": "tap-jobo"}
-        line = tap.refuse(env=variables, code="ignored-variable")
-        assert "did you mean TAP_JOBO_MAX_CREDITS?" in line
-        variables = {"TAP_JOBO_INDUSTRY": "biotech"}  # without it, a first sync buys everything
-        line = tap.refuse(env=variables, code="ignored-variable")
-        assert "did you mean TAP_JOBO_INDUSTRIES?" in line
-        assert tap.run("--discover", env=variables).returncode == 0
-
     @pytest.mark.parametrize("name", ["MAXCREDITS", "_MAX_CREDITS", "MAX__CREDITS", "max_credits"])
     def test_hint(self, name: str) -> None:
         with pytest.raises(ConfigError, match=r" TAP_JOBO_MAX_CREDITS\? \[ignored-variable\]"):
@@ -241,12 +208,11 @@ class TestVariableNames:
 class TestVariablesThatAreNotRead:
     """Without `--config ENV`, or under Meltano if meltano.yml does not declare the setting."""
 
-    @pytest.mark.parametrize("args", [[], ["--test"], ["--test=schema"]])
-    def test_one_that_the_configuration_lacks(self, tap: Tap, args: list[str]) -> None:
+    def test_one_that_the_configuration_lacks(self, tap: Tap) -> None:
         variables = {"TAP_JOBO_MAX_CREDITS": "5000"}
-        line = tap.refuse(*args, env=variables, code="ignored-variable")
-        assert line.startswith("TAP_JOBO_MAX_CREDITS is ")
-        assert "--config ENV" in line
+        for args in ([], ["--test"], ["--test=schema"]):
+            line = tap.refuse(*args, env=variables, code="ignored-variable")
+            assert line.startswith("TAP_JOBO_MAX_CREDITS is ")
         for command in (["--discover"], ["--about"], ["--config", "ENV"]):
             assert tap.run(*command, env=variables).returncode == 0
 
@@ -258,9 +224,7 @@ class TestVariablesThatAreNotRead:
         }
         run = tap.run(env=variables)
         assert error_code(run) == "ignored-variable"
-        assert complaint(run).startswith(
-            "TAP_JOBO_API_KEY, TAP_JOBO_MAX_CREDITS and TAP_JOBO_STREAM_MAPS are "
-        )
+        assert all(name in complaint(run) for name in variables)
         assert "my-other-secret" not in run.stderr
         assert sandbox.ledger == []
 
@@ -271,17 +235,16 @@ class TestVariablesThatAreNotRead:
         assert complaint(run).startswith("TAP_JOBO_MAX_CREDITS is ")
         assert sandbox.ledger == []
 
-    def test_the_same_value(self, tap: Tap) -> None:
+    def test_the_same_value(self) -> None:
         variables = {
-            "TAP_JOBO_API_KEY": tap.sandbox.api_key,
+            "TAP_JOBO_API_KEY": "k",
             "TAP_JOBO_START_DATE": "2020-02-01",
             "TAP_JOBO_COUNTRY_CODES": "DE, US",
             "TAP_JOBO_IS_AGENCY": "no",
             "TAP_JOBO_LOOKBACK_MINUTES": "15",  # the default
         }
-        tap.succeed(
-            env=variables, start_date="2020-02-01", country_codes=["DE", "US"], is_agency="false"
-        )
+        given = {"start_date": "2020-02-01", "country_codes": ["DE", "US"], "is_agency": "false"}
+        assert check({"api_key": "k", **given}, variables)["is_agency"] is False
 
     def test_the_folder_is_for_the_command_if_the_tap_has_its_own(self) -> None:
         variables = {"TAP_JOBO_ARCHIVE_DIR": "elsewhere"}
@@ -409,9 +372,6 @@ class TestVariables:
         for text in texts:
             assert _from_environment({f"TAP_JOBO_{name.upper()}": text})[name] == value
 
-    def test_a_file_can_have_a_boolean_as_text(self) -> None:
-        assert check({"api_key": "k", "is_agency": "off"})["is_agency"] is False
-
     @pytest.mark.parametrize(("name", "why", "texts"), REFUSED)
     def test_texts_that_cannot_be_read_are_refused(
         self, name: str, why: str, texts: list[str]
@@ -428,8 +388,3 @@ def test_equal_locations_have_one_normal_form() -> None:
         city,
         country,
     ]
-
-
-def test_defaults_are_allowed() -> None:
-    for setting in SETTINGS:
-        assert setting.default is None or setting.type.allows(setting.default), setting.name
