@@ -150,26 +150,20 @@ LATE = {"has_more": False, "next_cursor": None}
 LIES = [
     # Money
     Lie("career_sites_price", "a lower price", options(price=40)),
-    Lie("career_sites_price", "a higher price", options(price=60)),
     Lie("jobs_price", "a higher price of jobs", options(jobs_price=4)),
-    Lie("career_sites_price", "five times the price", options(price=250)),
     Lie("balance", "2,500 credits for each page", costs(SITES, "2500")),
     Lie(
         "balance",
         "a flat price of pages",
         costs(SITES, "50", lambda e: sent(e)["batch_size"] > 1),
     ),
-    Lie("jobs_price", "half a credit too many", options(jobs_price=3.5)),
     Lie("balance", "empty pages cost", options(empty_price=3)),
     Lie("balance", "refused keys cost", costs(SITES, "50", is_wrong_key, status=401), "key"),
     Lie("balance", "errors cost", costs("profile", "1", status=404)),
     Lie("balance", "expired ids cost", costs("expired_jobs", "1")),
     Lie("career_sites_price", "no money headers", options(omit_credit_headers=True)),
-    Lie("jobs_price", "no money headers of jobs", options(jobs_plan="no_headers")),
     Lie("balance", "a balance that stays", fault(None, headers={"X-Credits-Balance": "10000000"})),
-    Lie("balance", "a lower balance", fault("jobs", by_cursor, headers={"X-Credits-Balance": "7"})),
     Lie("balance", "nothing deducted", costs("jobs", "0")),
-    Lie("balance", "nothing deducted for sites", costs(SITES, "0")),
     Lie("career_sites_price", "no deduction", costs(SITES, "")),
     Lie(
         "career_sites_price",
@@ -215,7 +209,6 @@ LIES = [
     # Errors
     Lie("errors", "text", options(error_shape="text")),
     Lie("errors", "HTML", fault("profile", is_nobody, status=404, shape="html")),
-    Lie("errors", "a detail alone", fault("profile", is_nobody, status=404, body={"detail": "?"})),
     Lie("profile_not_found", "another status", fault("profile", status=410)),
     Lie(
         "career_sites_rejected_cursor",
@@ -230,26 +223,17 @@ LIES = [
         "7",
         fault(SITES, has(industries="7"), status=200, body=EMPTY),
     ),
-    Lie(
-        "jobs_bad_values",
-        "above",
-        fault("jobs", has(batch_size="1001"), status=200, body=EMPTY),
-    ),
     # Pages
     Lie("jobs_pages", "has_more as text", page("jobs", has_more="yes")),
     Lie("career_sites_pages", "an error beside rows", page(SITES, error="Timed out")),
-    Lie("jobs_pages", "errors beside rows", page("jobs", errors=[{"message": "Timed out"}])),
-    Lie("career_sites_pages", "a number as cursor", page(SITES, next_cursor=7)),
     Lie("career_sites_pages", "more without a cursor", page(SITES, next_cursor=None)),
     Lie(
         "career_sites_pages",
         "no second page",
         page(SITES, has_more=False, next_cursor=None),
     ),
-    Lie("jobs_pages", "the end beside a cursor", page("jobs", has_more=False)),
     Lie("jobs_updated_after", "no envelope", body("jobs", lambda _: {"data": []})),
     Lie("jobs_updated_after", "camelCase", body("jobs", camel_case)),
-    Lie("career_sites_updated_after", "camelCase of sites", body(SITES, camel_case)),
     Lie("career_sites_empty_page", "null", page(SITES, is_empty=True, career_sites=None)),
     Lie("jobs_empty_page", "no list", body("jobs", lambda b: b if b["jobs"] else LATE)),
     Lie(
@@ -259,9 +243,7 @@ LIES = [
     ),
     Lie("jobs_updated_after", "204", fault("jobs", is_windowed, send_as=204, replace={})),
     Lie("career_sites_empty_page", "a null cursor", options(null_cursor_at_end=True)),
-    Lie("career_sites_empty_page", "a cursor", page(SITES, is_empty=True, next_cursor="x")),
     Lie("balance", "batch_size ignored", options(ignored={"batch_size"})),
-    Lie("jobs_price", "no rows", body("jobs", lambda _: EMPTY)),
     Lie("career_sites_cursor", "a page that repeats", first_page_again),
     Lie("jobs_cursor", "a page without rows", fault("jobs", by_cursor, replace=EMPTY)),
     Lie("jobs_cursor", "the same cursor again", page("jobs", next_cursor="x")),
@@ -270,18 +252,12 @@ LIES = [
     Lie("jobs_cursor_size", "the cursor's", options(cursor_carries="everything")),
     Lie("jobs_filters", "a cursor without filters", rows("jobs", by_cursor, source="x"), "source"),
     Lie(
-        "jobs_filters",
-        "a cursor without window",
-        rows("jobs", by_cursor, updated_at="2001-01-01T00:00:00Z"),
-    ),
-    Lie(
         "jobs_order",
         "another order",
         rows("jobs", by_cursor, created_at="2001-01-01T00:00:00Z"),
     ),
     Lie("jobs_estimated_total", "none", body("jobs", lambda b: b | {"estimated_total": None})),
     # Rows
-    Lie("career_sites_pages", "ids that are numbers", rows(SITES, id=7)),
     Lie("jobs_fields", "ids without dashes", options(ids_without_dashes=True)),
     Lie("career_sites_fields", "unknown fields", options(more_fields={"external_id": None})),
     Lie("jobs_fields", "another type", rows("jobs", benefits="none")),
@@ -302,33 +278,17 @@ LIES = [
         body("jobs", in_camel_case("listing_url", "apply_url", "created_at")),
     ),
     Lie("career_sites_ids", "one id for all", one_id),
-    Lie(
-        "jobs_ids", "one row", body("jobs", lambda b: b | {"jobs": b["jobs"][:1] * len(b["jobs"])})
-    ),
     Lie("profile", "null as name", body("profile", lambda b: b | {"name": None})),
     Lie("profile", "no name", body("profile", lambda b: {k: b[k] for k in b if k != "name"})),
     Lie("profile", "camelCase of profiles", body("profile", camel_case)),
-    Lie("profile", "another company", fault("profile", replace={"id": OTHER_ID, "name": "x"})),
     # Windows and filters
     Lie("career_sites_updated_after", "ignored", options(ignored={"updated_after"})),
-    Lie("jobs_updated_after", "ignored too", options(ignored={"updated_after"})),
     Lie("jobs_updated_after", "no microseconds", fault("jobs", is_windowed, status=400)),
     Lie("career_sites_window", "an overlap of a year", options(overlap=YEAR)),
     Lie("jobs_window", "late", fault("jobs", is_windowed, replace=EMPTY)),
-    Lie(
-        "jobs_filters",
-        "no rows",
-        fault("jobs", lambda e: "sources" in sent(e), replace=EMPTY),
-        "source",
-    ),
     Lie("career_sites_industries", "filter ignored", options(ignored={"industries"}), "industries"),
-    Lie("jobs_sources", "filter ignored", options(ignored={"sources"}), "source"),
     # The rest
     Lie("expired_jobs", "no ids", body("expired_jobs", lambda b: b | {"job_ids": [7]})),
-    Lie(
-        "expired_jobs", "repeated ids", body("expired_jobs", lambda b: b | {"job_ids": [OTHER_ID]})
-    ),
-    Lie("expired_jobs", "camelCase of ids", body("expired_jobs", camel_case)),
     Lie(
         "expired_jobs",
         "too many",

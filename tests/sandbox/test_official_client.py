@@ -59,10 +59,3 @@ def test_it_reads_the_ids_of_expired_jobs(hiring: Sandbox, client: JoboClient) -
     read = list(client.feed.iter_expired_job_ids(expired_since=since, batch_size=5))
     assert read == [UUID(key) for key in keys]
     assert len(hiring.requests_to("expired_jobs")) == 3
-
-
-def test_it_reads_companies(hiring: Sandbox, client: JoboClient) -> None:
-    for key, row in hiring.world.rows().items():
-        company = client.companies.get(key)
-        assert (str(company.id), company.name) == (key, row["name"])
-        assert company.industries == row["industries"]

@@ -1,6 +1,112 @@
-from jobo_sandbox import Sandbox
+"""What the world of the sandbox is, and which of its rows a request gets."""
 
-from .helpers import Clock, expired_ids, ids, job_ids
+from datetime import timedelta
+from typing import Any, get_args
+
+import pytest
+
+from jobo_sandbox import Order, Sandbox
+from jobo_sandbox.quirks import CursorCarries
+
+from .helpers import JOBS, Clock, expired_ids, ids, job_ids, page, pages, post
+
+ORDERS = get_args(Order)
+
+
+def test_orders_are_what_they_are_called(sandbox: Sandbox) -> None:
+    by_time = sorted(sandbox.world.rows(), key=sandbox.world.updated_at)
+    orders = {"updated_asc": by_time, "updated_desc": by_time[::-1], "id": sorted(by_time)}
+    for sandbox.order in ORDERS:
+        for size in (7, 50):
+            assert ids(sandbox, batch_size=size) == orders[sandbox.order]
+    assert [len(answer["career_sites"]) for answer in pages(sandbox)] == [50, 50, 20]
+    sandbox.world.touch(by_time[7])
+    sandbox.order = "updated_desc"
+    assert ids(sandbox)[0] == by_time[7]
+
+
+@pytest.mark.parametrize("carries", get_args(CursorCarries))
+def test_a_cursor_carries_as_much_as_is_set(sandbox: Sandbox, carries: CursorCarries) -> None:
+    sandbox.cursor_carries = carries
+    of_us, of_fr = (ids(sandbox, country_codes=[code], batch_size=3) for code in ("US", "FR"))
+    first = page(sandbox, country_codes=["US"], batch_size=3)
+    beside: dict[str, Any] = {"country_codes": ["FR"], "batch_size": 2}
+    second = page(sandbox, cursor=first["next_cursor"], **beside)
+    last = first["career_sites"][-1]["id"]
+    expected = {
+        "everything": of_us[3:6],
+        "filters": of_us[3:5],
+        "position": [key for key in of_fr if key > last][:2],
+    }
+    assert [row["id"] for row in second["career_sites"]] == expected[carries]
+
+
+def test_a_cursor_alone_gets_a_full_page_of_jobs_unless_it_carries_the_size(
+    hiring: Sandbox,
+) -> None:
+    cursor = page(hiring, path=JOBS, batch_size=5)["next_cursor"]
+    assert len(page(hiring, path=JOBS, cursor=cursor)["jobs"]) == 85
+    hiring.cursor_carries = "everything"
+    assert len(page(hiring, path=JOBS, cursor=cursor)["jobs"]) == 5
+
+
+def test_posted_after_looks_at_both_times(hiring: Sandbox) -> None:
+    one, other, neither = list(hiring.world.jobs())[:3]
+    instant = hiring.now() + timedelta(days=1)
+    later = hiring.world.add_job(at=instant, date_posted=None)
+    hiring.world.touch_job(one, date_posted=instant.isoformat())
+    hiring.world.touch_job(other, date_posted=(instant - timedelta(seconds=1)).isoformat())
+    hiring.world.touch_job(neither, date_posted=None)
+    assert set(job_ids(hiring, posted_after=instant.isoformat())) == {one, later}
+
+
+def test_locations_match_any_entry_and_all_of_its_parts(hiring: Sandbox) -> None:
+    def at(**parts: str) -> set[str]:
+        return {
+            key
+            for key, row in hiring.world.jobs().items()
+            if any(parts.items() <= place.items() for place in row["locations"])
+        }
+
+    germany, london = {"country": "Germany"}, {"country": "United Kingdom", "city": "London"}
+    both = at(**germany) | at(**london)
+    assert at(**germany) < both
+    assert set(job_ids(hiring, locations=[germany, london | {"region": None}])) == both
+    assert job_ids(hiring, locations=[{"country": "Germany", "city": "London"}]) == []
+    assert job_ids(hiring, locations=[{"country": "germany"}]) == []
+    assert len(job_ids(hiring, locations=[{}])) == 90
+
+
+def test_expired_since_is_inclusive_and_a_day_ago_by_default() -> None:
+    with Sandbox(size=3, jobs=9, clock=Clock()) as sandbox:
+        already = set(expired_ids(sandbox))
+        now, tick, day = sandbox.now(), timedelta(microseconds=1), timedelta(days=1)
+        one, two, three = job_ids(sandbox)[:3]
+        sandbox.world.expire_job(one, at=now - day - tick)
+        sandbox.world.expire_job(two, at=now - day)
+        sandbox.world.expire_job(three, at=now)
+        assert set(expired_ids(sandbox)) - already == {two, three}
+        assert expired_ids(sandbox, expired_since=now.isoformat()) == [three]
+
+
+def test_too_many_requests_get_429_and_when_to_come_back() -> None:
+    clock = Clock()
+    with Sandbox(size=5, clock=clock, rate_limits=[(2, 10)]) as sandbox:
+        page(sandbox)
+        clock.now += 3.5
+        page(sandbox)
+        refused = post(sandbox, {})
+        assert refused.status_code == 429
+        assert refused.headers["Retry-After"] == "7"
+        assert refused.json()["retry_after_seconds"] == 7
+        assert refused.headers["X-RateLimit-Remaining"] == "0"
+        assert sandbox.rows_billed == 10
+        # A refused request is not counted, so one is free as soon as the first has left.
+        clock.now += 6.25
+        assert post(sandbox, {}).headers["Retry-After"] == "1"
+        clock.now += 0.25
+        page(sandbox)
+        assert post(sandbox, {}).status_code == 429
 
 
 def test_the_same_seed_makes_the_same_world() -> None:
@@ -25,44 +131,6 @@ def test_the_world_of_a_seed_stays_what_it_is() -> None:
         "464aeaa6-ba78-402c-8b8b-6b556fb08335",
         "e5d8dd8d-f699-4e50-ae23-a9d10eb4c1fc",
     ], "another draw from `rng` changes all that follow: draw from a Random of its own"
-
-
-def test_as_time_passes_companies_are_updated_and_discovered() -> None:
-    clock = Clock()
-    with Sandbox(size=50, clock=clock, life=True) as sandbox:
-        before = sandbox.world.rows()
-        start = sandbox.now()
-        assert ids(sandbox, updated_after=start.isoformat()) == []
-        clock.now += 61
-        changed = set(ids(sandbox, updated_after=start.isoformat()))
-        after = sandbox.world.rows()
-        assert changed == {key for key in after if after[key] != before.get(key)}
-        assert len(after) == 51
-        assert 2 <= len(changed) <= 4
-
-
-def test_life_is_the_same_however_often_one_looks() -> None:
-    clock, other_clock = Clock(), Clock()
-    often, once = (Sandbox(size=20, clock=c, life=True) for c in (clock, other_clock))
-    for _ in range(100):
-        clock.now += 13
-        often.world.rows()
-    other_clock.now = clock.now
-    assert once.world.rows() == often.world.rows()
-    assert len(once.world) == 20 + 1_300 // 60
-
-
-def test_companies_are_the_same_with_and_without_jobs() -> None:
-    clock = Clock()
-    bare = Sandbox(size=20, clock=clock, life=True)
-    hiring = Sandbox(size=20, jobs=60, clock=clock, life=True)
-    assert hiring.world.rows() == bare.world.rows()
-    hiring.world.add_job()
-    clock.now += 5_000
-    for sandbox in (bare, hiring):
-        sandbox.world.add()
-    assert hiring.world.rows() == bare.world.rows()
-    assert bare.world.jobs() == {}
 
 
 def test_as_time_passes_jobs_are_created_updated_and_expired() -> None:
