@@ -191,11 +191,6 @@ class TestNotSent:
         assert 240 < api.clock.passed <= 300
         assert api.cost.credits == 0
 
-    def test_unknown_host_names_host_and_cause(self, api: Api) -> None:
-        with pytest.raises(UnreachableError, match=r"Cannot reach jobo\.invalid \(\w+"):
-            api.fetch("jobo.invalid")
-        assert api.cost.credits == 0
-
     def test_tls_handshake_that_breaks_off_is_a_lost_connection(self, api: Api) -> None:
         server = api.serve(drop_hello, reset_hello)
         with pytest.raises(UnreachableError):

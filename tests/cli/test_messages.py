@@ -92,10 +92,6 @@ def wrong_settings(on: Stage) -> Iterator[Run]:
     yield on.tap().run("--test", stream_maps={"career_sites": {"number": "int(name)"}})
     yield tap.run("--config", "missing.json")
     yield on.tap("companies").run(company_ids_file="missing.txt")
-
-
-@scene
-def variables_that_nothing_reads(on: Stage) -> Iterator[Run]:
     yield on.tap().run(env={"TAP_JOBO_MAX_CREDITS": "5000", "TAP_JOBO_START_DATE": "2026-01-01"})
     yield on.tap().run(env={"TAP_JOBO_MAX_CREDTS": "5000"})
 
@@ -115,10 +111,6 @@ def catalogs(on: Stage) -> Iterator[Run]:
     full_table = discover()
     entry_of(full_table)["replication_method"] = "FULL_TABLE"
     yield on.tap().run(catalog=full_table)
-
-
-@scene
-def profiles_later(on: Stage) -> Iterator[Run]:
     tap = on.tap()
     state = tap.succeed(max_credits=2_500).state
     yield tap.run(state=state, catalog=selecting(discover(), companies=True), max_credits=2_500)
@@ -159,11 +151,14 @@ def changed_filters(on: Stage) -> Iterator[Run]:
 
 
 @scene
-def filters_changed_while_a_sync_is_in_progress(on: Stage) -> Iterator[Run]:
+def settings_changed_while_a_sync_is_in_progress(on: Stage) -> Iterator[Run]:
     tap = on.tap(batch_size=10)
     state = tap.succeed(max_credits=1_000).state
     yield tap.run(state=state, country_codes=["DE"])
     yield tap.run(state=state, country_codes=["DE"], on_filter_change="resync")
+    tap = on.tap(batch_size=10)
+    state = tap.succeed(max_credits=1_000).state
+    yield tap.run(state=state, start_date="2020-01-01")
 
 
 @scene
@@ -207,13 +202,6 @@ def archives_that_went_on_from_a_state(on: Stage) -> Iterator[Run]:
     tap.oddities["TEST_CLOCK"] = "60"
     yield tap.run(state=state)
     yield tap.run()
-
-
-@scene
-def a_start_date_that_is_later_than_that_of_a_sync(on: Stage) -> Iterator[Run]:
-    tap = on.tap(batch_size=10)
-    state = tap.succeed(max_credits=1_000).state
-    yield tap.run(state=state, start_date="2020-01-01")
 
 
 @scene
@@ -264,7 +252,7 @@ def rejected_cursors(on: Stage) -> Iterator[Run]:
 
 
 @scene
-def feeds_that_never_end(on: Stage) -> Iterator[Run]:
+def feeds_that_do_not_end_as_they_should(on: Stage) -> Iterator[Run]:
     tap = on.tap()
     tap.sandbox.wraps_after = 1
     yield tap.run()
@@ -274,10 +262,6 @@ def feeds_that_never_end(on: Stage) -> Iterator[Run]:
         tap.sandbox.world.touch(row)
     tap.sandbox.wraps_after = 1
     yield tap.run(state=state)
-
-
-@scene
-def rows_that_are_missing(on: Stage) -> Iterator[Run]:
     tap = on.tap()
     without_cursor = Fault(replace=lambda body: {**body, "next_cursor": None, "has_more": True})
     tap.sandbox.faults.add(without_cursor, on=3, endpoint="career_sites")
@@ -321,16 +305,6 @@ def limits(on: Stage) -> Iterator[Run]:
 
 
 @scene
-def balances(on: Stage) -> Iterator[Run]:
-    tap = on.tap()
-    tap.sandbox.balance = 3_734
-    yield tap.run()
-    tap = on.tap()
-    tap.sandbox.balance = 1_234
-    yield tap.run()
-
-
-@scene
 def bills(on: Stage) -> Iterator[Run]:
     glitch, more, silent = on.tap(), on.tap(), on.tap("jobs", jobs_batch_size=20)
     glitch.sandbox.faults.add(Fault(headers={"X-Credits-Deducted": "999999"}), on=2)
@@ -343,6 +317,12 @@ def bills(on: Stage) -> Iterator[Run]:
     unknown = on.tap()
     unknown.sandbox.omit_credit_headers = True
     yield unknown.run()
+    tap = on.tap()
+    tap.sandbox.balance = 3_734
+    yield tap.run()
+    tap = on.tap()
+    tap.sandbox.balance = 1_234
+    yield tap.run()
 
 
 # Jobo's responses
@@ -357,7 +337,7 @@ def refusals(on: Stage) -> Iterator[Run]:
 
 
 @scene
-def outages(on: Stage) -> Iterator[Run]:
+def outages_and_clocks(on: Stage) -> Iterator[Run]:
     tap = on.tap()
     tap.sandbox.faults.add(Fault(status=503, times=None), endpoint="career_sites")
     yield tap.run_quickly()
@@ -372,10 +352,6 @@ def outages(on: Stage) -> Iterator[Run]:
     large = on.tap()
     large.oddities["TEST_MOST_BYTES"] = "5000"
     yield large.run()
-
-
-@scene
-def clocks(on: Stage) -> Iterator[Run]:
     for seconds in (400, -400, 10**6):
         tap = on.tap()
         tap.oddities["TEST_CLOCK"] = str(seconds)

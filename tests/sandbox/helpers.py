@@ -23,7 +23,6 @@ class Clock:
 
 CAREER_SITES = "/api/career-sites/feed"
 JOBS = "/api/jobs/feed"
-MANAGED = "/api/jobs/feed/managed"
 EXPIRED = "/api/jobs/expired"
 
 
@@ -87,8 +86,3 @@ def expired_ids(sandbox: Sandbox, **parameters: Any) -> list[str]:
     """The ids of all expired jobs of a scan."""
     scan = pages(sandbox, path=EXPIRED, **parameters)
     return [key for answer in scan for key in answer["job_ids"]]
-
-
-def profile(sandbox: Sandbox, key: str) -> requests.Response:
-    """Ask for a profile."""
-    return get(sandbox, f"/api/companies/{key}")

@@ -21,7 +21,7 @@ from tests.archive.helpers import (
 )
 from tests.support import Run, Tap, entry_of, schema_message
 from tests.support.companies import records_of
-from tests.support.crash import cut_after, cut_in_request, parse, some_signal, wait_until_quiet
+from tests.support.crash import cut_after, parse, some_signal, wait_until_quiet
 from tests.support.jobs import PRICED, STREAMS, tap_of
 from tests.support.target import Target
 
@@ -114,16 +114,6 @@ def test_the_whole_bill_comes_once_if_it_is_selected_later(tap: Tap, later: Any)
     assert again == []
     fresh = bill_of(tap.succeed(lookback_minutes=0))  # a new warehouse, from the beginning
     assert {row["id"]: row for row in fresh} == {row["id"]: row for row in bill}
-
-
-def test_a_run_that_dies_before_the_state_loads_the_bill_again(tap: Tap, later: Any) -> None:
-    """Its rows are the same, so the warehouse has none twice."""
-    cut = cut_in_request(tap, 1, billed=False, state=later, lookback_minutes=0)
-    bill = records_of(cut.messages, "billed_pages")
-    assert bill
-    again = bill_of(tap.succeed(state=later, lookback_minutes=0))
-    assert again[: len(bill)] == bill
-    assert bill_of(tap.succeed(state=cut.state, lookback_minutes=0)) == again[len(bill) :]
 
 
 def test_pages_that_were_billed_while_it_was_not_selected_follow(hiring: Sandbox, tap: Tap) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from jobo_sandbox import Fault, Sandbox
 from tests.support import Run, Tap, discover, error_code
-from tests.support.companies import ids_of, selecting
+from tests.support.companies import selecting
 from tests.support.jobs import tap_of
 
 
@@ -88,12 +88,3 @@ def test_every_stream_of_a_run_that_ends_early_has_a_summary(
     assert run.summaries["billed_pages"].startswith("0 rows,")
     again = tap.run(batch_size=5)  # which fails at once
     assert again.summaries["billed_pages"].startswith("1 row,")
-
-
-def test_rows_of_a_page_whose_profiles_fail_are_counted(tap: Tap, sandbox: Sandbox) -> None:
-    sandbox.faults.add(Fault(status=403, times=None), endpoint="profile")
-    run = tap.run(catalog=selecting(discover(), companies=True))
-    assert run.returncode == 1
-    # The rows of the page were written, although its state was not: the page comes again.
-    assert run.metrics["record_count"] == len(ids_of(run, "career_sites")) == 50
-    assert "2,500 credits" in run.stderr
