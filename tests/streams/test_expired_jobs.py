@@ -12,7 +12,7 @@ import pytest
 from jobo_sandbox import Fault, Sandbox
 from tap_jobo.clock import format_timestamp
 from tap_jobo.sync.wanted import MARGIN
-from tests.archive.helpers import pass_time
+from tests.archive.helpers import archive_command, pass_time
 from tests.support import Run, Tap, commands_in, complaint, error_code, state_until
 from tests.support.clock import with_clock
 from tests.support.companies import Json
