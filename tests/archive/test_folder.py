@@ -23,7 +23,7 @@ from jobo_sandbox.patience import patient
 from tap_jobo.archive import folder as module
 from tap_jobo.archive import layout, open_store
 from tap_jobo.archive.folder import Folder
-from tap_jobo.archive.store import ExistsError, HeldError, MissingError, StoreError
+from tap_jobo.archive.store import ExistsError, HeldError, StoreError
 from tap_jobo.clock import Clock
 from tap_jobo.errors import ArchiveError
 from tests.support.loggers import LOGGER
@@ -198,25 +198,6 @@ def test_a_lock_that_is_a_link_is_refused(tmp_path: Path) -> None:
     assert target.read_text() == "content"
 
 
-def test_a_lock_that_cannot_be_released_is_no_error(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The end of the process releases it, too."""
-    release = filelock.FileLock.release
-
-    def fail(lock: filelock.FileLock, **options: bool) -> None:
-        was_locked = lock.is_locked
-        release(lock, **options)
-        if was_locked:
-            raise OSError(errno.ESTALE, "Stale file handle")
-
-    monkeypatch.setattr(filelock.FileLock, "release", fail)
-    with Folder(tmp_path).lock(KEY, "career_sites"):
-        pass
-    with Folder(tmp_path).lock(KEY, "career_sites"):
-        pass
-
-
 # What a crash leaves
 
 
@@ -321,20 +302,6 @@ def test_a_folder_that_is_not_synced_is_an_error_unless_its_file_system_never_ca
     assert psutil.Process().num_fds() == files
 
 
-def test_a_failed_write_that_cannot_be_removed_keeps_no_name(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """It would look like a page of another run."""
-    store = Folder(tmp_path)
-    with monkeypatch.context() as patched:
-        patched.setattr(module, "_sync", fail(errno.ENOSPC))
-        patched.setattr(Path, "unlink", fail(errno.ENOSPC))
-        with pytest.raises(StoreError):
-            store.create(PAGE, CONTENT[:100])
-    store.create(PAGE, CONTENT)
-    assert store.read(PAGE) == CONTENT
-
-
 def test_a_file_system_without_links_keeps_names_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -409,15 +376,6 @@ def test_only_its_owner_can_read_an_archive(tmp_path: Path) -> None:
     assert len(paths) == 13
     for path in paths:
         assert stat.S_IMODE(path.stat().st_mode) == (0o700 if path.is_dir() else 0o600)
-
-
-def test_reading_creates_no_folder(tmp_path: Path) -> None:
-    store = Folder(tmp_path / "archive")
-    assert store.list("v4") == []
-    with pytest.raises(MissingError):
-        store.read(PAGE)
-    store.remove([PAGE])
-    assert list(tmp_path.iterdir()) == []
 
 
 def test_an_archive_may_be_behind_a_link(tmp_path: Path) -> None:
