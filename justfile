@@ -85,7 +85,7 @@ explore minutes:
 mutants count *options:
     uv run tools/mutants.py "$@"
 
-# play random histories of the archive's rules: just histories 7 20000
+# play random histories of the archive's rules: just histories 7 2000
 histories seed count:
     uv run tools/histories.py "$@"
 

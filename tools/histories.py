@@ -1,7 +1,7 @@
 """Plays random histories of the archive's rules: `just histories SEED COUNT`.
 
 They are those of tests/sync/log_rules. The first one that breaks a promise is shown with as few
-steps as break it. 20,000 take a minute.
+steps as break it. 2,000 take a minute.
 """
 
 import argparse

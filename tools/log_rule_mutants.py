@@ -20,7 +20,7 @@ from typing import Final
 ROOT: Final = Path(__file__).parents[1]
 _COPIED: Final = ("tap_jobo", "tests/sync/log_rules")
 _RULES: Final = "tap_jobo/sync"
-_SECONDS: Final = 120  # a mutant can make a run endless
+_SECONDS: Final = 300  # a mutant can make a run endless
 _PYTEST: Final = ("-m", "pytest", "--noconftest", "-x", "-q", "-n", "0", "-p", "no:cacheprovider")
 _PLAY: Final = """
 import sys
@@ -792,7 +792,7 @@ MUTANTS: Final = (
 def main() -> None:
     """Try the mutants, and exit with 1 if one is not found."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--histories", type=int, default=3_000, help="random ones for each mutant")
+    parser.add_argument("--histories", type=int, default=1_000, help="random ones for each mutant")
     parser.add_argument("--only", default="", help="mutants with this text in their name")
     parser.add_argument("--workers", type=int, default=2)
     arguments = parser.parse_args()

@@ -365,19 +365,6 @@ def test_runs_die_at_every_third_step(signal: str) -> None:
         world.settle()
 
 
-# Those that the model has found
-
-
-def test_the_only_page_is_dropped_and_its_header_is_damaged() -> None:
-    with new_world(is_in_bucket=False, names=("prod", "dev")) as world:
-        world.touch(0)
-        assert world.attempt(world.pipelines["prod"])
-        world.damage("shared", 0, byte=1)
-        world.attempt(world.pipelines["dev"])
-        assert len(world.pipelines["dev"].target.rows) == 1
-        world.settle()
-
-
 def test_a_gap_is_told_before_a_state_has_it() -> None:
     """A run that does not reach its end has told of it: the next one says it at INFO."""
     with new_world(is_in_bucket=False, names=("prod", "dev")) as world:

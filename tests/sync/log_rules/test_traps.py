@@ -361,6 +361,10 @@ GAPS: dict[str, Trap] = {
         *[lambda world: world.drop("main", 2), lambda world: world.drop("main", 3)],
         *[archive_has_gap(is_there=True), run("lab"), has_gap("lab", 0)],
     ],
+    "the only page is dropped, and its header is damaged": [
+        *[size(9), run(), damage(1, is_headless=True)],
+        *[asks("dev", "archive-damaged"), answer("dev", "drop"), has_all("dev")],
+    ],
     "a state behind a page lost with its header keeps its place": [
         *[run(), run("dev"), put(1), run()],
         *[damage(5, is_headless=True), run("dev", billed=0)],  # the next header names it
