@@ -25,7 +25,7 @@ _PYTEST: Final = ("-m", "pytest", "--noconftest", "-x", "-q", "-n", "0", "-p", "
 _PLAY: Final = """
 import sys
 from tests.sync.log_rules.histories import find_wrong
-sys.exit(find_wrong(7, int(sys.argv[1])) or find_wrong(8, int(sys.argv[1]) // 4, 1))
+sys.exit(find_wrong(7, int(sys.argv[1])) or find_wrong(8, int(sys.argv[1]) // 4, 1) or None)
 """
 
 
