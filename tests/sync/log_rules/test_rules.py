@@ -11,8 +11,7 @@ import pytest
 from tap_jobo.model import ALL, NOTHING, Filters, Order, Position, Progress, Read, State, Sync
 from tap_jobo.sharing import expand_filters, share_filters
 from tap_jobo.streams.career_sites import CAREER_SITES
-from tap_jobo.streams.jobs import EXPIRED_JOBS, JOBS
-from tap_jobo.sync.filter_rules import FilterRules
+from tap_jobo.streams.jobs import EXPIRED_JOBS
 from tap_jobo.sync.fold import Page, advance
 from tap_jobo.sync.orders import is_refused, time_of_order
 from tap_jobo.sync.plan import (
@@ -58,10 +57,6 @@ def sync(id_: str = "a", **changes: Any) -> Sync:
 
 # Filters
 
-RULES_OF_JOBS = FilterRules(JOBS.filters)
-DE: Final = {"country": "Germany"}
-BERLIN: Final = {"country": "Germany", "city": "Berlin"}
-
 
 @pytest.mark.parametrize(
     ("wide", "narrow", "covers"),
@@ -83,11 +78,6 @@ BERLIN: Final = {"country": "Germany", "city": "Berlin"}
 def test_filters_cover_others(wide: Filters, narrow: Filters, *, covers: bool) -> None:
     """`is_new` is of another version."""
     assert RULES.covers(wide, narrow) == covers
-
-
-def test_locations_cover_narrower_ones() -> None:
-    assert RULES_OF_JOBS.covers({"jobs_locations": [DE]}, {"jobs_locations": [BERLIN]})
-    assert not RULES_OF_JOBS.covers({"jobs_locations": [BERLIN]}, {"jobs_locations": [DE]})
 
 
 @pytest.mark.parametrize(
