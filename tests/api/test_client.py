@@ -483,8 +483,9 @@ class TestPages:
         self, api: Api, handler: Handler, code: str
     ) -> None:
         server = api.serve(handler)
-        with pytest.raises(ApiError, match=rf"Not billed\. \[{code}\]"):
+        with pytest.raises(ApiError, match=rf"Not billed\. \[{code}\]") as error:
             api.fetch(server.address)
+        assert ("HTTPS_PROXY" in str(error.value)) == (" 407" in str(error.value))
         assert (server.connections, api.clock.passed, api.cost.credits) == (1, 0, 0)
 
     def test_refusal_that_is_final_and_was_billed_is_charged_once(self, api: Api) -> None:

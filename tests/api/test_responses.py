@@ -63,12 +63,16 @@ BALANCES: list[tuple[FeedSpec, Any, dict[str, str], list[str]]] = [
 def test_a_balance_that_is_too_low_is_told_with_what_was_asked(
     feed: FeedSpec, body: Any, headers: dict[str, str], parts: list[str]
 ) -> None:
+    response = ApiResponse(json.dumps(body).encode(), 402, headers)
     with pytest.raises(ApiError) as error:
-        require_success(ApiResponse(json.dumps(body).encode(), 402, headers), feed, 1_000)
+        require_success(response, feed, 1_000)
     assert "[balance-too-low]" in str(error.value)
     assert all(part in str(error.value) for part in parts)
     assert str(error.value).count("$") == "".join(parts).count("$")
     assert ("batch_size" in str(error.value)) == (feed is JOBS)
+    with pytest.raises(ApiError) as error_of_test:
+        require_success(response, feed, 1)
+    assert "batch_size" not in str(error_of_test.value)
 
 
 def test_an_empty_balance_in_the_middle_keeps_the_sync(tap: Tap, sandbox: Sandbox) -> None:
