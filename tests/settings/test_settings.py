@@ -388,3 +388,17 @@ def test_equal_locations_have_one_normal_form() -> None:
         city,
         country,
     ]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "added"),
+    [
+        (["DE"], ["DE", "FR"], ["FR"]),
+        (["DE"], ["FR"], []),
+        (["DE", "FR"], ["DE"], []),
+        (None, ["DE"], []),
+    ],
+)
+def test_values_are_added_only_to_others(old: Any, new: Any, added: list[str]) -> None:
+    (countries,) = (setting for setting in SETTINGS if setting.name == "country_codes")
+    assert countries.added(old, new) == added
