@@ -151,7 +151,6 @@ def _make_sandbox(saved: Saved, options: Options) -> Sandbox:
     sandbox = Sandbox(
         size=saved.size,
         jobs=saved.jobs,
-        description_bytes=options.description_bytes,
         seed=saved.seed,
         life=True,
         created_at=datetime.fromisoformat(saved.created_at),

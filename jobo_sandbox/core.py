@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from random import Random
 from string import ascii_letters, digits
-from typing import Literal
 
 from jobo_sandbox.faults import Faults
 from jobo_sandbox.feeds import FEEDS, known
@@ -40,7 +39,6 @@ class Core(Account, Quirks):
         life: Whether companies are added and updated as time passes.
         rows_with_updated_at: Whether rows have an `updated_at` field.
         jobs: Number of active jobs at the start.
-        description_bytes: Size of the jobs' descriptions; 0 for a few hundred characters.
         created_at: When the world was created. Defaults to now.
         secret: The key that signs cursors. Random by default.
         api_key: The only accepted API key. Derived from the seed by default.
@@ -50,10 +48,8 @@ class Core(Account, Quirks):
         rate_limits: Limits of the feeds together, including the ids of expired jobs. None means no
             limits and no rate limit headers.
         profile_rate_limits: Limits of the other endpoints.
-        latency: Seconds to wait before sending a finished response.
         empty_every: Every n-th page of a scan is empty although there are more (2 or greater;
             0 turns this off).
-        cursor_rejection: How a cursor is rejected: with a 400, or a 409 that asks for a restart.
         wraps_after: After so many pages, a scan starts again with new cursors; 0 for never.
         empty_forever: Every page is empty, with a new cursor.
         omit_credit_headers: Leave out the credit headers.
@@ -68,7 +64,6 @@ class Core(Account, Quirks):
     life: bool = False
     rows_with_updated_at: bool = False
     jobs: int = 0
-    description_bytes: int = 0
     created_at: datetime | None = None
     secret: bytes = field(default_factory=lambda: secrets.token_bytes(32))
     api_key: str = ""
@@ -77,9 +72,7 @@ class Core(Account, Quirks):
     order: Order = "id"
     rate_limits: Limits | None = None
     profile_rate_limits: Limits | None = None
-    latency: float = 0
     empty_every: int = 0
-    cursor_rejection: Literal["400", "409"] = "400"
     wraps_after: int = 0
     empty_forever: bool = False
     omit_credit_headers: bool = False
@@ -102,7 +95,6 @@ class Core(Account, Quirks):
             life=self.life,
             rows_with_updated_at=self.rows_with_updated_at,
             jobs=self.jobs,
-            description_bytes=self.description_bytes,
         )
 
     def micros(self) -> int:

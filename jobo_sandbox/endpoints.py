@@ -19,7 +19,7 @@ from jobo_sandbox.instants import SECOND
 from jobo_sandbox.ledger import Entry
 from jobo_sandbox.pricing import Price
 from jobo_sandbox.queries import Cursor, read_cursor, write_cursor
-from jobo_sandbox.wire import Reply, error, invalid_cursor, restart_required
+from jobo_sandbox.wire import Reply, error, invalid_cursor
 
 
 def answer(core: Core, entry: Entry, fault: Fault | None) -> Reply | None:
@@ -177,8 +177,7 @@ def _issue(core: Core, cursor: Cursor) -> str:
 
 
 def _rejected(core: Core) -> Reply:
-    reject = restart_required if core.cursor_rejection == "409" else invalid_cursor
-    return reject(core.error_shape)
+    return invalid_cursor(core.error_shape)
 
 
 def _with_money(

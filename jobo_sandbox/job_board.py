@@ -6,7 +6,7 @@ from random import Random
 
 from jobo_sandbox.company_data import Company, Json, categories_of
 from jobo_sandbox.instants import DAY, to_text
-from jobo_sandbox.job_data import Job, company_of_job, make_job, make_job_change, padded
+from jobo_sandbox.job_data import Job, company_of_job, make_job, make_job_change
 
 _OLDEST = 60 * DAY
 _EXPIRED_SHARE = 20
@@ -27,7 +27,6 @@ class JobBoard:
             last seven days before it.
         companies: The world's companies by id, as they change.
         created_at: When the world was created, in microseconds since 1970.
-        description_bytes: Lengthens descriptions to this size.
     """
 
     def __init__(
@@ -37,11 +36,9 @@ class JobBoard:
         *,
         companies: Mapping[str, Company],
         created_at: int,
-        description_bytes: int = 0,
     ) -> None:
         self._seed = seed
         self._companies = companies
-        self._description_bytes = description_bytes
         self._categories: dict[str, list[str]] = {}
         self._jobs: dict[str, Job] = {}
         self._by_creation: list[tuple[int, str]] = []
@@ -78,10 +75,7 @@ class JobBoard:
         job = self._jobs[key]
         times = {"created_at": to_text(job.created_at), "updated_at": to_text(job.updated_at)}
         # A value set by a test takes precedence, even an invalid one.
-        row = times | job.row
-        if self._description_bytes:
-            row["description"] = padded(row["description"], self._description_bytes)
-        return row
+        return times | job.row
 
     def is_managed(self, job: Job) -> bool:
         """Whether the account has the job's company under Managed Job Scraping."""

@@ -12,7 +12,6 @@ from jobo_sandbox.instants import DAY, to_text
 TRAITS = frozenset({"work_model", "employment", "experience"})
 # Companies name their applicant tracking system, jobs its id.
 _SOURCES = {"lever": "lever_co"}
-_FILLER = "We look forward to hearing from you. "
 
 
 @dataclass(slots=True)
@@ -107,14 +106,6 @@ def make_job_change(rng: Random, job: Job) -> Json:
         )[kind]
         if any(job.row[field] != value for field, value in changes.items()):
             return changes
-
-
-def padded(description: str, size: int) -> str:
-    """Lengthen a description to this many bytes of UTF-8, unless it is longer."""
-    missing = size - len(description.encode()) - len("<p></p>")
-    if missing <= 0:
-        return description
-    return f"{description}<p>{(_FILLER * (missing // len(_FILLER) + 1))[:missing]}</p>"
 
 
 def _description(company: Company, title: str, tasks: list[str]) -> str:

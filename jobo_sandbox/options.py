@@ -24,7 +24,6 @@ class Options:
     jobs: int | None = None
     seed: int | None = None
     balance: int | None = None
-    description_bytes: int = 0
     status: list[tuple[int, int]] = field(default_factory=list)
     rate_limits: bool = True
 
@@ -61,7 +60,6 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
     for name, kind, unit, text in (
         ("--size", int, "N", "number of companies at the start (default: 300)"),
         ("--jobs", int, "N", "number of jobs at the start (default: 600)"),
-        ("--description-bytes", int, "N", "lengthen the jobs' descriptions to this size"),
         ("--seed", int, "N", "seed of the generated data (default: 1)"),
         ("--balance", int, "N", "set the account balance, in credits"),
     ):

@@ -110,7 +110,7 @@ async def _handle(core: Core, request: web.Request, entry: Entry) -> web.StreamR
             await fault.hold.pause()
         # Nothing awaits between here and the reply: a page is billed even if the client has left.
         reply = answer(core, entry, fault)
-        await asyncio.sleep(core.latency + (fault.delay if fault else 0))
+        await asyncio.sleep(fault.delay if fault else 0)
         if reply is None:
             return await _send_nothing(request, hang=fault is not None and fault.hang)
         reply.headers.setdefault("Date", format_datetime(core.now(), usegmt=True))

@@ -35,7 +35,6 @@ class World:
             `jobs`.
         rows_with_updated_at: Whether rows have an `updated_at` field.
         jobs: Number of active jobs at creation.
-        description_bytes: Size of the jobs' descriptions; 0 for a few hundred characters.
     """
 
     def __init__(  # noqa: PLR0913 - each is a property of the world
@@ -48,7 +47,6 @@ class World:
         life: bool = False,
         rows_with_updated_at: bool = False,
         jobs: int = 0,
-        description_bytes: int = 0,
     ) -> None:
         self.seed = seed
         self.rows_with_updated_at = rows_with_updated_at
@@ -69,7 +67,6 @@ class World:
             jobs,
             companies=self._companies,
             created_at=self._created_at,
-            description_bytes=description_bytes,
         )
 
     def __len__(self) -> int:
