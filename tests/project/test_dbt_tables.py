@@ -461,7 +461,7 @@ def test_a_part_of_the_models_builds_without_the_others(postgres: Postgres) -> N
     assert built == set(MARTS)
     postgres.dbt(MODELS)
     rows: dict[str, Row] = {"career_sites": SITE, "companies": PROFILE, "jobs": JOB}
-    for day, part in enumerate((*parts, "jobo__open_jobs"), start=4):
+    for day, part in enumerate(("staging", "tag:jobo_core", "jobo__open_jobs"), start=4):
         for stream, row in rows.items():
             postgres.execute(upsert("public", stream, [at(day, **{**row, "id": f"new {day}"})]))
         assert "WARN=0 ERROR=0 SKIP=0" in postgres.dbt(f"build --select {part}").stdout
