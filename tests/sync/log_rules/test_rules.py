@@ -107,6 +107,8 @@ def test_reads_are_joined_if_no_time_lies_between_them() -> None:
     assert not joined(one, read(OF_AT, 11, 20), RULES)
     assert not joined(read(OF_BE, 0, 10), read(OF_AT, 10, 20), RULES)
     assert joined(one, read(ALL_ROWS, 5, 20, 7), RULES) == [read(ALL_ROWS, 0, 20, 7)]
+    with_gap_before = read(ALL_ROWS, 0, 10, 2)
+    assert joined(with_gap_before, read(ALL_ROWS, 5, 20, 7), RULES) == [read(ALL_ROWS, 0, 20, 2)]
 
 
 def test_a_read_goes_that_another_one_includes() -> None:
