@@ -115,9 +115,9 @@ sys.modules["airflow.sdk"].__dict__.update(
 
 
 @pytest.mark.exhaustive
-def test_airflow_and_github_fail_for_each_alert(project: Project, tmp_path: Path) -> None:
-    """The task of Airflow first, without a retry. For the workflow, the archive is lost again."""
-    archive = project.folder / "archive"
+def test_task_of_airflow_fails_without_a_retry_for_each_alert(
+    project: Project, tmp_path: Path
+) -> None:
     code = (EXAMPLES / "airflow/jobo.py").read_text("utf-8")
     code = AIRFLOW + code.replace("/srv/meltano", str(project.folder))
     code += f"""
@@ -125,7 +125,7 @@ run = career_sites("")
 key = {project.sandbox.api_key!r}
 for limit, key in (("5000", "wrong"), ("5000", key), ("10000", key), ("lost archive", key)):
     if limit == "lost archive":
-        shutil.rmtree({str(archive)!r})
+        shutil.rmtree({str(project.folder / "archive")!r})
     else:
         LIMITS["TAP_JOBO_MAX_CREDITS"] = limit
     try:
@@ -146,14 +146,18 @@ for limit, key in (("5000", "wrong"), ("5000", key), ("10000", key), ("lost arch
     assert project.is_current()
     assert project.sandbox.rows_billed == 150
 
+
+@pytest.mark.exhaustive
+def test_workflow_fails_for_each_alert(project: Project) -> None:
     workflow = yaml.safe_load((EXAMPLES / "github-actions/jobo.yml").read_text("utf-8"))
     *_, pipeline, alert = [step for step in workflow["jobs"]["run"]["steps"] if "run" in step]
     assert pipeline["shell"] == "bash"  # GitHub's has pipefail
-    shell = ["bash", "-eo", "pipefail", "-c"]
-    for told in ("", "jobo_archive_complete of career_sites"):
-        if told:
-            shutil.rmtree(archive)
-        env = project.environment({"TAP_JOBO_MAX_CREDITS": "10000"})
+    alerts = ["jobo_sync_complete of career_sites", "", "jobo_archive_complete of career_sites"]
+    for limit, told in zip(("5000", "10000", "10000"), alerts, strict=True):
+        if told.startswith("jobo_archive"):
+            shutil.rmtree(project.folder / "archive")
+        shell = ["bash", "-eo", "pipefail", "-c"]
+        env = project.environment({"TAP_JOBO_MAX_CREDITS": limit})
         assert execute([*shell, pipeline["run"]], env, project.folder).returncode == 0
         run = execute([*shell, alert["run"]], env, project.folder)
         assert run.returncode == bool(told), run.stderr
