@@ -546,7 +546,7 @@ def test_mistakes_get_one_clear_error(postgres: Postgres) -> None:
     ):
         assert re.search(message, _output(run))
 
-    postgres.execute("CREATE SCHEMA melty")
+    postgres.execute("DROP SCHEMA broken CASCADE; CREATE SCHEMA melty")
     create(postgres, STREAMS, "melty")
     for stream in STREAMS[:4]:
         postgres.execute(f"DROP TABLE {stream}")
