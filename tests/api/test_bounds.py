@@ -208,6 +208,7 @@ print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
 """
 
 
+@pytest.mark.exhaustive
 def test_a_page_of_95_mb_fits_into_400_mb_of_memory(tap: Tap, files: Files, raw: RawApi) -> None:
     body = page(padding=" " * 95_000_000)
     raw.respond = lambda connection: send(connection, body)
