@@ -6,6 +6,7 @@ page that is bought with what the archive has, and what an archive claims with i
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from contextlib import redirect_stdout
 from dataclasses import replace
@@ -198,8 +199,8 @@ class World:
 
     # The command
 
-    def _command(self, command: Callable[..., None], *arguments: Any, **given: Any) -> bool:
-        """Run a command on an archive, with the settings of a pipeline; return whether it could."""
+    def _refusal(self, command: Callable[..., None], *arguments: Any, **given: Any) -> str:
+        """Run a command on an archive, with the settings of a pipeline; return why it refuses."""
         clock = SimClock(self)
         settings = SimpleNamespace(**given)
         with (
@@ -209,9 +210,9 @@ class World:
         ):
             try:
                 command(*arguments)
-            except (ClickException, FormatError):
-                return False
-        return True
+            except (ClickException, FormatError) as error:
+                return str(error)
+        return ""
 
     def restart(
         self, name: str, since: str | None = None, filters: Filters | None = None, start: str = ALL
@@ -222,7 +223,7 @@ class World:
             return
         self.api.tick()
         order = partial(archive_cli._restart, folder.archive, since, None, yes=True)
-        if self._command(order, filters=filters or {}, start_date=start):
+        if not self._refusal(order, filters=filters or {}, start_date=start):
             self.note(f"restart: {folder.order}")
 
     def restart_sync(self, name: str, pipe: Pipe, own: Position | None = None) -> bool:
@@ -243,7 +244,7 @@ class World:
             return False
         self.api.tick()
         order = partial(archive_cli._restart, folder.archive, None, over, yes=True)
-        if not self._command(order, filters=wanted.filters, start_date=wanted.start):
+        if self._refusal(order, filters=wanted.filters, start_date=wanted.start):
             return False
         self._orders_over += 1
         self.api.has_rejected = True
@@ -251,19 +252,28 @@ class World:
         return True
 
     def drop(self, name: str, number: int) -> None:
-        """Drop a page, unless another one has to be dropped first."""
+        """Drop a page, and before that another one if the command says so."""
         folder = self.folders[name]
-        if self._command(partial(archive_cli._drop, folder.archive, number, yes=True)):
+        refusal = self._refusal(partial(archive_cli._drop, folder.archive, number, yes=True))
+        self.is_calm = False
+        if not refusal:
             folder.intact.pop(number, None)
             folder.headless.discard(number)
-        self.is_calm = False
-        self.note(f"page {number} of {name} is dropped")
+            self.note(f"page {number} of {name} is dropped")
+            return
+        first = int(re.findall(r"[Pp]age (\d+)", refusal)[0])
+        self.require(first in folder.intact, refusal)
+        if first == number:  # as is the header after it: there is only the backup
+            folder.mend(number)
+            return
+        self.drop(name, first)
+        self.drop(name, number)
 
     def erase(self, name: str, row_id: int, *, in_warehouses: bool) -> None:
         """Take a row out of all pages of an archive, and perhaps out of warehouses."""
         folder = self.folders[name]
         rows = {row for entry in folder.entries for row in entry.rows if row.id == row_id}
-        self._command(archive_cli._erase_ids, folder.archive, {uuid(row_id)})
+        self._refusal(archive_cli._erase_ids, folder.archive, {uuid(row_id)})
         self.erased_rows |= rows
         self.erased[row_id] = self.api.versions.get(row_id, 0)
         if row := self.api.rows.get(row_id):  # a change without a new time is not listed
