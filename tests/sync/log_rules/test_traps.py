@@ -382,8 +382,8 @@ ARCHIVES: dict[str, Trap] = {
         *[asks("lab", "archive-lacks-rows"), answer("lab", "resync", 9)],
     ],
     "an archive lost in the first full sync": [
-        *[run(outcome="limit", pages=2), lose_archive, run(billed=5)],
-        asks("dev", "archive-lacks-rows"),
+        *[run(outcome="limit", pages=2), lose_archive, run(outcome="limit", pages=1)],
+        *[asks("dev", "archive-lacks-rows"), run(billed=3), asks("dev", "archive-lacks-rows")],
     ],
     "an old backup buys nothing old unasked": [
         *[run(), keep_copy, wait(100), put(1), run(), restore_copy, put(2), run(billed=1)],
