@@ -23,7 +23,7 @@ from tap_jobo.archive.pending import Pending, read_pending
 from tap_jobo.archive.store import MissingError, Store
 from tap_jobo.clock import Clock, format_timestamp, parse_timestamp, to_minute
 from tap_jobo.errors import ArchiveError, FormatError
-from tap_jobo.model import ALL, Filters, Order, State
+from tap_jobo.model import ALL, Filters, Order, Position, State
 from tap_jobo.records.values import ERASED, parse_uuid
 from tap_jobo.settings.reading import read_environment
 from tap_jobo.settings.setting import config_schema
@@ -221,9 +221,8 @@ def _drop(archive: StreamArchive, number: int, *, yes: bool) -> None:
         return
     log = log_of(archive)
     page = _known_page(log, number)
-    following = [
-        (log.page(each), log.position_before(each)) for each in range(number + 1, archive.head + 1)
-    ]
+    later = range(number + 1, archive.head + 1)
+    following = [(log.page(each), _position_before(log, each)) for each in later]
     rules = FilterRules(archive.spec.filters)
     dropped, note = repair.drop(number, page, log.position_before(number), following, rules)
     if page.rows and _can_be_read(archive, number) and not yes:
@@ -242,6 +241,13 @@ def _drop(archive: StreamArchive, number: int, *, yes: bool) -> None:
     elif note:
         then = f"Its rows are missing until you run {archive.restart_since(note.since)}."
     _echo(f"Dropped page {number} of {stream}. {then}")
+
+
+def _position_before(log: ArchiveLog, number: int) -> Position | None:
+    """Return the position before an entry, None if neither its header nor the page tell it."""
+    with suppress(FormatError):
+        return log.position_before(number)
+    return None
 
 
 def _known_page(log: ArchiveLog, number: int) -> Page:

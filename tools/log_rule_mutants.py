@@ -171,13 +171,13 @@ MUTANTS: Final = (
     Mutant(
         "only the newest of each filters is kept",
         "reads _is_outermost",
-        "read in (alike[0], min(alike, key=lambda each: each.start))",
+        "read in (alike[0], *whole[:1], min(alike, key=lambda each: each.start))",
         "read == alike[0]",
     ),
     Mutant(
         "only the first start of each filters is kept",
         "reads _is_outermost",
-        "read in (alike[0], min(alike, key=lambda each: each.start))",
+        "read in (alike[0], *whole[:1], min(alike, key=lambda each: each.start))",
         "read == min(alike, key=lambda each: each.start)",
     ),
     # The fold

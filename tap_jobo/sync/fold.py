@@ -178,7 +178,7 @@ def drop(
     number: int,
     page: Page,
     before: Position,
-    following: Sequence[tuple[Page, Position]],
+    following: Sequence[tuple[Page, Position | None]],
     rules: FilterRules,
 ) -> tuple[Page, DroppedPage | None]:
     """Return a page as it is after it was dropped, and what `archive.json` notes of it.
@@ -190,7 +190,7 @@ def drop(
         number: The number of its entry.
         page: The page, without a sync if its header can't be read.
         before: The position before it, of one who loads everything.
-        following: The pages after it, each with the position before it.
+        following: The pages after it, each with the position before it, as far as that is known.
         rules: How filters compare.
     """
     if all(each.dropped == "head" for each, _ in following):

@@ -66,8 +66,8 @@ def joined_to(reads: Iterable[Read], new: Read, rules: FilterRules) -> list[Read
 def pruned(reads: Iterable[Read], rules: FilterRules) -> tuple[Read, ...]:
     """Return the newest reads that no other one includes.
 
-    Of each filters, the newest read and the one that starts first are never forgotten, so no
-    pipeline makes another one ask.
+    Of each filters, the newest read, the newest one without a gap, and the one that starts first
+    are never forgotten, so no pipeline makes another one ask.
     """
     kept: list[Read] = []
     by_start = sorted(reads, key=lambda read: read.start)
@@ -78,9 +78,10 @@ def pruned(reads: Iterable[Read], rules: FilterRules) -> tuple[Read, ...]:
 
 
 def _is_outermost(read: Read, kept: list[Read]) -> bool:
-    """Return whether a read is the newest of its filters, or the one that starts first."""
+    """Return whether `pruned` never forgets a read."""
     alike = [each for each in kept if each.filters == read.filters]
-    return read in (alike[0], min(alike, key=lambda each: each.start))
+    whole = [each for each in alike if each.gap is None]
+    return read in (alike[0], *whole[:1], min(alike, key=lambda each: each.start))
 
 
 def with_gap(reads: Iterable[Read], since: str) -> list[Read]:

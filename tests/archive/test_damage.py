@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from copy import deepcopy
+from datetime import timedelta
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -20,6 +21,7 @@ from tests.archive.helpers import (
     archive_command,
     change,
     loaded,
+    pass_time,
     refused,
     rows_of,
     run_unprivileged,
@@ -424,3 +426,20 @@ def test_a_page_that_another_run_has_written_ends_this_one(tap: Tap, files: File
     assert len(run.ids) == 50
     assert len(tap.sandbox.feed_requests) == 2
     assert files.store.read(files.pages[1]) == b"another run's"
+
+
+def test_a_damaged_page_before_a_head_without_a_header_can_be_dropped(
+    tap: Tap, files: Files
+) -> None:
+    tap.settings["batch_size"] = 40
+    tap.succeed()
+    files.damage(files.pages[1])
+    files.damage(files.pages[2], 5)
+    for page in ("2", "3"):
+        succeeded(archive_command(tap, "drop", "career_sites", page))
+    pass_time(tap, timedelta(minutes=1))
+    again = tap.succeed()
+    assert again.codes("WARNING") == ["gap"]
+    succeeded(archive_command(tap, "restart", "career_sites", "--yes"))
+    pass_time(tap, timedelta(minutes=1))
+    assert len({*tap.succeed().ids}) == 120

@@ -333,11 +333,6 @@ class Folder:
         self.disk.files[name] = bytes(damaged)
         self.headless |= {number} if is_headless else set()
 
-    def mend(self, number: int) -> None:
-        """Restore a page from a backup."""
-        self.disk.files[page_name(number)] = self.intact.pop(number)
-        self.headless.discard(number)
-
 
 def page_name(number: int) -> str:
     """Return the name of the file of a page."""

@@ -262,10 +262,7 @@ class World:
             self.note(f"page {number} of {name} is dropped")
             return
         first = int(re.findall(r"[Pp]age (\d+)", refusal)[0])
-        self.require(first in folder.intact, refusal)
-        if first == number:  # as is the header after it: there is only the backup
-            folder.mend(number)
-            return
+        self.require(first in folder.intact and first != number, refusal)
         self.drop(name, first)
         self.drop(name, number)
 
