@@ -37,8 +37,8 @@ from tap_jobo.sync.fold import Page, advance
 from tap_jobo.sync.inspection import Inspection, Problems, log_of
 from tap_jobo.sync.log import ArchiveLog
 from tap_jobo.sync.orders import is_refused, time_of_order
-from tap_jobo.sync.settings import SyncSettings
 from tap_jobo.sync.state import as_raw
+from tap_jobo.sync.wanted import Wanted
 from tap_jobo.wording import dollars, plural
 
 
@@ -352,7 +352,7 @@ def _whose(archive: StreamArchive, log: ArchiveLog, over: str | None) -> tuple[F
     if progress:
         return progress.sync.filters, progress.sync.start
     if (given := _settings(archive.spec)) is not None:
-        return given.filters, given.start_date or ALL
+        return given.filters, given.start
     last = next((each for each in map(archive.header, reversed(archive.numbers)) if each), None)
     if last is None or last.sync is None:
         return {}, ALL
@@ -371,14 +371,15 @@ def _timestamp(text: str | None) -> str | None:
     raise click.UsageError("--since must be an ISO 8601 date in the past, such as 2026-01-31.")
 
 
-def _settings(spec: FeedSpec) -> SyncSettings | None:
+def _settings(spec: FeedSpec) -> Wanted | None:
     """Return what the settings ask of a feed, None if the environment does not have them."""
     given = read_environment(config_schema(SETTINGS), os.environ)
     names = {"start_date", *(each.name for each in spec.filters)}
     if not (os.environ.get("MELTANO_EXTRACTOR_NAME") or names & given.keys()):
         return None
     defaults = {each.name: each.default for each in SETTINGS if each.default is not None}
-    return SyncSettings.of(spec, {**defaults, **given})
+    now = format_timestamp(Clock().now())
+    return Wanted.of(spec, {**defaults, **given}, now)
 
 
 @main.command()

@@ -37,7 +37,6 @@ from tap_jobo.sync.plan import Log, Request, Run, best, plan
 from tap_jobo.sync.preview import preview
 from tap_jobo.sync.report import Report
 from tap_jobo.sync.run import FeedRun
-from tap_jobo.sync.settings import SyncSettings
 from tap_jobo.sync.state import as_raw, is_begun, read_state
 from tap_jobo.wording import dollars
 
@@ -169,7 +168,8 @@ class FeedStream(JoboStream):
 
     def _unfiltered_rows(self) -> Iterator[str]:
         """Yield a warning before everything is bought: of jobs even if there is a limit."""
-        if self._settings.filters or not self._buys_everything:
+        wanted = self._feed_run.wanted
+        if wanted.filters or not self._buys_everything:
             return
         limits, price = self._run.budget.limits(), self._feed_run.archive.describe_price()
         if self.spec.suggested_filters:
@@ -177,7 +177,7 @@ class FeedStream(JoboStream):
                 "no-jobs-filter",
                 f"{self.name} has no filter, so this buys all jobs worldwide ({price}).",
             )
-        elif not (limits or self._settings.start_date):
+        elif not (limits or wanted.start):
             fact = f"The first sync of {self.name} buys every row ({price})."
             yield self._messages.text("no-limit", fact)
 
@@ -237,7 +237,7 @@ class FeedStream(JoboStream):
         if receipt := entry.header.receipt:
             self._cost.reconcile(receipt.charge, len(page.items))
         checks = PageChecks(self.spec, self._converter, self._messages.warn)
-        checked = checks.check(entry.header, page, page_size=self._settings.batch_size)
+        checked = checks.check(entry.header, page, page_size=self._feed_run.wanted.batch_size)
         if checked.skipped and not checked.records:
             raise FormatError("No row has a usable 'id'")
         return page, checked
@@ -272,10 +272,6 @@ class FeedStream(JoboStream):
     # What the sync is made of
 
     @cached_property
-    def _settings(self) -> SyncSettings:
-        return SyncSettings.of(self.spec, self.config)
-
-    @cached_property
     def _messages(self) -> Messages:
         return Messages(
             spec=self.spec,
@@ -296,7 +292,8 @@ class FeedStream(JoboStream):
         # Not `stream_state`: it would add the stream to the state.
         raw = self.tap_state.get("bookmarks", {}).get(self.name, {})
         return FeedRun(
-            settings=self._settings,
+            spec=self.spec,
+            config=self.config,
             state=read_state(raw, self.spec),
             open_archive=partial(self._run.open_archive, self.spec),
             reader=self._reader,

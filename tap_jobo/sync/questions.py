@@ -10,10 +10,10 @@ from tap_jobo.clock import to_minute
 from tap_jobo.commands import run_with
 from tap_jobo.errors import StateError
 from tap_jobo.model import Filters, Position
+from tap_jobo.streams.feed_spec import FeedSpec
 from tap_jobo.sync.filters import describe, differences
 from tap_jobo.sync.log import ArchiveLog
 from tap_jobo.sync.plan import best, nearest
-from tap_jobo.sync.settings import SyncSettings
 from tap_jobo.sync.start import Question
 from tap_jobo.sync.wanted import Wanted
 from tap_jobo.wording import Lines
@@ -26,7 +26,7 @@ Known = Mapping[str, str | None]
 class Standing:
     """Where a stream stands: what the run wants, what the warehouse has read, and the archive."""
 
-    settings: SyncSettings
+    spec: FeedSpec
     wanted: Wanted
     log: ArchiveLog
     position: Position
@@ -34,7 +34,7 @@ class Standing:
     @property
     def name(self) -> str:
         """The stream."""
-        return self.settings.spec.name
+        return self.spec.name
 
     @property
     def price(self) -> str:

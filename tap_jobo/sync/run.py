@@ -6,12 +6,12 @@ warehouse, whether a page was bought a second or a year ago, and a crash between
 the later ones, free. Only a page in flight, which is not in the archive yet, is billed again.
 """
 
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
-from typing import Final
+from typing import Any, Final
 
 from tap_jobo.api.api_clock import ApiClock
 from tap_jobo.api.feed import FeedReader
@@ -41,6 +41,7 @@ from tap_jobo.model import (
     new_id,
 )
 from tap_jobo.records.converter import Conversion, RecordConverter, Row
+from tap_jobo.streams.feed_spec import FeedSpec
 from tap_jobo.sync.checks import PageChecks
 from tap_jobo.sync.filter_rules import FilterRules
 from tap_jobo.sync.fold import Page, read_of
@@ -62,7 +63,6 @@ from tap_jobo.sync.plan import (
 from tap_jobo.sync.questions import Known, Standing
 from tap_jobo.sync.reads import hole
 from tap_jobo.sync.report import Report
-from tap_jobo.sync.settings import SyncSettings
 from tap_jobo.sync.start import Question, Start, where
 from tap_jobo.sync.versions import NewestVersions
 from tap_jobo.sync.wanted import Wanted, before
@@ -84,7 +84,8 @@ class FeedRun:
     """One stream's part of a run: pages from the archive and the API to standard output.
 
     Attributes:
-        settings: What the pipeline wants.
+        spec: The feed.
+        config: The settings.
         state: The state of the warehouse, None if there is none. It moves with each page.
         open_archive: Lists the archive from an entry on.
         reader: Fetches and parses pages.
@@ -100,7 +101,8 @@ class FeedRun:
         planned: What the run is going to buy, or to ask, once all is loaded.
     """
 
-    settings: SyncSettings
+    spec: FeedSpec
+    config: Mapping[str, Any]
     state: State | None
     open_archive: Callable[[int], StreamArchive]
     reader: FeedReader
@@ -115,9 +117,8 @@ class FeedRun:
     planned: Request | Question | None = None
 
     def __post_init__(self) -> None:
-        self._spec = self.settings.spec
-        self._rules = FilterRules(self._spec.filters)
-        self._checks = PageChecks(self._spec, self.converter, self.messages.warn)
+        self._rules = FilterRules(self.spec.filters)
+        self._checks = PageChecks(self.spec, self.converter, self.messages.warn)
         self._head_reader = HeadReader(self.reader, self._checks, self.messages, self.raise_if_over)
         self._announced = ""  # the id of the sync that the user was told of
         self._run = Run(has_state=self.state is not None)
@@ -171,7 +172,7 @@ class FeedRun:
         self.reader.cost.expect_price(archive.last_price)
         start = where(self.state, self.log.places)
         if isinstance(start, Question):
-            if not self._spec.is_free:
+            if not self.spec.is_free:
                 raise self.messages.question(start, self.standing(NOTHING))
             start = Start(0, NOTHING)
         self._start, self.position = start, start.position
@@ -212,7 +213,7 @@ class FeedRun:
     def _check_limits(self, position: Position) -> None:
         """Raise ConfigError if a limit does not allow the next page. This needs no request."""
         going = going_on(position, self.wanted)
-        size = going[0].sync.batch_size if going else self.settings.batch_size
+        size = going[0].sync.batch_size if going else self.wanted.batch_size
         self.reader.cost.check_page(size, begins_sync=not going)
 
     def _position_at(self, last: int) -> Position:
@@ -229,7 +230,7 @@ class FeedRun:
     @property
     def only_loads(self) -> bool:
         """Whether the run buys nothing of the stream."""
-        return self.report.budget.buys_nothing and not self._spec.is_free
+        return self.report.budget.buys_nothing and not self.spec.is_free
 
     def _plan(self, position: Position) -> Request | Question | None:
         log = self.log.as_known(has_state=self._run.has_state)
@@ -242,8 +243,9 @@ class FeedRun:
     @cached_property
     def wanted(self) -> Wanted:
         """What the run wants. Only for a feed that lists its rows for some days, time matters."""
-        lists = self._spec.longest_lookback
-        return Wanted.of(self.settings, format_timestamp(self.clock().now()) if lists else "")
+        lists = self.spec.longest_lookback
+        now = format_timestamp(self.clock().now()) if lists else ""
+        return Wanted.of(self.spec, self.config, now)
 
     def _is_archive_complete(self) -> bool | None:
         """Return whether a new warehouse would get as much from the archive, None if it is off."""
@@ -276,7 +278,7 @@ class FeedRun:
 
     def standing(self, position: Position) -> Standing:
         """Return where the stream stands, for messages."""
-        return Standing(settings=self.settings, wanted=self.wanted, log=self.log, position=position)
+        return Standing(spec=self.spec, wanted=self.wanted, log=self.log, position=position)
 
     @property
     def pages_to_load(self) -> range:
@@ -518,7 +520,7 @@ class FeedRun:
 
     def _warn_of_hole(self, page: Page) -> None:
         """Warn if rows lie between two syncs that the API lists no more."""
-        if page.sync is None or page.cursor is not None or not self._spec.longest_lookback:
+        if page.sync is None or page.cursor is not None or not self.spec.longest_lookback:
             return
         new = read_of(page.sync, has_gap=False)
         reads, progress = self.position.reads, self.position.progress

@@ -1,13 +1,14 @@
 """What a run wants of a feed, as far as it decides what is bought."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Final, Literal, Self
+from typing import Any, Final, Literal, Self
 
 from tap_jobo.clock import earlier, format_timestamp, parse_timestamp
 from tap_jobo.model import ALL, Filters
+from tap_jobo.streams.feed_spec import FeedSpec
 from tap_jobo.sync.filter_rules import FilterRules
-from tap_jobo.sync.settings import SyncSettings
 
 MARGIN: Final = timedelta(hours=6)
 """Between the rows that a free feed lists and those that the tap requests.
@@ -39,23 +40,25 @@ class Wanted:
     rules: FilterRules
 
     @classmethod
-    def of(cls, settings: SyncSettings, now: str) -> Self:
-        """Return what settings ask for in a run that begins now.
+    def of(cls, spec: FeedSpec, config: Mapping[str, Any], now: str) -> Self:
+        """Return what a configuration asks of a feed in a run that begins now.
 
         The API of a free feed lists rows for some days only. So its start date moves, and each
         window reaches back as far as it can.
         """
-        start = settings.start_date or ALL
-        if lists := settings.spec.longest_lookback:
+        date = config.get("start_date")
+        start = format_timestamp(parse_timestamp(date)) if date else ALL
+        if lists := spec.longest_lookback:
             start = max(start, format_timestamp(parse_timestamp(now) - lists + MARGIN))
+        filters = spec.filters_of(config)
         return cls(
-            filters=settings.filters,
+            filters={name: value for name, value in filters.items() if value is not None},
             start=start,
-            choice="resync" if settings.spec.is_free else settings.on_filter_change,
-            lookback=settings.lookback,
-            batch_size=settings.batch_size,
-            is_free=settings.spec.is_free,
-            rules=FilterRules(settings.spec.filters),
+            choice="resync" if spec.is_free else config["on_filter_change"],
+            lookback=timedelta(minutes=config["lookback_minutes"]),
+            batch_size=spec.page_size(config),
+            is_free=spec.is_free,
+            rules=FilterRules(spec.filters),
         )
 
     def since(self, instant: str) -> str:

@@ -35,7 +35,6 @@ from tap_jobo.streams.career_sites import CAREER_SITES
 from tap_jobo.streams.feed_spec import FeedSpec
 from tap_jobo.sync.fold import completed
 from tap_jobo.sync.run import FeedRun
-from tap_jobo.sync.settings import SyncSettings
 from tap_jobo.sync.start import Question, Way
 from tests.sync.log_rules.parts import (
     KEY,
@@ -212,14 +211,8 @@ class TapRun:
             not_written=lambda *_: "not written",
         )
         run = FeedRun(
-            settings=SyncSettings(
-                spec=spec,
-                filters=wanted.filters,
-                start_date=wanted.start or None,
-                on_filter_change=wanted.choice,
-                lookback=wanted.lookback,
-                batch_size=wanted.batch_size,
-            ),
+            spec=spec,
+            config={},  # of which `wanted` is made, which is given
             state=self.state,
             open_archive=self._open,
             reader=reader,

@@ -19,7 +19,6 @@ from tap_jobo.sync.plan import (
     begun_over,
 )
 from tap_jobo.sync.reads import hole, joined, pruned, with_gap
-from tap_jobo.sync.settings import SyncSettings
 from tap_jobo.sync.start import Places, Question, Start, where
 from tap_jobo.sync.wanted import MARGIN, Wanted, before
 from tests.sync.log_rules.parts import OWNER, RULES, at, having, minutes, wants_nothing
@@ -212,31 +211,27 @@ def test_the_last_entry_of_a_million_is_found_with_few_reads() -> None:
 # What is wanted
 
 
-def settings(spec: Any = CAREER_SITES, **changes: Any) -> SyncSettings:
+def wanted_by(now: str, spec: Any = CAREER_SITES, **changes: Any) -> Wanted:
     config = {"on_filter_change": "keep", "lookback_minutes": 5, **changes}
-    # The catalog's replication method goes with issue 63.
-    extra: dict[str, Any] = (
-        {"is_full_table": False} if "is_full_table" in SyncSettings.__annotations__ else {}
-    )
-    return SyncSettings.of(spec, config, **extra)
+    return Wanted.of(spec, config, now)
 
 
 def test_what_settings_want() -> None:
-    wanted = Wanted.of(settings(start_date="2026-01-05", country_codes=["BE", "AT"]), at(0))
+    wanted = wanted_by(at(0), start_date="2026-01-05", country_codes=["BE", "AT"])
     assert (wanted.start, wanted.choice) == ("2026-01-05T00:00:00.000000Z", "keep")
     assert wanted.filters == OF_AT_BE
     assert (wanted.lookback, wanted.is_free) == (timedelta(minutes=5), False)
-    assert Wanted.of(settings(), at(0)).start == ALL
+    assert wanted_by(at(0)).start == ALL
     assert wanted.rules.covers({}, OF_AT)
 
 
 def test_a_free_feed_wants_what_its_api_lists_and_never_asks() -> None:
     now = "2026-01-31T08:00:00.000000Z"
-    wanted = Wanted.of(settings(EXPIRED_JOBS), now)
+    wanted = wanted_by(now, EXPIRED_JOBS)
     assert (wanted.choice, wanted.is_free) == ("resync", True)
     assert EXPIRED_JOBS.longest_lookback
     assert wanted.start == before(now, EXPIRED_JOBS.longest_lookback - MARGIN)
-    late = Wanted.of(settings(EXPIRED_JOBS, start_date="2026-01-30"), now)
+    late = wanted_by(now, EXPIRED_JOBS, start_date="2026-01-30")
     assert late.start == "2026-01-30T00:00:00.000000Z"
 
 

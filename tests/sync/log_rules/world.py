@@ -223,7 +223,7 @@ class World:
             return
         self.api.tick()
         order = partial(archive_cli._restart, folder.archive, since, None, yes=True)
-        if not self._refusal(order, filters=filters or {}, start_date=start):
+        if not self._refusal(order, filters=filters or {}, start=start):
             self.note(f"restart: {folder.order}")
 
     def restart_sync(self, name: str, pipe: Pipe, own: Position | None = None) -> bool:
@@ -244,7 +244,7 @@ class World:
             return False
         self.api.tick()
         order = partial(archive_cli._restart, folder.archive, None, over, yes=True)
-        if self._refusal(order, filters=wanted.filters, start_date=wanted.start):
+        if self._refusal(order, filters=wanted.filters, start=wanted.start):
             return False
         self._orders_over += 1
         self.api.has_rejected = True
