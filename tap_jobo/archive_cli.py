@@ -29,14 +29,14 @@ from tap_jobo.settings.reading import read_environment
 from tap_jobo.settings.setting import config_schema
 from tap_jobo.streams import SETTINGS
 from tap_jobo.streams.feed_spec import FeedSpec
-from tap_jobo.sync import repair
 from tap_jobo.sync.erase import comparable_id, without_rows
 from tap_jobo.sync.filter_rules import FilterRules
 from tap_jobo.sync.filters import describe
-from tap_jobo.sync.fold import Page, advance
+from tap_jobo.sync.fold import Page, advance, mark_dropped
 from tap_jobo.sync.inspection import Inspection, Problems, log_of
 from tap_jobo.sync.log import ArchiveLog
 from tap_jobo.sync.orders import is_refused, time_of_order
+from tap_jobo.sync.repair import header_of_dropped
 from tap_jobo.sync.state import as_raw
 from tap_jobo.sync.wanted import Wanted
 from tap_jobo.wording import dollars, plural
@@ -224,13 +224,13 @@ def _drop(archive: StreamArchive, number: int, *, yes: bool) -> None:
     later = range(number + 1, archive.head + 1)
     following = [(log.page(each), _position_before(log, each)) for each in later]
     rules = FilterRules(archive.spec.filters)
-    dropped, note = repair.drop(number, page, log.position_before(number), following, rules)
+    dropped, note = mark_dropped(number, page, log.position_before(number), following, rules)
     if page.rows and _can_be_read(archive, number) and not yes:
         cost = f" ({dollars(header.cost(page.rows))})" if header else ""
         rows = f"{plural(page.rows, 'row')}{cost}"
         _confirm(f"Page {number} of {stream} can be read. This drops its {rows}.")
     now = format_timestamp(Clock().now())
-    new = repair.header_of_dropped(log, number, page, now)
+    new = header_of_dropped(log, number, page, now)
     if note:  # first: if the page stays as it is, the note only says too much
         archive.save(replace(archive.file, dropped=(*archive.file.dropped, note)))
     archive.drop(number, replace(new, dropped=dropped.dropped))

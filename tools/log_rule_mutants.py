@@ -321,7 +321,7 @@ MUTANTS: Final = (
     ),
     Mutant(
         "8a ends before a sync has read the rows again",
-        "fold drop",
+        "fold mark_dropped",
         "own == position",
         "own != position",
     ),
@@ -351,25 +351,25 @@ MUTANTS: Final = (
     ),
     Mutant(
         "a page dropped behind the head is bought again",
-        "fold drop",
+        "fold mark_dropped",
         "all(each.dropped == 'head' for each, _ in following)",
         "True",
     ),
     Mutant(
         "a page dropped at the head is a gap",
-        "fold drop",
+        "fold mark_dropped",
         "all(each.dropped == 'head' for each, _ in following)",
         "False",
     ),
     Mutant(
         "a page is at the head only if no entry follows",
-        "fold drop",
+        "fold mark_dropped",
         "all(each.dropped == 'head' for each, _ in following)",
         "not [*following]",
     ),
     Mutant(
         "a page of an unknown sync leaves no gap",
-        "fold drop",
+        "fold mark_dropped",
         "sync.since if sync else ''",
         "sync.since if sync else '9'",
     ),

@@ -144,11 +144,11 @@ class PageParser:
                 _known(parse_json(body), self._spec, is_billed=is_billed), self._any_type
             )
         except msgspec.ValidationError as error:
-            raise broken(str(error)) from None
+            raise ApiError(str(error)) from None
         except ValueError:
-            raise broken("it is not JSON, or can't be decompressed") from None
+            raise ApiError("it is not JSON, or can't be decompressed") from None
         if page.next_cursor and sanitize_text(page.next_cursor) != page.next_cursor:
-            raise broken("its 'next_cursor' cannot be sent back")
+            raise ApiError("its 'next_cursor' cannot be sent back")
         total = page.estimated_total
         return ParsedPage(
             items=msgspec.to_builtins(page.items) if checked else page.items,
@@ -230,8 +230,3 @@ def _known(data: object, spec: FeedSpec, *, is_billed: bool) -> object:
     is_end = data.get("has_more") is False and not data.get("next_cursor")
     is_without_list = data.get(spec.item_key) is None and _has_only_envelope(data, spec)
     return known | {spec.item_key: []} if is_end and is_without_list and not is_billed else known
-
-
-def broken(why: str) -> ApiError:
-    """Return the error for a page that is not as documented."""
-    return ApiError(why)

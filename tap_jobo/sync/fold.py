@@ -174,7 +174,7 @@ def lost_page(
     return None
 
 
-def drop(
+def mark_dropped(
     number: int,
     page: Page,
     before: Position,

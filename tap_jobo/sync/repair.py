@@ -6,10 +6,8 @@ from msgspec.structs import replace
 
 from tap_jobo.errors import FormatError
 from tap_jobo.model import EntryHeader, Previous, new_id
-from tap_jobo.sync.fold import Page, drop
+from tap_jobo.sync.fold import Page
 from tap_jobo.sync.log import ArchiveLog
-
-__all__ = ["drop", "header_of_dropped"]
 
 
 def header_of_dropped(log: ArchiveLog, number: int, page: Page, now: str) -> EntryHeader:
