@@ -23,7 +23,7 @@ from tap_jobo.archive.pending import Pending, read_pending
 from tap_jobo.archive.store import MissingError, Store
 from tap_jobo.clock import Clock, format_timestamp, parse_timestamp, to_minute
 from tap_jobo.errors import ArchiveError, FormatError
-from tap_jobo.model import ALL, Filters, Order, Position, State
+from tap_jobo.model import ALL, Filters, Order, State
 from tap_jobo.records.values import ERASED, parse_uuid
 from tap_jobo.settings.reading import read_environment
 from tap_jobo.settings.setting import config_schema
@@ -33,7 +33,7 @@ from tap_jobo.sync.erase import comparable_id, without_rows
 from tap_jobo.sync.filter_rules import FilterRules
 from tap_jobo.sync.filters import describe
 from tap_jobo.sync.fold import Page, advance, mark_dropped
-from tap_jobo.sync.inspection import Inspection, Problems, log_of
+from tap_jobo.sync.inspection import Inspection, Problems, has_gap, log_of
 from tap_jobo.sync.log import ArchiveLog
 from tap_jobo.sync.orders import is_refused, time_of_order
 from tap_jobo.sync.repair import header_of_dropped
@@ -221,8 +221,10 @@ def _drop(archive: StreamArchive, number: int, *, yes: bool) -> None:
         return
     log = log_of(archive)
     page = _known_page(log, number)
-    later = range(number + 1, archive.head + 1)
-    following = [(log.page(each), _position_before(log, each)) for each in later]
+    following = [
+        (log.page(each), log.position_before(each) if archive.header(each) else None)
+        for each in range(number + 1, archive.head + 1)
+    ]
     rules = FilterRules(archive.spec.filters)
     dropped, note = mark_dropped(number, page, log.position_before(number), following, rules)
     if page.rows and _can_be_read(archive, number) and not yes:
@@ -236,18 +238,21 @@ def _drop(archive: StreamArchive, number: int, *, yes: bool) -> None:
     archive.drop(number, replace(new, dropped=dropped.dropped))
     price = f" ({dollars(new.credits)})" if new.credits else ""
     then = f"The next run buys it again{price}. Warehouses that loaded it before go on after it."
-    if note and note.last < archive.head:
+    if note and not _has_gap(archive):
         then = "A later sync has read its rows again."
+    elif note and archive.spec.longest_lookback:
+        then = "The next run reads its rows again, as far back as Jobo lists them."
     elif note:
         then = f"Its rows are missing until you run {archive.restart_since(note.since)}."
     _echo(f"Dropped page {number} of {stream}. {then}")
 
 
-def _position_before(log: ArchiveLog, number: int) -> Position | None:
-    """Return the position before an entry, None if neither its header nor the page tell it."""
+def _has_gap(archive: StreamArchive) -> bool:
+    """Return whether rows of an archive may be missing, as far as its head can be read."""
     with suppress(FormatError):
-        return log.position_before(number)
-    return None
+        position = log_of(archive).position
+        return not position.reads or has_gap(position)
+    return True
 
 
 def _known_page(log: ArchiveLog, number: int) -> Page:

@@ -170,16 +170,17 @@ class StreamArchive:
             last: The number of the last one, by default the head.
             keep: Keep some of them in memory, for the next call.
         """
-        previous = self.id_of(first - 1) if first > 1 else None
+        previous, last_header = self.id_of(first - 1), self.header(first - 1)
         for number, read in self._read_ahead(range(first, (last or self.head) + 1), keep=keep):
             try:
                 entry = decode_entry(number, read, self._headers.get(number))
             except DamagedEntryError as error:
                 raise self.damaged(number, error) from None
-            named = entry.header.previous.id if entry.header.previous else None
-            if named != previous:
+            named = entry.header.previous
+            is_known = (named.id if named else None) == previous
+            if not (is_known or _was_dropped(last_header) or (named and named.dropped)):
                 raise self.damaged(number, "is of another archive")
-            previous = entry.header.id
+            previous, last_header = entry.header.id, entry.header
             self._headers[number] = entry.header
             yield entry
 
@@ -368,6 +369,11 @@ def _numbers(names: Sequence[str]) -> list[int]:
     """Return the numbers of the entries among files."""
     matches = map(layout.PAGE.fullmatch, names)
     return [int(match["number"]) for match in matches if match]
+
+
+def _was_dropped(header: EntryHeader | None) -> bool:
+    """Return whether an entry was dropped without its header, so that its id may be made up."""
+    return header is not None and header.dropped is not None and header.receipt is None
 
 
 def _same(content: bytes) -> bytes:

@@ -95,15 +95,17 @@ class Inspection:
             return
         gap = worse(*(each.gap for each in position.reads))
         if gap is not None:
-            command = self._archive.restart_since(gap)
             since = f" since {to_minute(gap)}" if gap else ""
-            yield f"gap: rows may be missing{since} until you run {command}"
+            then = f" until you run {self._archive.restart_since(gap)}"
+            if self._archive.spec.longest_lookback:
+                then = ": the next run reads what Jobo still lists"
+            yield f"gap: rows may be missing{since}{then}"
         if (order := log.order) and order.time > position.order:
             yield describe_order(order)
 
     def _describe_dropped(self, position: Position | None) -> Iterator[str]:
         """Yield the dropped pages whose rows no later sync has read, as far as that is known."""
-        if position is None or _has_gap(position):
+        if position is None or has_gap(position):
             for number in self._dropped:
                 yield f"page {number} was dropped: its rows may be missing"
         verb = "read" if self._archive.spec.is_free else "bought"
@@ -111,7 +113,8 @@ class Inspection:
             yield f"page {number} was dropped, and is {verb} again"
 
 
-def _has_gap(position: Position) -> bool:
+def has_gap(position: Position) -> bool:
+    """Return whether rows may be missing that syncs of a position have read."""
     is_gap = any(each.gap is not None for each in position.reads)
     return is_gap or any(each.has_gap for each in position.progress)
 

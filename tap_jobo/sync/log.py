@@ -96,7 +96,8 @@ class ArchiveLog:
         says, with a gap.
         """
         page = self.page(number)
-        is_lost = page.sync is None and self.archive.header(number + 1) is not None
+        has_next = self.archive.header(number + 1) is not None
+        is_lost = page.sync is None and page.dropped != "head" and has_next
         if is_lost and own == self.position_before(number):
             lost = DroppedPage(number=number, sync=None, since=ALL, last=number)
             return gapped(self.position_before(number + 1), lost, self._rules)

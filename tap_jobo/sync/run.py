@@ -50,6 +50,7 @@ from tap_jobo.sync.load import Contents
 from tap_jobo.sync.log import ArchiveLog
 from tap_jobo.sync.messages import Messages
 from tap_jobo.sync.notices import Notices
+from tap_jobo.sync.orders import applies
 from tap_jobo.sync.plan import (
     NewSync,
     Request,
@@ -212,8 +213,11 @@ class FeedRun:
 
     def _check_limits(self, position: Position) -> None:
         """Raise ConfigError if a limit does not allow the next page. This needs no request."""
-        going = going_on(position, self.wanted)
-        size = going[0].sync.batch_size if going else self.wanted.batch_size
+        order, wanted = self.log.order, self.wanted
+        is_ordered = applies(order, position, self.log.position, wanted)
+        begins = order is not None and order.since is None and is_ordered
+        going = [] if begins else going_on(position, wanted)
+        size = going[0].sync.batch_size if going else wanted.batch_size
         self.reader.cost.check_page(size, begins_sync=not going)
 
     def _position_at(self, last: int) -> Position:
@@ -429,7 +433,7 @@ class FeedRun:
             return False
         if not moves_nothing(self.position, request, self.wanted):
             return False
-        if self._start.is_behind and self.archive.lasts and request.why in {"changes", "behind"}:
+        if self.archive.lasts and self._catches_up(request):
             return False  # the archive then has a place for the state, so the user is told once
         try:
             page = self.reader.parse_page(entry_outside(request.sync, receipt, body))
@@ -442,6 +446,10 @@ class FeedRun:
         if request.sync.since <= self.wanted.start:
             self._checks.warn_of_nothing(request.sync, is_first=not self.position.is_begun)
         return True
+
+    def _catches_up(self, request: Request) -> bool:
+        """Return whether a sync lets the archive catch up with the warehouse."""
+        return request.why == "behind" or (self._start.is_behind and request.why == "changes")
 
     def _append(self, request: Request, receipt: Receipt, body: bytes) -> Entry:
         """Add a page that was just billed to the archive.
