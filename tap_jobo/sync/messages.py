@@ -164,8 +164,8 @@ class Messages:
         """Return the error for a sync that has already started over once."""
         fact = f"{rejection.why}, so the sync of {self.name} stops."
         if self.spec.is_free:  # the next run starts it over, free
-            return ApiError(message("cursor-rejected", fact, stream=self.name))
-        return ApiError(self.text("cursor-rejected", fact, **{**stuck, "stream": None}))
+            return ApiError(message("cursor-rejected", fact, free_stream=self.name))
+        return ApiError(self.text("cursor-rejected", fact, **stuck))
 
     def warn_of_restart(self, rejection: RejectedError, spent: float) -> None:
         """Warn that a sync starts over."""
@@ -260,7 +260,7 @@ class Messages:
             self.logger.info("%s: this sync carries out a `restart`.", self.name)
         elif request.why == "answered" and not self.spec.is_free:
             change, answer = what_changed(standing), wanted.choice
-            fact = f"{self.name}: {change}. This run does what '{answer}' says."
+            fact = f"{self.name}: {change}. This run applies '{answer}'."
             self.warn("filters-applied", fact)
 
     def warn_of_start_date(self, request: Request) -> None:

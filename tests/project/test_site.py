@@ -42,7 +42,7 @@ FIRST_RESULTS = {
     "without meltano": "start/install.html#without-meltano",
     # The wording of a message without its code, and lines that have none.
     "The archive can't be written": f"{MESSAGES}#archive-unusable",
-    "The archive lacks pages that career_sites had": f"{MESSAGES}#archive-behind",
+    "The archive lacks pages of career_sites that this warehouse has": f"{MESSAGES}#archive-behind",
     "max_credits_per_month: 5,000 of 5,000 used": f"{MESSAGES}#limit-reached",
     "Only free streams are read, and nothing is billed: see the error.": (
         f"{MESSAGES}#filters-changed"
