@@ -27,8 +27,9 @@ FIRST_RESULTS = {
     "[no-limit]": f"{MESSAGES}#no-limit",
     "2026-11-29T22:04:35Z [critical ] tap-jobo  career_sites stopped, nothing billed: "
     "country_codes was DE, and is now DE, FR. [filters-changed]": f"{MESSAGES}#filters-changed",
-    "CRITICAL | tap-jobo     Standard output can't be written (Broken pipe). This run was billed "
-    "$5.00. [output-closed]": f"{MESSAGES}#output-closed",
+    "CRITICAL | tap-jobo | Standard output can't be written (Broken pipe). [output-closed]": (
+        f"{MESSAGES}#output-closed"
+    ),
     # What a team looks for in its first month.
     "two environments": "run/environments.html",
     "reload a table": "change/reload.html",
