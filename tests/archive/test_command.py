@@ -571,3 +571,12 @@ def test_plan_prints_what_a_run_would_load_ask_and_buy(tap: Tap, files: Files) -
     off = planned(tap, files, archive=False)
     assert off["load"].startswith("nothing, ")
     assert "archive is off" in off["load"]
+
+
+def test_a_restart_buys_pages_of_the_size_that_is_set_now(tap: Tap) -> None:
+    tap.settings["batch_size"] = 20
+    state = tap.succeed(max_credits=2_000).state
+    written(tap, "restart", "career_sites", "--yes")
+    billed = tap.sandbox.rows_billed
+    tap.succeed(state=state, batch_size=10, max_credits=500)
+    assert tap.sandbox.rows_billed == billed + 10

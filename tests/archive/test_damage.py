@@ -443,3 +443,39 @@ def test_a_damaged_page_before_a_head_without_a_header_can_be_dropped(
     succeeded(archive_command(tap, "restart", "career_sites", "--yes"))
     pass_time(tap, timedelta(minutes=1))
     assert len({*tap.succeed().ids}) == 120
+
+
+def test_a_head_that_is_dropped_without_its_header_leaves_no_gap(tap: Tap, files: Files) -> None:
+    tap.settings["batch_size"] = 40
+    tap.succeed()
+    files.damage(files.pages[2], 5)
+    succeeded(archive_command(tap, "drop", "career_sites", "3"))
+    assert len({*tap.succeed().ids}) == 120  # it buys the page again
+    new = tap.succeed()
+    assert (len({*new.ids}), new.codes("WARNING")) == (120, [])
+
+
+def test_a_restored_page_after_one_without_a_header_is_loaded(tap: Tap, files: Files) -> None:
+    tap.settings["batch_size"] = 40
+    tap.succeed()
+    intact, name = files.copy(), files.pages[1]
+    for page in files.pages[:2]:
+        files.damage(page, 5)
+    succeeded(archive_command(tap, "drop", "career_sites", "1"))
+    files.store.replace(name, intact[name])
+    new = tap.succeed()
+    assert (len({*new.ids}), new.codes("WARNING")) == (80, ["gap"])
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+def test_drop_offers_a_restart_only_if_rows_are_missing(tap: Tap, *, restarts: bool) -> None:
+    tap.settings["batch_size"] = 40
+    tap.succeed()
+    if restarts:
+        succeeded(archive_command(tap, "restart", "career_sites", "--yes"))
+        pass_time(tap, timedelta(minutes=1))
+        tap.succeed()
+    for page in ("1", "2"):
+        said = succeeded(archive_command(tap, "drop", "career_sites", page, "--yes")).stdout
+        assert ("restart" in said) != restarts
+    assert tap.succeed().codes("WARNING") == ([] if restarts else ["gap"])
