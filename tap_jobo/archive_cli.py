@@ -361,8 +361,8 @@ def _whose(archive: StreamArchive, log: ArchiveLog, over: str | None) -> tuple[F
     last = next((each for each in map(archive.header, reversed(archive.numbers)) if each), None)
     if last is None or last.sync is None:
         return {}, ALL
-    filters = last.sync.filters
-    starts = [read.start for read in last.buyer.reads if read.filters == filters]
+    filters, rules = last.sync.filters, FilterRules(archive.spec.filters)
+    starts = [read.start for read in last.buyer.reads if rules.covers(read.filters, filters)]
     return filters, min([*starts, last.sync.start])
 
 

@@ -23,6 +23,7 @@ from tests.archive.helpers import (
     Warehouse,
     archive_command,
     change,
+    keys_in,
     loaded,
     pass_time,
     succeeded,
@@ -580,3 +581,17 @@ def test_a_restart_buys_pages_of_the_size_that_is_set_now(tap: Tap) -> None:
     billed = tap.sandbox.rows_billed
     tap.succeed(state=state, batch_size=10, max_credits=500)
     assert tap.sandbox.rows_billed == billed + 10
+
+
+def test_a_restart_is_for_the_narrower_pipeline_that_bought_last(tap: Tap) -> None:
+    tap.settings["lookback_minutes"] = 0
+    tap.succeed(country_codes=["DE", "US"])
+    pass_time(tap, timedelta(minutes=1))
+    state = tap.succeed(country_codes=["DE"]).state
+    change(tap, *list(tap.sandbox.world.rows()))
+    state = tap.succeed(state=state, country_codes=["DE"]).state
+    written(tap, "restart", "career_sites", "--yes")
+    pass_time(tap, timedelta(minutes=1))
+    billed = tap.sandbox.rows_billed
+    tap.succeed(state=state, country_codes=["DE"])
+    assert tap.sandbox.rows_billed == billed + len(keys_in(tap, "DE"))

@@ -106,7 +106,7 @@ def test_a_new_meltano_project_runs_the_tap(
     if is_by_hand:
         plugins = yaml.safe_load(block("own-plugin"))["plugins"]
         (plugin,) = plugins["extractors"]
-        plugin |= {"pip_url": str(wheel), "select": ["career_sites.*"]}
+        plugin["pip_url"] = str(wheel)
         plugin["config"] = {"api_url": sandbox.url}  # a variable would need its declaration
         file.write_text(yaml.safe_dump(yaml.safe_load(file.read_text()) | {"plugins": plugins}))
     else:
