@@ -220,7 +220,7 @@ class Messages:
         """Warn that pages were loaded that another pipeline has bought with other filters."""
         self.warn(
             "other-rows",
-            f"{plural(rows, 'row')} of {self.name} were bought with other filters: {filters}.",
+            f"Other filters have bought {plural(rows, 'row')} of {self.name}: {filters}.",
         )
 
     def tell_gap(self, since: str, standing: Standing, *, is_known: bool) -> None:
