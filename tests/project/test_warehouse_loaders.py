@@ -62,7 +62,7 @@ for line in sys.stdin:
 def _named() -> dict[str, str]:
     """The requirements of each loader that the docs advise and that runs on a Python of today."""
     page = (REPOSITORY / "docs/run/loaders.md").read_text("utf-8")
-    advised = "\n".join(line for line in page.splitlines() if "not recommended" not in line)
+    advised = "\n".join(line for line in page.splitlines() if "Not recommended" not in line)
     found = re.findall(r"`([\w-]+)` (\d+\.[\d.]+\d)(?: with `([^`]+)`)?", advised)
     known = {
         entry["requirements"][0].partition("==")[0]: entry
