@@ -170,7 +170,8 @@ class StreamArchive:
             last: The number of the last one, by default the head.
             keep: Keep some of them in memory, for the next call.
         """
-        previous, last_header = self.id_of(first - 1), self.header(first - 1)
+        previous = self.id_of(first - 1) if first > 1 else None
+        last_header = self.header(first - 1)
         for number, read in self._read_ahead(range(first, (last or self.head) + 1), keep=keep):
             try:
                 entry = decode_entry(number, read, self._headers.get(number))

@@ -1,6 +1,6 @@
 """How far a warehouse is: a fold over the pages that it loads.
 
-Headers suffice: the header of an entry says what the entry before it led to. So only the page at
+Headers suffice: the header of an entry has the result of the entry before it. So only the page at
 the head has to be parsed.
 """
 

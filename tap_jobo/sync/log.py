@@ -1,6 +1,6 @@
 """The archive of a stream as the rules see it: places, pages, and the position at its head.
 
-The header of an entry says what the entry before it led to. So a run parses only the page at the
+The header of an entry has the result of the entry before it. So a run parses only the page at the
 head, and the headers of what it loads.
 """
 

@@ -479,3 +479,12 @@ def test_drop_offers_a_restart_only_if_rows_are_missing(tap: Tap, *, restarts: b
         said = succeeded(archive_command(tap, "drop", "career_sites", page, "--yes")).stdout
         assert ("restart" in said) != restarts
     assert tap.succeed().codes("WARNING") == ([] if restarts else ["gap"])
+
+
+def test_a_first_page_that_names_another_one_is_refused(tap: Tap, files: Files) -> None:
+    tap.settings["batch_size"] = 40
+    tap.succeed()
+    intact, (first, second, third) = files.copy(), files.pages
+    files.store.replace(first, intact[second])
+    files.store.remove([second, third])
+    assert error_code(tap.run(max_credits=0)) == "archive-damaged"
