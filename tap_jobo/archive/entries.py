@@ -25,19 +25,7 @@ _HEADER_BYTES: Final = 16_384
 
 
 class DamagedEntryError(Exception):
-    """An entry cannot be read. The text completes "Page 7 ...".
-
-    Attributes:
-        header: Its header, if that can be read.
-    """
-
-    def __init__(self, why: str, header: EntryHeader | None = None) -> None:
-        super().__init__(why)
-        self.header = header
-
-
-class OtherVersionError(DamagedEntryError):
-    """Another version of tap-jobo has written an entry."""
+    """An entry cannot be read. The text completes "Page 7 ..."."""
 
 
 def encode_entry(entry: Entry) -> bytes:
@@ -62,7 +50,7 @@ def decode_entry(number: int, read: Any, header: EntryHeader | None = None) -> E
     try:
         return Entry(number, header, zstd.decompress(content.partition(b"\n")[2]))
     except zstd.ZstdError:
-        raise DamagedEntryError("is damaged", header) from None
+        raise DamagedEntryError("is damaged") from None
 
 
 def read_header(store: Store, key: str, number: int) -> EntryHeader:
@@ -83,4 +71,4 @@ def _decode_header(content: bytes) -> EntryHeader:
     except DamagedLineError:
         raise DamagedEntryError("is damaged") from None
     except (msgspec.DecodeError, ValueError, AttributeError):
-        raise OtherVersionError("was written by another version of tap-jobo") from None
+        raise DamagedEntryError("was written by another version of tap-jobo") from None

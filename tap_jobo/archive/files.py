@@ -25,7 +25,6 @@ class DamagedFileError(FormatError):
     def __init__(self, name: str, why: str, known: Known) -> None:
         fact = f"The archive's {name} {why}. Its stream was not billed."
         super().__init__(message("archive-damaged", fact, file=name, **known))
-        self.name = name
 
 
 def encode(value: msgspec.Struct) -> bytes:

@@ -15,7 +15,6 @@ from tap_jobo.model import ALL, NOTHING, DroppedPage, Entry, EntryHeader, Filter
 from tap_jobo.sync.filter_rules import FilterRules
 from tap_jobo.sync.fold import Page, advance, at_entry, gapped, lost_page
 from tap_jobo.sync.plan import Log
-from tap_jobo.sync.start import Places
 
 ReadEnd = Callable[[Entry], tuple[int, str | None]]
 """Returns the rows of a page, and where the next one starts. Raises `FormatError`."""
@@ -37,17 +36,6 @@ class ArchiveLog:
         self._rules = rules
         self._ends: dict[int, tuple[int, str | None]] = {}
         self._position: Position | None = None
-
-    @property
-    def places(self) -> Places:
-        """The places in it, where a run may start."""
-        archive = self.archive
-        return Places(
-            owner=archive.key.owner,
-            head=archive.head,
-            id_of=archive.id_of,
-            time_of=archive.time_of,
-        )
 
     @property
     def position(self) -> Position:

@@ -15,9 +15,8 @@ from tap_jobo.errors import (
     StateError,
 )
 from tap_jobo.messages import message
-from tap_jobo.model import Entry, Order
+from tap_jobo.model import Entry
 from tap_jobo.streams.feed_spec import FeedSpec
-from tap_jobo.sync.filters import describe
 from tap_jobo.sync.load import Contents
 from tap_jobo.sync.plan import Request
 from tap_jobo.sync.questions import Known, Standing, ask, what_changed
@@ -193,15 +192,6 @@ class Messages:
         pages = plural(archive.head, "page") if archive.head else "no page yet"
         self.logger.info("%s: the archive %s has %s%s.", self.name, location, pages, since)
 
-    def tell_nothing_bought(self, planned: Request | Question | None) -> None:
-        """Log that the user's decision is still needed, if nothing was bought of it."""
-        if isinstance(planned, Request) and planned.why == "answered":
-            self.logger.info(
-                "%s: nothing of what on_filter_change decided was bought, so the next run needs "
-                "it, too.",
-                self.name,
-            )
-
     def tell_only_loaded(self) -> None:
         """Log why nothing is bought."""
         self.logger.info("%s: max_credits is 0, so nothing is bought.", self.name)
@@ -215,37 +205,6 @@ class Messages:
             self.name,
             self.name,
         )
-
-    def warn_of_other_rows(self, rows: int, filters: str) -> None:
-        """Warn that pages were loaded that another pipeline has bought with other filters."""
-        self.warn(
-            "other-rows",
-            f"Other filters have bought {plural(rows, 'row')} of {self.name}: {filters}.",
-        )
-
-    def tell_gap(self, since: str, standing: Standing, *, is_known: bool) -> None:
-        """Report that rows are missing since a time: as a WARNING in the first run that has it."""
-        date = f" since {to_minute(since)}" if since else ""
-        if is_known:
-            self.logger.info("%s: rows may still be missing%s.", self.name, date)
-            return
-        fact = f"Rows of {self.name} may be missing{date}: they were not bought, or were dropped."
-        if self.spec.ends_rows_of:  # Jobo lists them no more
-            self.logger.warning("%s", self.expired_gap(fact))
-            return
-        price = standing.price if since else standing.price_of_everything()
-        known: dict[str, str | None] = {}
-        if standing.log.archive.lasts:
-            known["price"] = price
-        if since and standing.log.archive.lasts:
-            command = standing.log.archive.restart_since(since)
-            known |= {"restart": None, "restart_since": command}
-        self.warn("gap", fact, **known)
-
-    def tell_order_of_others(self, order: Order) -> None:
-        """Log that what `restart` ordered is not for this pipeline."""
-        filters = describe(order.filters) or "no filters"
-        self.logger.info("%s: the `restart` for %s waits for its pipeline.", self.name, filters)
 
     def report_decision(self, request: Request, standing: Standing) -> None:
         """Log what has led to a new sync, if it is not the usual."""

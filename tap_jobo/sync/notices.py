@@ -67,7 +67,9 @@ class Notices:
         if self._other_rows:
             every = [describe(each) or "no filters" for each in self._other_filters.values()]
             more = f", and {plural(len(every) - 1, 'other')}" if len(every) > 1 else ""
-            self._messages.warn_of_other_rows(self._other_rows, f"{every[0]}{more}")
+            rows = f"{plural(self._other_rows, 'row')} of {self._messages.name}"
+            fact = f"Other filters have bought {rows}: {every[0]}{more}."
+            self._messages.warn("other-rows", fact)
         self._other_rows, self._other_filters = 0, {}
 
     # What the archive lacks
@@ -117,8 +119,29 @@ class Notices:
         if gap is not None and self._is_being_read(gap, standing.position, standing.wanted):
             return  # to order it once more would bill it twice
         is_known, self.gap = gap == self.gap, gap
-        if gap is not None and self._is_first(f"gap {gap}"):
-            self._messages.tell_gap(gap, standing, is_known=is_known)
+        if gap is None or not self._is_first(f"gap {gap}"):
+            return
+        if is_known:
+            date = f" since {to_minute(gap)}" if gap else ""
+            name = self._messages.name
+            self._messages.logger.info("%s: rows may still be missing%s.", name, date)
+        else:
+            self._warn_of_gap(gap, standing)
+
+    def _warn_of_gap(self, since: str, standing: Standing) -> None:
+        """Warn that rows are missing since a time, empty for all rows."""
+        date = f" since {to_minute(since)}" if since else ""
+        name, archive = standing.name, standing.log.archive
+        fact = f"Rows of {name} may be missing{date}: they were not bought, or were dropped."
+        if standing.spec.ends_rows_of:  # Jobo lists them no more
+            self._messages.logger.warning("%s", self._messages.expired_gap(fact))
+            return
+        known: dict[str, str | None] = {}
+        if archive.lasts:
+            known["price"] = standing.price if since else standing.price_of_everything()
+        if since and archive.lasts:
+            known |= {"restart": None, "restart_since": archive.restart_since(since)}
+        self._messages.warn("gap", fact, **known)
 
     def _is_being_read(self, gap: str, position: Position, wanted: Wanted) -> bool:
         """Return whether a sync in progress reads the rows of a gap."""
@@ -136,7 +159,8 @@ class Notices:
             return
         is_open = order.time > max(position.order, log.position.order)
         if is_open and not applies(order, position, log.position, standing.wanted):
-            self._messages.tell_order_of_others(order)
+            logger, filters = self._messages.logger, describe(order.filters) or "no filters"
+            logger.info("%s: the `restart` for %s waits for its pipeline.", standing.name, filters)
 
     def _is_first(self, what: str) -> bool:
         is_first = what not in self._told

@@ -153,8 +153,6 @@ class FeedRun:
                 yield from self._buy()
             except BudgetReachedError as reached:
                 self.messages.logger.warning("%s", reached)
-                if not self._run.began:
-                    self.messages.tell_nothing_bought(self.planned)
             finally:
                 self.reader.cost.settle()
                 self.report.is_archive_complete = self._is_archive_complete()
@@ -171,7 +169,7 @@ class FeedRun:
         self._head_reader.archive = archive
         self.log = ArchiveLog(archive, self._head_reader.end_of, self._rules)
         self.reader.cost.expect_price(archive.last_price)
-        start = where(self.state, self.log.places)
+        start = where(self.state, archive)
         if isinstance(start, Question):
             if not self.spec.is_free:
                 raise self.messages.question(start, self.standing(NOTHING))

@@ -80,7 +80,6 @@ def test_each_flipped_bit_and_each_part_is_refused(store: Folder) -> None:
         assert NAME in first, what
         assert first.endswith("[archive-damaged]")
         assert NAME in way
-        assert error.value.name == NAME
 
 
 @pytest.mark.parametrize(
@@ -97,7 +96,7 @@ def test_a_file_with_other_fields_is_refused(store: Folder, line: bytes) -> None
     store.create(NAME, add_checksum(line))
     with pytest.raises(DamagedFileError, match="another version") as error:
         read(store, NAME, Small, dict)
-    assert error.value.name == NAME
+    assert NAME in str(error.value)
 
 
 def test_a_line_is_checked_without_what_follows() -> None:

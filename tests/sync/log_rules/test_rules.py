@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Final
 
 import msgspec
 import pytest
 
+from tap_jobo.archive.key import ArchiveKey, key_of_name
 from tap_jobo.model import ALL, NOTHING, Filters, Order, Position, Progress, Read, State, Sync
 from tap_jobo.sharing import expand_filters, share_filters
 from tap_jobo.streams.career_sites import CAREER_SITES
@@ -19,7 +22,7 @@ from tap_jobo.sync.plan import (
     begun_over,
 )
 from tap_jobo.sync.reads import hole, joined, pruned, with_gap
-from tap_jobo.sync.start import Places, Question, Start, where
+from tap_jobo.sync.start import Question, Start, where
 from tap_jobo.sync.wanted import MARGIN, Wanted, before
 from tests.sync.log_rules.parts import OWNER, RULES, at, having, minutes, wants_nothing
 
@@ -156,12 +159,22 @@ def test_an_entry_of_which_nothing_is_known_is_still_a_beginning() -> None:
 # Where a run starts
 
 
-def places(*times: int | None, ids: str = "abcdefgh", owner: str = OWNER) -> Places:
+@dataclass
+class Places:
+    """The part of an archive that says where a run starts."""
+
+    head: int
+    id_of: Callable[[int], str | None]
+    time_of: Callable[[int], str | None]
+    key: ArchiveKey = field(default_factory=lambda: key_of_name(f"{OWNER}/career_sites"))
+
+
+def places(*times: int | None, ids: str = "abcdefgh", owner: str = OWNER) -> Any:
     return Places(
-        owner=owner,
         head=len(times),
         id_of=lambda number: ids[number - 1] if 0 < number <= len(times) else None,
         time_of=lambda number: None if (time := times[number - 1]) is None else at(time),
+        key=key_of_name(f"{owner}/career_sites"),
     )
 
 
@@ -190,7 +203,7 @@ BEGUN: Final = Position(is_begun=True)
         (state(2, "b", 2), places(1, 2, owner="o"), Question("other-archive", ("no-state",))),
     ],
 )
-def test_where_a_run_starts(own: State | None, archive: Places, start: Start | Question) -> None:
+def test_where_a_run_starts(own: State | None, archive: Any, start: Start | Question) -> None:
     assert where(own, archive) == start
 
 
@@ -201,7 +214,7 @@ def test_the_last_entry_of_a_million_is_found_with_few_reads() -> None:
         asked.append(number)
         return at(number)
 
-    archive = Places(owner=OWNER, head=1_000_000, id_of=lambda _: None, time_of=time_of)
+    archive: Any = Places(head=1_000_000, id_of=lambda _: None, time_of=time_of)
     found = where(state(5, "a", 654_321), archive)
     assert isinstance(found, Start)
     assert found.offset == 654_321
