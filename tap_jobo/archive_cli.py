@@ -113,12 +113,12 @@ def verify(archive_dir: str | None, streams: Sequence[str]) -> None:
 
 @main.command()
 @click.argument("streams", nargs=-1, required=True, metavar="STREAM...")
-@click.option("--meltano", is_flag=True, help="In the form that `meltano state merge` reads.")
 @click.pass_obj
-def state(archive_dir: str | None, streams: Sequence[str], *, meltano: bool) -> None:
+def state(archive_dir: str | None, streams: Sequence[str]) -> None:
     """Write the state of whoever bought the last pages.
 
-    Use it if the state is lost, and the warehouse has the rows.
+    Use it if the state is lost, and the warehouse has the rows. As a command of a Meltano plugin,
+    it writes the form that `meltano state merge` reads.
     """
     with _opened(archive_dir) as (store, keys):
         archives = [_archive(store, _key_of(keys, stream)) for stream in streams]
@@ -126,7 +126,8 @@ def state(archive_dir: str | None, streams: Sequence[str], *, meltano: bool) -> 
             raise click.UsageError("Name each stream once: a state has one place for it.")
         bookmarks = {each.key.stream: _last_state(each) for each in archives}
     content = {"bookmarks": bookmarks}
-    click.echo(json.dumps({"singer_state": content} if meltano else content))
+    is_meltano = "MELTANO_EXTRACTOR_NAME" in os.environ
+    click.echo(json.dumps({"singer_state": content} if is_meltano else content))
 
 
 def _last_state(archive: StreamArchive) -> dict[str, Any]:

@@ -7,6 +7,13 @@ import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
+
+_DECLARED: Final = {
+    "archive": re.compile(r"executable\W+tap-jobo-archive\b"),
+    "explain": re.compile(r"args\W+explain\b"),
+}
+"""What shows that a Meltano plugin declares a command: its name may be that of a setting."""
 
 
 def archive_command(command: str, *arguments: str, location: str) -> str:
@@ -17,8 +24,8 @@ def archive_command(command: str, *arguments: str, location: str) -> str:
         arguments: What it takes, such as a stream and the number of a page.
         location: The folder or URL of the run's archive, which the program alone does not know.
     """
-    program = ["tap-jobo-archive", "--archive-dir", location, command]
-    return f"`{_command_line(f'archive-{command}', program, arguments)}`"
+    program = ["tap-jobo-archive", "--archive-dir", location]
+    return f"`{_command_line('archive', program, [command, *arguments])}`"
 
 
 def explain_command(code: str) -> str:
@@ -74,5 +81,5 @@ def _is_declared(command: str) -> bool:
     """Return whether the Meltano project declares a command of a plugin, in YAML or in JSON."""
     root = Path(os.environ.get("MELTANO_PROJECT_ROOT", ""))
     definitions = [root / "meltano.yml", *root.glob("plugins/extractors/*.lock")]
-    key = re.compile(rf'(?m)^\s*["\']?{command}["\']?\s*:|"{command}"\s*:')
-    return any(key.search(path.read_text("utf-8")) for path in definitions if path.is_file())
+    declared = _DECLARED[command]
+    return any(declared.search(path.read_text("utf-8")) for path in definitions if path.is_file())

@@ -10,7 +10,7 @@ import pytest
 
 from tap_jobo.commands import archive_command, run_with
 
-LOCK = '{"commands": {"archive-drop": {"executable": "tap-jobo-archive"}}}'
+LOCK = '{"commands": {"archive": {"executable": "tap-jobo-archive"}}}'
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def test_a_plugin_that_declares_the_command_is_called_by_its_name(meltano: Path,
     (meltano / file).parent.mkdir(parents=True, exist_ok=True)
     (meltano / file).write_text(LOCK)
     assert archive_command("drop", "a1", "b2", location="archive") == (
-        "`meltano --environment=prod invoke tap-jobo-frequent:archive-drop a1 b2`"
+        "`meltano --environment=prod invoke tap-jobo-frequent:archive drop a1 b2`"
     )
 
 

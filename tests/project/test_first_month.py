@@ -53,7 +53,7 @@ def test_what_is_lost_or_moves_is_loaded_again_and_a_restart_buys_it_once(projec
     assert len(file.read_text("utf-8").splitlines()) == 300
     assert project.sandbox.credits_billed == EVERYTHING
 
-    project.run("invoke", "tap-jobo:archive-restart", "career_sites", "--yes")
+    project.run("invoke", "tap-jobo:archive", "restart", "career_sites", "--yes")
     for _ in range(2):
         project.run()
         assert project.is_current()
@@ -75,7 +75,7 @@ def test_one_stream_is_loaded_alone_and_the_bill_of_a_week_gives_that_of_a_month
     streams = {"TAP_JOBO__SELECT": '["career_sites.*", "jobs.*", "billed_pages.*"]'}
     project.run(env=streams)
     assert project.query(block("next-month")) == []
-    assert "$15.00 billed" in project.run("invoke", "tap-jobo:archive-list").stdout
+    assert "$15.00 billed" in project.run("invoke", "tap-jobo:archive", "list").stdout
     billed = project.sandbox.credits_billed
     before = project.query("SELECT max(_sdc_batched_at) AS last FROM jobs")
     project.query("DROP TABLE career_sites")

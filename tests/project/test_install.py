@@ -107,7 +107,6 @@ def test_a_new_meltano_project_runs_the_tap(
         plugins = yaml.safe_load(block("own-plugin"))["plugins"]
         (plugin,) = plugins["extractors"]
         plugin["pip_url"] = str(wheel)
-        plugin["config"] = {"api_url": sandbox.url}  # a variable would need its declaration
         file.write_text(yaml.safe_dump(yaml.safe_load(file.read_text()) | {"plugins": plugins}))
     else:
         definition = (REPOSITORY / "plugin.yaml").read_text("utf-8")
@@ -117,9 +116,7 @@ def test_a_new_meltano_project_runs_the_tap(
         succeed(meltano, "add", "--from-ref", reference, "tap-jobo", cwd=project)
     _add_target(file)
 
-    settings = {"TAP_JOBO_API_KEY": sandbox.api_key}
-    if not is_by_hand:
-        settings["TAP_JOBO_API_URL"] = sandbox.url
+    settings = {"TAP_JOBO_API_KEY": sandbox.api_key, "TAP_JOBO_API_URL": sandbox.url}
     run = succeed(meltano, "run", "tap-jobo", "target-jsonl", cwd=project, **settings)
     (table,) = project.glob("*.jsonl")
     assert table.name == "career_sites.jsonl"
@@ -127,6 +124,8 @@ def test_a_new_meltano_project_runs_the_tap(
     assert [row["id"] for row in rows] == sorted(sandbox.world.rows())
     assert sandbox.rows_billed == len(rows)
     assert (project / "archive/tap-jobo/v4").exists()
+    listed = succeed(meltano, "invoke", "tap-jobo:archive", "list", cwd=project)
+    assert "billed" in listed.stdout
     # Meltano shows the levels of the log.
     assert re.search(r"warning.*\[no-limit\]", run.stdout + run.stderr)
 
