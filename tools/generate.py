@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+import yaml
 
 from jobo_sandbox import limits
 from jobo_sandbox.contract import command
@@ -106,6 +107,9 @@ def generated() -> dict[Path, str]:
     page = REFERENCE / "cli.md"
     options = _between(page, "options", _options_table())
     files[page] = _between(page, "commands", _commands_table(), options)
+    page = DBT / "README.md"
+    variables = _between(page, "variables", _variables_table())
+    files[page] = _between(page, "marts", _marts_table(), variables)
     example = ROOT / "examples/kubernetes/meltano.yml"
     files[example] = _between(example, "plugin", _plugin_yaml(files[ROOT / "plugin.yaml"]))
     return files
@@ -237,6 +241,39 @@ def _commands_table() -> Iterator[str]:
         first, *_ = (each.help or "").split("\n\n")
         text = " ".join([_in_table(first), *notes])
         yield f"| `{usage}` | {text} |"
+
+
+def _variables_table() -> Iterator[str]:
+    """Yield the variables of the dbt package, each with the comment above it.
+
+    One that the project can't declare has a comment of its own: its name, default, and meaning.
+    """
+    yield from ("| variable | default | meaning |", "|---|---|---|")
+    text = (DBT / "dbt_project.yml").read_text("utf-8").partition("  jobo:\n")[2]
+    section = text.partition("\n\n")[0] + "\n"
+    for comment, declared in re.findall(r"((?: +#.*\n)+)((?: +\w+:.*\n)*)", section):
+        lines = [line.strip().removeprefix("# ") for line in comment.splitlines()]
+        alone = [line.split(": ", 2) for line in lines if re.match(r"jobo_\w+: ", line)]
+        for name, default, meaning in alone:
+            yield f"| `{name}` | {default} | {meaning} |"
+        if variables := yaml.safe_load(declared):
+            (default,) = {json.dumps(each) for each in variables.values()}
+            meaning = " ".join(lines[len(alone) :])
+            shown = "-" if default == "null" else f"`{default}`"
+            yield f"| `{'`, `'.join(variables)}` | {shown} | {meaning} |"
+
+
+def _marts_table() -> Iterator[str]:
+    """Yield the question that each mart answers, the streams that it needs, and its tags."""
+    yield from ("| mart | question | streams | tags |", "|---|---|---|---|")
+    models = yaml.safe_load((DBT / "models/marts/_marts.yml").read_text("utf-8"))["models"]
+    described = {model["name"]: model for model in models}
+    project = yaml.safe_load((DBT / "dbt_project.yml").read_text("utf-8"))
+    for name, config in project["models"]["jobo"]["marts"].items():
+        if not name.startswith("+"):
+            question, mark, _ = described[name]["description"].partition("?")
+            streams = described[name]["config"].get("meta", {}).get("streams", "")
+            yield f"| `{name}` | {question}{mark} | {streams} | `{'`, `'.join(config['+tags'])}` |"
 
 
 def _in_table(text: str | None) -> str:

@@ -114,7 +114,7 @@ def test_every_mart_is_public_and_has_a_primary_key() -> None:
     models = yaml.safe_load((PACKAGE / "models/marts/_marts.yml").read_text("utf-8"))["models"]
     assert sorted(model["name"] for model in models) == marts
     for model in models:
-        assert model["config"] == {"contract": {"enforced": True}}
+        assert model["config"]["contract"] == {"enforced": True}
         tests = [
             name
             for column in model["columns"]
