@@ -41,14 +41,12 @@ class ApiClock:
 
 def read_api_clock(client: Client, prepare: Prepare, clock: Clock) -> ApiClock:
     """Read the API's clock from the `Date` of any response to a free request."""
-    for _ in range(3):
-        request = prepare(f"{PROFILE_PATH}/{uuid4()}")  # of no company, so that nothing is cached
-        request.headers["Cache-Control"] = "no-cache"
-        response = client.fetch(request, any_status=True)  # whether the key is valid, feeds decide
-        if date := parse_http_date(response.headers.get("Date")):
-            break
-    else:
-        fact = "Jobo's clock is not known: its responses have no Date header. Nothing was billed."
+    request = prepare(f"{PROFILE_PATH}/{uuid4()}")  # of no company, so that nothing is cached
+    request.headers["Cache-Control"] = "no-cache"
+    response = client.fetch(request, any_status=True)  # whether the key is valid, feeds decide
+    date = parse_http_date(response.headers.get("Date"))
+    if date is None:
+        fact = "Jobo's clock is not known: its response has no Date header. Nothing was billed."
         raise ClockError(message("clock-wrong", fact))
     skew = clock.now() - date
     if abs(skew) > _MAX_SKEW:

@@ -52,11 +52,11 @@ class TestEnd:
     """The run ends before anything is billed."""
 
     @pytest.mark.parametrize("args", [(), ("--test",)])
-    def test_no_date_after_three_tries(self, tap: Tap, args: tuple[str, ...]) -> None:
+    def test_no_date(self, tap: Tap, args: tuple[str, ...]) -> None:
         tap.sandbox.omit_date_header = True
         run = tap.run(*args, archive=False)
         assert error_code(run) == "clock-wrong"
-        assert [entry.endpoint for entry in tap.sandbox.ledger] == ["clock"] * 3
+        assert [entry.endpoint for entry in tap.sandbox.ledger] == ["clock"]
 
     @pytest.mark.parametrize("args", [(), ("--test",)])
     def test_unreachable_host_within_a_minute(self, tap: Tap, args: tuple[str, ...]) -> None:
