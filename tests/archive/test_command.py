@@ -226,19 +226,6 @@ def test_a_dropped_page_of_changes_names_the_date_that_buys_it(
     assert tap.succeed(state=older).codes("WARNING") == []
 
 
-def test_a_page_whose_predecessor_is_damaged_is_dropped_after_it(tap: Tap, files: Files) -> None:
-    tap.run()
-    for page in files.pages[1:]:
-        files.damage(page, 5)
-    first = refusal(archive_command(tap, "drop", "career_sites", "3"))
-    assert "Page 2 of career_sites" in first
-    written(tap, "drop", "career_sites", "2")
-    written(tap, "drop", "career_sites", "3")
-    again = tap.succeed()
-    assert len({*again.ids}) == 120
-    assert tap.sandbox.rows_billed == 120 + 70
-
-
 def test_drop_of_what_is_not_there_changes_nothing_and_it_asks_before_one_that_can_be_read(
     warehouse: Warehouse, files: Files
 ) -> None:
@@ -584,12 +571,17 @@ def test_a_restart_buys_pages_of_the_size_that_is_set_now(tap: Tap) -> None:
     assert tap.sandbox.rows_billed == billed + 10
 
 
-def test_a_restart_is_for_the_narrower_pipeline_that_bought_last(tap: Tap) -> None:
-    tap.settings["lookback_minutes"] = 0
+@pytest.mark.parametrize("is_lost", [False, True])
+def test_a_restart_is_for_the_pipeline_that_bought_last(
+    tap: Tap, files: Files, *, is_lost: bool
+) -> None:
+    """Also for a narrower one, and in an archive that has only what changed."""
     tap.succeed(country_codes=["DE", "US"])
     pass_time(tap, timedelta(minutes=1))
     state = tap.succeed(country_codes=["DE"]).state
-    change(tap, *list(tap.sandbox.world.rows()))
+    change(tap, *tap.sandbox.world.rows())
+    if is_lost:
+        files.lose()
     state = tap.succeed(state=state, country_codes=["DE"]).state
     written(tap, "restart", "career_sites", "--yes")
     pass_time(tap, timedelta(minutes=1))

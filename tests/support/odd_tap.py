@@ -8,12 +8,14 @@ TEST_SIGNALS is `apart` if any two signals are two wishes, and a request is give
 alone. TEST_PROGRESS is the seconds between two lines of progress. TEST_OPENED is a file that gets a
 line for each file that is opened, and each folder that is listed. TEST_DEADLINES is the seconds
 that a page and a free request may take, and TEST_MOST_BYTES how large a body may be. TEST_MEMORY is
-the name of a function that runs out of memory, such as `api.session.inflate`.
+the name of a function that runs out of memory, such as `api.session.inflate`. TEST_ROOM is the most
+bytes that a file may have.
 """
 
 from __future__ import annotations
 
 import os
+import resource
 import sys
 import time
 from contextlib import ExitStack
@@ -63,6 +65,8 @@ def note_opened(log: str) -> None:
 if __name__ == "__main__":
     if opened := os.environ.get("TEST_OPENED"):
         note_opened(opened)
+    if room := os.environ.get("TEST_ROOM"):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (int(room), resource.RLIM_INFINITY))
     with ExitStack() as patches:
         patches.enter_context(patch.object(Clock, "now", shifted))
         if os.environ.get("TEST_SIGNALS") == "apart":
