@@ -4,24 +4,22 @@ from __future__ import annotations
 
 import signal
 import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from unittest.mock import MagicMock
 
 import pytest
 
-from jobo_sandbox import Fault, Hold, Sandbox
+from jobo_sandbox import Sandbox
 from tap_jobo.archive.store import HeldError
 from tap_jobo.singer.loop import StreamLoop
 from tests.archive.helpers import Warehouse, in_both, loaded, succeeded
-from tests.support import Run, Tap, error_code
+from tests.support import Tap, error_code
 from tests.support.archives import Files
 from tests.support.clock import FakeClock
 from tests.support.companies import records_of
-from tests.support.crash import BIG_PIPE, finish, rows_billed_twice, wait_until_quiet
+from tests.support.crash import BIG_PIPE, finish, held_run, rows_billed_twice, wait_until_quiet
 from tests.support.jobs import tap_of
 from tests.support.loggers import LOGGER
 from tests.support.systems import need_sizes
@@ -29,46 +27,14 @@ from tests.support.systems import need_sizes
 pytestmark = pytest.mark.slow
 
 WAITS = "is buying career_sites"
+SECOND: Any = {"endpoint": "career_sites", "on": 2}
+"""The request of the first run that is held."""
 
 
 @pytest.fixture
 def tap(sandbox: Sandbox, tmp_path: Path) -> Tap:
     """The tap without a lookback: no change is billed twice."""
     return Tap(sandbox, tmp_path, {"lookback_minutes": 0}, oddities={"TEST_LOOKS": "0.05"})
-
-
-@dataclass
-class First:
-    """A run that buys, and one of whose requests is held.
-
-    Attributes:
-        process: Its process.
-        hold: Holds the request.
-    """
-
-    process: subprocess.Popen[str]
-    hold: Hold
-
-    def end(self) -> Run:
-        """Let it go on to its end."""
-        self.hold.release()
-        return finish(self.process, [])[0]
-
-
-@contextmanager
-def first_run(tap: Tap, request: int = 2, **settings: Any) -> Iterator[First]:
-    """Start a run, and hold the request with this number."""
-    need_sizes()
-    hold = Hold()
-    on = len(tap.sandbox.feed_requests) + request
-    tap.sandbox.faults.add(Fault(hold=hold), endpoint="career_sites", on=on)
-    process = tap.start(pipe_size=BIG_PIPE, **settings)
-    try:
-        hold.wait(30)
-        yield First(process, hold)
-    finally:
-        process.kill()
-        hold.release()
 
 
 def start_second(tap: Tap, **settings: Any) -> subprocess.Popen[str]:
@@ -81,7 +47,7 @@ def start_second(tap: Tap, **settings: Any) -> subprocess.Popen[str]:
 
 @in_both
 def test_the_second_run_loads_and_gives_up_after_ten_minutes(tap: Tap, files: Files) -> None:
-    with first_run(tap) as first:
+    with held_run(tap, SECOND) as first:
         second = tap.run_quickly()
         assert error_code(second) == "run-in-progress"
         (line,) = [line for line in second.lines("INFO") if WAITS in line]
@@ -114,7 +80,7 @@ def test_it_looks_every_five_seconds_whether_the_other_run_has_ended() -> None:
 
 @in_both
 def test_the_second_run_buys_what_the_first_one_leaves(tap: Tap, files: Files) -> None:
-    with first_run(tap, max_credits=5_000) as first:
+    with held_run(tap, SECOND, max_credits=5_000) as first:
         process = start_second(tap)
         assert len(succeeded(first.end()).ids) == 100
         second, _ = finish(process, [])
@@ -132,7 +98,7 @@ def test_the_second_run_buys_what_the_first_one_leaves(tap: Tap, files: Files) -
 @in_both
 def test_the_second_run_goes_on_once_the_first_one_is_killed(tap: Tap, files: Files) -> None:
     """In a bucket, a minute later."""
-    with first_run(tap) as first:
+    with held_run(tap, SECOND) as first:
         process = start_second(tap)
         first.process.kill()
         finish(first.process, [])
@@ -148,7 +114,7 @@ def test_other_streams_go_on(hiring: Sandbox, tmp_path: Path) -> None:
     with_jobs = tap_of(hiring, tmp_path, "career_sites", "jobs")
     alone = tap_of(hiring, tmp_path, "career_sites")
     settings: Any = {"batch_size": 10, "jobs_batch_size": 20, "lookback_minutes": 0}
-    with first_run(alone, **settings) as first:
+    with held_run(alone, SECOND, **settings) as first:
         second = with_jobs.run_quickly(**settings)
         assert error_code(second) == "run-in-progress"
         assert len(records_of(second.messages, "career_sites")) == 10
@@ -163,7 +129,7 @@ def test_other_streams_go_on(hiring: Sandbox, tmp_path: Path) -> None:
 
 
 def test_a_signal_ends_the_wait(tap: Tap, files: Files) -> None:
-    with first_run(tap) as first:
+    with held_run(tap, SECOND) as first:
         process = start_second(tap)
         process.send_signal(signal.SIGTERM)
         second, _ = finish(process, [])

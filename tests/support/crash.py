@@ -6,7 +6,9 @@ import json
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from random import Random
 from typing import Any
 
@@ -68,31 +70,68 @@ def kill_until_full(
     return killed
 
 
+@dataclass
+class HeldRun:
+    """A run one of whose requests is held.
+
+    Attributes:
+        process: Its process.
+        hold: Holds the request.
+    """
+
+    process: subprocess.Popen[str]
+    hold: Hold
+
+    def end(self) -> Run:
+        """Let it go on, and wait for its end."""
+        self.hold.release()
+        run, _ = finish(self.process, [])
+        return run
+
+
+@contextmanager
+def held_run(
+    tap: Tap,
+    which: Mapping[str, Any],
+    *,
+    status: int | None = None,
+    state: object = None,
+    **settings: Any,
+) -> Iterator[HeldRun]:
+    """Start the tap, and hold one of its requests, which is then answered, or gets a status.
+
+    `which` says which one, as the sandbox's faults have it.
+    """
+    need_sizes()
+    hold = Hold()
+    tap.sandbox.faults.add(Fault(hold=hold, status=status), **which)
+    process = tap.start(state=state, pipe_size=BIG_PIPE, **settings)
+    try:
+        hold.wait(30)
+        yield HeldRun(process, hold)
+    finally:
+        process.kill()
+        hold.release()
+
+
 def cut_in_request(
     tap: Tap,
     number: int,
     signum: int = signal.SIGKILL,
     *,
-    state: object = None,
     billed: bool = True,
-    **settings: Any,
+    **how: Any,
 ) -> Run:
     """Run the tap and send a signal while its `number`-th request, but for the clock, is held.
 
     Once the signal was sent, the request is answered (and billed) or refused.
     """
-    need_sizes()
-    hold = Hold()
-    fault = Fault(hold=hold) if billed else Fault(hold=hold, status=503)
     before = sum(entry.endpoint != "clock" for entry in tap.sandbox.ledger)
-    tap.sandbox.faults.add(fault, on=before + number)
-    process = tap.start(state=state, pipe_size=BIG_PIPE, **settings)
-    hold.wait()
-    process.send_signal(signum)
-    if signum == signal.SIGKILL:
-        process.wait()
-    hold.release()
-    run, _ = finish(process, [])
+    with held_run(tap, {"on": before + number}, status=None if billed else 503, **how) as held:
+        held.process.send_signal(signum)
+        if signum == signal.SIGKILL:
+            held.process.wait()
+        run = held.end()
     wait_until_quiet(tap.sandbox)
     return run
 
@@ -105,15 +144,9 @@ def run_meanwhile(
     **which: Any,
 ) -> Run:
     """Run the tap, and do something while a request is in progress: by default, its second."""
-    need_sizes()
-    hold = Hold()
-    tap.sandbox.faults.add(Fault(hold=hold), **(which or {"on": 2}))
-    process = tap.start(state=state, pipe_size=BIG_PIPE)
-    hold.wait(30)
-    action(process)
-    hold.release()
-    run, _ = finish(process, [])
-    return run
+    with held_run(tap, which or {"on": 2}, state=state) as held:
+        action(held.process)
+        return held.end()
 
 
 def finish(process: subprocess.Popen[str], read: list[str]) -> tuple[Run, list[str]]:
