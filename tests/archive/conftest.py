@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import os
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 
@@ -12,8 +14,7 @@ from jobo_sandbox import Sandbox
 from tests.archive.helpers import Warehouse, pass_time
 from tests.support import Tap
 from tests.support.archives import Files, files_at
-from tests.support.gcs import serve_gcs
-from tests.support.s3 import S3, Weather, serve_in_weather, serve_moto, serve_s3
+from tests.support.s3 import S3, Weather, serve_gcs, serve_in_weather, serve_moto, serve_s3
 
 
 @pytest.fixture
@@ -51,39 +52,30 @@ def warehouse(tap: Tap, files: Files) -> Warehouse:
     return warehouse
 
 
-def _set_all(monkeypatch: pytest.MonkeyPatch, variables: Mapping[str, str]) -> None:
-    for name, value in variables.items():
-        monkeypatch.setenv(name, value)
-
-
 @pytest.fixture
-def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[S3]:
+def s3() -> Iterator[S3]:
     """An empty bucket, which the environment says how to reach."""
-    with serve_s3() as server:
-        _set_all(monkeypatch, server.env)
+    with serve_s3() as server, patch.dict(os.environ, server.env):
         yield server
 
 
 @pytest.fixture
-def moto(monkeypatch: pytest.MonkeyPatch) -> Iterator[S3]:
+def moto() -> Iterator[S3]:
     """The same of moto's, which behaves like S3 in more than the archive needs."""
-    with serve_moto() as server:
-        _set_all(monkeypatch, server.env)
+    with serve_moto() as server, patch.dict(os.environ, server.env):
         yield server
 
 
 @pytest.fixture
-def weather(s3: S3, monkeypatch: pytest.MonkeyPatch) -> Iterator[Weather]:
+def weather(s3: S3) -> Iterator[Weather]:
     """What decides which requests reach the bucket."""
-    with serve_in_weather() as (same, weather):
+    with serve_in_weather() as (same, weather), patch.dict(os.environ, same.env):
         assert same.url == s3.url
-        _set_all(monkeypatch, same.env)
         yield weather
 
 
 @pytest.fixture
-def gcs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[str]:
-    """An empty bucket of Google's, which the environment says how to reach."""
-    with serve_gcs(tmp_path) as env:
-        _set_all(monkeypatch, env)
-        yield "gs://archives/pipelines/jobo"
+def gcs(tmp_path: Path) -> Iterator[str]:
+    """An empty bucket of Google's."""
+    with serve_gcs(tmp_path) as url:
+        yield url

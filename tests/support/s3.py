@@ -1,14 +1,18 @@
-"""An S3 server on this machine, whose bucket is as lasting as the process of the tests."""
+"""Servers of object storage on this machine, whose buckets last as long as a test."""
 
 from __future__ import annotations
 
 import importlib
+import json
 import logging
+import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
 
 import requests
 from obstore.store import S3Store
@@ -27,7 +31,7 @@ BUCKET = "archives"
 
 @dataclass(frozen=True)
 class S3:
-    """A bucket, and what the environment has to say to reach it."""
+    """A bucket."""
 
     address: str
     bucket: str = BUCKET
@@ -38,6 +42,7 @@ class S3:
 
     @property
     def env(self) -> dict[str, str]:
+        """What the environment has to say to reach it."""
         return {
             "AWS_ENDPOINT_URL": self.address,
             "AWS_ALLOW_HTTP": "true",
@@ -49,8 +54,7 @@ class S3:
     @property
     def keys(self) -> list[str]:
         """The names of all objects."""
-        answer = requests.get(f"{self.address}/{self.bucket}?list-type=2", timeout=patient(10))
-        return [part.split("<")[0] for part in answer.text.split("<Key>")[1:]]
+        return [each["path"] for each in self.store.list().collect()]
 
     @property
     def store(self) -> S3Store:
@@ -145,3 +149,20 @@ def serve_in_weather() -> Iterator[tuple[S3, Weather]]:
             yield S3(address), weather
         finally:
             weather.is_over.set()
+
+
+@contextmanager
+def serve_gcs(folder: Path) -> Iterator[str]:
+    """Serve an empty bucket of Google's, whose XML API is S3's but for conditions.
+
+    The environment says how to reach it; its account is a file in a folder.
+    """
+    api = S3Api()
+    api.reset(BUCKET)
+    with serve(Request.application(api.answer)) as address:
+        account = dict.fromkeys(("client_email", "private_key", "private_key_id"), "")
+        path = folder / "account.json"
+        path.write_text(json.dumps({**account, "gcs_base_url": address, "disable_oauth": True}))
+        env = {"GOOGLE_SERVICE_ACCOUNT": str(path), "GOOGLE_ALLOW_HTTP": "true"}
+        with patch.dict(os.environ, env):
+            yield f"gs://{BUCKET}/pipelines/jobo"
