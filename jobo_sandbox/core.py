@@ -151,8 +151,3 @@ class Core(Account, Quirks):
     def open_requests(self) -> int:
         """Number of requests in progress."""
         return self.book.open_requests
-
-    @property
-    def max_open_requests(self) -> int:
-        """Largest number of requests that were ever in progress at once."""
-        return self.book.max_open_requests

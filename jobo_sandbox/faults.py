@@ -11,7 +11,7 @@ from typing import Any, Literal
 from jobo_sandbox.feeds import known
 from jobo_sandbox.ledger import Entry
 from jobo_sandbox.patience import patient
-from jobo_sandbox.wire import HTML, Reply, Shape, error, invalid_cursor, restart_required
+from jobo_sandbox.wire import HTML, Reply, Shape, error, invalid_cursor
 
 
 class Hold:
@@ -52,10 +52,7 @@ class Fault:
         delay: Seconds to wait before sending the finished (and billed) response.
         status: Respond with this status, unbilled, with `headers` and `body`: an object is sent
             as JSON, text as HTML, and None as an error in the usual shape.
-        shape: The shape of the error body, instead of the server's default.
-        redirect: Respond with a 302 to this URL.
-        reject_cursor: Reject the cursor with a 400 problem document, a 400 in the other shape, or
-            a 409. Affects only requests that have a cursor.
+        reject_cursor: Reject the cursor with a 400. Affects only requests that have a cursor.
         drop: Close the connection before the first byte of a response.
         hang: Never respond.
         billed: Bill a request that is dropped or hangs.
@@ -73,9 +70,7 @@ class Fault:
     send_as: int | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     body: dict[str, Any] | str | None = None
-    shape: Shape | None = None
-    redirect: str | None = None
-    reject_cursor: Literal["400", "400-message", "409"] | None = None
+    reject_cursor: Literal["400"] | None = None
     drop: bool = False
     hang: bool = False
     billed: bool = False
@@ -90,13 +85,8 @@ class Fault:
 
     def instead(self, shape: Shape) -> Reply | None:
         """Make the reply that replaces the API's, if any. Nothing is billed then."""
-        shape = self.shape or shape
-        if self.redirect is not None:
-            return Reply(302, "", {"Location": self.redirect}, HTML)
         if self.reject_cursor is not None:
-            if self.reject_cursor == "409":
-                return restart_required(shape)
-            return invalid_cursor("message" if self.reject_cursor == "400-message" else "problem")
+            return invalid_cursor(shape)
         if self.status is None:
             return None
         reply = error(self.status, "This failure was injected.", shape)

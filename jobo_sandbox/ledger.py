@@ -57,7 +57,6 @@ class Ledger:
     """All requests, in order of arrival. Thread-safe."""
 
     open_requests: int = 0
-    max_open_requests: int = 0
     _entries: list[Entry] = field(default_factory=list)
     _numbers: Counter[str] = field(default_factory=Counter)
     _lock: Lock = field(default_factory=Lock)
@@ -80,7 +79,6 @@ class Ledger:
             )
             self._entries.append(entry)
             self.open_requests += 1
-            self.max_open_requests = max(self.max_open_requests, self.open_requests)
             return entry
 
     def close(self) -> None:

@@ -8,8 +8,6 @@ from collections.abc import Callable, Sequence
 Limits = Sequence[tuple[int, float]]
 
 FEED_LIMITS: Limits = ((120, 60), (5_000, 3_600), (50_000, 86_400))
-# With the 429 that live users have seen after a burst. Not the default: no page says so.
-BURST_LIMITS: Limits = ((30, 10), *FEED_LIMITS)
 PROFILE_LIMITS: Limits = ((360, 60), (10_000, 3_600), (100_000, 86_400))
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any, Literal
 
-Shape = Literal["problem", "message", "error", "text", "html"]
+Shape = Literal["problem", "message", "error", "text"]
 
 JSON = "application/json"
 PROBLEM = "application/problem+json"
@@ -39,16 +39,12 @@ def error(status: int, detail: str, shape: Shape, **members: Any) -> Reply:
         status: The HTTP status.
         detail: A message for the user.
         shape: An RFC 9457 problem document, `{"status", "error", "message"}`, `{"error"}` alone,
-            the detail as text, or the page of a gateway, which does not have it.
+            or the detail as text.
         members: Further members of a body in one of the first two shapes.
     """
     title = HTTPStatus(status).phrase
     if shape == "text":
         return Reply(status, detail, content_type=TEXT)
-    if shape == "html":
-        style = "<style>a { cursor: pointer }</style>"
-        page = f"<html><head><title>{status} {title}</title>{style}</head></html>"
-        return Reply(status, page, content_type=HTML)
     if shape == "error":
         return Reply(status, {"error": detail})
     if shape == "problem":
@@ -60,9 +56,3 @@ def error(status: int, detail: str, shape: Shape, **members: Any) -> Reply:
 def invalid_cursor(shape: Shape) -> Reply:
     """Make the reply to a cursor that is malformed, foreign or expired."""
     return error(400, "Invalid cursor", shape)
-
-
-def restart_required(shape: Shape) -> Reply:
-    """Make the reply to a cursor that can no longer be continued."""
-    detail = "The feed has changed. Start over without a cursor."
-    return error(409, detail, shape, code="feed_cursor_restart_required")

@@ -19,7 +19,6 @@ from tap_jobo.api.responses import POSSIBLY_BILLED, ApiResponse
 from tap_jobo.api.session import ApiSession
 from tap_jobo.redaction import redact_body, redact_url
 from tap_jobo.streams.feed_spec import FeedSpec
-from tap_jobo.streams.jobs import JOBS
 
 Json = dict[str, Any]
 
@@ -27,8 +26,6 @@ _ROWS: Final = 18  # of each feed, at list price
 LIMIT: Final = 1_000 * math.ceil(_ROWS * sum(feed.list_price for feed in BILLED) / 1_000) - 1
 """Credits that a check may cost: less than so many dollars. No request is sent that could exceed it
 at the prices seen."""
-LIMIT_WITH_CURSOR_ALONE: Final = LIMIT + math.ceil(JOBS.page_cap * JOBS.list_price)
-"""The same if a cursor is sent alone, which may return a full page of jobs."""
 LARGEST: Final = 5
 """Rows of the largest page that is asked for, except for those that must be refused."""
 LONGEST_WAITS: Final = 120.0
@@ -154,18 +151,10 @@ class Api:
         answers: All requests so far, in order, with their responses.
         stopped: Why no further request is sent; empty as long as they are.
         bills: What is wrong with the money headers of responses, and what the tap does about it.
-        sends_cursor_alone: Whether a request may be sent that may return 1,000 rows.
         wait: Waits some seconds for a rate limit.
     """
 
-    def __init__(
-        self,
-        url: str,
-        key: str,
-        *,
-        sends_cursor_alone: bool = False,
-        wait: Callable[[float], None] = time.sleep,
-    ) -> None:
+    def __init__(self, url: str, key: str, *, wait: Callable[[float], None] = time.sleep) -> None:
         self.key = key
         self.wait = wait
         self.rows = self.credits = 0
@@ -173,8 +162,6 @@ class Api:
         self.answers: list[Answer] = []
         self.stopped = ""
         self.bills: list[Differs] = []
-        self.sends_cursor_alone = sends_cursor_alone
-        self.limit = LIMIT_WITH_CURSOR_ALONE if sends_cursor_alone else LIMIT
         self._url = url
         self._waited = 0.0  # seconds that rate limits asked for
         self._first_balance: int | None = None
@@ -217,7 +204,7 @@ class Api:
         if memory not in self._known:
             price = self._prices.get(path, feed.list_price) if feed else 0
             if feed and 1 < rows <= LARGEST and price:
-                rows = max(1, min(rows, int((self.limit - self.spent) // price)))
+                rows = max(1, min(rows, int((LIMIT - self.spent) // price)))
                 where = "json" if "json" in sent else "params"
                 sent = sent | {where: sent[where] | {"batch_size": rows}}
             most = math.ceil(rows * price)
@@ -234,8 +221,8 @@ class Api:
 
     def _check_limits(self, most: int) -> None:
         why = self.stopped
-        if self.spent + most > self.limit:
-            why = f"all could cost more than ${(self.limit + 1) / 1_000:.2f}"
+        if self.spent + most > LIMIT:
+            why = f"all could cost more than ${(LIMIT + 1) / 1_000:.2f}"
         if len(self.answers) >= (most_sent := most_requests()):
             why = f"{most_sent} requests were sent"
         if why:

@@ -19,7 +19,7 @@ from jobo_sandbox.instants import FAR_FUTURE
 from tap_jobo.clock import format_timestamp, parse_http_date
 from tap_jobo.records.values import parse_uuid
 from tap_jobo.streams.career_sites import CAREER_SITES as SITES
-from tap_jobo.streams.jobs import EXPIRED_JOBS, JOBS, MANAGED_JOBS
+from tap_jobo.streams.jobs import EXPIRED_JOBS, MANAGED_JOBS
 
 FILTER_VALUES: Final = {
     "work_models": vocabulary.WORK_MODELS,
@@ -170,24 +170,6 @@ def deprecation(api: Api) -> None:
         for name in ("Deprecation", "Sunset"):
             text = answer.headers.get(name)
             expect(text is None, f"{answer.path} has the header {name}: {text}")
-
-
-@check(CLIENT, HANDLED, to=LAST_CHECKS)
-def jobs_cursor_alone(api: Api) -> str:
-    """A cursor alone returns a page of the size before it."""
-    if not api.sends_cursor_alone:
-        raise NotTestable("it may return 1,000 rows for $3.00, so it needs --cursor-alone")
-    if not (following := api.page(JOBS).following()):
-        raise NotTestable("the feed has one page only")
-    rows = len(api.request(JOBS, JOBS.page_cap, batch_size=None, cursor=following).items(JOBS))
-    expect(rows == 1, f"{rows} rows after a page of one")
-    return "one row"
-
-
-@check(TAP, HANDLED, to=LAST_CHECKS)
-def cursor_lifetime(_: Api) -> None:
-    """A cursor lives longer than a run."""
-    raise NotTestable("a check of some seconds does not show it")
 
 
 def window_verdict(rows: list[Any]) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from jobo_sandbox.contract import tap
-from jobo_sandbox.contract.api import LIMIT, LIMIT_WITH_CURSOR_ALONE, Api, Json, most_requests
+from jobo_sandbox.contract.api import LIMIT, Api, Json, most_requests
 from jobo_sandbox.contract.feed_checks import nothing_to_check
 from jobo_sandbox.contract.outcomes import CutOff, Differs, NotTestable
 from jobo_sandbox.contract.registry import CHECKS, LAST_CHECKS
@@ -53,8 +53,7 @@ def main(arguments: list[str]) -> int:
     is_local = url.hostname in {"127.0.0.1", "::1", "localhost"}
     if "@" in url.netloc or not (url.scheme == "https" or is_local):
         parser.error("--api-url must use https, or http on this machine only, without a password")
-    most = LIMIT_WITH_CURSOR_ALONE if options.cursor_alone else LIMIT
-    if not (options.yes or _agreed(url.geturl(), dollars(most))):
+    if not (options.yes or _agreed(url.geturl(), dollars(LIMIT))):
         return 2
     return _check(url.geturl(), url.geturl(), key, options)
 
@@ -96,7 +95,7 @@ def run(api: Api) -> list[dict[str, str]]:
 
 
 def _check(target: str, url: str, key: str, options: argparse.Namespace) -> int:
-    api = Api(url, key, sends_cursor_alone=options.cursor_alone)
+    api = Api(url, key)
     results: list[dict[str, str]] = []
     why = ""
     try:
@@ -186,12 +185,6 @@ def _parser() -> argparse.ArgumentParser:
         default="https://connect.jobo.world",
         metavar="URL",
         help="base URL of the real API (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--cursor-alone",
-        action="store_true",
-        help="also send a cursor without a page size: up to 1,000 rows, so up to "
-        f"{dollars(LIMIT_WITH_CURSOR_ALONE)} in all",
     )
     parser.add_argument("--yes", action="store_true", help="do not ask before the first request")
     parser.add_argument("--json", action="store_true", help="print JSON")

@@ -143,6 +143,7 @@ class Lie:
 
 EMPTY = {"jobs": list[Any](), "career_sites": [], "next_cursor": None, "has_more": False}
 OTHER_ID = "a6d0b299-142b-4eb6-9308-8e2cae5af18e"
+GATEWAY = "<html><head><title>404 Not Found</title></head></html>"
 NOPE = {"status": 400, "error": "Bad Request", "message": "Nope"}
 YEAR = 365 * 86_400
 LATE = {"has_more": False, "next_cursor": None}
@@ -208,7 +209,7 @@ LIES = [
     Lie("deprecation", "sunset", fault("jobs", headers={"Sunset": "Fri, 1 Jan 2027 00:00:00 GMT"})),
     # Errors
     Lie("errors", "text", options(error_shape="text")),
-    Lie("errors", "HTML", fault("profile", is_nobody, status=404, shape="html")),
+    Lie("errors", "HTML", fault("profile", is_nobody, status=404, body=GATEWAY)),
     Lie("profile_not_found", "another status", fault("profile", status=410)),
     Lie(
         "career_sites_rejected_cursor",
