@@ -38,11 +38,7 @@ NAMING = [
 ]
 """Where names come from that the documents may quote."""
 JUST = Path(sys.executable).with_name("just")
-TESTS = {
-    path.stem
-    for path in files("tests", "test_*.py")
-    if path.parent.name != "sandbox"  # whose names are those of other files
-}
+TESTS = {path.stem for path in files("tests", "test_*.py")}
 WORDS = 1_000
 """Words of a page at most, without what is generated. So another feed's page is never too many."""
 DOCUMENTS = [str(path.relative_to(REPOSITORY)) for path in PAGES]

@@ -6,6 +6,8 @@ from __future__ import annotations
 
 from collections import Counter
 from contextlib import suppress
+from dataclasses import replace
+from datetime import timedelta
 from itertools import combinations, permutations
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,7 @@ from typing import Any
 import pytest
 from singer_sdk.typing import DEFAULT_JSONSCHEMA_VALIDATOR
 
-from jobo_sandbox import Sandbox
+from jobo_sandbox import Fault, Sandbox
 from jobo_sandbox.feed import Feed
 from jobo_sandbox.feeds import FEEDS as SERVED
 from tap_jobo.clock import parse_timestamp
@@ -21,8 +23,8 @@ from tap_jobo.settings.setting import Setting
 from tap_jobo.streams import FEEDS, SETTINGS
 from tap_jobo.streams.feed_spec import FeedSpec
 from tests.sandbox.helpers import page
-from tests.support import schema_message
-from tests.support.jobs import rows_of, tap_of
+from tests.support import complaint, schema_message
+from tests.support.jobs import bookmark_of, instant, rows_of, tap_of
 
 NEVER_SENT = {"updated_at"}
 """Fields that only some accounts get, of career sites."""
@@ -136,3 +138,30 @@ def test_its_rows_arrive_as_they_are_fit_the_schema_and_are_billed_once(
         if isinstance(item, dict):
             row = rows[item["id"]]
             assert as_instants(row) == as_instants({**dict.fromkeys(row), **item})
+
+
+@each_feed
+def test_a_sync_that_fails_goes_on_at_its_page_and_the_next_one_at_the_bookmark(
+    hiring: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spec: FeedSpec
+) -> None:
+    tap = tap_of(hiring, tmp_path, spec.name)
+    count = len(rows_of(tap.succeed(archive_dir=str(tmp_path / "whole")), spec.name))
+    half = replace(SERVED[spec.name], usual_page=count // 2)
+    monkeypatch.setitem(SERVED, spec.name, half)
+    hiring.ignored = {"batch_size"}
+    fault = Fault(status=400, body={"detail": "made-up failure"})
+    hiring.faults.add(fault, endpoint=spec.name, on=3)
+    billed = hiring.credits_billed
+    assert "made-up failure" in complaint(tap.run())
+    run = tap.succeed()  # without a state: the target stored nothing
+    assert len(rows_of(run, spec.name)) == count
+    assert run.loaded == count // 2
+    assert hiring.credits_billed == billed + count * spec.list_price
+    first, failed, again = (each.body for each in hiring.requests_to(spec.name)[1:])
+    assert failed == again == {**first, "cursor": failed["cursor"]}
+    if not spec.is_free:  # of which all that the API lists is read again
+        tap.succeed(state=run.state)
+        since = hiring.requests_to(spec.name)[-1].body[spec.since_parameter]
+        bookmark = bookmark_of(run, spec.name)["replication_key_value"]
+        earlier = timedelta(minutes=15, milliseconds=not spec.since_is_inclusive)
+        assert instant(bookmark) - instant(since) == earlier
