@@ -6,9 +6,13 @@ from typing import Any
 import requests
 
 from jobo_sandbox import Sandbox
+from jobo_sandbox.feeds import FEEDS
 from jobo_sandbox.patience import patient
 
 TIMEOUT = patient(5)
+CAREER_SITES = "/api/career-sites/feed"
+JOBS = "/api/jobs/feed"
+EXPIRED = "/api/jobs/expired"
 
 
 class Clock:
@@ -21,42 +25,14 @@ class Clock:
         return self.now
 
 
-CAREER_SITES = "/api/career-sites/feed"
-JOBS = "/api/jobs/feed"
-EXPIRED = "/api/jobs/expired"
-
-
-def post(
-    sandbox: Sandbox, body: object, *, key: str | None = None, path: str = CAREER_SITES
-) -> requests.Response:
-    """Send any body to a feed."""
-    return requests.post(
-        sandbox.url + path,
-        json=body,
-        headers={"X-Api-Key": key or sandbox.api_key},
-        timeout=TIMEOUT,
-        allow_redirects=False,
-    )
-
-
-def get(sandbox: Sandbox, path: str, **parameters: Any) -> requests.Response:
-    """Send a GET request."""
-    return requests.get(
-        sandbox.url + path,
-        params=parameters,
-        headers={"X-Api-Key": sandbox.api_key},
-        timeout=TIMEOUT,
-    )
-
-
-def ask(sandbox: Sandbox, path: str, body: Any) -> requests.Response:
-    """Request a page of any feed."""
-    return get(sandbox, path, **body) if path == EXPIRED else post(sandbox, body, path=path)
-
-
 def page(sandbox: Sandbox, *, path: str = CAREER_SITES, **body: Any) -> dict[str, Any]:
     """One page of a feed, which must succeed."""
-    response = ask(sandbox, path, body)
+    method = "GET" if path == EXPIRED else "POST"
+    sent: Any = {"params" if method == "GET" else "json": body}
+    headers = {"X-Api-Key": sandbox.api_key}
+    response = requests.request(
+        method, sandbox.url + path, headers=headers, timeout=TIMEOUT, **sent
+    )
     assert response.status_code == 200, response.text
     answer: dict[str, Any] = response.json()
     return answer
@@ -72,17 +48,8 @@ def pages(sandbox: Sandbox, *, path: str = CAREER_SITES, **body: Any) -> Iterato
     assert answer["next_cursor"] is None
 
 
-def ids(sandbox: Sandbox, **body: Any) -> list[str]:
-    """The ids of all career sites of a scan."""
-    return [row["id"] for answer in pages(sandbox, **body) for row in answer["career_sites"]]
-
-
-def job_ids(sandbox: Sandbox, *, path: str = JOBS, **body: Any) -> list[str]:
-    """The ids of all jobs of a scan."""
-    return [row["id"] for answer in pages(sandbox, path=path, **body) for row in answer["jobs"]]
-
-
-def expired_ids(sandbox: Sandbox, **parameters: Any) -> list[str]:
-    """The ids of all expired jobs of a scan."""
-    scan = pages(sandbox, path=EXPIRED, **parameters)
-    return [key for answer in scan for key in answer["job_ids"]]
+def ids(sandbox: Sandbox, *, path: str = CAREER_SITES, **body: Any) -> list[str]:
+    """The ids of all rows of a scan."""
+    (key,) = (feed.item_key for feed in FEEDS.values() if feed.path == path)
+    items = [item for answer in pages(sandbox, path=path, **body) for item in answer[key]]
+    return [item if isinstance(item, str) else item["id"] for item in items]
