@@ -377,25 +377,25 @@ MUTANTS: Final = (
     Mutant(
         "a state is a number, not an identity",
         "start where",
-        "state.entry is not None and places.id_of(state.offset) == state.entry",
-        "places.id_of(state.offset) is not None or state.offset == 0",
+        "state.entry is not None and archive.id_of(state.offset) == state.entry",
+        "archive.id_of(state.offset) is not None or state.offset == 0",
     ),
     Mutant(
         "an unknown state loads from the first entry",
         "start where",
-        "_last_until(state.time, places)",
+        "_last_until(state.time, archive)",
         "0",
     ),
     Mutant(
         "an unknown state begins at the head",
         "start where",
-        "_last_until(state.time, places)",
-        "places.head",
+        "_last_until(state.time, archive)",
+        "archive.head",
     ),
     Mutant(
         "an unknown state is dropped",
         "start where",
-        "return Start(_last_until(state.time, places), state.position, is_behind=True)",
+        "return Start(_last_until(state.time, archive), state.position, is_behind=True)",
         "return Start(0, NOTHING)",
     ),
     Mutant(
@@ -413,8 +413,8 @@ MUTANTS: Final = (
     Mutant(
         "an entry that can't be read is as old as all",
         "start _last_until",
-        "range(number, places.head + 1)",
-        "range(number, number + 1) if places.time_of(number) else range(1, 2)",
+        "range(number, archive.head + 1)",
+        "range(number, number + 1) if archive.time_of(number) else range(1, 2)",
     ),
     # Orders
     Mutant(
