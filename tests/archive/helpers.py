@@ -40,10 +40,6 @@ def entry(page: Path) -> Entry:
     return decode_entry(int(page.stem), page.read_bytes)
 
 
-def header(page: Path) -> EntryHeader:
-    return entry(page).header
-
-
 def new_header(**members: Any) -> EntryHeader:
     """A header of which nothing else matters."""
     header = EntryHeader(

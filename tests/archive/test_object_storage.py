@@ -9,9 +9,8 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import timedelta
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -35,6 +34,7 @@ from tests.support.crash import (
     wait_for,
 )
 from tests.support.loggers import LOGGER
+from tests.support.odd_tap import short_waits
 from tests.support.s3 import S3, Weather
 from tests.support.target import Target
 
@@ -181,33 +181,6 @@ def test_a_store_out_of_reach_ends_a_run_before_it_costs(tap: Container, weather
     assert " s3://archives/pipelines/jobo can't be used" in line
 
 
-def test_a_run_that_cannot_renew_its_lease_ends_between_pages(
-    tap: Container, files: Files, weather: Weather
-) -> None:
-
-    def decide(method: str, path: str) -> str:
-        if "/leases/" in path:
-            return "503"
-        time.sleep(0.1 if method == "PUT" else 0)  # so that each page takes a while
-        return ""
-
-    def break_off(entry: Any) -> None:
-        if entry.number == 3:
-            weather.decide = decide
-
-    tap.sandbox.before_page = break_off
-    tap.oddities["TEST_LEASE"] = "2"
-    run = tap.run(batch_size=2)
-    weather.decide = lambda *_: ""
-    assert "not be renewed" in complaint(run)
-    assert rows_of(run) == len(run.ids) == tap.sandbox.rows_billed
-    assert len(run.ids) < 120
-    files.expire_leases()
-    rest = succeeded(tap.run(state=run.state))
-    assert {*run.ids, *rest.ids} == tap.sandbox.world.rows().keys()
-    assert rows_billed_twice(tap.sandbox) == 0
-
-
 def test_a_page_that_is_refused_costs_one_page_however_often_it_is_tried(
     tap: Container, files: Files, weather: Weather
 ) -> None:
@@ -269,12 +242,9 @@ def test_no_request_is_sent_once_a_wait_was_longer_than_the_lease(tap: Container
 
 
 @pytest.fixture(autouse=True)
-def _short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    for waits in (module._WAITS, module._WAITS_OF_PAGES):
-        for name in waits:
-            monkeypatch.setitem(waits, name, f"{patient(500):.0f}ms")
-    backoff: Any = dict.fromkeys(module._RETRIES["backoff"], timedelta(milliseconds=20))
-    monkeypatch.setitem(module._RETRIES, "backoff", backoff)
+def _short_waits() -> Iterator[None]:
+    with short_waits():
+        yield
 
 
 def opened(url: str) -> Store:

@@ -2,14 +2,13 @@
 
 TEST_CLOCK is the seconds that the wall clock is ahead, or the instant at which it stands still.
 TEST_WAITS is `none` if a wait puts the clocks forward instead, or `short` for a fraction of the
-time for object storage, for leases, and for output that is not read. TEST_LEASE is the seconds of
-a short lease. TEST_LOOKS is the seconds between two looks at a stream that another run buys.
-TEST_SIGNALS is `apart` if any two signals are two wishes, and a request is given up on the second
-alone. TEST_PROGRESS is the seconds between two lines of progress. TEST_OPENED is a file that gets a
-line for each file that is opened, and each folder that is listed. TEST_DEADLINES is the seconds
-that a page and a free request may take, and TEST_MOST_BYTES how large a body may be. TEST_MEMORY is
-the name of a function that runs out of memory, such as `api.session.inflate`. TEST_ROOM is the most
-bytes that a file may have.
+time for object storage, for leases, and for output that is not read. TEST_LOOKS is the seconds
+between two looks at a stream that another run buys. TEST_SIGNALS is `apart` if any two signals are
+two wishes, and a request is given up on the second alone. TEST_PROGRESS is the seconds between two
+lines of progress. TEST_OPENED is a file that gets a line for each file that is opened, and each
+folder that is listed. TEST_DEADLINES is the seconds that a page and a free request may take, and
+TEST_MOST_BYTES how large a body may be. TEST_MEMORY is the name of a function that runs out of
+memory, such as `api.session.inflate`. TEST_ROOM is the most bytes that a file may have.
 """
 
 from __future__ import annotations
@@ -18,7 +17,8 @@ import os
 import resource
 import sys
 import time
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from datetime import datetime, timedelta
 from typing import Any
 from unittest.mock import patch
@@ -62,6 +62,18 @@ def note_opened(log: str) -> None:
     sys.addaudithook(note)
 
 
+@contextmanager
+def short_waits() -> Iterator[None]:
+    """Wait for object storage for a fraction of the time."""
+    backoff = dict.fromkeys(bucket._RETRIES["backoff"], timedelta(milliseconds=20))
+    with ExitStack() as patches:
+        for waits in (bucket._WAITS, bucket._WAITS_OF_PAGES):
+            short = dict.fromkeys(waits, f"{patient(500):.0f}ms")
+            patches.enter_context(patch.dict(waits, short))
+        patches.enter_context(patch.dict(bucket._RETRIES, backoff=backoff))
+        yield
+
+
 if __name__ == "__main__":
     if opened := os.environ.get("TEST_OPENED"):
         note_opened(opened)
@@ -76,13 +88,9 @@ if __name__ == "__main__":
             patches.enter_context(ahead)
             patches.enter_context(patch.object(Clock, "sleep", skip))
         elif os.environ.get("TEST_WAITS") == "short":
-            for waits in (bucket._WAITS, bucket._WAITS_OF_PAGES):
-                short_waits = dict.fromkeys(waits, f"{patient(500):.0f}ms")
-                patches.enter_context(patch.dict(waits, short_waits))
-            backoff = dict.fromkeys(bucket._RETRIES["backoff"], timedelta(milliseconds=20))
-            patches.enter_context(patch.dict(bucket._RETRIES, backoff=backoff))
+            patches.enter_context(short_waits())
             patches.enter_context(patch.object(writer, "_GRACE", 1.0))
-            seconds = float(os.environ.get("TEST_LEASE", patient(12)))
+            seconds = patient(12)
             short: dict[str, Any] = {"DURATION": seconds, "SAFETY_MARGIN": seconds / 2}
             short |= dict.fromkeys(("_RENEW_EVERY", "_RETRY_EVERY"), 0.1)
             patches.enter_context(patch.multiple(lease, **short))
