@@ -13,7 +13,6 @@ import pytest
 
 from jobo_sandbox import Fault, Sandbox
 from tap_jobo.archive.naming import all_keys
-from tap_jobo.model import NOTHING, Read
 from tap_jobo.redaction import redact_body
 from tests.archive.helpers import Warehouse, change, kill, loaded, pass_time, succeeded
 from tests.support import ARCHIVE_COMMAND, Run, Tap, execute
@@ -67,26 +66,6 @@ def test_without_a_state_the_sync_in_progress_goes_on(tap: Tap, files: Files) ->
     assert [each["rows"] for part in parts for each in part["position"]["progress"]] == [
         *range(20, 120, 20)
     ]
-
-
-def test_without_a_state_everything_is_loaded_and_then_changes_are_bought(
-    warehouse: Warehouse,
-) -> None:
-    """As with --full-refresh, or after an accident."""
-    tap, key = warehouse.tap, next(iter(warehouse.target.rows))
-    new = tap.sandbox.world.add(name="New since")
-    change(tap, key)
-    anew = Warehouse(tap)
-    run = anew.run()
-    assert loaded(run) == 120
-    assert anew.is_current
-    assert tap.sandbox.rows_billed == 122
-    assert [row["name"] for row in run.records if row["id"] == key][-1] == "Changed"
-    assert {*run.ids[120:]} == {key, new}
-    assert run.lines("WARNING") == []
-    (line,) = [line for line in run.lines("INFO") if " loading " in line]
-    for part in ("career_sites", "no state", " 3 pages ", "$6.00 not billed"):
-        assert part in line
 
 
 def test_each_change_is_billed_once_whoever_comes_first(tap: Tap, files: Files) -> None:
@@ -260,33 +239,6 @@ def test_a_load_that_dies_anywhere_leaves_no_older_row(changing: Warehouse, file
 
 
 # What is stored
-
-
-def test_an_entry_names_the_one_before_it_and_what_that_led_to(
-    warehouse: Warehouse, files: Files
-) -> None:
-    change(warehouse.tap, next(iter(warehouse.target.rows)))
-    state = warehouse.run().bookmark
-    assert files.page_numbers == [1, 2, 3, 4]
-    headers = [files.header(page) for page in files.pages]
-    ids = [each.id for each in headers]
-    assert len({*ids}) == 4
-    previous = [each.previous for each in headers]
-    assert previous[0] is None
-    assert [(each.id, each.rows) for each in previous if each] == [
-        *zip(ids[:3], (50, 50, 20), strict=True)
-    ]
-    assert [each.cursor is None for each in previous if each] == [False, False, True]
-    assert [each.credits for each in headers] == [2_500, 2_500, 1_000, 50]
-    assert [each.page for each in headers] == [1, 2, 3, 1]
-    syncs = [each.sync for each in headers if each.sync]
-    assert len({each.id for each in syncs}) == len({each.run for each in headers}) == 2
-    assert [each.since for each in syncs] == ["", "", "", syncs[0].started]
-    assert headers[0].before == NOTHING
-    assert all(each.own is None for each in headers)
-    assert [each.rows_before for each in headers] == [0, 50, 100, 0]
-    assert headers[3].before.reads == (Read(filters={}, start="", until=syncs[0].started),)
-    assert (state["offset"], state["entry"]) == (4, ids[3])
 
 
 def test_a_run_without_changes_leaves_no_entry(warehouse: Warehouse, files: Files) -> None:

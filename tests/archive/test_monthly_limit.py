@@ -188,22 +188,6 @@ def test_a_killed_run_of_another_stream_counts(tmp_path: Path, earlier: int) -> 
         assert sandbox.credits_billed == 60
 
 
-def test_a_backfill_above_the_limit_is_a_warning(tmp_path: Path) -> None:
-    with Sandbox(size=20, jobs=90, seed=7) as sandbox:
-        tap = tap_of(sandbox, tmp_path, "jobs")
-        tap.settings |= {"jobs_batch_size": 10}
-        run = tap.run(max_credits_per_month=100)
-        assert run.codes("WARNING") == ["no-jobs-filter", "limit-too-low", "limit-reached"]
-        (total,) = run.messages_of("WARNING", "limit-too-low")
-        assert total.startswith("jobs: ")
-        assert " $0.24, " in total
-        assert f"max_credits_per_month leaves $0.07 for {month_of(tap)}" in total
-        again = tap.run(max_credits_per_month=100)
-        assert again.codes("WARNING") == ["limit-reached"]
-        enough = tap.run(max_credits_per_month=30 + 240, archive_dir=str(tmp_path / "another"))
-        assert enough.codes("WARNING") == ["no-jobs-filter"]
-
-
 # Kills, and runs side by side
 
 
