@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from datetime import timedelta
 from pathlib import Path
 from unittest.mock import patch
 
@@ -48,7 +47,7 @@ def warehouse(tap: Tap, files: Files) -> Warehouse:
     warehouse = Warehouse(tap)
     warehouse.run()
     assert files.page_numbers == [1, 2, 3]
-    pass_time(tap, timedelta(minutes=1))
+    pass_time(tap)
     return warehouse
 
 

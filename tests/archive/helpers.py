@@ -28,6 +28,7 @@ from tests.support.target import Target
 
 in_both = pytest.mark.parametrize("files", ["folder", "bucket"], indirect=True)
 """For the tests of what differs between the stores."""
+MINUTE, DAY = timedelta(minutes=1), timedelta(days=1)
 _NOTHING: Any = {"bookmarks": {"career_sites": {}}}  # which the SDK writes if a stream fails
 
 
@@ -125,6 +126,24 @@ def archive_command(tap: Tap, *args: str) -> Run:
     return execute([str(ARCHIVE_COMMAND), *args], env)
 
 
+def written(tap: Tap, *args: str) -> list[str]:
+    """The lines that `tap-jobo-archive` writes, when it succeeds."""
+    run = succeeded(archive_command(tap, *args))
+    assert run.stderr == ""
+    return run.stdout.splitlines()
+
+
+def drop(tap: Tap, page: int) -> str:
+    """Drop a page of the archive of career sites; return what the command says."""
+    return "\n".join(written(tap, "drop", "career_sites", f"{page}", "--yes"))
+
+
+def restart(tap: Tap, *args: str) -> None:
+    """Order to buy career sites again, a minute before the next run."""
+    written(tap, "restart", "career_sites", *args, "--yes")
+    pass_time(tap)
+
+
 @dataclass
 class Warehouse:
     """A warehouse and the tap that loads it, with Meltano's state."""
@@ -174,10 +193,10 @@ def change(tap: Tap, *keys: str, name: str = "Changed") -> None:
     """Change rows of the world, a minute before the next run."""
     for key in keys:
         tap.sandbox.world.touch(key, name=name)
-    pass_time(tap, timedelta(minutes=1))
+    pass_time(tap)
 
 
-def pass_time(tap: Tap, time: timedelta) -> None:
+def pass_time(tap: Tap, time: timedelta = MINUTE) -> None:
     """Put the clocks of the API and of the tap forward."""
     tap.sandbox.clock_offset += time.total_seconds()
     tap.oddities["TEST_CLOCK"] = str(tap.sandbox.clock_offset)

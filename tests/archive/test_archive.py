@@ -122,7 +122,7 @@ def test_a_metric_tells_whether_a_new_warehouse_would_get_as_much(
 ) -> None:
     assert warehouse.run().metrics["jobo_archive_complete"] == 1
     files.lose()
-    pass_time(warehouse.tap, timedelta(minutes=1))
+    pass_time(warehouse.tap)
     shown = warehouse.run().metrics
     assert (shown["jobo_sync_complete"], shown["jobo_archive_complete"]) == (1, 0)
     change(warehouse.tap, next(iter(warehouse.target.rows)))  # which is bought, and nothing before
@@ -197,7 +197,7 @@ def test_a_row_that_is_as_it_was_is_delivered_where_it_first_comes(tap: Tap, fil
     """The archive may be lost halfway. What is compared is the row as it came, if it is rescued."""
     key, *_ = tap.sandbox.world.rows()
     tap.sandbox.world.touch(key, name="As it was", industries="no list", summary=["no text"])
-    pass_time(tap, timedelta(minutes=1))
+    pass_time(tap)
     state = tap.succeed(**SMALL).state
     for name in ("Changed", "As it was"):
         change(tap, key, name=name)

@@ -11,7 +11,6 @@ import re
 import shlex
 import subprocess
 import sys
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +22,13 @@ from tests.archive.helpers import (
     Warehouse,
     archive_command,
     change,
+    drop,
     keys_in,
     loaded,
     pass_time,
+    restart,
     succeeded,
+    written,
 )
 from tests.support import (
     ARCHIVE_COMMAND,
@@ -44,13 +46,6 @@ from tests.support.repository import REPOSITORY
 from tests.support.systems import needs_full_device
 
 pytestmark = pytest.mark.slow
-
-
-def written(tap: Tap, *args: str) -> list[str]:
-    """The lines that the command writes, when it succeeds."""
-    run = succeeded(archive_command(tap, *args))
-    assert run.stderr == ""
-    return run.stdout.splitlines()
 
 
 def listed(tap: Tap) -> tuple[list[str], str]:
@@ -95,7 +90,7 @@ def test_list_shows_the_rest_of_a_stream_whose_small_file_is_damaged(
     tap: Tap, files: Files, file: str
 ) -> None:
     tap.succeed(max_credits_per_month=10**6)
-    written(tap, "restart", "career_sites", "--yes")
+    restart(tap)
     (name,) = (each for each in files.copy() if file in each)
     files.store.replace(name, b"{}")
     (title, *known), error = listed(tap)
@@ -129,15 +124,14 @@ def test_list_shows_where_rows_of_dropped_pages_may_be_missing(
     """Until a later sync has read them again."""
     tap = warehouse.tap
     tap.settings["batch_size"] = 50
-    written(tap, "drop", "career_sites", "2", "--yes")
+    drop(tap, 2)
     assert dropped(tap) == ["2 missing"]
-    pass_time(tap, timedelta(minutes=1))
-    written(tap, "restart", "career_sites", "--yes")
+    restart(tap)
     warehouse.run(max_credits=2_500)
     assert dropped(tap) == ["2 missing"]
     warehouse.run()
     assert dropped(tap) == []
-    written(tap, "drop", "career_sites", str(len(files.pages)), "--yes")
+    drop(tap, len(files.pages))
     assert dropped(tap) == ["2 missing", f"{len(files.pages)} again"]
     assert Warehouse(tap).rows_billed() == 20
     assert dropped(tap) == []
@@ -152,7 +146,7 @@ def test_list_shows_gaps_orders_and_archives_that_lack_what_came_before(
     tap.settings |= {"country_codes": ["DE", "FR"]}
     change(tap, *tap.sandbox.world.rows())
     state = warehouse.run(on_filter_change="keep").state
-    written(tap, "restart", "career_sites", "--yes")
+    restart(tap)
     for begins in ("  gap: ", "  restart: "):
         assert any(line.startswith(begins) for line in written(tap, "list"))
     files.lose()
@@ -218,10 +212,10 @@ def test_a_dropped_page_of_changes_names_the_date_that_buys_it(
     assert error_code(tap.run(state=older)) == "archive-damaged"
     (said,) = written(tap, "drop", "career_sites", "4")
     since = said.partition("--since ")[2].strip("`.")
-    pass_time(tap, timedelta(minutes=1))
+    pass_time(tap)
     warned = tap.succeed(state=older)
     assert since in warned.messages_of("WARNING", "gap")[0]
-    written(tap, "restart", "career_sites", "--since", since, "--yes")
+    restart(tap, "--since", since)
     assert warehouse.rows_billed() == 20
     assert tap.succeed(state=older).codes("WARNING") == []
 
@@ -238,10 +232,10 @@ def test_drop_of_what_is_not_there_changes_nothing_and_it_asks_before_one_that_c
     assert "50 rows ($2.50)" in asked
     assert "--yes" in asked
     assert files.copy() == before
-    written(tap, "drop", "career_sites", "1", "--yes")
+    drop(tap, 1)
     assert tap.succeed().codes("WARNING") == ["gap"]
     before = files.copy()
-    written(tap, "drop", "career_sites", "1", "--yes")
+    drop(tap, 1)
     assert files.copy() == before
 
 
@@ -259,7 +253,7 @@ def test_restart_buys_everything_anew_once_or_what_changed_since_a_date(
     change(tap, *list(warehouse.target.rows)[:3])
     assert warehouse.rows_billed() == 3
     for since, rows in (["--since", started], 3), ([], 120):
-        written(tap, "restart", "career_sites", *since, "--yes")
+        restart(tap, *since)
         assert warehouse.rows_billed() == rows
         assert warehouse.rows_billed() == 0
     assert len({*tap.succeed().ids}) == 120
@@ -389,7 +383,7 @@ def test_commands_that_write_wait_for_no_run(tap: Tap) -> None:
         assert len(exported(tap)) == 50
 
     assert run_meanwhile(tap, write).returncode == 0
-    assert written(tap, "restart", "career_sites", "--yes")
+    restart(tap)
 
 
 def test_an_archive_that_is_missing_or_damaged_is_one_line(tap: Tap, folder: Path) -> None:
@@ -400,7 +394,7 @@ def test_an_archive_that_is_missing_or_damaged_is_one_line(tap: Tap, folder: Pat
         assert "--archive-dir" in line
         assert not folder.exists()
     tap.run()
-    written(tap, "restart", "career_sites", "--yes")
+    restart(tap)
     (file,) = folder.glob("v4/*/career_sites/archive.json")
     file.write_text("{")
     for args in commands:
@@ -565,7 +559,7 @@ def test_plan_prints_what_a_run_would_load_ask_and_buy(tap: Tap, files: Files) -
 def test_a_restart_buys_pages_of_the_size_that_is_set_now(tap: Tap) -> None:
     tap.settings["batch_size"] = 20
     state = tap.succeed(max_credits=2_000).state
-    written(tap, "restart", "career_sites", "--yes")
+    restart(tap)
     billed = tap.sandbox.rows_billed
     tap.succeed(state=state, batch_size=10, max_credits=500)
     assert tap.sandbox.rows_billed == billed + 10
@@ -577,14 +571,13 @@ def test_a_restart_is_for_the_pipeline_that_bought_last(
 ) -> None:
     """Also for a narrower one, and in an archive that has only what changed."""
     tap.succeed(country_codes=["DE", "US"])
-    pass_time(tap, timedelta(minutes=1))
+    pass_time(tap)
     state = tap.succeed(country_codes=["DE"]).state
     change(tap, *tap.sandbox.world.rows())
     if is_lost:
         files.lose()
     state = tap.succeed(state=state, country_codes=["DE"]).state
-    written(tap, "restart", "career_sites", "--yes")
-    pass_time(tap, timedelta(minutes=1))
+    restart(tap)
     billed = tap.sandbox.rows_billed
     tap.succeed(state=state, country_codes=["DE"])
     assert tap.sandbox.rows_billed == billed + len(keys_in(tap, "DE"))

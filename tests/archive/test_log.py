@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +13,17 @@ import pytest
 
 from jobo_sandbox import Fault, Sandbox
 from tests.archive.helpers import (
+    DAY,
     Warehouse,
-    archive_command,
     change,
+    drop,
     keys_in,
     loaded,
     pass_time,
     refused,
+    restart,
     succeeded,
+    written,
 )
 from tests.support import Run, Tap, commands_in, error_code
 from tests.support.archives import Files, files_at
@@ -32,7 +34,6 @@ pytestmark = pytest.mark.slow
 
 GERMAN: Any = {"country_codes": ["DE"]}
 WIDER: Any = {"country_codes": ["DE", "US"]}
-MINUTE, DAY = timedelta(minutes=1), timedelta(days=1)
 
 
 def ran(warehouse: Warehouse, **settings: Any) -> tuple[int, int, list[str]]:
@@ -41,12 +42,6 @@ def ran(warehouse: Warehouse, **settings: Any) -> tuple[int, int, list[str]]:
     run = warehouse.run(**settings)
     billed = warehouse.tap.sandbox.rows_billed - before
     return billed, len(run.ids), run.codes("WARNING")
-
-
-def order(tap: Tap, *args: str) -> None:
-    """Order a restart, a minute before the next run."""
-    succeeded(archive_command(tap, "restart", "career_sites", *args, "--yes"))
-    pass_time(tap, MINUTE)
 
 
 def page_of(rows: list[Any]) -> Fault:
@@ -60,7 +55,7 @@ def test_a_restart_with_few_rows_or_none_hides_no_older_page(
 ) -> None:
     """One without rows is still ordered."""
     tap, rows = warehouse.tap, [*warehouse.tap.sandbox.world.rows().values()]
-    order(tap)
+    restart(tap)
     tap.sandbox.faults.add(page_of(rows[:count]), endpoint="career_sites")
     assert ran(warehouse) == (0, count, ["no-price" if count else "missing-rows"])
     new = Warehouse(tap)
@@ -85,7 +80,7 @@ def test_a_last_page_that_cannot_be_parsed_hides_nothing_and_may_be_dropped(
     assert error_code(run) == "format-changed"
     assert len(new.target.rows) == len(run.ids) == 120
     assert tap.sandbox.rows_billed == 121
-    succeeded(archive_command(tap, "drop", "career_sites", "4"))
+    drop(tap, 4)
     assert ran(new) == (1, 1, [])
     assert ran(warehouse) == (0, 1, [])
     assert new.is_current
@@ -116,7 +111,7 @@ def test_jobs_that_ended_have_ended_in_a_new_warehouse(
     hiring.world.touch_job(second, title="Open again")
     hiring.world.expire_job(third)
     run_a_day_later()
-    succeeded(archive_command(tap, "restart", "jobs", "--yes"))
+    written(tap, "restart", "jobs", "--yes")
     run_a_day_later()
     billed = hiring.rows_billed
     new = times_of(tap.succeed())
@@ -141,7 +136,7 @@ def test_filters_that_are_narrowed_and_widened_again_cost_what_changed(
     assert ran(warehouse, **GERMAN) == (0, 0, [])
     change(tap, german, other)
     assert ran(warehouse, **GERMAN) == (1, 1, [])
-    pass_time(tap, MINUTE)
+    pass_time(tap)
     assert ran(warehouse) == (2, 2, [])
     assert warehouse.is_current
 
@@ -150,11 +145,11 @@ def test_pipelines_of_other_filters_never_stop_each_other(tap: Tap) -> None:
     prod, dev = Warehouse(tap), Warehouse(tap)
     germans, others = keys_in(tap, "DE"), keys_in(tap, "US")
     assert ran(prod, **GERMAN)[:2] == (len(germans), len(germans))
-    pass_time(tap, MINUTE)
+    pass_time(tap)
     added, emitted, _ = ran(dev, on_filter_change="resync", **WIDER)
     assert (added, emitted) == (len(others), len(germans | others))
     for codes in (["other-rows"], []):  # it is told once
-        pass_time(tap, MINUTE)
+        pass_time(tap)
         assert ran(prod, **GERMAN)[0::2] == (0, codes)
     change(tap, next(iter(germans)), next(iter(others)))
     assert ran(prod, **GERMAN) == (1, 1, [])
@@ -201,7 +196,7 @@ def test_rows_that_were_kept_are_told_to_each_pipeline_with_their_date(tap: Tap)
     tap.settings |= {"start_date": "2026-06-01T00:00:00Z"}
     prod, dev, other = Warehouse(tap), Warehouse(tap), Warehouse(tap)
     prod.run()
-    pass_time(tap, MINUTE)
+    pass_time(tap)
     tap.settings |= {"start_date": "2026-01-01T00:00:00Z"}
     kept = prod.run(on_filter_change="keep")
     other.run(start_date="2026-06-01T00:00:00Z")  # it has the page, and lacks nothing yet
@@ -210,9 +205,9 @@ def test_rows_that_were_kept_are_told_to_each_pipeline_with_their_date(tap: Tap)
         assert " 2026-01-01T00:00Z" in warning
         (command,) = commands_in(warning)
         assert command[:3] == ["restart", "career_sites", "--since"]
-        pass_time(tap, MINUTE)
+        pass_time(tap)
     assert ran(prod) == ran(dev) == (0, 0, [])  # each is told once
-    order(tap, *command[2:])
+    restart(tap, *command[2:])
     prod.run()
     billed = tap.sandbox.rows_billed
     dev.run()
@@ -225,7 +220,7 @@ def test_pages_that_are_removed_during_a_run_are_told_in_the_next_one(
 ) -> None:
     tap.settings["batch_size"] = 40
     run = succeeded(run_meanwhile(tap, lambda _: files.remove(files.pages[0]), on=3))
-    pass_time(tap, MINUTE)
+    pass_time(tap)
     again = tap.succeed(state=run.state)
     assert again.codes("WARNING") == ["archive-behind"]
     assert again.metrics["jobo_archive_complete"] == 0
@@ -260,10 +255,10 @@ def test_an_archive_that_is_behind_is_told_once_though_nothing_has_to_be_bought(
     state = tap.succeed().state
     key = next(iter(hiring.world.jobs()))
     hiring.world.touch_job(key, title="Changed")
-    pass_time(tap, MINUTE)
+    pass_time(tap)
     state = tap.succeed(state=state, archive=False).state
     hiring.world.expire_job(key)
-    pass_time(tap, MINUTE)
+    pass_time(tap)
     run = tap.succeed(state=state)
     assert (run.codes("WARNING"), run.records) == (["archive-behind"], [])
     again = tap.succeed(state=run.state)
