@@ -354,19 +354,6 @@ def test_a_skipped_row_is_shown_and_erased_by_its_number(tap: Tap) -> None:
     assert tap.sandbox.rows_billed == 120
 
 
-def test_erased_rows_change_neither_the_position_nor_the_bill(tap: Tap, files: Files) -> None:
-    first = tap.succeed(max_credits=2_500)
-    before = files.header(files.pages[0])
-    succeeded(archive_command(tap, "erase", *first.ids))
-    assert files.header(files.pages[0]) == before
-    new = tap.succeed(max_credits=2_500)  # the page is the head
-    assert rows_of(new) == 100
-    assert {*new.ids}.isdisjoint(first.ids)
-    last = tap.succeed(state=new.state)
-    assert {*first.ids, *new.ids, *last.ids} == tap.sandbox.world.rows().keys()
-    assert tap.sandbox.rows_billed == 120
-
-
 # An archive that cannot be used at all ends the run before its first request
 
 

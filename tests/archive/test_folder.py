@@ -410,19 +410,6 @@ def test_a_link_in_a_folder_is_refused_by_all_alike(tmp_path: Path, link: str) -
     assert (tmp_path / "elsewhere").exists()
 
 
-def test_by_default_an_archive_is_in_the_state_folder(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
-    monkeypatch.chdir(tmp_path)  # in which there is no Meltano project
-    store = open_store(None, Clock(), LOGGER)
-    assert not store.is_remote
-    if sys.platform == "linux":
-        assert store.location == str(tmp_path / "tap-jobo")
-    monkeypatch.setenv("HOME", str(tmp_path))
-    assert open_store("~/archive", Clock(), LOGGER).location == str(tmp_path / "archive")
-
-
 @pytest.mark.parametrize("setting", ["~/archive", None])
 def test_without_a_home_the_error_names_the_setting(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, setting: str | None
