@@ -9,19 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from msgspec.structs import replace
 
 from jobo_sandbox import Sandbox
 from tap_jobo.archive import layout
 from tap_jobo.archive.archive import StreamArchive
-from tap_jobo.archive.entries import DamagedEntryError, encode_entry, read_header
+from tap_jobo.archive.entries import DamagedEntryError, read_header
 from tap_jobo.archive.folder import Folder
 from tap_jobo.archive.key import archive_key
 from tap_jobo.archive.store import Store
-from tap_jobo.model import Entry, Previous, new_id
 from tap_jobo.streams.career_sites import CAREER_SITES
-from tap_jobo.sync.filter_rules import FilterRules
-from tap_jobo.sync.fold import Page, advance
 from tap_jobo.sync.inspection import log_of
 from tests.archive.helpers import Warehouse, change, in_both, loaded
 from tests.support import Tap, s3_api
@@ -35,46 +31,29 @@ LAST = 40
 """How many of the last entries are there: no run looks for those between the first and them."""
 
 
-def grow(files: Files, state: dict[str, Any], to: int) -> dict[str, Any]:
-    """Let the archive have entries up to a number, and return the state at the last one."""
-    last, rules = files.entry(files.pages[-1]), FilterRules(CAREER_SITES.filters)
-    header = last.header
-    for number in range(max(last.number + 1, to - LAST), to + 1):
-        assert header.sync
-        page = Page(sync=header.sync, page=1, rows=1, cursor=None)
-        header = replace(
-            header,
-            id=new_id(),
-            previous=Previous(id=header.id, rows=1, cursor=None),
-            before=advance(header.before, page, rules),
-            sync=replace(header.sync, id=new_id()),
-        )
-        content = encode_entry(Entry(number, header, last.body))
-        files.store.replace(name_of(files, number), content)
-    return moved(state, to, header.id)
-
-
-def name_of(files: Files, number: int) -> str:
-    """The name of a page of the only stream of an archive."""
-    key = layout.PAGE.fullmatch(files.pages[-1])
-    assert key
-    return layout.page_name(key["key"], number)
-
-
-def moved(state: dict[str, Any], offset: int, entry: str) -> dict[str, Any]:
-    """The same state at another place of the archive."""
-    copy = deepcopy(state)
-    copy["bookmarks"]["career_sites"] |= {"offset": offset, "entry": entry}
-    return copy
-
-
 def begin(tap: Tap, files: Files, entries: int) -> dict[str, Any]:
-    """A state at the end of an archive of so many entries, a change before it, and one since."""
+    """Let the archive have so many entries, and a row change; return the state at the last one."""
     first = tap.succeed()
     change(tap, first.ids[0], name="Before")
-    state = grow(files, tap.succeed(state=first.state).state, entries)
+    state = tap.succeed(state=first.state).state
+    for number in range(max(5, entries - LAST), entries + 1):
+        copy_head(files, number)
     change(tap, first.ids[0], name="Since")
-    return state
+    return moved(state, entries)
+
+
+def copy_head(files: Files, number: int) -> None:
+    """Let the last page of an archive of one stream be there under another number, too."""
+    key = layout.PAGE.fullmatch(head := files.pages[-1])
+    assert key
+    files.store.replace(layout.page_name(key["key"], number), files.store.read(head))
+
+
+def moved(state: dict[str, Any], offset: int) -> dict[str, Any]:
+    """The same state at a copy of its page."""
+    copy = deepcopy(state)
+    copy["bookmarks"]["career_sites"]["offset"] = offset
+    return copy
 
 
 def test_a_run_beside_a_large_archive_opens_and_lists_as_many_files(
@@ -124,9 +103,9 @@ def test_an_archive_of_more_than_a_million_pages_goes_on(tap: Tap, files: Files)
     """Of which only the last one is there."""
     warehouse, head = Warehouse(tap), 1_234_567
     warehouse.run()
-    last, names = files.pages[-1], files.pages
-    files.store.replace(name_of(files, head), files.store.read(last))
-    state = moved(warehouse.state, head, files.header(last).id)
+    names = files.pages
+    copy_head(files, head)
+    state = moved(warehouse.state, head)
     files.remove(*names)
     for number, key in enumerate(list(warehouse.target.rows)[:2], 1):
         change(tap, key)
