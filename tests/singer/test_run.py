@@ -81,6 +81,15 @@ class TestOneStreamThatFails:
         assert (error_code(run), len(run.lines("ERROR"))) == ("access-denied", 1)
         assert len(ids_of(run, "jobs")) == 40
 
+    def test_each_one_that_fails_has_an_error(self, tap: Tap, sandbox: Sandbox) -> None:
+        tap.catalog = selecting(tap.catalog, expired_jobs=True)
+        sandbox.faults.add(Fault(status=503, times=None), endpoint="career_sites")
+        sandbox.faults.add(Fault(replace={"jobs": 1}), endpoint="jobs")
+        run = tap.run_quickly()
+        assert run.codes("CRITICAL") == ["api-unavailable", "format-changed"]
+        assert run.returncode == 1
+        assert run.state["bookmarks"]["expired_jobs"]["replication_key_value"]
+
     def test_change_of_filters_of_a_later_feed(self, tap: Tap, sandbox: Sandbox) -> None:
         state = tap.succeed(jobs_sources=["workday"]).state
         billed = sandbox.credits_billed

@@ -1,0 +1,155 @@
+"""Profiles of career sites: page by page, by the schema, and for which sites they are requested."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+
+import pytest
+
+from jobo_sandbox import Fault, Sandbox
+from tests.support import Tap, entry_of, schema_message
+from tests.support.companies import (
+    FIELDS,
+    Json,
+    Plain,
+    asked_for,
+    expected_profile,
+    ids_of,
+    ids_of_page,
+    profiles_of,
+    selecting,
+    validate_profiles,
+)
+
+pytestmark = pytest.mark.slow
+
+
+def test_profiles_follow_their_page_in_order_before_the_state(plain: Plain) -> None:
+    kinds = [m["type"] for m in plain.run.messages if m.get("stream") == "companies"]
+    assert kinds == ["SCHEMA"] + ["RECORD"] * 120
+    pages: list[list[Json]] = [[]]
+    for message in plain.run.messages:
+        if message["type"] == "RECORD":
+            pages[-1].append(message)
+        elif message["type"] == "STATE":
+            pages.append([])
+    full = [page for page in pages if page]
+    assert len(full) == 5
+    for number, page in enumerate(full, 1):
+        ids = ids_of_page(plain.sandbox, number)
+        streams = ["career_sites"] * len(ids) + ["companies"] * len(ids)
+        assert [message["stream"] for message in page] == streams
+        assert [message["record"]["id"] for message in page] == ids * 2
+    for state in plain.run.states:
+        assert state["bookmarks"]["companies"].keys() == {"followed"}
+    rows = plain.sandbox.world.rows()
+    assert sorted(map(str, asked_for(plain.sandbox))) == sorted(rows)
+
+
+def test_profiles_follow_the_pages_of_a_load_too(tap: Tap, sandbox: Sandbox) -> None:
+    """They are not in the archive. An older version of a site that comes later asks for none."""
+    first = tap.succeed()
+    changed = first.ids[:10]
+    for key in changed:
+        sandbox.world.touch(key, name="Changed", at=sandbox.now() - timedelta(minutes=1))
+    tap.succeed(state=first.state)
+    asked = len(asked_for(sandbox))
+    run = tap.succeed(lookback_minutes=0)
+    assert sorted(map(str, asked_for(sandbox)[asked:])) == sorted(sandbox.world.rows())
+    assert sorted(row["id"] for row in profiles_of(run)) == sorted(sandbox.world.rows())
+    assert sandbox.rows_billed == 130
+    assert run.state["bookmarks"]["companies"]["followed"]
+    assert any("profiles of these companies" in line for line in run.lines("INFO"))
+
+
+def test_a_load_without_them_asks_for_none(tap: Tap, sandbox: Sandbox) -> None:
+    tap.succeed()
+    asked = len(asked_for(sandbox))
+    sites = selecting(tap.catalog, companies=False)
+    run = tap.succeed(catalog=sites)
+    assert len(run.ids) == 120
+    assert len(asked_for(sandbox)) == asked
+    later = tap.succeed(state=run.state)
+    assert later.codes("WARNING") == ["missing-profiles"]
+
+
+def test_records_are_the_profiles_and_valid(plain: Plain) -> None:
+    validate_profiles(plain.run)
+    records = profiles_of(plain.run)
+    assert len(records) == 120
+    for record in records:
+        assert record == expected_profile(plain.sandbox, record["id"])
+    filled = {name for record in records for name in FIELDS if record[name]}
+    assert filled == FIELDS.keys() - {"_rescued_data"}
+    assert plain.run.lines("WARNING") == plain.run.lines("ERROR") == []
+
+
+def test_what_is_not_as_documented_is_rescued(tap: Tap) -> None:
+    def spoil(profile: Json) -> Json:
+        people = [{**person, "shoe_size": 43} for person in profile["leadership"]]
+        return {**profile, **wrong, "brand_new": {"a": 1}, "leadership": people, "ratings": ratings}
+
+    wrong: Json = {"founding_year": 1999, "is_agency": "yes", "founders": "Ada"}
+    ratings = [{"source": "g2", "review_count": "12"}, 7]
+    spoiled, bare = sorted(tap.sandbox.world.rows())[7:9]
+    tap.sandbox.faults.add(Fault(replace=spoil), company_id=spoiled)
+    tap.sandbox.faults.add(
+        Fault(replace=lambda profile: {"id": profile["id"].upper()}), company_id=bare
+    )
+    run = tap.succeed()
+    validate_profiles(run)
+    records = {record["id"]: record for record in profiles_of(run)}
+    assert len(records) == 120
+    assert records[bare] == {**dict.fromkeys(FIELDS), "id": bare}
+    expected = expected_profile(tap.sandbox, spoiled)
+    people = [f"leadership[{number}].shoe_size" for number, _ in enumerate(expected["leadership"])]
+    wrong_values = {**wrong, "ratings[0].review_count": "12", "ratings[1]": 7}
+    rescued = {**wrong_values, "brand_new": {"a": 1}, **dict.fromkeys(people, 43)}
+    assert json.loads(records[spoiled]["_rescued_data"]) == rescued
+    assert records[spoiled] == {
+        **expected,
+        **dict.fromkeys(wrong),
+        "ratings": [{"source": "g2", "rating": None, "url": None, "review_count": None}, None],
+        "_rescued_data": records[spoiled]["_rescued_data"],
+    }
+    (warning,) = run.messages_of("WARNING", "new-fields")
+    assert "'brand_new', 'leadership[].shoe_size'" in warning
+    assert len(run.lines("ERROR")) == len(wrong_values)
+    for name in wrong_values:
+        assert any(f"'{name}' of row {spoiled}" in line for line in run.lines("ERROR"))
+
+
+def test_stream_map_that_drops_career_sites_drops_their_profiles(
+    tap: Tap, sandbox: Sandbox
+) -> None:
+    own = {"id": "id", "label": "name + '!'", "__else__": None}
+    maps = {"career_sites": {"__filter__": "ats == 'lever'"}, "companies": own}
+    run = tap.succeed(stream_maps=maps)
+    assert run.bookmark["replication_key_value"]
+    names = {
+        key: f"{row['name']}!" for key, row in sandbox.world.rows().items() if row["ats"] == "lever"
+    }
+    assert 0 < len(names) < 120
+    assert {*ids_of(run, "career_sites")} == names.keys()
+    assert sorted(map(str, asked_for(sandbox))) == sorted(names)
+    assert {record["id"]: record["label"] for record in profiles_of(run)} == names
+    assert schema_message(run, "companies")["schema"]["properties"].keys() == {"id", "label"}
+
+
+def test_profiles_of_sites_that_were_read_without_them_are_told_to_be_missing(
+    tap: Tap, sandbox: Sandbox
+) -> None:
+    both, entry = tap.catalog, entry_of(tap.catalog, "companies")
+    (root,) = (each["metadata"] for each in entry["metadata"] if each["breadcrumb"] == [])
+    root["selected"] = False
+    state = tap.succeed(max_credits=2_500).state
+    root["selected"] = True
+    run = tap.succeed(state=state, max_credits=2_500)
+    assert "missing-profiles" in run.codes("WARNING")
+    assert len(profiles_of(run)) == 50
+    rest = tap.succeed(state=run.state)
+    assert "missing-profiles" not in rest.codes("WARNING")
+    assert rest.summaries["companies"].endswith("; sync complete.")
+    sandbox.world.touch(next(iter(sandbox.world.rows())))
+    assert tap.succeed(state=rest.state, catalog=both).codes("WARNING") == []
