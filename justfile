@@ -60,9 +60,8 @@ generate:
 docs *arguments:
     uv run sphinx-build -W --keep-going --fresh-env "$@" docs docs/_build
 
-# write the cost table, the answers, and the charts of the documentation from sandbox runs
+# write the answers and the charts of the documentation from sandbox runs
 measure:
-    uv run tools/costs.py
     uv run tools/answers.py
 
 # load what the tap emits into targets from PyPI and compare

@@ -203,13 +203,10 @@ def _targets_table() -> Iterator[str]:
     """Yield what `try_targets.py` found."""
     found: dict[str, list[str]] = {}
     for target in tomllib.loads((ROOT / "tools/targets.toml").read_text("utf-8")).values():
-        if "result" in target:
-            first, *others = target["requirements"]
-            name, _, version = first.partition("==")
-            notes = [f" with `{each}`" for each in others if "setuptools" not in each]
-            if "python" in target:
-                notes.append(f" (Python {target['python']} or older)")
-            found.setdefault(target["result"], []).append(f"`{name}` {version}{''.join(notes)}")
+        first, *others = target["requirements"]
+        name, _, version = first.partition("==")
+        notes = [f" with `{each}`" for each in others]
+        found.setdefault(target["result"], []).append(f"`{name}` {version}{''.join(notes)}")
     yield from ("| targets on PyPI | result |", "|---|---|")
     for result, targets in found.items():
         yield f"| {', '.join(targets)} | {result} |"

@@ -6,10 +6,8 @@ the types of its columns where the kind has them, and its rows.
 
 from __future__ import annotations
 
-import csv
 import gzip
 import json
-import sqlite3
 import sys
 from importlib import import_module
 from pathlib import Path
@@ -46,25 +44,8 @@ def _duckdb(path: str) -> Iterator[tuple[str, Types, list[Row]]]:
     return _schema(import_module("duckdb").connect(path), "main")
 
 
-def _sqlite(path: str) -> Iterator[tuple[str, Types, list[Row]]]:
-    database = sqlite3.connect(path)
-    for (table,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'"):
-        types = {each[1]: each[2] for each in database.execute(f'PRAGMA table_info("{table}")')}
-        yield table, types, _rows(database.cursor(), f'"{table}"')
-
-
-def _csv(path: Path) -> tuple[Types, list[Row]]:
-    csv.field_size_limit(sys.maxsize)
-    with path.open(newline="", encoding="utf-8") as file:
-        return {}, list(csv.DictReader(file))
-
-
 def _jsonl(path: Path) -> tuple[Types, list[Row]]:
     return {}, [json.loads(line) for line in _content(path).split(b"\n") if line]
-
-
-def _json(path: Path) -> tuple[Types, list[Row]]:
-    return {}, json.loads(_content(path))
 
 
 def _content(path: Path) -> bytes:
@@ -77,24 +58,13 @@ def _parquet(path: Path) -> tuple[Types, list[Row]]:
     return {column.name: str(column.type) for column in table.schema}, table.to_pylist()
 
 
-def _avro(path: Path) -> tuple[Types, list[Row]]:
-    with path.open("rb") as file:
-        reader = import_module("fastavro").reader(file)
-        types = {each["name"]: str(each["type"]) for each in reader.writer_schema["fields"]}
-        return types, list(reader)
-
-
 DATABASES: dict[str, Callable[[str], Iterator[tuple[str, Types, list[Row]]]]] = {
     "postgres": _postgres,
     "duckdb": _duckdb,
-    "sqlite": _sqlite,
 }
 FILES: dict[str, Callable[[Path], tuple[Types, list[Row]]]] = {
-    "csv": _csv,
-    "json": _json,
     "jsonl": _jsonl,
     "parquet": _parquet,
-    "avro": _avro,
 }
 
 

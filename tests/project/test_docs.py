@@ -19,8 +19,11 @@ from singer_sdk import metrics
 from uv import find_uv_bin
 
 from benchmarks.charts import measured
+from benchmarks.report import RESULTS, table
 from jobo_sandbox import Sandbox
+from jobo_sandbox.limits import FEED_LIMITS, PROFILE_LIMITS
 from jobo_sandbox.patience import patient
+from tap_jobo.archive import lease
 from tap_jobo.streams import SETTINGS
 from tests.support import Tap, discover, execute, psql, warm_meltano
 from tests.support.docs import PAGES, block, blocks, unmarked
@@ -50,17 +53,15 @@ def test_generated_parts_are_up_to_date(path: Path) -> None:
     assert path.read_text("utf-8") == GENERATED[path], "run: uv run tools/generate.py"
 
 
-@pytest.mark.exhaustive
-def test_costs_are_what_the_sandbox_bills() -> None:
-    costs = runpy.run_path(str(REPOSITORY / "tools/costs.py"))
-    assert costs["page"]() == costs["PAGE"].read_text("utf-8"), "run: uv run tools/costs.py"
-
-
 def test_every_block_is_run_or_says_why_not() -> None:
     assert unmarked() == []
     sources = "".join(path.read_text("utf-8") for path in files("tests", "test_*.py"))
     sources += (REPOSITORY / ".ci/run").read_text("utf-8")
     assert [name for name in blocks() if not re.search(rf"\b{name}\b", sources)] == []
+
+
+def _page(name: str) -> str:
+    return (REPOSITORY / f"docs/{name}.md").read_text("utf-8")
 
 
 def test_pages_are_short() -> None:
@@ -272,7 +273,7 @@ def test_columns_of_personal_data_are_those_of_the_schema() -> None:
 
 
 def test_meltano_waits_as_long_as_the_documents_say() -> None:
-    page = (REPOSITORY / "docs/run/production.md").read_text("utf-8")
+    page = _page("run/production")
     assert "up to five minutes" in page
     job = importlib.import_module("meltano.core.job.job")  # which takes a second
     assert job.HEARTBEAT_VALID_MINUTES == 5
@@ -281,14 +282,50 @@ def test_meltano_waits_as_long_as_the_documents_say() -> None:
 PERSONAL = "founders|leadership$|email|phone"
 
 
-def test_costs_per_month_follow_from_the_prices() -> None:
-    page = (REPOSITORY / "docs/reference/prices-and-limits.md").read_text("utf-8")
-    table = re.findall(r"(?m)^\| ([\d,]+) (\w.*?) \| (\d)% \| \$([\d,.]+) \| (.*) \|$", page)
-    assert len(table) >= 4
-    for count, stream, percent, backfill, months in table:
-        rows, price = int(count.replace(",", "")), {"career sites": 0.05, "jobs": 0.003}[stream]
-        assert float(backfill.replace(",", "")) == rows * price
-        billed = rows * int(percent) / 100 * 30 * price
-        assert months.split(" | ") == [
-            f"${billed * (1 + 15 / minutes) + 1e-9:,.2f}" for minutes in (24 * 60, 6 * 60, 60)
+# Figures
+
+
+def test_rate_limits_are_those_of_the_sandbox() -> None:
+    for row, limits in (("all streams", FEED_LIMITS), ("general", PROFILE_LIMITS)):
+        (cells,) = re.findall(
+            rf"(?m)^\| {row}.*? \| (.*) \|$", _page("reference/prices-and-limits")
+        )
+        assert [int(cell.replace(",", "")) for cell in cells.split(" | ")] == [
+            count for count, _ in limits
         ]
+
+
+def test_run_times_follow_from_the_rate_limits() -> None:
+    rows = re.findall(
+        r"(?m)^\| (first sync of|profiles of) \S+ .*? \| ([\d,]+) \| ([^$|]*) \|$",
+        _page("reference/prices-and-limits"),
+    )
+    assert len(rows) == 5
+    for what, cell, duration in rows:
+        per_minute, per_hour = (120, 5_000) if what.startswith("first") else (360, 10_000)
+        hours, rest = divmod(int(cell.replace(",", "")) - 1, per_hour)
+        expected = 60 * hours + rest / per_minute
+        found = re.fullmatch(r"(?:(\d+) hours )?(\d+) minutes", duration)
+        assert found
+        assert expected == pytest.approx(60 * int(found[1] or 0) + int(found[2]), abs=3.5)
+
+
+def test_a_lease_is_renewed_and_lost_as_the_page_says() -> None:
+    page = _page("change/archive")
+    assert f"every {lease._RENEW_EVERY:.0f} seconds" in page
+    assert f"for {lease.DURATION:.0f} seconds" in page
+
+
+def test_memory_is_that_of_the_benchmark() -> None:
+    page = _page("start/compare")
+    memory = [
+        next(row[-1] for row in table(RESULTS, name) if row[0] == "tap-jobo")
+        for name in ("read career_sites", "read jobs_4kb")
+    ]
+    assert "about {} for career sites, and {} for pages of 1,000 jobs".format(*memory) in page
+
+
+def test_the_terms_are_few_and_each_is_explained_once() -> None:
+    terms = re.findall(r"\*\*(.+?)\*\*", _page("start/how-it-works").partition("## Terms")[2])
+    assert len(terms) == len(set(terms))
+    assert 20 <= len(terms) <= 27

@@ -62,19 +62,14 @@ for line in sys.stdin:
 def _named() -> dict[str, str]:
     """The requirements of each loader that the docs advise and that runs on a Python of today."""
     page = (REPOSITORY / "docs/run/loaders.md").read_text("utf-8")
-    advised = "\n".join(line for line in page.splitlines() if "Not recommended" not in line)
+    advised = re.sub(r"(?ms)^Not recommended: .*?\n\n", "", page)
     found = re.findall(r"`([\w-]+)` (\d+\.[\d.]+\d)(?: with `([^`]+)`)?", advised)
-    known = {
-        entry["requirements"][0].partition("==")[0]: entry
-        for name, entry in TRIED.items()
-        if "newer" not in name
+    tried = (entry["requirements"] for entry in TRIED.values())
+    known = {first.partition("==")[0]: [first, *others] for first, *others in tried}
+    return {
+        name: " ".join(known.get(name, [f"{name}=={version}", beside]))
+        for name, version, beside in found
     }
-    named = {}
-    for name, version, beside in found:
-        entry = known.get(name, {"requirements": [f"{name}=={version}", beside]})
-        if "python" not in entry:
-            named[name] = " ".join(entry["requirements"])
-    return named
 
 
 def _run(requirements: str, script: str, *arguments: str, **options: Any) -> str:

@@ -1,4 +1,4 @@
-"""The table of README.md: a script that saves its pages, and the tap, in the same trouble."""
+"""What the documentation says that things cost: runs, months, the tap beside a script."""
 
 from __future__ import annotations
 
@@ -14,17 +14,71 @@ from typing import Any
 import psycopg
 import pytest
 
-from jobo_sandbox import Fault, Hold, Sandbox
+from benchmarks.report import table
+from jobo_sandbox import Entry, Fault, Hold, Sandbox
 from tests.support import Run, Tap, environment, execute
 from tests.support.crash import wait_until_quiet
 from tests.support.repository import REPOSITORY, files
 
-pytestmark = pytest.mark.exhaustive
+PAGE = REPOSITORY / "docs/reference/prices-and-limits.md"
+PRICES = PAGE.read_text("utf-8")
+
+
+def _bill(requests: Sequence[Entry]) -> list[str]:
+    """The cells of a table: how many requests and rows, and the dollars."""
+    rows = sum(len(entry.row_ids) for entry in requests)
+    dollars = sum(entry.credits for entry in requests) / 1_000
+    return [f"{len(requests):,}", f"{rows:,}", f"${dollars:,.2f}"]
+
+
+@pytest.mark.exhaustive
+def test_runs_cost_what_their_table_says(tmp_path: Path) -> None:
+    bills, state, seen = [], None, 0
+    with Sandbox(size=10_000, balance=10**9) as sandbox:
+        tap = Tap(sandbox, tmp_path)
+        for args, changed in ((["--test"], 0), ([], 0), ([], 0), ([], 500)):
+            for company in [*sandbox.world.rows()][:changed]:
+                sandbox.world.touch(company)
+            run = tap.succeed(*args, state=state)
+            state = run.states[-1] if run.states else None
+            bills.append(_bill(sandbox.feed_requests[seen:]))
+            seen = len(sandbox.feed_requests)
+    shutil.rmtree(tmp_path / "archive")
+    with Sandbox(size=10_000, balance=10**9) as sandbox:
+        tap = Tap(sandbox, tmp_path)
+        _kill_in_request(sandbox, tap.command(), 101)
+        tap.succeed()
+        bills.append(_bill(sandbox.feed_requests))
+    assert [cells for _, *cells in [*table(PAGE, "costs")][1:]] == bills
+
+
+@pytest.mark.parametrize(
+    ("schedule", "minutes"),
+    [("once a day", 1440), ("every six hours", 360), ("every hour", 60), ("every 15 minutes", 15)],
+)
+def test_the_lookback_costs_what_its_table_says(schedule: str, minutes: int) -> None:
+    rows = 2_000 * (1 + 15 / minutes)
+    dollars, share = rows * 0.05, round(100 * 15 / minutes)
+    assert f"| {schedule} | {rows:,.0f} rows | ${dollars:.2f} | {share}% |" in PRICES
+
+
+def test_months_cost_what_follows_from_the_prices() -> None:
+    lines = re.findall(r"(?m)^\| ([\d,]+) (\w.*?) \| (\d)% \| \$([\d,.]+) \| (.*) \|$", PRICES)
+    assert len(lines) >= 4
+    for count, stream, percent, backfill, months in lines:
+        rows, price = int(count.replace(",", "")), {"career sites": 0.05, "jobs": 0.003}[stream]
+        assert float(backfill.replace(",", "")) == rows * price
+        billed = rows * int(percent) / 100 * 30 * price
+        assert months.split(" | ") == [
+            f"${billed * (1 + 15 / minutes) + 1e-9:,.2f}" for minutes in (24 * 60, 6 * 60, 60)
+        ]
+
+
+# The table of README.md: a script that saves its pages, and the tap, in the same trouble
 
 SCRIPT = REPOSITORY / "benchmarks/contenders/landing_script.py"
 README = (REPOSITORY / "README.md").read_text("utf-8")
-PAGE, PAGES = 2_500, 6
-"""Credits, and how many."""
+PAGE_CREDITS, PAGES = 2_500, 6
 
 
 class Script:
@@ -69,6 +123,7 @@ def script(api: Sandbox, postgres_port: int, tmp_path: Path) -> Script:
     return Script(api, postgres_port, tmp_path)
 
 
+@pytest.mark.exhaustive
 def test_a_crash_a_second_warehouse_and_a_lost_folder_cost_what_the_table_says(
     api: Sandbox, script: Script, tmp_path: Path
 ) -> None:
@@ -76,7 +131,7 @@ def test_a_crash_a_second_warehouse_and_a_lost_folder_cost_what_the_table_says(
     for number, command in enumerate((script.command(), ours.command()), start=1):
         _kill_in_request(api, command, 3)
         assert execute(command, _variables(api)).returncode == 0
-        assert api.credits_billed == number * (PAGES + 1) * PAGE
+        assert api.credits_billed == number * (PAGES + 1) * PAGE_CREDITS
     assert script.rows() == 300
     assert _cells("killed halfway") == ["the page in flight, $2.50"] * 2
 
@@ -94,11 +149,12 @@ def test_a_crash_a_second_warehouse_and_a_lost_folder_cost_what_the_table_says(
     assert api.credits_billed == before
     shutil.rmtree(script.folder)
     assert script.run().returncode == 0
-    assert api.credits_billed == before + PAGES * PAGE
+    assert api.credits_billed == before + PAGES * PAGE_CREDITS
     lost = ["everything is billed again", "goes on from the state, free"]
     assert _cells("folder of pages is lost") == lost
 
 
+@pytest.mark.exhaustive
 def test_a_503_and_a_wider_filter_do_what_the_table_says(
     api: Sandbox, script: Script, tmp_path: Path
 ) -> None:
