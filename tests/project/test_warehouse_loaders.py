@@ -63,7 +63,7 @@ def _named() -> dict[str, str]:
     """The requirements of each loader that the docs advise and that runs on a Python of today."""
     page = (REPOSITORY / "docs/run/loaders.md").read_text("utf-8")
     advised = re.sub(r"(?ms)^Not recommended: .*?\n\n", "", page)
-    found = re.findall(r"`([\w-]+)` (\d+\.[\d.]+\d)(?: with `([^`]+)`)?", advised)
+    found = re.findall(r"`([\w-]+)` (\d+\.[\d.]+\d)(?:\s+with\s+`([^`]+)`)?", advised)
     tried = (entry["requirements"] for entry in TRIED.values())
     known = {first.partition("==")[0]: [first, *others] for first, *others in tried}
     return {
