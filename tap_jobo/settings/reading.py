@@ -20,7 +20,6 @@ from tap_jobo.settings.setting import Setting, fits
 _PREFIX: Final = "TAP_JOBO_"
 _TRUE: Final = ("true", "1", "yes", "on")
 _BOOLEANS: Final = dict.fromkeys(_TRUE, True) | dict.fromkeys(("false", "0", "no", "off"), False)
-_LONGEST: Final = 40  # letters of a value that an error quotes
 _SIMILAR: Final = 0.75  # similarity from which an unknown name counts as a mistyped setting
 
 
@@ -30,12 +29,9 @@ def read_environment(schema: Mapping[str, Any], environ: Mapping[str, str]) -> d
     The SDK would read `ja` as false, and show a value that cannot be parsed. Here, it stays a
     string, which `validated` rejects.
     """
+    path = ".env"
     try:
-        path = find_dotenv(usecwd=True)
-    except FileNotFoundError:
-        fact = "The working folder was deleted. Nothing was billed. Run the tap in another folder."
-        raise ConfigError(message("invalid-file", fact)) from None
-    try:
+        path = find_dotenv(usecwd=True)  # which fails if the working folder was deleted
         with open(path or os.devnull, encoding="utf-8") as file:  # noqa: PTH123
             bad = [binding for binding in parse_stream(file) if binding.error]
         load_dotenv(path)
@@ -100,7 +96,8 @@ def validated(
         reader = "Add --config ENV"
         if "MELTANO_EXTRACTOR_NAME" in environ:
             reader = "Declare them under the plugin's settings in meltano.yml"
-        lines.append(message("ignored-variable", _forgotten(ignored), reader=reader))
+        fact = f"Nothing reads {', '.join(_PREFIX + name.upper() for name in ignored)}."
+        lines.append(message("ignored-variable", fact, reader=reader))
     if lines:
         raise ConfigError(NOTHING_BILLED, *lines)
     return given
@@ -147,20 +144,7 @@ def _describe_wrong(value: object, setting: Setting) -> str:
     for each in value if isinstance(value, list) else [value]:
         if isinstance(each, str) and (meant := setting.find_meant(each)) not in ("", each):
             return f"is {each!a}: did you mean {meant}?"
-    must = f"must be {setting.type.expected}"
-    is_list = "array" in setting.type.schema["type"]
-    is_text = setting.type.schema["type"] == ["string"] and not setting.type.is_closed
-    shown = json.dumps(value, default=str)
-    return f"{must}." if is_list or is_text or len(shown) > _LONGEST else f"{must}, not {shown}."
-
-
-def _forgotten(names: Sequence[str]) -> str:
-    """Return a line about the variables of settings that nothing reads: one mistake, one line."""
-    *others, last = (_PREFIX + name.upper() for name in names)
-    listed = f"{', '.join(others)} and {last}" if others else last
-    return (
-        f"{listed} {'are' if others else 'is'} set, but nothing reads {'them' if others else 'it'}."
-    )
+    return f"must be {setting.type.expected}."
 
 
 def _unread(

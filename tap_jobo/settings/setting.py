@@ -36,11 +36,6 @@ class SettingType:
     # As `Setting.narrows`, for two values that are set. A wrong True loses rows.
     narrows: Callable[[Any, Any], bool] = lambda _old, _new: False
 
-    @property
-    def is_closed(self) -> bool:
-        """Whether the schema alone says which texts there are, as of a choice or a date."""
-        return not self.schema.keys().isdisjoint({"enum", "format"})
-
     def allows(self, value: object) -> bool:
         """Return whether a value is allowed."""
         with suppress(ValueError):
@@ -58,20 +53,7 @@ class Setting:
     default: str | int | None = None
     required: bool = False
     secret: bool = False
-    is_usual: Callable[[str], object] = lambda _: True  # whether an item of a list probably exists
     find_meant: Callable[[str], str] = lambda _: ""  # what another text stands for, if known
-
-    def value_hints(self, values: Any) -> list[str]:
-        """Return a fact about each item of a list, or None, that probably matches nothing."""
-        return [
-            f"Setting '{self.name}': {item!r} probably matches no rows.{self._advise(item)}"
-            for item in (values if isinstance(values, list) else ())
-            if not self.is_usual(item)
-        ]
-
-    def _advise(self, value: str) -> str:
-        meant = self.find_meant(value)
-        return f" Did you mean {meant}?" if meant else ""
 
     def narrows(self, old: Any, new: Any) -> bool:
         """Return whether every row that matches a filter's new value matches the old one.
@@ -147,7 +129,11 @@ def integer(
     )
 
 
-def list_of(items: str, item_schema: Mapping[str, Any] | None = None) -> SettingType:
+def list_of(
+    items: str,
+    item_schema: Mapping[str, Any] | None = None,
+    is_valid: Callable[[str], bool] = lambda _: True,
+) -> SettingType:
     """Return the type of a list of strings.
 
     As a filter, it selects rows that have one of them. A filter that excludes those rows needs a
@@ -156,6 +142,7 @@ def list_of(items: str, item_schema: Mapping[str, Any] | None = None) -> Setting
     return SettingType(
         {"type": ["array"], "items": {"type": ["string"], **(item_schema or {"pattern": _TEXT})}},
         f"a list of {items}",
+        lambda value: all(map(is_valid, value)),
         # A state can hold anything; TypeError for items that cannot be sorted.
         normalize=lambda value: sorted({*value}) or None if isinstance(value, list) else value,
         narrows=lambda old, new: {*new} <= {*old},

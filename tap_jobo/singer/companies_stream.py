@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from singer_sdk import Tap
-from singer_sdk.singerlib import Catalog
-from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE, REPLICATION_INCREMENTAL
+from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE
 from typing_extensions import override
 
 from tap_jobo.api.profiles import PROFILE_PATH, Profiles
@@ -55,14 +54,6 @@ class CompaniesStream(JoboStream):
     def __init__(self, tap: Tap, run: RunContext) -> None:
         super().__init__(tap, run)
         self.forced_replication_method = REPLICATION_FULL_TABLE
-        self._is_incremental = False  # as far as the catalog says
-
-    @override
-    def apply_catalog(self, catalog: Catalog) -> None:
-        """Apply what a catalog selects, and note that it asks for INCREMENTAL."""
-        entry = catalog.get_stream(self.name)
-        self._is_incremental = bool(entry and entry.replication_method == REPLICATION_INCREMENTAL)
-        super().apply_catalog(catalog)
 
     @property
     def has_explicit_ids(self) -> bool:
@@ -88,9 +79,6 @@ class CompaniesStream(JoboStream):
             fact = "companies follows career_sites, which is not selected. Nothing was billed."
             known = {"select": "career_sites, or list companies in company_ids_file"}
             raise ConfigError(message("no-stream", fact, **known))
-        if self._is_incremental:
-            fact = "companies is always read in full: INCREMENTAL in the catalog has no effect."
-            self.logger.warning("%s", message("no-incremental", fact))
         if self.has_explicit_ids and self.leader.selected:
             self.logger.info(
                 "%s is not read in this run, because company_ids_file is set.", self.leader.name

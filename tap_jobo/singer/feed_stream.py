@@ -23,7 +23,6 @@ from tap_jobo.errors import (
     ConfigError,
     FormatError,
 )
-from tap_jobo.messages import message
 from tap_jobo.model import NOTHING, Entry, entry_outside
 from tap_jobo.records.converter import Conversion, Row
 from tap_jobo.singer.companies_stream import CompaniesStream
@@ -104,13 +103,6 @@ class FeedStream(JoboStream):
         yield from self._early_rows()
         yield from self._rows_of_others()
         yield from self._unfiltered_rows()
-        yield from self._unlikely_values()
-
-    def _unlikely_values(self) -> Iterator[str]:
-        """Yield a warning for each value of a filter that probably matches no row."""
-        for setting in self.spec.filters:
-            for fact in setting.value_hints(self.config.get(setting.name)):
-                yield message("no-match", fact)
 
     def _early_rows(self) -> Iterator[str]:
         """Yield a warning if rows were read before the stream that reports those that are gone."""
@@ -209,8 +201,6 @@ class FeedStream(JoboStream):
     @override
     def sample(self, limit: int) -> Sequence[Row]:
         """Fetch at most `limit` rows with one request; pages and state stay as they are."""
-        for hint in self._unlikely_values():
-            self.logger.warning("%s", hint)
         run = self._feed_run
         request = plan(NOTHING, Log(), run.wanted, Run(), run.new_sync())
         assert isinstance(request, Request)  # noqa: S101 - nothing was decided before

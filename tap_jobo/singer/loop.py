@@ -69,7 +69,7 @@ class StreamLoop:
         """Find where each stream starts, and return what the user has to decide first."""
         hints: list[str] = []
         questions = self._errors_of(lambda stream: hints.extend(stream.check_position()))
-        for hint in dict.fromkeys(hints) if not questions else ():  # streams may share a filter
+        for hint in hints if not questions else ():
             self._logger.warning("%s", hint)
         if questions and len(questions) < len(self.read_streams):
             self._logger.info("Only free streams are read, and nothing is billed: see the error.")

@@ -8,15 +8,9 @@ from tap_jobo.streams.feed_spec import FeedSpec
 from tap_jobo.streams.fields import instant, key, schema, text, texts
 
 
-def _is_country(code: str) -> bool:
-    from iso3166 import countries_by_alpha2  # noqa: PLC0415 - only where countries are set
-
-    return code in countries_by_alpha2
-
-
 def _find_country(text: str) -> str:
     """Return the code of a country by its name, another code, or a common mistake."""
-    from iso3166 import countries  # noqa: PLC0415 - as above
+    from iso3166 import countries  # noqa: PLC0415 - only where countries are set
 
     country = countries.get(_MISTAKES.get(text.upper(), text), None)
     return country.alpha2 if country else ""
@@ -43,8 +37,11 @@ FILTERS: Final = (
     Setting(
         name="country_codes",
         description="Read only companies in these countries (ISO 3166-1 alpha-2), such as DE.",
-        type=of.list_of("ISO 3166-1 codes in capitals, such as GB", {"pattern": r"^[A-Z]{2}\Z"}),
-        is_usual=_is_country,
+        type=of.list_of(
+            "ISO 3166-1 codes in capitals, such as GB",
+            {"pattern": r"^[A-Z]{2}\Z"},
+            lambda code: _find_country(code) == code,
+        ),
         find_meant=_find_country,
     ),
     Setting(

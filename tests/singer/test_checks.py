@@ -117,8 +117,6 @@ class TestCatalog:
         assert run.returncode == 0, run.stderr
         assert len(run.ids) == 240
         assert run.state["bookmarks"]["companies"].keys() == {"followed"}
-        warned = ["no-incremental"] if key == "replication-method" else []
-        assert [code for code in run.codes("WARNING") if code == "no-incremental"] == warned
 
     def test_only_the_metadata_of_feeds_that_are_selected_counts(
         self, tap: Tap, catalog: dict[str, Any]
