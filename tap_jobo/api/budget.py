@@ -10,9 +10,10 @@ import logging
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final
 
 from tap_jobo.api.headers import has_plan, reported_balance, reported_credits
+from tap_jobo.archive.month import MonthCount
 from tap_jobo.errors import BudgetReachedError, ConfigError
 from tap_jobo.limit import Limit
 from tap_jobo.messages import message
@@ -22,36 +23,6 @@ from tap_jobo.wording import Lines, dollars, plural
 
 _ABSURD: Final = 10
 """No price would rise to so many times the highest one so far."""
-
-
-class CountOverRuns(Protocol):
-    """Counts what a feed costs over several runs.
-
-    Attributes:
-        price: Credits of a row on the last page, 0 if that was not above the list price.
-    """
-
-    price: float
-
-    @property
-    def spent(self) -> dict[str, int]:
-        """The credits of the last months."""
-
-    @property
-    def limits(self) -> list[Limit]:
-        """The limits over several runs."""
-
-    def reserve(self, cost: int) -> None:
-        """Count a request before it is sent, so that other runs see it."""
-
-    def add(self, credits_: int) -> None:
-        """Count what was just billed, or correct it, if below 0."""
-
-    def settle(self) -> None:
-        """Leave to later runs what no page has."""
-
-    def newest_balance(self) -> int | None:
-        """Return the balance that the last page of any run has shown."""
 
 
 @dataclass(kw_only=True)
@@ -77,7 +48,7 @@ class Budget:
         """Whether the run only loads from the archive, and reads free streams."""
         return self.max_credits == 0
 
-    def limits(self, month: CountOverRuns | None = None) -> list[Limit]:
+    def limits(self, month: MonthCount | None = None) -> list[Limit]:
         """Return the limits that are set; without a count of the month, as if it were new."""
         limits = []
         if (most := self.max_credits) is not None:
@@ -119,14 +90,14 @@ class FeedCost:
         self.price = spec.list_price
         self.credits = 0
         self.possibly_billed = 0
-        self.month: CountOverRuns | None = None
+        self.month: MonthCount | None = None
 
     def expect_price(self, last: float) -> None:
         """Take up the price that the last page of an earlier run has shown, 0 if it is usual."""
         self._raised = last
         self.price = max(last, self._spec.list_price)
 
-    def count_in(self, month: CountOverRuns | None) -> None:
+    def count_in(self, month: MonthCount | None) -> None:
         """Go on with the count of earlier runs, and with the balance that they saw."""
         self.month = month
         if month and self._budget.last_balance is None:
