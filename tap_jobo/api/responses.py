@@ -71,7 +71,7 @@ _TITLE: Final = re.compile("<title[^>]*>([^<]*)", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class ApiResponse:
-    """A response whose body is decoded; the key in it and in `Location` is redacted."""
+    """A response. `decode` decodes its body, and redacts the key in that and in `Location`."""
 
     body: bytes
     status: int

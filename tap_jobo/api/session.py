@@ -4,7 +4,6 @@ import io
 import logging
 import time
 import zlib
-from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Final
 
@@ -46,24 +45,10 @@ class ApiSession(requests.Session):
         """Return None: a redirect would send the key to another host, so it is an error."""
 
 
-@dataclass(frozen=True, slots=True)
-class Received:
-    """A response as it came.
-
-    Attributes:
-        is_whole: Whether the end of the body has verifiably arrived.
-    """
-
-    body: bytes
-    status: int
-    headers: CaseInsensitiveDict[str]
-    is_whole: bool
-
-
 def receive(
     session: requests.Session, request: PreparedRequest, *, timeout: float, seconds: float
-) -> Received:
-    """Send a request and return its response; the body of an error may be lost.
+) -> ApiResponse:
+    """Send a request and return its response as it came; the body of an error may be lost.
 
     Args:
         session: The session.
@@ -83,7 +68,7 @@ def receive(
     with session.send(request, timeout=timeouts, **settings) as response:
         body = _read(response, end)
         is_whole = bool(body) and (response.raw.chunked or response.raw.length_remaining == 0)
-        return Received(body, response.status_code, response.headers, is_whole)
+        return ApiResponse(body, response.status_code, response.headers, is_whole)
 
 
 def _read(response: Response, end: float) -> bytes:
@@ -104,8 +89,8 @@ def _read(response: Response, end: float) -> bytes:
     return body.getvalue()
 
 
-def decode(received: Received, key: str) -> ApiResponse:
-    """Return a response with its body decoded, and without the key.
+def decode(received: ApiResponse, key: str) -> ApiResponse:
+    """Return a response as it came with its body decoded, and without the key.
 
     The first bytes of a body show whether it is compressed: a proxy may decode it, and leave the
     header. One that is too large when decoded, or can't be decoded, stays as it came.
@@ -126,7 +111,7 @@ def decode(received: Received, key: str) -> ApiResponse:
                 raise CutOffError("Jobo's response is too large, and has the API key in it")
             else:
                 encoding = compression
-    headers = received.headers
+    headers = CaseInsensitiveDict(received.headers)
     if location := headers.get("Location"):
         headers["Location"] = redact_url(location, key)
     return ApiResponse(redact_body(body, key), received.status, headers, is_whole, encoding)

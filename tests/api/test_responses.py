@@ -12,7 +12,7 @@ from requests.structures import CaseInsensitiveDict
 
 from jobo_sandbox import Fault, Hold, Sandbox
 from tap_jobo.api.responses import ApiResponse, require_success
-from tap_jobo.api.session import Received, decode
+from tap_jobo.api.session import decode
 from tap_jobo.errors import ApiError
 from tap_jobo.streams.career_sites import CAREER_SITES
 from tap_jobo.streams.feed_spec import FeedSpec
@@ -95,7 +95,7 @@ def test_no_part_of_a_key_is_quoted_of_a_redirect(escape: str, shown: int | None
         url += "-" * (300 - len(url) - shown)
     headers = CaseInsensitiveDict({"Location": url + KEY.replace("_", escape)})
     with pytest.raises(ApiError) as error:
-        require_success(decode(Received(b"", 307, headers, is_whole=True), KEY), CAREER_SITES, 50)
+        require_success(decode(ApiResponse(b"", 307, headers), KEY), CAREER_SITES, 50)
     assert f"307 ({(url + '[api_key]')[:300]})" in str(error.value)
 
 
