@@ -66,32 +66,28 @@ class StreamLoop:
     # Before the first billed request
 
     def _check_positions(self) -> dict[str, TapJoboError]:
-        """Find where each stream starts, and return what the user has to decide first."""
-        hints: list[str] = []
-        questions = self._errors_of(lambda stream: hints.extend(stream.check_position()))
-        for hint in hints if not questions else ():
-            self._logger.warning("%s", hint)
-        if questions and len(questions) < len(self.read_streams):
-            self._logger.info("Only free streams are read, and nothing is billed: see the error.")
-        return questions
+        """Find where each stream starts, and return what the user has to decide first.
 
-    def _errors_of(self, check: Callable[[JoboStream], None]) -> dict[str, TapJoboError]:
-        """Check all streams, and return the errors that the user has to deal with first.
-
-        All of them, because one answer may be right for all.
+        That is all of it, because one answer may be right for all.
         """
-        errors: dict[str, TapJoboError] = {}
+        hints: list[str] = []
+        questions: dict[str, TapJoboError] = {}
         for stream in self.read_streams:
             try:
-                check(stream)
+                hints += stream.check_position()
             except (ConfigError, StateError) as error:
                 stream.begin()
-                errors[stream.name] = error
+                questions[stream.name] = error
             except TapJoboError as error:
                 if error.ends_run:
                     raise
                 self._fail(stream, error)
-        return errors
+        if not questions:
+            for hint in hints:
+                self._logger.warning("%s", hint)
+        elif len(questions) < len(self.read_streams):
+            self._logger.info("Only free streams are read, and nothing is billed: see the error.")
+        return questions
 
     # The streams
 
