@@ -30,7 +30,6 @@ from tap_jobo.singer.run import RunContext
 from tap_jobo.singer.stream import JoboStream, json_schema
 from tap_jobo.streams import FEEDS
 from tap_jobo.streams.feed_spec import FeedSpec
-from tap_jobo.sync.checks import PageChecks
 from tap_jobo.sync.messages import Messages
 from tap_jobo.sync.plan import Log, Request, Run, best, plan
 from tap_jobo.sync.preview import preview
@@ -208,29 +207,27 @@ class FeedStream(JoboStream):
         with self._counted_in_month(sync.batch_size):
             receipt, body = self._reader.fetch_page(sync, None)
             try:
-                entry = entry_outside(sync, receipt, body)
-                page, checked = self._read_sample(entry)
+                page, converted = self._read_sample(entry_outside(sync, receipt, body))
             except (ApiError, FormatError) as error:
                 cost = dollars(self._cost.credits)
                 fact = f"The test of {self.name} ({cost}) failed: {error}."
                 off = {"archive": None, "off": "A test keeps no page"}
                 raise FormatError(self._messages.text("format-changed", fact, **off)) from error
-        self._converter.log_skipped(checked.skipped)
+        self._converter.log_skipped(converted.skipped)
         if (total := page.estimated_total) is not None:
             cost = dollars(total * self._cost.price)
             what = self.name.replace("_", " ")
             self._run.matches.append(f"about {total:,} {what} match: {cost}")
-        return checked.records[:limit]
+        return converted.records[:limit]
 
     def _read_sample(self, entry: Entry) -> tuple[ParsedPage, Conversion]:
         page = self._reader.parse_page(entry)
         if receipt := entry.header.receipt:
             self._cost.reconcile(receipt.charge, len(page.items))
-        checks = PageChecks(self.spec, self._converter, self._messages.warn)
-        checked = checks.check(entry.header, page, page_size=self._feed_run.wanted.batch_size)
-        if checked.skipped and not checked.records:
+        converted = self._converter.convert(self._reader.rows(entry, page))
+        if converted.skipped and not converted.records:
             raise FormatError("No row has a usable 'id'")
-        return page, checked
+        return page, converted
 
     @contextmanager
     def _counted_in_month(self, rows: int) -> Iterator[None]:
