@@ -55,10 +55,6 @@ class ArchiveError(TapJoboError):
     """The archive exists but cannot be used, or another run holds its lock."""
 
 
-class ClockError(TapJoboError):
-    """The API's clock is not known, or too far from the local one."""
-
-
 class FormatError(TapJoboError):
     """A page cannot be delivered: its format is new, or its file damaged. It stays archived."""
 

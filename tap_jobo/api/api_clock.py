@@ -7,7 +7,7 @@ from uuid import uuid4
 from tap_jobo.api.client import Client, Prepare
 from tap_jobo.api.profiles import PROFILE_PATH
 from tap_jobo.clock import Clock, format_timestamp, parse_http_date, to_minute
-from tap_jobo.errors import ClockError
+from tap_jobo.errors import TapJoboError
 from tap_jobo.messages import message
 
 _MAX_SKEW: Final = timedelta(days=1)
@@ -47,12 +47,12 @@ def read_api_clock(client: Client, prepare: Prepare, clock: Clock) -> ApiClock:
     date = parse_http_date(response.headers.get("Date"))
     if date is None:
         fact = "Jobo's clock is not known: its response has no Date header. Nothing was billed."
-        raise ClockError(message("clock-wrong", fact))
+        raise TapJoboError(message("clock-wrong", fact))
     skew = clock.now() - date
     if abs(skew) > _MAX_SKEW:
         local, jobo = to_minute(format_timestamp(date + skew)), to_minute(format_timestamp(date))
         fact = f"The local clock shows {local}, but Jobo's shows {jobo}. Nothing was billed."
-        raise ClockError(message("clock-wrong", fact))
+        raise TapJoboError(message("clock-wrong", fact))
     if abs(skew) > _TOLERATED_SKEW:
         minutes = f"The local clock is {abs(skew).total_seconds() / 60:.0f} minutes"
         fact = f"{minutes} ahead. No row is lost."

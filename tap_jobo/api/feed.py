@@ -91,12 +91,10 @@ class FeedReader:
 
     def count_rows(self, entry: Entry) -> int:
         """Return the number of rows of a page."""
-        return self._parser.count_items(entry.body) if entry.body else 0
+        return self._parser.count_items(entry.body)
 
     def read_ids(self, entry: Entry) -> list[str]:
         """Return the usable ids of a page, without parsing the rest of rows as documented."""
-        if not entry.body:  # it was dropped
-            return []
         ids = self._parser.read_ids(entry.body)
         if ids is None:
             rows = self.rows(entry, self.parse_loaded(entry))

@@ -86,12 +86,6 @@ class FeedSpec:
             return items
         return [item if item == ERASED else self.to_row(item, started_at) for item in items]
 
-    def covers(self, filters: Filters, old: Filters) -> bool:
-        """Return whether every row that matches old filters matches others, too."""
-        return all(
-            each.narrows(filters.get(each.name), old.get(each.name)) for each in self.filters
-        )
-
     @property
     def settings(self) -> tuple[Setting, ...]:
         """The settings that belong to this feed."""
