@@ -1,5 +1,6 @@
 """What a response means: a page, a refusal, or a page that was lost and may have been billed."""
 
+import json
 import re
 from collections.abc import Mapping
 from contextlib import suppress
@@ -193,9 +194,7 @@ def _quote(said: Any) -> str:
     texts = [said] if isinstance(said, str) else []
     if isinstance(said, dict):
         texts = [text for name in _SAYS if isinstance(text := said.get(name), str) and text][:1]
-        errors = said.get("errors")
-        parts = errors.values() if isinstance(errors, dict) else [errors]
-        values = [each for part in parts for each in (part if isinstance(part, list) else [part])]
-        texts += [each for each in values if isinstance(each, str)]
+        if errors := said.get("errors"):
+            texts.append(json.dumps(errors, ensure_ascii=False))
     line = re.sub(r"[^ -~]+", " ", without_key(" ".join(texts))).strip().rstrip(".")[:300]
     return f" ({line})" if line else ""

@@ -34,9 +34,9 @@ QUOTED: list[tuple[Any, str]] = [
     ('"Not on\\nyour plan."', " (Not on your plan). "),
     (
         {"title": "Errors.", "error": "x", "errors": {"a": ["No.", 1], "b": "Nor."}},
-        " (Errors. No. Nor). ",
+        ' (Errors. {"a": ["No.", 1], "b": "Nor."}). ',
     ),
-    ({"errors": [["deep"], "Bad"]}, " (Bad). "),
+    ({"errors": [["deep"], "Bad"]}, ' ([["deep"], "Bad"]). '),
     ({"detail": "First\r\nsecond\u2028third\x1b[31m"}, " (First second third [31m). "),
 ]
 
