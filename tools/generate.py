@@ -24,10 +24,10 @@ from jobo_sandbox.contract.api import LIMIT, most_requests
 from tap_jobo import archive_cli
 from tap_jobo.api.profiles import PROFILE_PATH
 from tap_jobo.messages import documented
-from tap_jobo.metrics import METRICS
 from tap_jobo.settings.common import SOURCE
 from tap_jobo.settings.setting import config_schema
 from tap_jobo.singer import billed_pages_stream
+from tap_jobo.singer.stream import METRICS
 from tap_jobo.streams import FEEDS, SETTINGS, companies
 from tap_jobo.streams.career_sites import CAREER_SITES
 from tap_jobo.tap import TapJobo

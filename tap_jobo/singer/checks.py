@@ -17,6 +17,7 @@ from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE, REPLICATION_INC
 from tap_jobo.errors import NOTHING_BILLED, ConfigError, StateError
 from tap_jobo.messages import message
 from tap_jobo.redaction import without_key
+from tap_jobo.settings.common import known_of_archive
 from tap_jobo.streams.feed_spec import FeedSpec
 from tap_jobo.sync.state import STATE_KEYS, read_state
 
@@ -114,14 +115,8 @@ def check_environment(state: Mapping[str, Any], environment: str | None) -> None
 
 def _unusable(why: str, config: Mapping[str, Any], price: str | None = None) -> StateError:
     """Return the error for a state that this tap did not write, or not so."""
-    has_archive = config["archive"]
-    known = {
-        "price": price,
-        "archive": "the archive" if has_archive else None,
-        "off": None if has_archive else "The archive is off",
-    }
     fact = f"Invalid state, nothing billed: {why}."
-    return StateError(message("invalid-state", fact, **known))
+    return StateError(message("invalid-state", fact, price=price, **known_of_archive(config)))
 
 
 def check_state(

@@ -19,14 +19,27 @@ from typing_extensions import override
 
 from tap_jobo.errors import ConfigError, TapJoboError
 from tap_jobo.messages import message
-from tap_jobo.metrics import METRICS
 from tap_jobo.records.converter import RecordConverter, Row
+from tap_jobo.settings.common import known_of_archive
 from tap_jobo.singer.run import RunContext
 from tap_jobo.singer.writer import StdoutWriter
 from tap_jobo.wording import dollars
 
 _SDK_PREFIX: Final = "Failed to evaluate simpleeval expressions "
 """Stands before the expression in the SDK's error about a stream map."""
+METRICS: Final = {
+    "jobo_sync_complete": "1 if everything was read that the settings ask for, else 0.",
+    "jobo_archive_complete": "1 if a new warehouse would get that from the archive, else 0.",
+    "jobo_credits": "Credits billed or possibly billed. Alert if it is above what you expect.",
+    "jobo_credits_unconfirmed": "How many of them are only possibly billed.",
+    "jobo_credits_balance": "Credits left in the account. Alert while it still covers a week.",
+    "jobo_rows_loaded": "Rows loaded from the archive.",
+    "jobo_rows_skipped": "Rows without a usable id, in each run that skips them.",
+    "jobo_profiles_not_found": "Profiles that Jobo didn't have.",
+    "jobo_profiles_skipped": "Profiles that could not be read.",
+    "record_count": "Records emitted.",
+}
+"""The METRIC lines of a run besides those of the SDK: what each one counts, by its name."""
 
 
 class JoboStream(RESTStream[Any]):
@@ -228,10 +241,9 @@ class JoboStream(RESTStream[Any]):
         if isinstance(error, MapExpressionError):  # its text has the expression only
             why += f" in {str(error).removeprefix(_SDK_PREFIX).rstrip('.')}"
         billed = dollars(self._run.budget.credits)
-        lost = None if self.config["archive"] else "The archive is off"
+        known = known_of_archive(self.config)
         if self._run.is_test:
-            lost = "A test keeps no page"
-        known = {"archive": None if lost else "the archive", "off": lost}
+            known = {"off": "A test keeps no page"}
         fact = f"The map of {self.name} fails ({why}). The run was billed {billed}."
         return ConfigError(message("map-failed", fact, **known))
 

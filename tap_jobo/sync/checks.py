@@ -13,8 +13,13 @@ from tap_jobo.api.pages import ParsedPage
 from tap_jobo.clock import format_timestamp, parse_timestamp, to_minute
 from tap_jobo.errors import FormatError
 from tap_jobo.model import Entry, EntryHeader, Sync, hash_cursor
-from tap_jobo.records.converter import Conversion, RecordConverter
-from tap_jobo.records.formats import missing_fields, most_missing, writes_nulls
+from tap_jobo.records.converter import (
+    Conversion,
+    RecordConverter,
+    missing_fields,
+    most_missing,
+    writes_nulls,
+)
 from tap_jobo.records.values import ERASED, PARSERS
 from tap_jobo.streams.feed_spec import FeedSpec
 from tap_jobo.sync.filters import describe

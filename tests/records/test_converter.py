@@ -15,8 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 from singer_sdk import typing as th
 
-from tap_jobo.records.converter import Conversion, RecordConverter
-from tap_jobo.records.formats import missing_fields, most_missing
+from tap_jobo.records.converter import Conversion, RecordConverter, missing_fields, most_missing
 from tap_jobo.streams import career_sites, companies, jobs
 from tap_jobo.streams.fields import RESCUED_DATA, boolean, instant, integer, number, object_of, text
 from tests.records.strategies import (
