@@ -404,21 +404,9 @@ def test_values_are_added_only_to_others(old: Any, new: Any, added: list[str]) -
     assert countries.added(old, new) == added
 
 
-# Values whose form is not Jobo's are a warning, before anything is billed.
-
-
 NAMED = {setting.name: setting for setting in SETTINGS}
 
 
 def test_a_country_by_another_name_is_told_as_its_code() -> None:
     for value, code in {"UK": "GB", "USA": "US", "DEU": "DE", "Germany": "DE", "de": "DE"}.items():
         assert NAMED["country_codes"].find_meant(value) == code
-    (hint,) = NAMED["country_codes"].value_hints(["UK"])
-    assert "Did you mean GB?" in hint
-
-
-def test_another_form_is_one_hint_that_names_the_value() -> None:
-    setting = NAMED["country_codes"]
-    assert setting.type.allows(["XX"])
-    (hint,) = {*setting.value_hints(["XX", "XX"])}
-    assert hint.startswith("Setting 'country_codes': 'XX' ")
