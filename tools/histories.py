@@ -1,7 +1,7 @@
 """Plays random histories of the archive's rules: `just histories SEED COUNT`.
 
-They are those of tests/sync/log_rules. The first one that breaks a promise is shown with as few
-steps as break it. 2,000 take a minute.
+They are those of tests/sync/world, with runs in memory. The first one that breaks a promise is
+shown with as few steps as break it. 2,000 take a minute.
 """
 
 import argparse
@@ -10,7 +10,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from tests.sync.log_rules.histories import find_wrong
+from tests.sync.world.histories import find_wrong
 
 
 def main() -> None:

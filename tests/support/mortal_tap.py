@@ -19,14 +19,17 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import requests
 
 from tap_jobo.archive.store import Store, StoreError
 from tap_jobo.cli import run
 from tap_jobo.clock import Clock
+from tap_jobo.model import new_id
 from tap_jobo.signals import ShutdownSignal
 from tap_jobo.singer import writer
+from tap_jobo.sync import run as loop
 
 _waited: list[float] = []
 """The seconds of each wait."""
@@ -107,6 +110,11 @@ def _write(lines: bytearray, shutdown: ShutdownSignal) -> None:
         _write_all(bytearray(line), shutdown)
 
 
+def _new_id() -> str:
+    """Return an id that shows the run."""
+    return f"{os.environ['TEST_RUN']}-{new_id()}"
+
+
 _send_request = requests.Session.send
 _write_all = writer._write
 
@@ -116,9 +124,12 @@ if __name__ == "__main__":
         setattr(Clock, name, replacement)
     requests.Session.send = _around(_send)  # type: ignore[method-assign]
     if os.environ.get("AWS_ENDPOINT_URL"):
-        from tap_jobo.archive.bucket import Bucket  # not for a folder: it takes long to load
+        from tap_jobo.archive import lease  # not for a folder: it takes long to load
+        from tap_jobo.archive.bucket import Bucket
 
+        patch.object(lease, "DURATION", 1e9).start()  # a minute of a simulated world is short
         Bucket.create = _put(Bucket.create)  # type: ignore[method-assign]
         Bucket.replace = _put(Bucket.replace)  # type: ignore[method-assign]
     writer._write = _write
+    patch.object(loop, "new_id", _new_id).start()
     run()

@@ -100,11 +100,11 @@ class Run:
 
         One that offers ways out has more than one line.
         """
-        return [without_place(_CODE.sub("", text, count=1)) for text in self._logged(level)]
+        return [without_place(_CODE.sub("", text, count=1)) for text in self.logged_at(level)]
 
     def codes(self, level: str) -> list[str]:
         """The codes of the messages of a level; empty for one that has none."""
-        found = (_CODE.search(text) for text in self._logged(level))
+        found = (_CODE.search(text) for text in self.logged_at(level))
         return [code[1] if code else "" for code in found]
 
     def messages_of(self, level: str, code: str) -> list[str]:
@@ -117,7 +117,8 @@ class Run:
         parts = (record.split(" | ", 3) for record in log_records(self.stderr.rstrip("\n")))
         return [(part[1].strip(), part[3]) for part in parts if len(part) == 4]
 
-    def _logged(self, level: str) -> list[str]:
+    def logged_at(self, level: str) -> list[str]:
+        """The messages of a level, as they are."""
         return [text for each, text in self.logged() if each == level]
 
     @property

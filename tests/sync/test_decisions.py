@@ -1,6 +1,6 @@
 """What a run asks, bills, emits, and says after other settings, or a lost state.
 
-Each case is a past, which is one run or more, and a run with other settings. `log_rules` has the
+Each case is a past, which is one run or more, and a run with other settings. `test_traps` has the
 rules themselves, more histories, and which rows a warehouse then has.
 """
 

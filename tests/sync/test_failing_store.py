@@ -4,7 +4,7 @@ It is refused, its response is lost, or it takes longer than a lease lasts, in t
 the first kind of each step, in the next one the second. After each failure, the target loses a
 state, and the pipeline runs again, without another one. No row may be lost, and none billed twice,
 except those of a page that could not be written, if the error says so. What was billed is counted
-in the month. In `log_rules`, a store in memory fails at random.
+in the month. In random histories, a store in memory fails, too.
 """
 
 from __future__ import annotations

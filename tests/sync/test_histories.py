@@ -1,4 +1,4 @@
-"""Random histories of the rules of the log: `log_rules.world` says what they check."""
+"""Random histories of the rules of the log: `world` says what they check."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tap_jobo.model import NOTHING
 from tap_jobo.sync import run
 from tap_jobo.sync.start import Start
 from tests.support.repository import REPOSITORY
-from tests.sync.log_rules import histories
+from tests.sync.world import histories
 
 
 def test_random_histories_are_right() -> None:

@@ -1,7 +1,7 @@
 """Histories in which a rule of the log was wrong once, or would be without it.
 
 Each is a row: its steps, in a simulated world whose oracle checks more than what a step says. See
-`log_rules.world`.
+`world`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import pytest
 from tap_jobo.model import ALL, Filters
 from tap_jobo.sync.inspection import log_of
 from tap_jobo.sync.plan import DAY, best
-from tests.sync.log_rules.parts import (
+from tests.sync.world.parts import (
     COUNTRIES,
     OLD_RULES,
     at,
@@ -24,8 +24,8 @@ from tests.sync.log_rules.parts import (
     minutes,
     short_spans,
 )
-from tests.sync.log_rules.run import Outcome
-from tests.sync.log_rules.world import World, state_of
+from tests.sync.world.runs import Outcome
+from tests.sync.world.world import World, state_of
 
 OF_AT = having("AT")
 OF_AT_BE = having("AT", "BE")
@@ -126,7 +126,7 @@ def silently(*ids: int) -> Step:
 
 
 def wait(count: int) -> Step:
-    return lambda world: setattr(world.api, "now", world.api.now + count)
+    return lambda world: world.api.wait(count)
 
 
 def set_clock_back(count: int) -> Step:
@@ -177,17 +177,15 @@ def damage_head(world: World) -> None:
 
 
 def keep_copy(world: World) -> None:
-    world.copies["main"] = [world.folders["main"].copy()]
+    world.copy_folder("main")
 
 
 def restore_copy(world: World) -> None:
-    world.is_calm = False
-    world.folders["main"] = world.copies["main"][0].copy()
+    world.restore_folder("main")
 
 
 def lose_archive(world: World) -> None:
-    world.is_calm = False
-    del world.folders["main"]
+    world.lose_folder("main")
 
 
 def use(name: str, folder: str) -> Step:

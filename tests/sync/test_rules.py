@@ -24,7 +24,7 @@ from tap_jobo.sync.plan import (
 from tap_jobo.sync.reads import hole, joined, pruned, with_gap
 from tap_jobo.sync.start import Question, Start, where
 from tap_jobo.sync.wanted import MARGIN, Wanted, before
-from tests.sync.log_rules.parts import OWNER, RULES, at, having, minutes, wants_nothing
+from tests.sync.world.parts import OWNER, RULES, at, having, minutes, wants_nothing
 
 ALL_ROWS: Final[Filters] = {}
 OF_AT: Final = having("AT")

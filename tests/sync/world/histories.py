@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import random
 import traceback
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from tap_jobo.model import ALL
-from tests.sync.log_rules.parts import (
+from tests.sync.world.parts import (
     COUNTRIES,
     KINDS,
     OLD_RULES,
@@ -22,7 +22,8 @@ from tests.sync.log_rules.parts import (
     minutes,
     short_spans,
 )
-from tests.sync.log_rules.world import World
+from tests.sync.world.process import PRICE, ProcessWorld, process_world
+from tests.sync.world.world import World
 
 FILTERS: Final = (
     having(),
@@ -41,8 +42,14 @@ FILTERS: Final = (
 )
 _START_MINUTES: Final = (0, 0, 5, 20, 60, None)  # None: now
 _ROWS: Final = 8
+A_MONTH: Final = 31 * 24 * 60
+"""Minutes of the first month."""
 _LONGEST: Final = 24
 _LONG: Final = 20  # reads that a position has, as in the tap
+
+
+Kind = Literal["memory", "folder", "bucket"]
+"""Where archives are, of runs in memory or of processes."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +63,7 @@ class Setting:
     is_free: bool
     most: int  # reads of a position
     seed: int  # of the users' answers at its end
+    kind: Kind
 
 
 @dataclass(frozen=True)
@@ -99,9 +107,17 @@ class Moves:
         happens: dict[str, Any] = {
             "batch": self.rng.randint(1, 8),
             "changes": tuple(self._row() for _ in range(2 if self._chance(0.4) else 0)),
-            "other": (self.rng.choice(others), self.rng.randint(1, 12)) if has_other else None,
+            "other": (self.rng.choice(others), self.rng.randint(1, self.world.steps // 3))
+            if has_other
+            else None,
         }
         self.world.run(self.pipe.name, **(happens | conditions))
+
+    def _step(self) -> int:
+        return self.rng.randint(1, self.world.steps)
+
+    def _early_step(self) -> int:
+        return self.rng.randint(1, self.world.steps // 3)
 
     # Rows and runs
 
@@ -123,7 +139,7 @@ class Moves:
 
     def dies(self) -> None:
         self._run(
-            die_at=1 + int(self.rng.random() ** 2 * 40),
+            die_at=1 + int(self.rng.random() ** 2 * self.world.steps),
             kills_target=self._chance(0.7),
             full_refresh=self._chance(0.15),
         )
@@ -134,7 +150,7 @@ class Moves:
     def refreshes(self) -> None:
         self._run(
             full_refresh=True,
-            die_at=self.rng.randint(1, 30) if self._chance(0.6) else None,
+            die_at=self._step() if self._chance(0.6) else None,
             kills_target=self._chance(0.5),
         )
 
@@ -152,7 +168,7 @@ class Moves:
         self.world.note(f"the cursors of {stuck} are rejected")
 
     def waits(self) -> None:
-        self.world.api.now += self.rng.randrange(100)
+        self.world.api.wait(self.rng.randrange(100))
         self.world.note("time passes")
 
     def clock_is_behind(self) -> None:
@@ -208,17 +224,17 @@ class Moves:
     # Archives
 
     def loses_folder(self) -> None:
-        self.world.folders.pop(self.pipe.folder, None)
+        self.world.lose_folder(self.pipe.folder)
         self.world.note(f"the folder {self.pipe.folder} is lost")
 
     def copies_folder(self) -> None:
-        if folder := self._folder:
-            self.world.copies.setdefault(self.pipe.folder, []).append(folder.copy())
+        if self._folder:
+            self.world.copy_folder(self.pipe.folder)
             self.world.note(f"the folder {self.pipe.folder} is copied")
 
     def restores_folder(self) -> None:
         if copies := self.world.copies.get(self.pipe.folder):
-            self.world.folders[self.pipe.folder] = self.rng.choice(copies).copy()
+            self.world.restore_folder(self.pipe.folder, self.rng.randrange(len(copies)))
             self.world.note(f"the folder {self.pipe.folder} is restored")
 
     def uses_other_folder(self) -> None:
@@ -228,7 +244,7 @@ class Moves:
     def is_off_for_a_night(self) -> None:
         self.pipe.uses_archive = False
         self._run(
-            die_at=self.rng.randint(1, 20) if self._chance(0.3) else None,
+            die_at=self._early_step() if self._chance(0.3) else None,
             kills_target=self._chance(0.5),
         )
         self.pipe.uses_archive = True
@@ -289,7 +305,41 @@ class Moves:
             self.world.restart_sync(self.pipe.folder, self.pipe)
 
 
-SHARES: Final[dict[Callable[[Moves], None], int]] = {
+class ProcessMoves(Moves):
+    """What else can happen where runs are processes."""
+
+    world: ProcessWorld
+
+    def store_fails(self) -> None:
+        """In memory only."""
+
+    @property
+    def _other(self) -> str:
+        return self.rng.choice([name for name in self.world.pipes if name != self.pipe.name])
+
+    def is_ended(self) -> None:
+        self._run(die_at=self._step(), signal="SIGTERM", other=None)
+
+    def waits_for_lock(self) -> None:
+        self.rows_change()
+        if len(self.world.pipes) > 1:
+            self.world.wait_for_lock(self.pipe.name, self._other, self.rng.randint(0, 2))
+
+    def loses_lock(self) -> None:
+        """In a folder, it can't be lost."""
+        if self.world.place.env and len(self.world.pipes) > 1:
+            die_at = self._step() if self._chance(0.5) else None
+            page = self.rng.randint(0, 2)
+            self.world.lose_lock(self.pipe.name, self._other, page, die_at=die_at)
+
+    def limits_month(self) -> None:
+        self.world.set_limit(self.rng.randint(3, 20) * PRICE)
+
+    def month_ends(self) -> None:
+        self.world.api.wait(max(0, A_MONTH - 10 - self.world.api.now))
+
+
+SHARES: Final[dict[Callable[[Any], None], int]] = {
     Moves.rows_change: 7,
     Moves.row_changes_silently: 1,
     Moves.row_expires: 1,
@@ -327,7 +377,13 @@ SHARES: Final[dict[Callable[[Moves], None], int]] = {
     Moves.restarts_sync: 1,
 }
 """How often each move is drawn."""
-MOVES: Final = {move.__name__: move for move in SHARES}
+SHARES_OF_PROCESSES: Final[dict[Callable[[Any], None], int]] = {
+    ProcessMoves.is_ended: 2,
+    ProcessMoves.waits_for_lock: 1,
+    ProcessMoves.loses_lock: 1,
+    ProcessMoves.limits_month: 1,
+    ProcessMoves.month_ends: 1,
+}
 _TOUCHES_FOLDERS: Final = {
     "takes_state_of_another",
     "loses_folder",
@@ -341,34 +397,48 @@ _TOUCHES_FOLDERS: Final = {
 }
 
 
-def draw(rng: random.Random, free: float = 0.1) -> tuple[Setting, list[Step]]:
+def draw(
+    rng: random.Random, kind: Kind = "memory", free: float = 0.1
+) -> tuple[Setting, list[Step]]:
     """Return a random history; in some, nobody touches folders.
 
     Args:
         rng: Where it is drawn from.
-        free: The share of free feeds.
+        kind: Where its archives are.
+        free: The share of free feeds, in memory.
     """
     names = ("prod", "dev", "lab")
+    is_process = kind != "memory"
     setting = Setting(
         names=names[: rng.choice([1, 2, 2, 3])],
         order=rng.choice(["time", "id"]),
         has_shared_settings=rng.random() < 0.5,
-        has_old_version=rng.random() < 0.25,
-        is_free=rng.random() < free,
-        most=2 if rng.random() < 0.25 else _LONG,
+        has_old_version=rng.random() < 0.25 and not is_process,
+        is_free=rng.random() < free and not is_process,
+        most=2 if rng.random() < 0.25 and not is_process else _LONG,
         seed=rng.getrandbits(32),
+        kind=kind,
     )
     left_out = _TOUCHES_FOLDERS if rng.random() < 0.4 else set()
-    moves = rng.choices([*MOVES], [*SHARES.values()], k=rng.randint(3, _LONGEST))
-    return setting, [Step(move, rng.getrandbits(32)) for move in moves if move not in left_out]
+    shares = SHARES | (SHARES_OF_PROCESSES if is_process else {})
+    moves = [move.__name__ for move in shares]
+    drawn = rng.choices(moves, [*shares.values()], k=rng.randint(3, _LONGEST))
+    return setting, [Step(move, rng.getrandbits(32)) for move in drawn if move not in left_out]
 
 
-def begin(setting: Setting) -> World:
+@contextmanager
+def begin(setting: Setting) -> Iterator[World]:
+    if setting.kind != "memory":
+        is_in_bucket = setting.kind == "bucket"
+        with process_world(*setting.names, is_in_bucket=is_in_bucket, order=setting.order) as made:
+            yield made
+        return
     world = World(*setting.names, order=setting.order, is_free=setting.is_free)
     if setting.has_old_version:
         pipe = world.pipes[setting.names[-1]]
         pipe.wanted = replace(pipe.wanted, rules=OLD_RULES)
-    return world
+    with short_spans(setting.most):
+        yield world
 
 
 def take(world: World, setting: Setting, step: Step) -> None:
@@ -377,7 +447,8 @@ def take(world: World, setting: Setting, step: Step) -> None:
         world.is_calm = False
         world.most_lost_pages += world.disk == "big"  # its note of a lost page may go
     rng = random.Random(step.seed)
-    MOVES[step.move](Moves(world, rng, has_shared_settings=setting.has_shared_settings))
+    kind = Moves if setting.kind == "memory" else ProcessMoves
+    getattr(kind(world, rng, has_shared_settings=setting.has_shared_settings), step.move)()
 
 
 def end(world: World, setting: Setting) -> None:
@@ -386,10 +457,9 @@ def end(world: World, setting: Setting) -> None:
     world.quiesce(lambda ways: rng.choice(ways) if rng.random() < 0.5 else ways[0])
 
 
-def play(setting: Setting, steps: Sequence[Step], counts: Counter[str] | None = None) -> str:
+def play(setting: Setting, steps: Sequence[Step]) -> str:
     """Return what is wrong with a history, empty if nothing is."""
-    world = begin(setting)
-    with short_spans(setting.most):
+    with begin(setting) as world:
         try:
             for step in steps:
                 take(world, setting, step)
@@ -398,8 +468,6 @@ def play(setting: Setting, steps: Sequence[Step], counts: Counter[str] | None = 
             return str(error)
         except Exception:  # noqa: BLE001 - a rule that fails is wrong, too
             return "\n".join([f"CRASH {traceback.format_exc()}", *world.log])
-    if counts is not None:
-        counts.update(histories=1, calm=world.is_calm, billed=world.total)
     return ""
 
 
@@ -421,12 +489,12 @@ def shrink(setting: Setting, steps: Sequence[Step]) -> list[Step]:
     return steps
 
 
-def find_wrong(seed: int, count: int, free: float = 0.1, counts: Counter[str] | None = None) -> str:
+def find_wrong(seed: int, count: int, kind: Kind = "memory", free: float = 0.1) -> str:
     """Play random histories; return what is wrong with the first one that is, or nothing."""
     rng = random.Random(seed)
     for number in range(count):
-        setting, steps = draw(rng, free)
-        if play(setting, steps, counts):
+        setting, steps = draw(rng, kind, free)
+        if play(setting, steps):
             steps = shrink(setting, steps)
             wrong = play(setting, steps)
             return f"Seed {seed}, history {number}, {setting}, {len(steps)} steps:\n{wrong}"

@@ -10,10 +10,10 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from copy import copy
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from functools import cache
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
@@ -29,68 +29,33 @@ from tap_jobo.errors import (
     StateError,
     TapJoboError,
 )
-from tap_jobo.model import Charge, EntryHeader, Receipt, Sync
+from tap_jobo.model import Charge, EntryHeader, Position, Receipt, Sync
 from tap_jobo.records.converter import RecordConverter
 from tap_jobo.streams.career_sites import CAREER_SITES
 from tap_jobo.streams.feed_spec import FeedSpec
 from tap_jobo.sync.fold import completed
 from tap_jobo.sync.run import FeedRun
 from tap_jobo.sync.start import Question, Way
-from tests.sync.log_rules.parts import (
+from tests.sync.world.parts import (
     KEY,
     LISTED,
     OLD_RULES,
-    REQUESTED,
-    Disk,
-    Folder,
     Pipe,
-    Row,
-    Target,
     at,
     filters_of,
     minutes,
     row_of,
 )
+from tests.sync.world.runs import AnyRun, Conditions, Ending
 
 if TYPE_CHECKING:
-    from tests.sync.log_rules.world import World
+    from tests.sync.world.world import World
 
-Outcome = Literal["done", "asked", "limit", "failed", "rejected", "died"]
 _ENDLESS: Final = 400  # pages
 PRICE: Final = 50
 _LOGGER: Final = logging.getLogger("tests.rules")
 _LOGGER.disabled = True
 _CONVERTER: Final = RecordConverter(CAREER_SITES.schema.to_dict(), _LOGGER, CAREER_SITES.never_null)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Conditions:
-    """What happens to a run.
-
-    Attributes:
-        die_at: The step at which it dies.
-        kills_target: Whether the target dies with it, with all that it has not stored.
-        pages: How many pages its limit allows.
-        batch: How many rows the target stores at a time.
-        full_refresh: Whether it has no state.
-        changes: Rows that change meanwhile.
-        other: Another pipeline that runs from some step on, unless this run has the lock.
-        fails_at: The call of the store that fails.
-        loses_response: Whether that call does what it should, and only its response is lost.
-    """
-
-    die_at: int | None = None
-    kills_target: bool = False
-    pages: int | None = None
-    batch: int = 3
-    full_refresh: bool = False
-    changes: tuple[tuple[int, str, str], ...] = ()
-    other: tuple[str, int] | None = None
-    fails_at: int = 0
-    loses_response: bool = False
-
-
-Ending = tuple[Outcome, Question | None, int | None]
 
 
 class Died(BaseException):
@@ -158,45 +123,24 @@ class _Archive(StreamArchive):
     def create(self, header: EntryHeader, body: bytes) -> Any:
         self.run.note_fetched()
         entry = super().create(header, body)
-        self.run.note_written(header.page)
+        self.run.note_written(entry.number)
         return entry
 
 
-class TapRun:
-    """One run of a pipeline."""
+class TapRun(AnyRun):
+    """A run in memory."""
 
     def __init__(self, world: World, pipe: Pipe, conditions: Conditions) -> None:
-        self.world = world
-        self.pipe = pipe
-        self.wanted = pipe.wanted
-        is_free = world.api.is_free
-        if is_free:
-            start = max(pipe.wanted.start, at(world.api.now - REQUESTED))
-            self.wanted = replace(pipe.wanted, start=start, choice="resync", is_free=True)
-        self._conditions = conditions
+        super().__init__(world, pipe, conditions)
         self._changes = [*conditions.changes]
         self._other = conditions.other
         self._steps = 0
-        self.state = None if conditions.full_refresh else pipe.state
-        self.is_true = pipe.is_true and not conditions.full_refresh
-        self.is_lie = pipe.is_lie and self.state is not None
-        if self.state is None:
-            pipe.is_true, pipe.epoch = False, world.new_id()
-        self.has_state = self.state is not None
-        self.began = world.api.now
-        self.lasts = pipe.uses_archive
-        self.target = Target(self, conditions.batch)
-        self.first: int | None = None  # the entry that it loads after
-        self.has_full = False  # whether it bought a whole full sync
-        self.is_empty = False  # whether the very first page had no rows
-        self.folder = Folder(Disk(lasts=self.lasts))
-        self._ids: set[str] = set()
-        self._fetched: tuple[Sync, tuple[Row, ...], bool] | None = None
+        self._fetched: Sync | None = None  # that of the last page
         self._bought = 0  # pages
-        self.others_served = 0  # rows
         buys_nothing = conditions.pages == 0
         self._report = Quiet(budget=Quiet(buys_nothing=buys_nothing), profiles=None)
-        self._feed = self._feed_run(_spec(is_old=self.wanted.rules is OLD_RULES, is_free=is_free))
+        is_old, is_free = self.wanted.rules is OLD_RULES, world.api.is_free
+        self._feed = self._feed_run(_spec(is_old=is_old, is_free=is_free))
 
     def _feed_run(self, spec: FeedSpec) -> FeedRun:
         reader = copy(_READER)
@@ -228,34 +172,25 @@ class TapRun:
         return run
 
     @property
-    def position(self) -> Any:
+    def position(self) -> Position:  # type: ignore[override]
         return self._feed.position
 
-    @property
-    def may_be_older(self) -> bool:
-        """Whether rows may come that are older than those of the warehouse."""
-        if self.world.is_calm:
-            return False
-        is_whole = not self.folder.damaged and not any(
-            entry.header.dropped for entry in self.folder.entries
-        )
-        return not (self.is_true and self.first != 0 and is_whole)
-
     def go(self) -> Ending:
-        """Load, then buy. Return how it ends, with a question, and the page that is damaged."""
         try:
             self._deliver()
         except Died:
             return "died", None, None
         except TapJoboError as error:
             return self._ending(error)
+        finally:
+            if disk := self.world.disk_of(self.pipe):
+                disk.fails_in = 0
         is_complete: Any = self._report.is_complete
         if is_complete is not True:
             return "limit", None, None
         if not self.position.is_begun and self._fetched:
             self.is_empty = True
-            sync, _, _ = self._fetched
-            self._feed.position = completed(self.position, sync, self.wanted.rules)
+            self._feed.position = completed(self.position, self._fetched, self.wanted.rules)
         return "done", None, None
 
     def _ending(self, error: TapJoboError) -> Ending:
@@ -276,8 +211,8 @@ class TapRun:
         """Write to the target what the tap writes."""
         self.step()
         if disk := self.world.disk_of(self.pipe):
-            disk.fails_in = self._conditions.fails_at
-            disk.loses_response = self._conditions.loses_response
+            disk.fails_in = self.conditions.fails_at
+            disk.loses_response = self.conditions.loses_response
         self._feed.open()
         start = self._feed._start
         self.first = start.offset
@@ -299,12 +234,10 @@ class TapRun:
         self._steps += 1
         if self._other and self._steps >= self._other[1]:
             (name, _), self._other = self._other, None
-            served = self.world.api.served
             self.world.run(name)
-            self.others_served += self.world.api.served - served
         if self._changes and self._steps % 3 == 0:
             self.world.api.put(*self._changes.pop())
-        die_at = self._conditions.die_at
+        die_at = self.conditions.die_at
         if die_at is not None and self._steps >= die_at:
             raise Died
 
@@ -332,18 +265,17 @@ class TapRun:
     def fetch(self, sync: Sync, cursor: str | None) -> tuple[Receipt, bytes]:
         """Fetch a page. Raises as the tap does if a limit is reached, or the cursor rejected."""
         world = self.world
-        if self._bought == self._conditions.pages:
+        if self._bought == self.conditions.pages:
             raise BudgetReachedError
         world.require(self._bought < _ENDLESS, "a run never ends")
-        if cursor is None and not sync.replaces:
-            world.check_new(self, sync)
         page = world.api.page(sync, cursor)
         if page is None:
             raise RejectedError("The cursor is rejected", "", 400, names_cursor=True)
         rows, following = page
-        self._fetched = sync, rows, following is None
+        self._fetched = sync
+        self.billed += len(rows)
         body = {
-            "career_sites": [row.item for row in rows],
+            "career_sites": [world.api.item(row) for row in rows],
             "has_more": following is not None,
             "next_cursor": following,
         }
@@ -361,27 +293,18 @@ class TapRun:
 
     def note_fetched(self) -> None:
         """Note a page that was billed, and is not in the archive yet."""
-        assert self._fetched
-        sync, rows, _ = self._fetched
         self.world.lost_pages += 1
         try:
             self.step()
         except Died:
             self.world.most_lost_pages += 1
             raise
-        self.world.check_bill(self, sync, rows)
 
-    def note_written(self, page: int) -> None:
+    def note_written(self, number: int) -> None:
         """Note a page that has just been added to the archive."""
-        assert self._fetched
-        sync, _, is_last = self._fetched
         self.world.lost_pages -= 1
         self._bought += 1
-        if page == 1:
-            self._ids.add(sync.id)
-            self.world.note_begun(self, sync)
-        if is_last and sync.id in self._ids:
-            self.has_full |= sync.since <= self.wanted.start and sync.reads == self.wanted.filters
+        self.note_bought(number)
         self.step()
 
 

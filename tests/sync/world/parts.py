@@ -20,7 +20,7 @@ from jobo_sandbox import Sandbox
 from tap_jobo.archive import layout
 from tap_jobo.archive.archive import StreamArchive
 from tap_jobo.archive.entries import decode_entry
-from tap_jobo.archive.key import key_of_name
+from tap_jobo.archive.key import ArchiveKey, key_of_name
 from tap_jobo.archive.memory import Memory
 from tap_jobo.archive.store import StoreError
 from tap_jobo.model import ALL, EntryHeader, Filters, Order, Position, Progress, State, Sync
@@ -34,7 +34,7 @@ from tap_jobo.sync.start import Question
 from tap_jobo.sync.wanted import Wanted
 
 if TYPE_CHECKING:
-    from tests.sync.log_rules.run import TapRun
+    from tests.sync.world.runs import AnyRun
 
 RowOrder = Literal["time", "id"]
 _T = TypeVar("_T")
@@ -51,7 +51,7 @@ OLD_RULES: Final = FilterRules(_KNOWN)
 LISTED: Final = 600
 """Minutes for which the API of a free feed lists a row, of which the tap requests a quarter."""
 REQUESTED: Final = 150
-_BEGINNING: Final = datetime(2026, 1, 1, tzinfo=UTC)
+BEGINNING: Final = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def filters_of(*, is_old: bool) -> tuple[Setting, ...]:
@@ -74,13 +74,13 @@ def minutes(count: int) -> timedelta:
 @cache
 def at(minute_: int) -> str:
     """Return a minute of the world as the tap writes it."""
-    return f"{(_BEGINNING + minutes(minute_)).isoformat(timespec='microseconds')[:-6]}Z"
+    return f"{(BEGINNING + minutes(minute_)).isoformat(timespec='microseconds')[:-6]}Z"
 
 
 @cache
 def minute(time: str) -> int:
     """Return the minute of the world that a time of the tap is; 0 is before all."""
-    return round((datetime.fromisoformat(time) - _BEGINNING) / minutes(1)) if time else 0
+    return round((datetime.fromisoformat(time) - BEGINNING) / minutes(1)) if time else 0
 
 
 def having(*countries: str, kind: str = "", founded: int = 0) -> Filters:
@@ -110,22 +110,20 @@ class Row:
     version: int
 
     @property
-    def item(self) -> dict[str, Any]:
-        """The row as the API sends it."""
-        name = f"{self.at} {self.country} {self.kind} {self.version}"
-        return {**_template(), "id": uuid(self.id), "updated_at": at(self.at), "name": name}
+    def name(self) -> str:
+        """The name of the company, which has all of it."""
+        return f"{self.id} {self.at} {self.country} {self.kind} {self.version}"
+
+    @property
+    def founded(self) -> int:
+        return self.id % 5 + 1990
 
     def matches(self, filters: Filters) -> bool:
         return (
             self.country in filters.get("country_codes", [self.country])
             and self.kind in filters.get("industries", [self.kind])
-            and self.id % 5 + 1990 >= filters.get("founded_after", 0)
+            and self.founded >= filters.get("founded_after", 0)
         )
-
-
-def uuid(id_: int) -> str:
-    """Return the id of a row as the API sends it."""
-    return str(UUID(int=id_ + 1))
 
 
 @cache
@@ -136,8 +134,8 @@ def _template() -> dict[str, Any]:
 
 def row_of(item: dict[str, Any]) -> Row:
     """Return the row that the API has sent, also if it was made a record."""
-    at_, country, kind, version = item["name"].split()
-    return Row(UUID(item["id"]).int - 1, int(at_), country, kind, int(version))
+    id_, at_, country, kind, version = item["name"].split()
+    return Row(int(id_), int(at_), country, kind, int(version))
 
 
 @dataclass
@@ -157,11 +155,22 @@ class Api:
     rejects: int = 0
     stuck: set[str] = field(default_factory=set)
     has_rejected: bool = False
-    served: int = 0
+
+    def wait(self, minutes_: int) -> None:
+        self.now += minutes_
 
     def tick(self) -> int:
-        self.now += 1
+        self.wait(1)
         return self.now
+
+    def key(self, id_: int) -> str:
+        """Return the id of a row as the API sends it."""
+        return str(UUID(int=id_ + 1))
+
+    def item(self, row: Row) -> dict[str, Any]:
+        """Return a row as the API sends it."""
+        sent = {"id": self.key(row.id), "updated_at": at(row.at), "name": row.name}
+        return {**_template(), **sent}
 
     def put(self, id_: int, country: str, kind: str) -> None:
         """Add a row, or change it."""
@@ -192,7 +201,6 @@ class Api:
         )
         rows = [row for row in rows if cursor is None or self._place(row) > cursor]
         page = tuple(rows[: sync.batch_size])
-        self.served += len(page)
         return page, self._place(page[-1]) if len(rows) > len(page) else None
 
     def _place(self, row: Row) -> str:
@@ -285,17 +293,18 @@ class Folder:
     """
 
     disk: Disk = field(default_factory=Disk)
+    key: ArchiveKey = KEY
     intact: dict[int, bytes] = field(default_factory=dict)
     headless: set[int] = field(default_factory=set)
 
     def copy(self) -> Folder:
-        copy = Folder(Disk(), {**self.intact}, {*self.headless})
+        copy = Folder(Disk(), self.key, {**self.intact}, {*self.headless})
         copy.disk.files = {**self.disk.files}
         return copy
 
     @property
     def archive(self) -> StreamArchive:
-        return StreamArchive(self.disk, KEY)
+        return StreamArchive(self.disk, self.key)
 
     @property
     def head(self) -> int:
@@ -309,7 +318,7 @@ class Folder:
     def entries(self) -> list[Entry]:
         """The entries, as they were before they were damaged."""
         return [
-            _entry(self.intact.get(number) or self.disk.files[page_name(number)])
+            _entry(self.intact.get(number) or self.disk.read(self._page(number)))
             for number in range(1, self.head + 1)
         ]
 
@@ -317,8 +326,8 @@ class Folder:
     def position(self) -> Position:
         """The position of one who loads everything, and who can read all pages."""
         whole = Memory()
-        whole.files = self.disk.files | {page_name(n): each for n, each in self.intact.items()}
-        return log_of(StreamArchive(whole, KEY)).position
+        whole.files = self.disk.files | {self._page(n): each for n, each in self.intact.items()}
+        return log_of(StreamArchive(whole, self.key)).position
 
     @property
     def order(self) -> Order | None:
@@ -326,17 +335,15 @@ class Folder:
 
     def damage(self, number: int, *, is_headless: bool) -> None:
         """Change a byte of a page: of its header, or of its body."""
-        name = page_name(number)
-        content = self.intact.setdefault(number, self.disk.files[name])
+        name = self._page(number)
+        content = self.intact.setdefault(number, self.disk.read(name))
         damaged = bytearray(content)
         damaged[1 if is_headless or number in self.headless else -1] ^= 1
-        self.disk.files[name] = bytes(damaged)
+        self.disk.replace(name, bytes(damaged))
         self.headless |= {number} if is_headless else set()
 
-
-def page_name(number: int) -> str:
-    """Return the name of the file of a page."""
-    return layout.page_name(KEY.name, number)
+    def _page(self, number: int) -> str:
+        return layout.page_name(self.key.name, number)
 
 
 @dataclass
@@ -385,7 +392,7 @@ class Pipe:
 class Target:
     """A target that stores rows in batches, then passes the last state to Meltano."""
 
-    def __init__(self, run: TapRun, batch: int) -> None:
+    def __init__(self, run: AnyRun, batch: int) -> None:
         self._run = run
         self._pipe = run.pipe
         self._batch = batch

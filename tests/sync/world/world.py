@@ -25,10 +25,12 @@ from tap_jobo.model import ALL, Filters, Position, Read, State, Sync
 from tap_jobo.sync.plan import best
 from tap_jobo.sync.reads import includes
 from tap_jobo.sync.start import Way
-from tests.sync.log_rules.parts import (
+from tests.sync.world.in_memory import SimClock, TapRun
+from tests.sync.world.parts import (
     RULES,
     Api,
     Disk,
+    Entry,
     Folder,
     Pipe,
     Row,
@@ -37,10 +39,9 @@ from tests.sync.log_rules.parts import (
     at,
     minute,
     minutes,
-    uuid,
     wants_nothing,
 )
-from tests.sync.log_rules.run import Conditions, Outcome, SimClock, TapRun
+from tests.sync.world.runs import AnyRun, Conditions, Outcome
 
 _ROUNDS: Final = 12
 """As often may a pipeline run, or all of them, until nothing is left to buy or to ask."""
@@ -51,6 +52,7 @@ class World:
 
     Attributes:
         is_calm: Whether folders and `archive` were never touched; states may have been lost.
+        steps: About as many has a run that buys some pages.
         skew: How far the earlier clock is behind.
         disk: `ok`, `big` if no page fits, `full` if nothing does.
         billed: The rows that the last run was billed for.
@@ -61,6 +63,8 @@ class World:
         erased_at: When that row had changed last.
         done: What runs have read that were done: until when, for which filters and start date.
     """
+
+    steps = 40
 
     def __init__(
         self, *names: str, order: RowOrder = "time", is_free: bool = False, batch_size: int = 2
@@ -109,6 +113,24 @@ class World:
         folder = self.folders.get(pipe.folder) if pipe.uses_archive else None
         return folder.disk if folder else None
 
+    # Folders
+
+    def new_folder(self, name: str) -> Folder:  # noqa: ARG002 - in memory, it needs no name
+        """Return the folder of an archive, which has nothing yet."""
+        return Folder()
+
+    def lose_folder(self, name: str) -> None:
+        self.is_calm = False
+        self.folders.pop(name, None)
+
+    def copy_folder(self, name: str) -> None:
+        self.copies.setdefault(name, []).append(self.folders[name].copy())
+
+    def restore_folder(self, name: str, number: int = -1) -> None:
+        """Restore a copy, by default the last one."""
+        self.is_calm = False
+        self.folders[name] = self.copies[name][number].copy()
+
     def new_id(self) -> str:
         self._ids += 1
         return f"{self._ids}"
@@ -131,31 +153,43 @@ class World:
 
     # Runs
 
-    def run(self, name: str, **conditions: object) -> Outcome:
+    def new_run(self, pipe: Pipe, happens: Conditions) -> AnyRun:
+        """Return a run of the tap."""
+        return TapRun(self, pipe, happens)
+
+    def run(self, name: str, **conditions: Any) -> Outcome:
         """Let a pipeline run, and check what it did."""
-        pipe, happens = self.pipes[name], Conditions(**conditions)  # type: ignore[arg-type]
+        return self.conclude(self.begin(name, **conditions))
+
+    def begin(self, name: str, **conditions: Any) -> AnyRun:
+        """Return a run that begins now."""
+        pipe = self.pipes[name]
         pipe.question = pipe.damaged = None
         pipe.wanted = replace(pipe.wanted, batch_size=self.batch_size)
         self.api.tick()
-        run, served = TapRun(self, pipe, happens), self.api.served
+        return self.new_run(pipe, Conditions(**conditions))
+
+    def conclude(self, run: AnyRun) -> Outcome:
+        """Let a run go to its end, and check what it did."""
+        pipe, happens = run.pipe, run.conditions
         outcome, pipe.question, pipe.damaged = run.go()
-        if disk := self.disk_of(pipe):
-            disk.fails_in = 0
         if happens.fails_at and outcome == "failed":  # it may have been the writing of a page
             self.most_lost_pages += 1
         if not (outcome == "died" and happens.kills_target):
             run.target.flush()
         if outcome == "died" and not run.lasts:
             pipe.is_true = False  # its rows are newer than its state says
-        self.billed = self.api.served - served - run.others_served
+        self.billed = run.billed
         self.total += self.billed
         self.note(
-            f"{name} runs: {outcome} {pipe.question or ''} {self.billed} rows are billed. "
+            f"{pipe.name} runs: {outcome} {pipe.question or ''} {self.billed} rows are billed. "
             f"{self.describe(pipe)}"
         )
         if outcome == "asked" and pipe.damaged is None:
             self.require(not self.api.is_free, "a free feed asks")
             self.require(not run.target.received, "loaded before a question")
+        if self.is_calm and pipe.state:
+            self._check_state(pipe, pipe.state)
         if outcome == "done":
             self._check(run)
         self._check_truth(self.folders.get(pipe.folder))
@@ -184,18 +218,26 @@ class World:
             pipe.wanted = replace(was, choice=way)
             outcome = self.run(name)
             pipe.wanted = was
+            asks_again = bool(pipe.question and pipe.question.code == question.code)
+            self.require(not asks_again, f"{way} is no way out of {question.code}")
             return outcome
         if way == "no-state":
             pipe.state, pipe.is_lie = None, False
         elif way == "drop":
-            folder = self.folders.get(pipe.folder)
-            if folder and damaged in folder.damaged:
-                self.drop(pipe.folder, damaged)
+            self._drop_damaged(pipe, damaged)
         elif way == "restart-sync":
-            self.restart_sync(pipe.folder, pipe, pipe.own if pipe.state else None)
+            self._restart_stuck(pipe)
         else:
             raise self.wrong(f"nobody can answer {way}")
         return self.run(name)
+
+    def _drop_damaged(self, pipe: Pipe, number: int | None) -> None:
+        folder = self.folders.get(pipe.folder)
+        if folder and number in folder.damaged:
+            self.drop(pipe.folder, number)
+
+    def _restart_stuck(self, pipe: Pipe) -> None:
+        self.restart_sync(pipe.folder, pipe, pipe.own if pipe.state else None)
 
     # The command
 
@@ -237,7 +279,7 @@ class World:
         folder, wanted = self.folders.get(name), pipe.wanted
         over = ""
         if own is not None:
-            folder = self.folders.setdefault(name, Folder())
+            folder = self.folders.setdefault(name, self.new_folder(name))
             going = [each.sync for each in own.progress if each.sync.filters == wanted.filters]
             over = max(going, key=lambda sync: sync.started).id if going else ""
         if folder is None:
@@ -270,7 +312,7 @@ class World:
         """Take a row out of all pages of an archive, and perhaps out of warehouses."""
         folder = self.folders[name]
         rows = {row for entry in folder.entries for row in entry.rows if row.id == row_id}
-        self._refusal(archive_cli._erase_ids, folder.archive, {uuid(row_id)})
+        self._refusal(archive_cli._erase_ids, folder.archive, {self.api.key(row_id)})
         self.erased_rows |= rows
         self.erased[row_id] = self.api.versions.get(row_id, 0)
         if row := self.api.rows.get(row_id):  # a change without a new time is not listed
@@ -294,7 +336,7 @@ class World:
         is_listed = row.at > self.erased_at.get(row.id, -1)
         return row.version <= self.erased.get(row.id, 0) or not is_listed
 
-    def _check(self, run: TapRun) -> None:
+    def _check(self, run: AnyRun) -> None:
         """Check what a warehouse has after a run that was done."""
         pipe, wanted, own = run.pipe, run.wanted, run.position
         if run.is_lie:
@@ -318,7 +360,14 @@ class World:
             self.done.append((pipe.epoch, wanted.filters, wanted.start, has.until))
         self._check_with_archive(run)
 
-    def _check_pruned(self, own: Position, run: TapRun) -> None:
+    def _check_state(self, pipe: Pipe, state: State) -> None:
+        """Check that a warehouse has all that its archive has up to the place of its state."""
+        folder = self.folders.get(pipe.folder)
+        if pipe.uses_archive and folder:
+            for row in (row for entry in folder.entries[: state.offset] for row in entry.rows):
+                self._require_version(pipe, row, "its state")
+
+    def _check_pruned(self, own: Position, run: AnyRun) -> None:
         rules = run.wanted.rules
         for one in own.reads:
             if any(one is not each and includes(each, one, rules) for each in own.reads):
@@ -330,23 +379,26 @@ class World:
         if is_old and not self._is_erased(row):
             raise self.wrong(f"{pipe.name} has {has}, the API has {row}")
 
-    def _check_with_archive(self, run: TapRun) -> None:
+    def _check_with_archive(self, run: AnyRun) -> None:
         """Check a position against that of the archive, and a whole load against its rows."""
         pipe, folder = run.pipe, self.folders.get(run.pipe.folder)
         if not (folder and pipe.uses_archive):
             return
         has_one_version = all(each.wanted.rules is RULES for each in self.pipes.values())
-        if folder.entries and self.is_calm and has_one_version:
+        is_latest = run.state is None or run.state.offset == folder.head
+        if folder.entries and self.is_calm and has_one_version and is_latest:
             is_alike = run.position == folder.position
             self.require(is_alike, f"positions differ: {run.position}, {folder.position}")
         if run.first != 0:
             return
         for row in (row for entry in folder.entries for row in entry.rows):
-            has = pipe.warehouse.get(row.id)
-            is_newest = has is not None and has.version >= row.version
-            self.require(
-                is_newest or self._is_erased(row), f"{pipe.name} has {has}, not {row}, after a load"
-            )
+            self._require_version(pipe, row, "a load")
+
+    def _require_version(self, pipe: Pipe, row: Row, after: str) -> None:
+        has = pipe.warehouse.get(row.id)
+        is_newest = has is not None and has.version >= row.version
+        is_right = is_newest or self._is_erased(row)
+        self.require(is_right, f"{pipe.name} has {has}, not {row}, after {after}")
 
     def check_all(self, name: str) -> None:
         """Check that a warehouse has all rows of its filters."""
@@ -370,11 +422,23 @@ class World:
 
     # The oracle: money
 
-    def check_new(self, run: TapRun, sync: Sync) -> None:
+    def check_bought(self, run: AnyRun, entry: Entry, before: Sequence[Entry]) -> None:
+        """Check a page that a run has bought, which follows some entries of the archive."""
+        sync = entry.sync
+        if entry.header.page == 1:
+            self.note(f"  {run.pipe.name} begins {sync}")
+            self.has_kept |= sync.kept is not None
+            if sync.replaces:
+                self._note_begun_over(sync)
+            else:
+                self._check_new(run, entry, before)
+                if sync.order is not None:
+                    self._note_order(run, sync, sync.order)
+        self._check_bill(run, entry, before)
+
+    def _check_new(self, run: AnyRun, entry: Entry, before: Sequence[Entry]) -> None:
         """Check that a sync begins which the user expects."""
-        pipe, wanted, own = run.pipe, run.wanted, run.position
-        self.note(f"  {pipe.name} begins {sync}")
-        self.has_kept |= sync.kept is not None
+        pipe, wanted, own, sync = run.pipe, run.wanted, entry.header.buyer, entry.sync
         if wanted.choice != "error":
             return
         if sync.order is not None:
@@ -383,24 +447,24 @@ class World:
             is_known = any(RULES.covers(filters, wanted.filters) for filters in known)
             self.require(is_known or not known, "an order buys what nobody announced")
             return
-        if not own.is_begun and all(entry.header.dropped for entry in run.folder.entries):
+        if not own.is_begun and all(each.header.dropped for each in before):
             return  # nothing at all
         if best(own, wanted) is None:
             raise self.wrong("bought unasked, although something was read")
-        known_until = self._known_until(run, sync)
+        known_until = self._known_until(run, entry)
         if known_until is None or minute(sync.since) >= known_until:
             return
         until = at(known_until + pipe.lookback + self.most_skew)
         if not wanted.start > until:
             raise self.wrong(f"old rows since {sync.since} are bought unasked, known until {until}")
 
-    def _known_until(self, run: TapRun, sync: Sync) -> int | None:
+    def _known_until(self, run: AnyRun, entry: Entry) -> int | None:
         """Return until when rows are known to be bought, less what is read twice."""
         pipe = run.pipe
         until = [
             end
-            for who, filters, start, end in self.done
-            if RULES.covers(filters, sync.filters)
+            for who, filters, start, end in self.done[: run.knows]
+            if RULES.covers(filters, entry.sync.filters)
             and start <= run.wanted.start
             and (self.is_calm or who == pipe.epoch)
         ]
@@ -409,44 +473,38 @@ class World:
             return None
         last = max(until)
         if not self.is_calm:
-            there = best(run.folder.position, run.wanted)
+            there = best(entry.header.before, run.wanted)
             last = min(last, there.until if there else last)
         return minute(last) - pipe.lookback - self.most_skew
 
-    def check_bill(self, run: TapRun, sync: Sync, rows: Sequence[Row]) -> None:
+    def _check_bill(self, run: AnyRun, entry: Entry, before: Sequence[Entry]) -> None:
         """Check that no row is billed again that has not changed since it was read."""
+        sync = entry.sync
         if not run.lasts or sync.order is not None or run.wanted.choice != "error":
             return
-        has = {row for entry in run.folder.entries for row in entry.rows} | self.erased_rows
-        until = self._find_bought_until(run, sync)
-        again = [row for row in rows if row in has and row.at < until]
+        has = {row for each in before for row in each.rows} | self.erased_rows
+        until = self._find_bought_until(run, sync, before)
+        again = [row for row in entry.rows if row in has and row.at < until]
         is_excused = not self.is_calm or self.has_moved_starts or self.api.has_rejected
         self.require(is_excused or not again, f"billed again {again} by {sync}")
 
-    def _find_bought_until(self, run: TapRun, sync: Sync) -> int:
-        entries = [entry for entry in run.folder.entries if entry.header.sync]
-        if any(entry.sync.id == sync.id for entry in entries):
+    def _find_bought_until(self, run: AnyRun, sync: Sync, before: Sequence[Entry]) -> int:
+        entries = [each for each in before if each.header.sync]
+        if any(each.sync.id == sync.id for each in entries):
             return self._bought_until.get(sync.id, 0)
         complete = [
-            entry.sync.started
-            for entry in entries
-            if entry.is_last
-            and entry.sync.reads == entry.sync.filters
-            and entry.sync.started < sync.started
-            and RULES.covers(entry.sync.filters, sync.filters)
+            each.sync.started
+            for each in entries
+            if each.is_last
+            and each.sync.reads == each.sync.filters
+            and each.sync.started < sync.started
+            and RULES.covers(each.sync.filters, sync.filters)
         ]
         until = minute(max(complete, default="")) - run.pipe.lookback - self.most_skew
         self._bought_until[sync.id] = until
         return until
 
-    def note_begun(self, run: TapRun, sync: Sync) -> None:
-        """Check how often an order is carried out, and how often a sync begins over."""
-        if sync.replaces:
-            self._note_begun_over(sync)
-        elif sync.order is not None:
-            self._note_order(run, sync, sync.order)
-
-    def _note_order(self, run: TapRun, sync: Sync, time: str) -> None:
+    def _note_order(self, run: AnyRun, sync: Sync, time: str) -> None:
         pipe, order = run.pipe, run.folder.order
         if order and order.time == time:
             is_own = order.filters == sync.filters == sync.reads
@@ -504,7 +562,7 @@ class World:
                 # With a lookback, each run buys the last minutes again.
                 if not self.billed or (pipe.lookback and has_waited):
                     return has_asked
-                self.api.now += 100
+                self.api.wait(100)
                 has_waited = True
                 continue
             has_asked = True

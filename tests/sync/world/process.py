@@ -1,0 +1,578 @@
+"""The simulated world around the installed tap: a process, HTTP, and an archive in a folder or a
+bucket.
+
+The tap dies at any step, or is stopped there (see `mortal_tap`). What it does is read from what
+others see of it: its output, its log, the sandbox's ledger, and the files of the archive.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import signal
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final
+
+from jobo_sandbox import Fault, Hold, Sandbox
+from jobo_sandbox.ledger import Entry as Request
+from tap_jobo.archive.key import archive_key
+from tap_jobo.model import NOTHING, Position, Read, State
+from tap_jobo.streams.career_sites import CAREER_SITES
+from tap_jobo.sync.plan import best
+from tap_jobo.sync.start import Question, Way
+from tap_jobo.sync.state import as_raw, read_state
+from tests.support import ARCHIVE_COMMAND, Run, Tap, execute
+from tests.support.crash import parse, wait_for
+from tests.support.places import Folders, Objects, Place
+from tests.support.s3 import serve_s3
+from tests.support.target import Message, merge
+from tests.support.warm import _fork
+from tests.sync.world.parts import (
+    BEGINNING,
+    Api,
+    Disk,
+    Folder,
+    Pipe,
+    RowOrder,
+    at,
+    minute,
+    minutes,
+    row_of,
+)
+from tests.sync.world.runs import AnyRun, Conditions, Ending, Outcome
+from tests.sync.world.world import World
+
+STREAM: Final = CAREER_SITES.name
+PRICE: Final = 50
+"""Credits of a row."""
+_MORTAL_TAP: Final = str(Path(__file__).parents[2] / "support/mortal_tap.py")
+_SINCE: Final = re.compile(r"missing since (\S+Z)")
+_MEMORY: Final = Path("/dev/shm")
+"""A folder in memory, where there is one: a killed process loses nothing that it has written."""
+_WAYS: Final[dict[str, Way]] = {
+    "=resync ": "resync",
+    "=keep ": "keep",
+    "without a state": "no-state",
+    " --sync": "restart-sync",
+    " drop ": "drop",
+}
+"""What a message that offers a way out has."""
+
+
+class ServedApi(Api):
+    """The feed of a sandbox, whose clock is a file that the tap reads, too."""
+
+    def __init__(self, order: RowOrder, file: Path) -> None:
+        super().__init__(order)
+        self._file = file
+        self.sandbox = Sandbox(size=0, seed=1, clock=self.unix_time, created_at=BEGINNING)
+        self.sandbox.order = "updated_asc" if order == "time" else "id"
+        self._keys: dict[int, str] = {}
+        self.wait(0)
+
+    def unix_time(self) -> float:
+        return (BEGINNING + minutes(self.now)).timestamp()
+
+    def wait(self, minutes_: int) -> None:
+        super().wait(minutes_)
+        fresh = self._file.with_suffix(".new")
+        fresh.write_text(f"{self.unix_time():.3f}", "ascii")
+        fresh.replace(self._file)
+
+    def key(self, id_: int) -> str:
+        return self._keys.get(id_, "")
+
+    def put(self, id_: int, country: str, kind: str) -> None:
+        super().put(id_, country, kind)
+        self._send(id_)
+
+    def change_silently(self, id_: int) -> None:
+        super().change_silently(id_)
+        self._send(id_)
+
+    def expire(self, id_: int) -> None:
+        super().expire(id_)
+        world = self.sandbox.world
+        with world.still():
+            world._companies.pop(self._keys.pop(id_, ""), None)
+            world._sorted.clear()
+
+    def _send(self, id_: int) -> None:
+        if row := self.rows.get(id_):
+            if id_ not in self._keys:
+                self._keys[id_] = self.sandbox.world.add()
+            self.sandbox.world.touch(
+                self._keys[id_],
+                at=BEGINNING + minutes(row.at),
+                name=row.name,
+                country_code=row.country,
+                industries=[row.kind],
+                founded_year=row.founded,
+            )
+
+
+class Stored(Disk):
+    """The files of an archive that processes write, as they were after the last run."""
+
+    def __init__(self, place: Place, name: str) -> None:
+        super().__init__()
+        self._place, self._name = place, name
+        self.pull()
+
+    def pull(self) -> None:
+        files = self._place.files(self._name)
+        self.files = {each: files[each] for each in files if not each.endswith(".tmp")}
+
+    def push(self) -> None:
+        self._place.write(self._name, self.files)
+
+    def create(self, name: str, content: bytes) -> None:
+        super().create(name, content)
+        self.push()
+
+    def replace(self, name: str, content: bytes) -> None:
+        super().replace(name, content)
+        self.push()
+
+
+class ProcessRun(AnyRun):
+    """A run of the installed tap."""
+
+    world: ProcessWorld
+
+    def __init__(self, world: ProcessWorld, pipe: Pipe, conditions: Conditions) -> None:
+        super().__init__(world, pipe, conditions)
+        self.number = world.next_number()
+        self.knows = len(world.done)  # others may be done while it is stopped
+        self.position = self.state.position if self.state else NOTHING
+        self.changes = [*conditions.changes]
+        self._output = world.root / f"{self.number}.output"
+        self._log = world.root / f"{self.number}.log"
+        self._process: Any = None
+
+    def start(self, waits: float = 0) -> None:
+        """Start the process, which waits so many seconds for each second by its clock."""
+        world, happens = self.world, self.conditions
+        stops = happens.other is not None
+        step = happens.other[1] if happens.other else happens.die_at
+        tap = Tap(world.api.sandbox, world.root, {"archive_dir": world.location(self.pipe)})
+        raw = as_raw(self.state, CAREER_SITES, None) if self.state else None
+        state = {"bookmarks": {STREAM: raw}} if raw else None
+        command = tap.command(state=state, settings=self._config())
+        env = {
+            **world.place.env,
+            "TEST_RUN": f"{self.number}",
+            "TEST_TIME": str(world.clock_file),
+            "TEST_SKEW": f"{-60 * world.skew}",
+            "TEST_WAITS": f"{waits}",
+            "TEST_DIE_AT": f"{-1 if step is None else step}",
+            "TEST_SIGNAL": "SIGSTOP" if stops else happens.signal,
+            **({} if world.disk == "ok" else {"TEST_FULL": "1"}),
+        }
+        with self._output.open("wb") as output, self._log.open("wb") as log:
+            streams = output.fileno(), log.fileno()
+            environment = tap.environment(env)
+            self._process = _fork([_MORTAL_TAP, *command[1:]], environment, None, streams)
+
+    def _config(self) -> dict[str, Any]:
+        wanted, happens = self.wanted, self.conditions
+        config = {
+            **wanted.filters,
+            "on_filter_change": wanted.choice,
+            "batch_size": wanted.batch_size,
+            "lookback_minutes": self.pipe.lookback,
+        }
+        if wanted.start:
+            config["start_date"] = wanted.start
+        if happens.pages is not None:
+            going = self.state.position.progress if self.state else ()
+            sizes = [each.sync.batch_size for each in going]
+            config["max_credits"] = happens.pages * max([wanted.batch_size, *sizes]) * PRICE
+        if not self.lasts:
+            config["archive"] = False
+        elif self.world.limit is not None:
+            config["max_credits_per_month"] = self.world.limit
+        return config
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the process has ended."""
+        return self._process is not None and self._process.exitcode is not None
+
+    def go(self) -> Ending:
+        if self._process is None:
+            self.start()
+        if self.conditions.meanwhile:
+            self._hold(*self.conditions.meanwhile)
+        elif self.conditions.other:
+            self._pause(self.conditions.other[0])
+        self._process.join(120)
+        assert self.is_over, "the run never ends"
+        run = self._read()
+        if run.returncode == -signal.SIGKILL:
+            self.world.place.release_locks()
+        self._settle(is_whole=run.returncode == 0)
+        self._deliver(run)
+        told = self._note_gap(run)
+        outcome, *rest = self._ending(run)
+        if outcome == "done":
+            if not self.position.is_begun:
+                self.is_empty = True
+                wanted = self.wanted
+                read = Read(filters=wanted.filters, start=wanted.start, until=at(self.began))
+                self.position = Position(reads=(read,))
+            self._check_gap(told)
+        return outcome, *rest  # type: ignore[return-value]
+
+    def waits_for_lock(self) -> bool:
+        return "Another run is buying" in self._log.read_text("utf-8")
+
+    def _read(self) -> Run:
+        code = self._process.exitcode
+        run = Run(code, self._output.read_text("utf-8"), self._log.read_text("utf-8"))
+        self._output.unlink()
+        self._log.unlink()
+        world = self.world
+        sandbox = world.api.sandbox
+        wait_for(lambda: sandbox.open_requests <= world.suspended)  # it may still be billed
+        codes = [code for code in run.codes("CRITICAL") + run.codes("WARNING") if code]
+        world.note(f"  run {self.number}: {code} {codes} {self.conditions}")
+        known = code in (0, 1, -signal.SIGKILL, 128 + signal.SIGINT, 128 + signal.SIGTERM)
+        world.require(known and "tap-bug" not in codes, run.stderr)
+        return run
+
+    # What happens meanwhile
+
+    def _hold(self, page: int, happens: Callable[[], object]) -> None:
+        """Hold the request for a page, and let something happen, unless the run ends before."""
+        sandbox, hold, left = self.world.api.sandbox, Hold(), [page]
+
+        def is_page(request: Request) -> bool:
+            left[0] -= request.headers.get("x-run") == f"{self.number}"
+            return left[0] == -1
+
+        sandbox.faults.add(Fault(hold=hold), when=is_page)
+        wait_for(lambda: hold._arrived.done() or self.is_over)
+        if hold._arrived.done():
+            self.world.suspended += 1
+            happens()
+            self.world.suspended -= 1
+            hold.release()
+        left[0] = -2
+
+    def _pause(self, other: str) -> None:
+        """Let another pipeline run while this one is stopped. In a folder, it keeps its lock."""
+        wait_for(lambda: self.is_over or _is_stopped(self._process.pid))
+        is_stopped = not self.is_over
+        self.world.suspended += is_stopped
+        self.world.run(other)
+        if is_stopped:
+            self.world.suspended -= 1
+            os.kill(self._process.pid, signal.SIGCONT)
+
+    # What came of it
+
+    def _settle(self, *, is_whole: bool) -> None:
+        """Find the pages that it has bought; a run that did not end well may have lost one."""
+        world = self.world
+        requests = world.api.sandbox.feed_requests
+        number = f"{self.number}"
+        served = [each for each in requests if each.headers.get("x-run") == number]
+        pages = [each.row_ids for each in served if each.row_ids]
+        self.billed = sum(map(len, pages))
+        if not self.lasts:
+            return
+        world.look()
+        self.folder = world.folders.get(self.pipe.folder, self.folder)
+        entries = self.folder.entries
+        own = [n for n, each in enumerate(entries, 1) if each.header.id.startswith(f"{number}-")]
+        lost = len(pages) - sum(bool(entries[n - 1].rows) for n in own)
+        world.require(lost <= (not is_whole), f"{lost} pages are lost")
+        for each in own:
+            self.note_bought(each)
+
+    def _deliver(self, run: Run) -> None:
+        """Give the target what it wrote, as Meltano merges states."""
+        state = self.state
+        is_behind = "archive-behind" in run.codes("WARNING")
+        is_new = state is None or not state.position.is_begun
+        self.first = 0 if state is None or is_new or is_behind else state.offset
+        if is_behind:
+            self.world.note_behind(self.pipe, state.offset if state else 0)
+        raw = as_raw(state, CAREER_SITES, None) if state else {}
+        for message in parse(run.stdout.splitlines(keepends=True)):
+            if message["type"] == "RECORD" and message["stream"] == STREAM:
+                self.target.row(row_of(message["record"]))
+            elif message["type"] == "STATE" and _part(message):
+                raw = merge(raw, _part(message))
+                self.state = _read_state(raw)
+                self.target.state(self.state)
+        self.position = self.state.position if self.state else NOTHING
+
+    def _ending(self, run: Run) -> Ending:
+        if run.returncode == -signal.SIGKILL:
+            return "died", None, None
+        if run.returncode == 1:
+            return self._error(run.codes("CRITICAL")[0], run.logged_at("CRITICAL")[0])
+        is_complete = run.returncode == 0 and "sync complete" in run.summaries.get(STREAM, "")
+        return ("done" if is_complete else "limit"), None, None
+
+    def _error(self, code: str, text: str) -> Ending:
+        """Return how a run ends, by its message, which the user is going to follow."""
+        self.world.told[self.pipe.name] = text
+        question = Question(code, tuple(way for part, way in _WAYS.items() if part in text))
+        outcomes: dict[str, Outcome] = {
+            "archive-unusable": "failed",
+            "run-in-progress": "failed",
+            "output-closed": "limit",
+            "limit-too-low": "limit",
+            "cursor-rejected": "rejected",
+            "archive-damaged": "asked",
+            "filters-changed": "asked",
+            "archive-lacks-rows": "asked",
+        }
+        self.world.require(code in outcomes, text)
+        is_damaged = code == "archive-damaged"
+        is_free = is_damaged or outcomes[code] != "asked" or "nothing billed" in text
+        self.world.require(is_free, text)
+        number = int(re.findall(r" drop \S+ (\d+)", text)[0]) if is_damaged else None
+        return outcomes[code], question, number
+
+    def _note_gap(self, run: Run) -> list[int]:
+        """Return since when rows are missing, by what it tells: first as a WARNING."""
+        warned = [_since(text) for text in run.messages_of("WARNING", "gap")]
+        told = [_since(text) for text in run.lines("INFO") if "still be missing" in text]
+        known = self.world.warned.setdefault(self.pipe.name, set())
+        known |= {*warned}
+        is_known = {*told} <= known
+        self.world.require(is_known, f"{self.pipe.name} was not warned of the gap: {told}")
+        return warned + told
+
+    def _check_gap(self, told: list[int]) -> None:
+        has = best(self.position, self.wanted)
+        gap = has.gap if has else None
+        is_told = gap is None or min(told, default=self.world.api.now) <= minute(gap)
+        self.world.require(is_told, f"the gap since {gap} is not told, but since {told}")
+
+
+def _since(text: str) -> int:
+    found = _SINCE.search(text)
+    return minute(found[1]) if found else 0
+
+
+def _part(message: Message) -> dict[str, Any]:
+    part: dict[str, Any] = message["value"].get("bookmarks", {}).get(STREAM, {})
+    return part
+
+
+def _read_state(raw: dict[str, Any]) -> State:
+    state = read_state(raw, CAREER_SITES)
+    return state or State(owner=raw["owner"], offset=0, entry=None, time="", position=NOTHING)
+
+
+def _is_stopped(pid: int) -> bool:
+    with suppress(OSError):  # it has just ended
+        return Path(f"/proc/{pid}/stat").read_text("ascii").rpartition(")")[2].split()[0] == "T"
+    return False
+
+
+class ProcessWorld(World):
+    """A world whose runs are processes.
+
+    Attributes:
+        place: Holds the archives.
+        root: Holds all other files.
+        suspended: How many runs wait for something that the test does.
+        limit: That of each month, in credits, None if there is none.
+        told: The last question that each pipeline was asked.
+        warned: The gaps that a WARNING has told each pipeline of.
+    """
+
+    api: ServedApi
+    steps = 100
+
+    def __init__(self, place: Place, root: Path, *names: str, order: RowOrder = "time") -> None:
+        super().__init__(*names, order=order)
+        self.place, self.root = place, root
+        self.clock_file = root / "time"
+        self.api = ServedApi(order, self.clock_file)
+        self.api.sandbox.before_page = self._before_page
+        rejection = Fault(reject_cursor="400", times=None)
+        self.api.sandbox.faults.add(rejection, when=self._is_rejected)
+        self.suspended = 0
+        self.limit: int | None = None
+        self.told: dict[str, str] = {}
+        self.warned: dict[str, set[int]] = {}
+        self._unlimited: Counter[str] = Counter()  # what each month had cost when it was set
+        self._uncounted = 0  # credits of requests that no run had counted by then
+        self._runs: list[ProcessRun] = []
+
+    def next_number(self) -> int:
+        return len(self._runs) + 1
+
+    def new_run(self, pipe: Pipe, happens: Conditions) -> AnyRun:
+        run = ProcessRun(self, pipe, happens)
+        self._runs.append(run)
+        return run
+
+    def conclude(self, run: AnyRun) -> Any:
+        outcome = super().conclude(run)
+        if self.is_calm:
+            self._check_months()
+        return outcome
+
+    # The API
+
+    def _before_page(self, request: Request) -> None:
+        """Let a minute pass, and something happen."""
+        run = self._run_of(request)
+        self.api.tick()
+        if run.changes:
+            self.api.put(*run.changes.pop())
+
+    def _is_rejected(self, request: Request) -> bool:
+        """Return whether the API rejects a request's cursor, which does not show its sync."""
+        if request.cursor is None or not (self.api.rejects or self.api.stuck):
+            return False
+        run = self._run_of(request)
+        position = self._pull(run.pipe.folder).position if run.lasts else run.position
+        syncs = {each.sync.id for each in position.progress if each.cursor == request.cursor}
+        is_rejected = bool(self.api.rejects or self.api.stuck & {*syncs, "all"})
+        self.api.rejects = max(0, self.api.rejects - 1)
+        self.api.has_rejected |= is_rejected
+        return is_rejected
+
+    def _run_of(self, request: Request) -> ProcessRun:
+        return self._runs[int(request.headers["x-run"]) - 1]
+
+    # Archives
+
+    def location(self, pipe: Pipe) -> str:
+        return self.place.location(pipe.folder)
+
+    def new_folder(self, name: str) -> Folder:
+        sandbox = self.api.sandbox
+        key = archive_key(CAREER_SITES, api_key=sandbox.api_key, api_url=sandbox.url)
+        return Folder(Stored(self.place, name), key)
+
+    def look(self) -> None:
+        """Look at the archives that runs have written."""
+        for name in {pipe.folder for pipe in self.pipes.values()}:
+            if name in self.folders:
+                self._pull(name)
+            elif self.place.files(name):
+                self.folders[name] = self.new_folder(name)
+
+    def _pull(self, name: str) -> Folder:
+        folder = self.folders[name]
+        assert isinstance(folder.disk, Stored)
+        folder.disk.pull()
+        return folder
+
+    def lose_folder(self, name: str) -> None:
+        super().lose_folder(name)
+        self.place.write(name, {})
+
+    def restore_folder(self, name: str, number: int = -1) -> None:
+        super().restore_folder(name, number)
+        copy = self.folders[name]
+        self.place.write(name, copy.disk.files)
+        self.folders[name] = replace(copy, disk=Stored(self.place, name))
+
+    # The user, who runs the commands of messages
+
+    def _drop_damaged(self, pipe: Pipe, number: int | None) -> None:
+        folder = self.folders[pipe.folder]
+        self._command(pipe, "drop")
+        self.is_calm = False
+        folder.intact.pop(number or 0, None)
+        folder.headless.discard(number or 0)
+
+    def _restart_stuck(self, pipe: Pipe) -> None:
+        self._command(pipe, "restart")
+        self._orders_over += 1
+
+    def _command(self, pipe: Pipe, name: str) -> None:
+        """Run the command that a message shows."""
+        shown = [shlex.split(each) for each in re.findall(r"`([^`]+)`", self.told[pipe.name])]
+        command = next(each for each in shown if name in each)
+        environment = Tap(self.api.sandbox, self.root).environment(self.place.env)
+        run = execute([str(ARCHIVE_COMMAND), *command[1:], "--yes"], environment)
+        self.require(run.returncode == 0, run.stderr)
+        self.look()
+
+    # Two runs at once
+
+    def wait_for_lock(self, name: str, other: str, page: int) -> None:
+        """Let a run wait for the lock of another one, which is within a page."""
+        second = self.begin(other)
+        assert isinstance(second, ProcessRun)
+
+        def start() -> None:
+            second.start(waits=0.005)
+            wait_for(lambda: second.waits_for_lock() or second.is_over)
+
+        self.run(name, meanwhile=(page, start))
+        outcome = self.conclude(second)
+        self.require(outcome != "failed", "it has not waited, or has not looked again")
+        self.api.wait(10)  # as its clock says, for which the wait took no time
+
+    def lose_lock(self, name: str, other: str, page: int, **conditions: Any) -> None:
+        """Suspend a run beyond its lease, let another one go on, and wake it up."""
+
+        def happen() -> None:
+            self.place.release_locks()
+            self.run(other, **conditions)
+
+        self.run(name, meanwhile=(page, happen))
+
+    # Months
+
+    def set_limit(self, credits_: int) -> None:
+        """Set the limit of each month, after runs without one."""
+        self.limit, self._unlimited = credits_, self._bills
+        counted = 0
+        if folder := self.folders.get("main"):
+            last = folder.archive.header(folder.head)
+            counted = sum(last.spent.values()) if last else 0
+        self._uncounted = self._unlimited.total() - counted
+        self.note(f"the limit is {credits_}, and {self._uncounted} credits are not counted")
+
+    @property
+    def _bills(self) -> Counter[str]:
+        """What each month has cost, by the sandbox."""
+        bills: Counter[str] = Counter()
+        for request in self.api.sandbox.ledger:
+            bills[f"{request.time:%Y-%m}"] += request.credits
+        return bills
+
+    def _check_months(self) -> None:
+        for month, bill in self._bills.items() if self.limit is not None else ():
+            most = max((self.limit or 0) + self._uncounted, self._unlimited[month])
+            self.require(bill <= most, f"{month} costs {bill}")
+
+    def quiesce(self, *how: Any) -> None:
+        self.limit = None
+        super().quiesce(*how)
+
+
+@contextmanager
+def process_world(
+    *names: str, is_in_bucket: bool = False, order: RowOrder = "time"
+) -> Iterator[ProcessWorld]:
+    """Make a world, and remove it at the end."""
+    with ExitStack() as stack:
+        memory = _MEMORY if _MEMORY.is_dir() else None
+        root = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=memory)))
+        place: Place = Folders(root / "archives")
+        if is_in_bucket:
+            place = Objects(stack.enter_context(serve_s3()), root.name)
+        world = ProcessWorld(place, root, *names, order=order)
+        stack.enter_context(world.api.sandbox)
+        yield world
