@@ -10,7 +10,6 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import pytest
 from msgspec.structs import replace
 
 from tap_jobo.archive.archive import StreamArchive
@@ -26,8 +25,6 @@ from tests.support.archives import Files, damaged, rewritten
 from tests.support.crash import cut_in_request
 from tests.support.target import Target
 
-in_both = pytest.mark.parametrize("files", ["folder", "bucket"], indirect=True)
-"""For the tests of what differs between the stores."""
 MINUTE, DAY = timedelta(minutes=1), timedelta(days=1)
 _NOTHING: Any = {"bookmarks": {"career_sites": {}}}  # which the SDK writes if a stream fails
 

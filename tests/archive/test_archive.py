@@ -78,6 +78,7 @@ def test_each_change_is_billed_once_whoever_comes_first(tap: Tap, files: Files) 
         assert first.rows_billed() == 1
         assert second.rows_billed() == 0
     assert files.page_numbers == [1, 2, 3, 4, 5, 6]
+    assert all(files.header(page).own is None for page in files.pages)  # that of the archive
     assert prod.state["bookmarks"]["career_sites"]["offset"] == 6
     assert prod.state == dev.state
 

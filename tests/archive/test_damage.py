@@ -87,7 +87,6 @@ NO_HEADER: list[Spoil] = [damage_header, remove, write_by_a_later_version]
     ("spoil", "codes"),
     [
         (damage_body, []),
-        (damage_header, ["archive-behind"]),
         (write_by_a_later_version, ["archive-behind"]),
     ],
 )

@@ -19,7 +19,7 @@ from tap_jobo.archive.key import archive_key
 from tap_jobo.archive.store import Store
 from tap_jobo.streams.career_sites import CAREER_SITES
 from tap_jobo.sync.inspection import log_of
-from tests.archive.helpers import Warehouse, change, in_both, loaded
+from tests.archive.helpers import Warehouse, change, loaded
 from tests.support import Tap, s3_api
 from tests.support.archives import Files, files_at, number_of
 from tests.support.s3 import S3, Weather
@@ -98,7 +98,6 @@ def test_a_run_beside_a_large_archive_sends_as_many_requests(
     assert 10 < few.total() < 45
 
 
-@in_both
 def test_an_archive_of_more_than_a_million_pages_goes_on(tap: Tap, files: Files) -> None:
     """Of which only the last one is there."""
     warehouse, head = Warehouse(tap), 1_234_567

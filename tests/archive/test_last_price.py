@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from jobo_sandbox import Fault, Sandbox
+from jobo_sandbox import Sandbox
 from tests.support import Tap, complaint
 from tests.support.crash import cut_in_request
 from tests.support.jobs import rows_of, tap_of
@@ -87,27 +87,6 @@ def test_the_price_is_that_of_the_last_page(tap: Tap) -> None:
     third = tap.succeed(state=second.state, max_credits=3_000)
     assert len(third.ids) == 60
     assert len(tap.succeed(state=third.state).ids) == 10
-
-
-@pytest.mark.parametrize("said", ["0", ""])
-def test_what_is_no_deduction_sets_no_price(tap: Tap, said: str) -> None:
-    headers = {"X-Credits-Deducted": said}
-    tap.sandbox.faults.add(Fault(headers=headers, times=None), endpoint="career_sites")
-    state = tap.succeed().state
-    assert tap.run(state=state).returncode == 0
-
-
-def test_a_disputed_page_sets_no_price(tap: Tap) -> None:
-    tap.sandbox.price = 50
-    state = tap.succeed(max_credits=10**6).state
-    for key in [*tap.sandbox.world.rows()][:3]:
-        tap.sandbox.world.touch(key)
-    headers = {"X-Credits-Deducted": str(10 * PRICE)}
-    tap.sandbox.faults.add(Fault(headers=headers), endpoint="career_sites")
-    run = tap.succeed(state=state)
-    (line,) = run.messages_of("ERROR", "unexpected-bill")
-    assert "$2.50 for 3 rows" in line
-    assert tap.succeed(state=run.state).returncode == 0
 
 
 def test_each_feed_has_its_own(tap: Tap) -> None:

@@ -14,18 +14,17 @@ import pytest
 from jobo_sandbox import Sandbox
 from tap_jobo.archive.store import HeldError
 from tap_jobo.singer.loop import StreamLoop
-from tests.archive.helpers import Warehouse, in_both, loaded, succeeded
+from tests.archive.helpers import Warehouse, loaded, succeeded
 from tests.support import Tap, error_code
 from tests.support.archives import Files
 from tests.support.clock import FakeClock
-from tests.support.companies import records_of
 from tests.support.crash import BIG_PIPE, finish, held_run, rows_billed_twice, wait_until_quiet
-from tests.support.jobs import tap_of
 from tests.support.loggers import LOGGER
 from tests.support.systems import need_sizes
 
 pytestmark = pytest.mark.slow
 
+in_both = pytest.mark.parametrize("files", ["folder", "bucket"], indirect=True)
 WAITS = "is buying career_sites"
 SECOND: Any = {"endpoint": "career_sites", "on": 2}
 """The request of the first run that is held."""
@@ -108,24 +107,6 @@ def test_the_second_run_goes_on_once_the_first_one_is_killed(tap: Tap, files: Fi
     assert loaded(second) == 50
     assert len(second.ids) == 120
     assert rows_billed_twice(tap.sandbox) == 50  # the page in flight
-
-
-def test_other_streams_go_on(hiring: Sandbox, tmp_path: Path) -> None:
-    with_jobs = tap_of(hiring, tmp_path, "career_sites", "jobs")
-    alone = tap_of(hiring, tmp_path, "career_sites")
-    settings: Any = {"batch_size": 10, "jobs_batch_size": 20, "lookback_minutes": 0}
-    with held_run(alone, SECOND, **settings) as first:
-        second = with_jobs.run_quickly(**settings)
-        assert error_code(second) == "run-in-progress"
-        assert len(records_of(second.messages, "career_sites")) == 10
-        assert len(records_of(second.messages, "jobs")) == 90
-        assert second.bookmark["offset"] == 1
-        assert second.state["bookmarks"]["jobs"]["replication_key_value"]
-        succeeded(first.end())
-    again = with_jobs.succeed(state=second.state, **settings)
-    assert len(records_of(again.messages, "career_sites")) == 10
-    assert records_of(again.messages, "jobs") == []
-    assert hiring.rows_billed == 20 + 90
 
 
 def test_a_signal_ends_the_wait(tap: Tap, files: Files) -> None:
