@@ -11,6 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from benchmarks.processes import Contender, environment
+from tests.support import discover
+from tests.support.companies import selecting
+from tests.support.jobs import STREAMS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -53,14 +56,8 @@ class Feed:
     @cached_property
     def catalog(self) -> dict[str, Any]:
         """The discovered catalog, with this stream selected and no others."""
-        command = [str(PROGRAMS / "tap-jobo"), "--discover"]
-        done = subprocess.run(command, env=environment(), capture_output=True, check=True)
-        content: dict[str, Any] = json.loads(done.stdout)
-        for stream in content["streams"]:
-            for entry in stream["metadata"]:
-                if not entry["breadcrumb"]:
-                    entry["metadata"]["selected"] = stream["tap_stream_id"] == self.stream
-        return content
+        selected = {name: name == self.stream for name in STREAMS}
+        return selecting(discover(), **selected)
 
     @property
     def schema(self) -> str:

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import json
 from random import Random
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
+
+from jobo_sandbox import Sandbox
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _DISTINCT_ROWS: Final = 3_000
 _ID: Final = "00000000-0000-4000-8000-000000000000"
@@ -29,11 +34,10 @@ class Pages:
         self.key, self.size, self.price = (
             ("jobs", 1_000, 3) if job_bytes else ("career_sites", 50, 50)
         )
-        write = _Writer(job_bytes)
-        make = write.job if job_bytes else write.career_site
+        rows = [*_jobs(job_bytes)] if job_bytes else [*_career_sites()]
         self._pages = [
-            self._between_ids([make() for _ in range(self.size)])
-            for _ in range(_DISTINCT_ROWS // self.size)
+            self._between_ids(rows[first : first + self.size])
+            for first in range(0, _DISTINCT_ROWS, self.size)
         ]
 
     def start_of(self, number: int, rows: int) -> bytes:
@@ -52,90 +56,35 @@ class Pages:
         return f'{{"{self.key}": {listed}'.encode().split(_ID.encode())
 
 
-class _Writer:
-    """Writes rows with random texts."""
+def _career_sites() -> Iterator[dict[str, Any]]:
+    """Yield the rows of the sandbox, with summaries of random words."""
+    text = _Text()
+    for row in Sandbox(size=_DISTINCT_ROWS, rows_with_updated_at=True).world.rows().values():
+        yield {**row, "id": _ID, "summary": text.words(200)}
 
-    def __init__(self, job_bytes: int) -> None:
-        self._rng = Random(job_bytes)  # noqa: S311 - not a secret
+
+def _jobs(size: int) -> Iterator[dict[str, Any]]:
+    """Yield the jobs of the sandbox, with random words that make each of them so large."""
+    text = _Text()
+    for row in Sandbox(jobs=_DISTINCT_ROWS).world.jobs().values():
+        job = {**row, "id": _ID, "summary": text.words(200), "description": ""}
+        missing = size - len(json.dumps(job, ensure_ascii=False).encode())
+        yield {**job, "description": text.html(missing)}
+
+
+class _Text:
+    """Writes random words."""
+
+    def __init__(self) -> None:
+        self._rng = Random(_WORDS)  # noqa: S311 - not a secret
         self._words = ["".join(self._rng.choices(_SYLLABLES, k=k % 3 + 1)) for k in range(_WORDS)]
         self._weights = [1 / (rank + 3) for rank in range(_WORDS)]
-        self._description_bytes = 0
-        if job_bytes:
-            self._description_bytes = job_bytes - len(json.dumps(self.job()).encode())
 
-    def career_site(self) -> dict[str, Any]:
-        """Return a career site."""
-        return {
-            "id": _ID,
-            **self._company(),
-            "ats": self._rng.choice(("greenhouse", "lever", "workday", "personio")),
-            "listing_url": f"https://boards.greenhouse.io/{self._text(8)}",
-            "updated_at": f"2026-01-{self._rng.randrange(10, 29)}T08:00:00Z",
-        }
-
-    def job(self) -> dict[str, Any]:
-        """Return a job."""
-        company = f"11111111-1111-4111-8111-{self._rng.randrange(10_000):012x}"
-        skills = [{"name": self._text(9), "type": "hard"} for _ in range(5)]
-        wanted = {"education": [self._text(20)], "certifications": [], "skills": skills}
-        number = self._rng.randrange(10**9)
-        return {
-            "id": _ID,
-            "title": self._text(30),
-            "normalized_title": "software_engineer",
-            "company": {"id": company, **self._company(), "categories": [self._text(12)]},
-            "description": self._html(self._description_bytes),
-            "summary": self._text(150),
-            "listing_url": f"https://boards.greenhouse.io/company/jobs/{number}",
-            "apply_url": f"https://boards.greenhouse.io/company/jobs/{number}/apply",
-            "locations": [
-                {
-                    "location": "Berlin, Germany",
-                    "city": "Berlin",
-                    "region": "Berlin",
-                    "country": "Germany",
-                    "latitude": 52.52,
-                    "longitude": 13.405,
-                }
-            ],
-            "compensation": {
-                "min": self._rng.randrange(40, 90) * 1_000,
-                "max": 120_000.5,
-                "currency": "EUR",
-                "period": "yearly",
-            },
-            "employment_type": "Full-time",
-            "workplace_type": "On-site",
-            "experience_level": "Senior",
-            "source": "greenhouse",
-            "created_at": "2026-01-05T08:00:00Z",
-            "updated_at": f"2026-01-{self._rng.randrange(10, 29)}T08:00:00Z",
-            "date_posted": "2026-01-04T00:00:00Z",
-            "valid_through": None,
-            "qualifications": {"must_have": wanted, "preferred": wanted},
-            "responsibilities": [self._text(60) for _ in range(4)],
-            "benefits": [self._text(20) for _ in range(3)],
-            "is_work_auth_required": None,
-            "is_h1b_sponsor": False,
-            "is_clearance_required": None,
-        }
-
-    def _company(self) -> dict[str, Any]:
-        slug = f"company-{self._rng.randrange(10_000)}"
-        return {
-            "name": f"Company {slug}",
-            "website": f"https://www.{slug}.example",
-            "logo_url": f"https://cdn.jobo.example/logos/{slug}.png",
-            "summary": self._text(200),
-            "industries": ["saas", "fintech", "education"][: self._rng.randrange(1, 4)],
-            "linkedin_url": f"https://www.linkedin.com/company/{slug}",
-            "crunchbase_url": None,
-            "details_url": f"https://connect.jobo.world/api/companies/{slug}",
-        }
-
-    def _html(self, size: int) -> str:
-        paragraphs = [f'<p class="caf\u00e9">{self._text(380)}.</p>\n' for _ in range(size // 400)]
+    def html(self, size: int) -> str:
+        """Return paragraphs."""
+        paragraphs = [f'<p class="caf\u00e9">{self.words(380)}.</p>\n' for _ in range(size // 400)]
         return "".join(paragraphs)
 
-    def _text(self, size: int) -> str:
+    def words(self, size: int) -> str:
+        """Return some words."""
         return " ".join(self._rng.choices(self._words, self._weights, k=size // 4 + 1))[:size]
