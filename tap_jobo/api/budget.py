@@ -172,22 +172,18 @@ class FeedCost:
             page_size: The setting for fewer rows on it, None if that does not help.
         """
         names, first = " and ".join(limit.setting for limit in below), below[0]
-        is_risen = self.price > self._spec.list_price
-        per_row = f" ({self.price:g} per row)" if is_risen else ""
+        per_row = f" ({self.price:g} per row)" if self.price > self._spec.list_price else ""
         fact = (
             f"{self._spec.name} stopped: a page costs {cost:,} credits{per_row}, more than "
             f"{first.setting} ({first.most:,})."
         )
         beside = ", beside what this month has cost" if "per_month" in names else ""
         fits_a_row = all(limit.left >= self.price for limit in self.limits)
-        is_month_known = self.month is not None or self._budget.max_credits_per_month is None
-        row_price = f"{dollars(self.price)} of {self._spec.name}"
         return message(
             "limit-too-low",
             fact,
             limits=f"{names} to cover a page{beside}",
             page_size=page_size if fits_a_row else None,
-            row_price=row_price if fits_a_row and is_risen and is_month_known else None,
         )
 
     # After a response
@@ -260,12 +256,6 @@ class FeedCost:
                 f"{charge.price:g} credits per row."
             )
             logger.error("%s", message("unexpected-bill", fact))
-        if rows > charge.requested and self._is_first("size"):
-            fact = (
-                f"Jobo returned and billed {rows:,} rows of {name} for a page of "
-                f"{charge.requested:,}."
-            )
-            logger.warning("%s", message("unexpected-bill", fact))
         if not cost or charge.deducted or not self._is_first("price"):
             return
         if charge.fall:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from unittest.mock import Mock, patch
 
@@ -127,18 +126,6 @@ class TestCharge:
         receive(cost, 50, deducted(2_500, balance=10_000))
         assert cost.charge_in_full(headers, 50) == credits_
         assert receive(cost, 100, deducted(0, balance=7_000), 100) == next_fall
-
-    @pytest.mark.parametrize("requested", [1, 2])
-    def test_more_rows_than_requested_are_one_warning(
-        self, caplog: pytest.LogCaptureFixture, requested: int
-    ) -> None:
-        cost = FeedCost(Budget(logger=logging.getLogger("told")), JOBS)
-        for _ in range(3):
-            assert receive(cost, 3, deducted(9), requested) == 9
-        (line,) = caplog.messages
-        assert "[unexpected-bill]" in line
-        for part in (" 3 rows of jobs ", f" {requested}. "):
-            assert part in line
 
     def test_fall_with_an_empty_page_counts_with_the_next_rows(self) -> None:
         cost = jobs(Budget(logger=LOGGER, last_balance=10_000))
