@@ -31,9 +31,14 @@ from tap_jobo.streams import SETTINGS
 from tap_jobo.streams.feed_spec import FeedSpec
 from tap_jobo.sync.erase import comparable_id, without_rows
 from tap_jobo.sync.filter_rules import FilterRules
-from tap_jobo.sync.filters import describe
 from tap_jobo.sync.fold import Page, advance, mark_dropped
-from tap_jobo.sync.inspection import Inspection, Problems, has_gap, log_of
+from tap_jobo.sync.inspection import (
+    Problems,
+    describe_archive,
+    describe_order,
+    gap_of,
+    log_of,
+)
 from tap_jobo.sync.log import ArchiveLog
 from tap_jobo.sync.orders import is_refused, time_of_order
 from tap_jobo.sync.repair import header_of_dropped
@@ -87,7 +92,7 @@ def _describe_owner(pending: Pending | None) -> str:
 
 def _describe(archive: StreamArchive, pending: Pending | None, problems: Problems) -> Iterator[str]:
     """Yield what a stream's archive has, as far as it can be read, and what it has cost."""
-    yield from Inspection(archive, problems).describe()
+    yield from describe_archive(archive, problems)
     for month, credits_ in sorted(spent_so_far(pending, archive).items()):
         yield f"{month}: {dollars(credits_)} billed"
 
@@ -252,7 +257,7 @@ def _has_gap(archive: StreamArchive) -> bool:
     """Return whether rows of an archive may be missing, as far as its head can be read."""
     with suppress(FormatError):
         position = log_of(archive).position
-        return not position.reads or has_gap(position)
+        return not position.reads or gap_of(position) is not None
     return True
 
 
@@ -326,27 +331,15 @@ def _restart(archive: StreamArchive, since: str | None, over: str | None, *, yes
         if not has_entries:
             why, then = "is empty", "The next run without a state buys everything anyway"
         raise click.ClickException(f"The archive of {stream} {why}. Nothing was changed. {then}.")
-    what = _describe_order(order, log, spec)
+    least = log.least_rows(filters, start) if since is None and over is None else None
+    verb, price = "reads" if spec.is_free else "buys", archive.describe_price(least)
+    what = f"{verb} {describe_order(order, spec)} again ({price})."
     if log.order and log.order.time > log.position.order and log.order.over is None:
         what += f" It replaces an order of {to_minute(log.order.time)} that was not begun."
     if not yes:
         _confirm(f"This {what}")
     archive.save(replace(archive.file, order=order))
     _echo(f"The next run {what}")
-
-
-def _describe_order(order: Order, log: ArchiveLog, spec: FeedSpec) -> str:
-    """Return what an order lets the next run do, and its price."""
-    verb = "reads" if spec.is_free else "buys"
-    rows, least = f"all of {spec.name}", None
-    if order.over is not None:
-        rows = f"the rows of the sync {order.over}"
-    elif order.since is not None:
-        rows = f"what changed in {spec.name} since {to_minute(order.since)}"
-    else:
-        least = log.least_rows(order.filters, order.start)
-    filters = f" with {describe(order.filters)}" if order.filters else ""
-    return f"{verb} {rows}{filters} again ({log.archive.describe_price(least)})."
 
 
 def _whose(archive: StreamArchive, log: ArchiveLog, over: str | None) -> tuple[Filters, str]:

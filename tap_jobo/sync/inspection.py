@@ -11,7 +11,9 @@ from tap_jobo.archive.archive import StreamArchive
 from tap_jobo.clock import to_minute
 from tap_jobo.errors import ApiError, FormatError
 from tap_jobo.model import Entry, Order, Position
+from tap_jobo.streams.feed_spec import FeedSpec
 from tap_jobo.sync.filter_rules import FilterRules
+from tap_jobo.sync.filters import describe
 from tap_jobo.sync.load import Contents
 from tap_jobo.sync.log import ArchiveLog
 from tap_jobo.sync.messages import Messages
@@ -55,75 +57,45 @@ class Problems(list[str]):
             return None
 
 
-class Inspection:
-    """What the entries of an archive have, as far as they can be read."""
-
-    def __init__(self, archive: StreamArchive, problems: Problems) -> None:
-        self._archive = archive
-        self._problems = problems
-        self._contents = Contents()
-        self._since = ""  # when the first page was bought, if that is known
-        self._parser = PageParser(archive.spec)
-        self._dropped: list[int] = []  # behind the head
-        self._bought_again: list[int] = []  # dropped at the head
-        for number in archive.numbers:
-            header = archive.header(number)
-            if header and not self._since:
-                self._since = header.time
-            if header and header.dropped == "head":
-                self._bought_again.append(number)
-                continue
-            self._bought_again = []
-            if header and header.dropped:
-                self._dropped.append(number)
-                continue
-            if entry := problems.note(partial(archive.read, number)):
-                self._contents.note(entry.header, self._parser.count_items(entry.body))
-
-    def describe(self) -> Iterator[str]:
-        """Yield what the archive has, and what it lacks."""
-        pages, rows = plural(self._contents.pages, "page"), plural(self._contents.rows, "row")
-        begins = f", since {self._since}" if self._since else ""
-        yield f"{pages}, {rows}, {dollars(self._contents.credits)}{begins}"
-        log = log_of(self._archive)
-        first = self._archive.header(1)
-        if first and first.buyer.is_begun:
-            yield "begins with what changed: an earlier archive was lost"
-        position = self._problems.note(lambda: log.position)
-        yield from self._describe_dropped(position)
-        if position is None:
-            return
-        gap = worse(*(each.gap for each in position.reads))
-        if gap is not None:
-            since = f" since {to_minute(gap)}" if gap else ""
-            then = f" until you run {self._archive.restart_since(gap)}"
-            if self._archive.spec.longest_lookback:
-                then = ": the next run reads what Jobo still lists"
-            yield f"gap: rows may be missing{since}{then}"
-        if (order := log.order) and order.time > position.order:
-            yield describe_order(order)
-
-    def _describe_dropped(self, position: Position | None) -> Iterator[str]:
-        """Yield the dropped pages whose rows no later sync has read, as far as that is known."""
-        if position is None or has_gap(position):
-            for number in self._dropped:
-                yield f"page {number} was dropped: its rows may be missing"
-        verb = "read" if self._archive.spec.is_free else "bought"
-        for number in self._bought_again:
-            yield f"page {number} was dropped, and is {verb} again"
+def describe_archive(archive: StreamArchive, problems: Problems) -> Iterator[str]:
+    """Yield what an archive has, and what it lacks, as far as it can be read."""
+    contents, parser = Contents(), PageParser(archive.spec)
+    headers = [header for header in map(archive.header, archive.numbers) if header]
+    for number in archive.numbers:
+        if entry := problems.note(partial(archive.read, number)):
+            contents.note(entry.header, parser.count_items(entry.body))
+    pages, rows = plural(contents.pages, "page"), plural(contents.rows, "row")
+    begins = f", since {headers[0].time}" if headers else ""
+    yield f"{pages}, {rows}, {dollars(contents.credits)}{begins}"
+    first, log = archive.header(1), log_of(archive)
+    if first and first.buyer.is_begun:
+        yield "begins with what changed: an earlier archive was lost"
+    position = problems.note(lambda: log.position)
+    if position is None:
+        return
+    gap = gap_of(position)
+    if gap is not None:
+        since = f" since {to_minute(gap)}" if gap else ""
+        then = f" until you run {archive.restart_since(gap)}"
+        if archive.spec.longest_lookback:
+            then = ": the next run reads what Jobo still lists"
+        yield f"gap: rows may be missing{since}{then}"
+    if (order := log.order) and order.time > position.order:
+        what = describe_order(order, archive.spec)
+        yield f"restart of {to_minute(order.time)}: the next run buys {what} again"
 
 
-def has_gap(position: Position) -> bool:
-    """Return whether rows may be missing that syncs of a position have read."""
-    is_gap = any(each.gap is not None for each in position.reads)
-    return is_gap or any(each.has_gap for each in position.progress)
+def gap_of(position: Position) -> str | None:
+    """Return since when rows may be missing that syncs of a position have read, if any are."""
+    gaps = [each.gap for each in position.reads]
+    return worse(*gaps, *(each.sync.since for each in position.progress if each.has_gap))
 
 
-def describe_order(order: Order) -> str:
-    """Return what `restart` ordered, and when."""
-    what = "all of its stream"
+def describe_order(order: Order, spec: FeedSpec) -> str:
+    """Return which rows `restart` has ordered."""
+    rows = f"all of {spec.name}"
     if order.over is not None:
-        what = f"the sync {order.over}"
+        rows = f"the rows of the sync {order.over}"
     elif order.since is not None:
-        what = f"what changed since {to_minute(order.since)}"
-    return f"restart: {what} is read again, as ordered at {to_minute(order.time)}"
+        rows = f"what changed in {spec.name} since {to_minute(order.since)}"
+    return f"{rows} with {describe(order.filters)}" if order.filters else rows
