@@ -298,22 +298,19 @@ def begun_over(old: Sync, wanted: Wanted, new: NewSync, why: Why) -> Request:
     return Request(sync, 1, 0, None, why)
 
 
-def after_rejection(
-    old: Sync, wanted: Wanted, run: Run, new: NewSync, *, has_archive: bool
-) -> Request | Question:
+def after_rejection(old: Sync, wanted: Wanted, run: Run, new: NewSync) -> Request | None:
     """Return what to do after the API has rejected the cursor of a sync.
 
-    It begins over once, and a free one once in each run. Then the user decides.
+    It begins over once, and a free one once in each run. Then it is None: the user decides.
 
     Args:
         old: The sync.
         wanted: What the run wants. Of this, only the page size counts.
         run: What it has bought so far.
         new: What a sync gets that begins now.
-        has_archive: Whether there is an archive that could hold an order.
     """
     if run.restarts > 0 if wanted.is_free else old.restarts > 0:
-        return Question("cursor-rejected", ("restart-sync" if has_archive else "no-state",))
+        return None
     return begun_over(old, wanted, new, "rejected")
 
 

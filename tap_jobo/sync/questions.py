@@ -55,59 +55,35 @@ def ask(asked: Question, standing: Standing, text: Callable[..., Lines]) -> Stat
         standing: Where the stream stands.
         text: Returns a message of the stream, given a code, a fact, and what is known.
     """
-    facts: dict[str, Callable[[Question, Standing], tuple[str, Known]]] = {
-        "archive-lacks-rows": _lacks_rows,
-        "other-archive": _other_archive,
-        "filters-changed": _filters_changed,
-    }
-    fact, known = facts[asked.code](asked, standing)
+    if asked.code == "filters-changed":
+        fact, known = what_changed(standing), _answers(asked, standing)
+    elif asked.code == "archive-lacks-rows":
+        fact = "no state, and its archive lacks earlier rows"
+        # The price is of everything it lacks at the most, so it is no sum.
+        known = {"resync": run_with("on_filter_change", "resync"), "price": standing.price}
+    else:
+        fact, known = "its state is of another address, account, or key", {}
+        if standing.log.archive.lasts and not standing.log.archive.head:
+            known = {"archive": None, "everything": "everything"}
     stopped = f"{standing.name} stopped, nothing billed: {fact}."
     return StateError(text(asked.code, stopped, **known))
 
 
-def _lacks_rows(_: Question, standing: Standing) -> tuple[str, Known]:
-    known = {
-        "resync": run_with("on_filter_change", "resync"),
-        "price": standing.price,  # of everything it lacks the most, so it shows no sum
-    }
-    return "no state, and its archive lacks earlier rows", known
-
-
-def _other_archive(_: Question, standing: Standing) -> tuple[str, Known]:
-    known: dict[str, str | None] = {}
-    if standing.log.archive.lasts and not standing.log.archive.head:
-        known = {"archive": None, "everything": "everything"}
-    return "its state is of another address, account, or key", known
-
-
-def _filters_changed(asked: Question, standing: Standing) -> tuple[str, Known]:
-    has = best(standing.log.position, standing.wanted)
-    is_there = has is not None and "no-state" in asked.ways
-    known = {
-        **answers(standing),
-        "bought_until": to_minute(has.until) if has and is_there else None,
-    }
-    if "keep" not in asked.ways:
-        known |= {"keep": None}
-    return what_changed(standing), known
-
-
-def answers(standing: Standing) -> dict[str, str | None]:
+def _answers(asked: Question, standing: Standing) -> dict[str, str | None]:
     """Return what `on_filter_change` can be set to for one run, and what that buys."""
     new = _what_is_added(standing)
-    return {
+    known: dict[str, str | None] = {
         "resync": run_with("on_filter_change", "resync"),
         "resync_rows": f"the rows with {new}" if new else "all matching rows",
         "price": standing.price if new else standing.price_of_everything(),
-        "keep": run_with("on_filter_change", "keep"),
-        "kept_rows": what_stays_missing(standing),
     }
-
-
-def what_stays_missing(standing: Standing) -> str:
-    """Return the rows that `keep` leaves unbought."""
-    new = _what_is_added(standing)
-    return f"rows with {new}" if new else "rows that only these match"
+    if "keep" in asked.ways:
+        known["keep"] = run_with("on_filter_change", "keep")
+        known["kept_rows"] = f"rows with {new}" if new else "rows that only these match"
+    has = best(standing.log.position, standing.wanted)
+    if has and "no-state" in asked.ways:
+        known["bought_until"] = to_minute(has.until)
+    return known
 
 
 def _what_is_added(standing: Standing) -> str:

@@ -412,9 +412,8 @@ class FeedRun:
 
     def _begin_over(self, rejection: RejectedError, old: Request) -> Request:
         """Return the first page of a sync whose cursor was rejected, or raise if it was twice."""
-        archive, wanted, new = self.archive, self.wanted, self.new_sync()
-        request = after_rejection(old.sync, wanted, self._run, new, has_archive=archive.lasts)
-        if isinstance(request, Question):
+        request = after_rejection(old.sync, self.wanted, self._run, self.new_sync())
+        if request is None:
             raise self.messages.rejected_twice(rejection, self._stuck(old)) from rejection
         self.messages.warn_of_restart(rejection, old.rows * self.reader.cost.price)
         self._head_reader.begin_over(request.sync)
