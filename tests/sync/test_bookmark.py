@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from copy import deepcopy
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -46,20 +46,6 @@ WRITTEN: dict[str, Any] = {
         "filter_sets": [{"country_codes": ["DE"]}, {}],
     },
 }
-
-
-def test_the_bookmark_is_the_instant_before_the_first_request(tap: Tap, sandbox: Sandbox) -> None:
-    key = next(iter(sandbox.world.rows()))
-    sandbox.world.touch(key, updated_at="2999-01-01T00:00:00Z")  # no row moves it
-    before = sandbox.now()
-    run = tap.run()
-    assert "2999-01-01T00:00:00Z" in [record["updated_at"] for record in run.records]
-    text = run.bookmark["replication_key_value"]
-    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", text)
-    instant = datetime.fromisoformat(text)
-    assert before - timedelta(seconds=10) < instant <= sandbox.feed_requests[0].time
-    (progress,) = run.states[0]["bookmarks"]["career_sites"]["position"]["progress"]
-    assert progress["sync"]["started"] == text
 
 
 @pytest.mark.parametrize(

@@ -9,10 +9,9 @@ from typing import Any
 import pytest
 
 from jobo_sandbox import Sandbox
-from tap_jobo.clock import format_timestamp
 from tap_jobo.streams import FEEDS, SETTINGS
 from tests.archive.helpers import change, damage, pages
-from tests.support import Tap, complaint, complaints, error_code, state_until
+from tests.support import Tap, complaint, complaints, error_code
 from tests.support.jobs import rows_of, tap_of
 
 NAMED = {setting.name: setting for setting in SETTINGS}
@@ -49,51 +48,12 @@ def test_narrowing_matches_nothing_new(name: str, old: Any, new: Any, *, is_narr
     assert setting.narrows(old, new) is is_narrower
 
 
-def test_a_filter_that_this_version_does_not_know_may_exclude_rows(tap: Tap) -> None:
-    """A newer version has read with it."""
-    state = state_until(tap, format_timestamp(tap.sandbox.now()), revenue=["1M-10M"])
-    run = tap.run(state=state)
-    assert error_code(run) == "filters-changed"
-    assert "revenue was 1M-10M" in complaint(run)
-    assert tap.sandbox.feed_requests == []
-
-
 @pytest.mark.parametrize("spec", FEEDS, ids=lambda spec: str(spec.name))
 def test_every_filter_selects_and_none_excludes(spec: Any) -> None:
     """A list that excludes needs a kind of its own: there, fewer values match more."""
     for setting in spec.filters:
         assert setting.description.startswith("Read only ")
         assert setting.narrows(None, "x")
-
-
-# An added value: only its rows are bought, and then what has changed of all
-
-WIDER: Any = {
-    "country_codes": ["DE", "FR", "US"],
-    "batch_size": 5,
-    "start_date": "2020-01-01",
-}
-
-
-def test_the_bookmark_stays_until_the_added_rows_are_complete(tap: Tap) -> None:
-    """Of the other rows, what changed was not read."""
-    german = tap.succeed(country_codes=["DE"], start_date="2020-01-01")
-    (changed, *_) = german.ids
-    change(tap, changed, name="Newer")
-    part = tap.succeed(state=german.state, max_credits=250, on_filter_change="resync", **WIDER)
-    first, added = tap.sandbox.feed_requests[0].body, tap.sandbox.feed_requests[-1].body
-    assert added["country_codes"] == ["FR", "US"]
-    assert added["updated_after"] == first["updated_after"]
-    sync = part.progress["sync"]
-    filters = part.bookmark["position"]["filter_sets"]
-    assert filters[sync["reads"]]["country_codes"] == ["FR", "US"]
-    assert filters[sync["filters"]]["country_codes"] == ["DE", "FR", "US"]
-    rest = tap.succeed(state=part.state, **WIDER)  # the setting was meant for one run
-    assert "Newer" in {row["name"] for row in rest.records}
-    states = [each["bookmarks"]["career_sites"] for each in (*part.states, *rest.states)]
-    during = [each for each in states if each["position"]["progress"]]
-    assert {each["replication_key_value"] for each in during[:-1]} == {None}
-    assert rest.bookmark["replication_key_value"] > german.bookmark["replication_key_value"]
 
 
 def test_a_price_is_at_least_what_the_same_rows_have_cost(tap: Tap) -> None:

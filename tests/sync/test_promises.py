@@ -17,6 +17,9 @@ NEAR = [
     "who narrows and widens again buys what changed",
     "only added values are bought",
     "who bought what another pipeline wants is not asked",
+    "in a first sync, there is nothing to keep",
+    "added values in progress, and then another one",
+    "who wants added values that another pipeline reads is not asked",
     "keep is told to those whom it concerns",
     "a page dropped at the head is bought again",
     "a restored backup",
@@ -25,6 +28,8 @@ NEAR = [
     "an order since a time follows a sync in progress in the same run",
     "a limit of nothing loads in spite of a question",
     "a paid sync that is rejected twice ends the run",
+    "changes that are rejected twice are begun over since their start",
+    "a sync that its archive has lost is begun over",
     "an erased row is skipped and still counts",
 ]
 """The traps that the tests play with processes; the exhaustive ones play all others."""

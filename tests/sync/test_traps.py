@@ -70,6 +70,18 @@ def asks(name: str, code: str) -> Step:
     return step
 
 
+def offers(name: str, *ways: str) -> Step:
+    """Check which answers the question of a pipeline has."""
+
+    def step(world: World) -> None:
+        question = world.pipes[name].question
+        assert question
+        offered = {"resync", "keep"} & {*question.ways}
+        world.require(offered == {*ways}, f"{name} may answer {offered}")
+
+    return step
+
+
 def answer(name: str, way: Any, billed: int | None = None) -> Step:
     """Answer the question of a pipeline, and check how many rows are billed."""
 
@@ -311,6 +323,42 @@ FILTERS: dict[str, Trap] = {
         *[want("prod", filters=having("BE")), run(billed=0)],
     ],
 }
+CHANGES: dict[str, Trap] = {
+    "narrower filters in progress, and the wider ones again": [
+        *[want(filters=OF_AT_BE), run(), put(0, 3, 6), want(filters=OF_AT)],
+        *[run(outcome="limit", billed=2, pages=1), put(1), want(filters=OF_AT_BE)],
+        *[run(billed=4), has_all("prod")],
+    ],
+    "two wider filters are a full sync": [
+        *[want(filters=having("AT", founded=1993)), run(billed=1)],
+        *[want(filters=having("AT", "BE", founded=1991)), asks("prod", "filters-changed")],
+        *[offers("prod", "resync", "keep"), answer("prod", "resync", 5)],
+    ],
+    "an earlier start date, kept": [
+        *[moves_starts, want(start=at(5)), run(billed=5), want(start=ALL)],
+        *[asks("prod", "filters-changed"), offers("prod", "resync", "keep"), put(8)],
+        *[answer("prod", "keep", 1), has_gap("prod", 0)],
+    ],
+    "in a first sync, there is nothing to keep": [
+        *[want(filters=OF_AT_BE), run(outcome="limit", pages=1), want(filters=OF_AT)],
+        *[asks("prod", "filters-changed"), offers("prod", "resync")],
+        *[want(filters={}, choice="keep"), run(billed=9), want(choice="error"), run(billed=0)],
+    ],
+    "a first sync goes on in spite of a later start date": [
+        *[moves_starts, run(outcome="limit", pages=1), want(start=at(8)), run(billed=7)],
+    ],
+    "added values in progress, and then another one": [
+        *[want(filters=OF_AT), run(), want(filters=OF_AT_BE, choice="resync")],
+        *[run(outcome="limit", pages=1), want(filters=having("AT", "CH"), choice="error")],
+        *[asks("prod", "filters-changed"), offers("prod", "resync", "keep")],
+        *[answer("prod", "resync", 3), has_all("prod")],
+    ],
+    "who wants added values that another pipeline reads is not asked": [
+        *[want(filters=OF_AT), run(), run("dev"), want(filters=OF_AT_BE)],
+        *[want("dev", choice="resync"), run("dev", "limit", pages=1)],
+        *[run(billed=1), has_all("prod")],
+    ],
+}
 GAPS: dict[str, Trap] = {
     "keep is told to those whom it concerns": [
         *[want("prod", "dev", filters=OF_AT), run(), run("dev"), want("dev", filters=OF_AT_BE)],
@@ -537,6 +585,18 @@ SYNCS: dict[str, Trap] = {
         *[run(billed=3), has_all("prod")],
     ],
 }
+STUCK: dict[str, Trap] = {
+    "changes that are rejected twice are begun over since their start": [
+        *[run(), put(*range(5)), run(outcome="limit", pages=1), reject_one()],
+        *[run(outcome="limit", pages=1), reject("prod"), run(outcome="rejected", billed=0)],
+        *[answer("prod", "restart-sync", 5), run(billed=0)],
+    ],
+    "a sync that its archive has lost is begun over": [
+        lambda world: world.api.stuck.add("all"),
+        *[run(outcome="rejected"), lose_archive, run(outcome="rejected"), reject("prod")],
+        *[answer("prod", "restart-sync", 9), has_all("prod")],
+    ],
+}
 ERASED: dict[str, Trap] = {
     "an erased row is skipped and still counts": [
         *[size(3), run(outcome="limit", pages=2), erase(1), run("lab", "limit", pages=0)],
@@ -549,7 +609,7 @@ ERASED: dict[str, Trap] = {
         *[put(1), run(billed=1), has_version("prod", 1, 2)],  # Jobo sends it again
     ],
 }
-TRAPS = FILTERS | GAPS | ARCHIVES | ORDERS | SYNCS | ERASED
+TRAPS = FILTERS | CHANGES | GAPS | ARCHIVES | ORDERS | SYNCS | STUCK | ERASED
 
 
 @pytest.mark.parametrize("trap", TRAPS.values(), ids=TRAPS)
@@ -706,16 +766,6 @@ def test_a_sync_begun_over_without_rows_waits_for_some() -> None:
         *[put(*range(5), country="BE"), run(), in_progress("prod", 1)],
         *[put(9, country="AT"), run(billed=1), in_progress("prod", 0)],
     )(world)
-
-
-def test_a_stuck_sync_and_a_lost_archive() -> None:
-    world = begin()
-    world.api.stuck = {"all"}
-    both(run(outcome="rejected"), lose_archive, run(outcome="rejected"), reject("prod"))(world)
-    prod = world.pipes["prod"]
-    assert not world.restart_sync("main", prod)
-    assert world.restart_sync("main", prod, prod.own)
-    both(run(billed=9), has_all("prod"))(world)
 
 
 # Runs that die at any step

@@ -49,6 +49,7 @@ from tests.sync.world.runs import AnyRun, Conditions, Ending, Outcome
 from tests.sync.world.world import World
 
 STREAM: Final = CAREER_SITES.name
+FILTERS: Final = [each.name for each in CAREER_SITES.filters]
 PRICE: Final = 50
 """Credits of a row."""
 _MORTAL_TAP: Final = str(Path(__file__).parents[2] / "support/mortal_tap.py")
@@ -284,16 +285,23 @@ class ProcessRun(AnyRun):
         requests = world.api.sandbox.feed_requests
         number = f"{self.number}"
         served = [each for each in requests if each.headers.get("x-run") == number]
-        pages = [each.row_ids for each in served if each.row_ids]
-        self.billed = sum(map(len, pages))
+        pages = [each for each in served if each.row_ids]
+        self.billed = sum(len(each.row_ids) for each in pages)
         if not self.lasts:
             return
         world.look()
         self.folder = world.folders.get(self.pipe.folder, self.folder)
         entries = self.folder.entries
         own = [n for n, each in enumerate(entries, 1) if each.header.id.startswith(f"{number}-")]
-        lost = len(pages) - sum(bool(entries[n - 1].rows) for n in own)
+        bought = [entries[n - 1] for n in own if entries[n - 1].rows]
+        lost = len(pages) - len(bought)
         world.require(lost <= (not is_whole), f"{lost} pages are lost")
+        for request, entry in zip(pages, bought, strict=False):  # the last one may be lost
+            asked, sync = request.body, entry.sync
+            filters = {each: asked[each] for each in FILTERS if asked.get(each)}
+            is_its = (filters, asked["batch_size"]) == (sync.reads, sync.batch_size)
+            is_its &= bool(asked.get("updated_after")) == bool(sync.since)
+            world.require(is_its, f"{asked} is requested for {sync}")
         for each in own:
             self.note_bought(each)
 
@@ -309,10 +317,13 @@ class ProcessRun(AnyRun):
         for message in parse(run.stdout.splitlines(keepends=True)):
             if message["type"] == "RECORD" and message["stream"] == STREAM:
                 self.target.row(row_of(message["record"]))
-            elif message["type"] == "STATE" and _part(message):
+            elif message["type"] == "STATE" and _part(message) not in ({}, raw):
                 raw = merge(raw, _part(message))
                 self.state = _read_state(raw)
                 self.target.state(self.state)
+                has = best(self.state.position, self.wanted)
+                is_right = raw["replication_key_value"] == (has.until if has else None)
+                self.world.require(is_right, f"the bookmark is not that of {has}")
         self.position = self.state.position if self.state else NOTHING
 
     def _ending(self, run: Run) -> Ending:
@@ -441,8 +452,10 @@ class ProcessWorld(World):
         if request.cursor is None or not (self.api.rejects or self.api.stuck):
             return False
         run = self._run_of(request)
-        position = self._pull(run.pipe.folder).position if run.lasts else run.position
-        syncs = {each.sync.id for each in position.progress if each.cursor == request.cursor}
+        self.look()
+        folder = self.folders.get(run.pipe.folder) if run.lasts else None
+        going = (folder.position.progress if folder else ()) or run.position.progress
+        syncs = {each.sync.id for each in going if each.cursor == request.cursor}
         is_rejected = bool(self.api.rejects or self.api.stuck & {*syncs, "all"})
         self.api.rejects = max(0, self.api.rejects - 1)
         self.api.has_rejected |= is_rejected
@@ -464,16 +477,11 @@ class ProcessWorld(World):
     def look(self) -> None:
         """Look at the archives that runs have written."""
         for name in {pipe.folder for pipe in self.pipes.values()}:
-            if name in self.folders:
-                self._pull(name)
-            elif self.place.files(name):
+            if name not in self.folders and self.place.files(name):
                 self.folders[name] = self.new_folder(name)
-
-    def _pull(self, name: str) -> Folder:
-        folder = self.folders[name]
-        assert isinstance(folder.disk, Stored)
-        folder.disk.pull()
-        return folder
+        for folder in self.folders.values():
+            assert isinstance(folder.disk, Stored)
+            folder.disk.pull()
 
     def lose_folder(self, name: str) -> None:
         super().lose_folder(name)

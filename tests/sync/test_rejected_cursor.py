@@ -1,0 +1,113 @@
+"""Cursors that are rejected, what else may look like it, and syncs that end too early."""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from jobo_sandbox import Fault
+from tap_jobo.api.responses import ApiResponse, require_success
+from tap_jobo.errors import RejectedError
+from tests.archive.helpers import archive_command, pass_time, succeeded
+from tests.support import Run, Tap, commands_in, complaint
+
+pytestmark = pytest.mark.slow
+
+RESTART = ("restart", "career_sites", "--yes")
+
+
+def test_a_sync_that_ends_far_below_its_estimate_is_a_warning(tap: Tap) -> None:
+    """The rows and another page are less than 80% of it, as an earlier run's first page has it."""
+    tap.settings["batch_size"] = 40
+    estimated = Fault(replace=lambda body: {**body, "estimated_total": 201})
+    tap.sandbox.faults.add(estimated, on=1)
+    part = tap.succeed(max_credits=2_000)
+    (line,) = tap.succeed(state=part.state).messages_of("WARNING", "missing-rows")
+    assert re.search(r"\b120\b.*\b201\b", line)
+
+
+# A rejected cursor
+
+
+ECHOES: dict[str, Any] = {
+    "the request": {"detail": "Bad filter", "request": {"cursor": "abc", "batch_size": 10}},
+    "a trace": {"title": "Not found", "trace": {"cursor": "abc"}},
+    "the errors of members": {"title": "Invalid", "errors": {"industries": ["not with a cursor"]}},
+    "an object": {"error": {"cursor": "abc"}},
+    "HTML": "<html><title>Bad request: cursor</title></html>",
+}
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "names_cursor"),
+    [
+        (400, {"detail": "The cursor has expired."}, True),
+        (404, {"status": 404, "error": "cursor_not_found"}, True),
+        (409, {"code": "FeedCursorExpired", "title": "Conflict"}, True),
+        (410, "Cursor expired", True),
+        (422, {"title": "Invalid.", "errors": {"cursor": ["Not valid."]}}, True),
+        (422, '"Unknown cursor"', True),
+        (400, {"title": "Cursor expired", "detail": "Start again"}, True),
+        *((status, body, False) for status in (400, 404, 422) for body in ECHOES.values()),
+    ],
+)
+def test_an_error_names_the_cursor_or_echoes_it(
+    status: int, body: Any, *, names_cursor: bool
+) -> None:
+    content = body if isinstance(body, str) else json.dumps(body)
+    with pytest.raises(RejectedError) as rejection:
+        require_success(ApiResponse(content.encode(), status, {}))
+    assert rejection.value.names_cursor == names_cursor
+
+
+def test_an_error_that_is_not_about_the_cursor_does_not_start_a_sync_over(tap: Tap) -> None:
+    tap.sandbox.faults.add(Fault(status=400, body=ECHOES["the request"]), on=2)
+    cut = tap.run()
+    complaint(cut)
+    tap.sandbox.faults.add(Fault(status=403, body={"detail": "Your plan has no cursor."}), on=3)
+    complaint(tap.run(state=cut.state))
+    assert len(tap.succeed(state=cut.state).ids) == 70
+    assert tap.sandbox.rows_billed == 120
+
+
+def test_a_rejected_page_without_a_cursor_is_an_error(tap: Tap) -> None:
+    tap.sandbox.faults.add(Fault(status=400, body={"detail": "Invalid cursor"}, times=None))
+    assert "Invalid cursor" in complaint(tap.run())
+    assert len(tap.sandbox.feed_requests) == 1
+
+
+@pytest.mark.parametrize("archive", [True, False])
+def test_a_cursor_that_expires_between_runs_states_the_cost_and_the_way_out(
+    tap: Tap, *, archive: bool
+) -> None:
+    def later(state: Any) -> Run:
+        tap.sandbox.expire_cursors()
+        return tap.run(state=state, max_credits=5_000, archive=archive)
+
+    second = later(later(None).state)
+    assert second.returncode == 0, second.stderr
+    (warning,) = second.messages_of("WARNING", "sync-restarted")
+    assert "$5.00" in warning
+    billed = tap.sandbox.credits_billed
+    third = later(second.state)
+    line = complaint(third)
+    assert third.codes("CRITICAL") == ["cursor-rejected"]
+    stuck = third.progress["sync"]["id"] if archive else ""
+    assert commands_in(line) == ([[*RESTART[:2], "--sync", stuck]] if archive else [])
+    for part in ("100 rows", "$5.00") if archive else ("without a state", "$50.00 per 1,000 rows"):
+        assert part in line
+    # It is counted in the archive, also if the target stored nothing.
+    assert later(None if archive else second.state).codes("CRITICAL") == ["cursor-rejected"]
+    assert tap.sandbox.credits_billed == billed
+    pass_time(tap, timedelta(minutes=1))
+    if archive:
+        succeeded(archive_command(tap, *RESTART))
+        again = tap.succeed(state=second.state)
+    else:
+        again = tap.succeed(archive=False)
+    assert {*again.ids} == tap.sandbox.world.rows().keys()
+    assert tap.sandbox.credits_billed == billed + 120 * 50
