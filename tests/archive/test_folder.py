@@ -5,14 +5,12 @@ from __future__ import annotations
 import errno
 import logging
 import os
-import signal
 import stat
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
 from unittest.mock import Mock
 
 import filelock
@@ -33,16 +31,6 @@ KEY = "host-live-0a/career_sites"
 PAGE, OTHER = layout.page_name(KEY, 1), layout.page_name(KEY, 2)
 FILE = layout.FILE.format(KEY)
 CONTENT = b"content" * 10_000
-_HOLDS = """
-import sys, time
-from pathlib import Path
-from tap_jobo.archive import layout
-from tap_jobo.archive.folder import Folder
-
-with Folder(Path(sys.argv[1])).lock(sys.argv[2], "career_sites"):
-    print("has it", flush=True)
-    time.sleep(1_000)
-"""
 _KILLS = """
 import io, os, signal, sys
 from pathlib import Path
@@ -72,46 +60,11 @@ for number in range(1_000):
 """
 
 
-@contextmanager
-def another_process(root: Path) -> Iterator[subprocess.Popen[str]]:
-    """A process that holds the lock."""
-    command = [sys.executable, "-c", _HOLDS, str(root), KEY]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            assert process.stdout
-            assert process.stdout.readline() == "has it\n"
-            yield process
-        finally:
-            process.kill()
-            process.wait(patient(10))
-
-
-def fail(code: int) -> Any:
-    return raising(OSError(code, os.strerror(code)))
-
-
-def raising(error: Exception) -> Any:
-    def raise_it(*_: object, **__: object) -> None:
-        raise error
-
-    return raise_it
+def fail(code: int) -> Mock:
+    return Mock(side_effect=OSError(code, os.strerror(code)))
 
 
 # Its lock
-
-
-def test_the_lock_of_a_process_that_was_killed_is_free(tmp_path: Path) -> None:
-    store = Folder(tmp_path)
-    with another_process(tmp_path) as process:
-        with pytest.raises(HeldError) as error, store.lock(KEY, "career_sites"):
-            pass
-        process.send_signal(signal.SIGKILL)
-        process.wait(patient(10))
-        with store.lock(KEY, "career_sites") as check:
-            check()
-    assert f" career_sites in {tmp_path}." in error.value.fact
-    assert "[run-in-progress]" in str(error.value)
-    assert error.value.holder == ""
 
 
 def test_what_killed_runs_were_writing_is_removed_with_the_lock(tmp_path: Path) -> None:
@@ -153,7 +106,7 @@ def test_a_file_system_without_locks_is_a_warning(
     caplog: pytest.LogCaptureFixture,
     error: Exception,
 ) -> None:
-    monkeypatch.setattr(filelock.FileLock, "acquire", raising(error))
+    monkeypatch.setattr(filelock.FileLock, "acquire", Mock(side_effect=error))
     store = Folder(tmp_path, logging.getLogger("visible"))
     leave_half_written(store, PAGE)
     with store.lock(KEY, "career_sites") as check:
