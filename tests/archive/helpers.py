@@ -71,17 +71,6 @@ def succeeded(run: Run) -> Run:
     return run
 
 
-def loaded(run: Run) -> float:
-    """The rows that a run which ended well read from the archive."""
-    return succeeded(run).metrics["jobo_rows_loaded"]
-
-
-def rows_of(run: Run) -> int:
-    """The rows of the sync in progress, as the last state of a run has them."""
-    (going,) = run.bookmark["position"]["progress"]
-    return int(going["rows"])
-
-
 def refused(tap: Tap, state: object = None, **settings: Any) -> str:
     """The code of the error with which a run ends before its first page, each time alike."""
     codes = set()

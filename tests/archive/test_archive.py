@@ -14,7 +14,7 @@ import pytest
 from jobo_sandbox import Fault, Sandbox
 from tap_jobo.archive.naming import all_keys
 from tap_jobo.redaction import redact_body
-from tests.archive.helpers import Warehouse, change, kill, loaded, pass_time, succeeded
+from tests.archive.helpers import Warehouse, change, kill, pass_time, succeeded
 from tests.support import ARCHIVE_COMMAND, Run, Tap, execute
 from tests.support.archives import Files, files_at
 from tests.support.companies import records_of
@@ -40,8 +40,8 @@ def test_the_pages_of_a_killed_run_are_loaded(tap: Tap, files: Files) -> None:
     cut = kill(tap, files, 3)
     tap.sandbox.api_key = "jbe_test_another"
     changed: Any = {"api_key": "jbe_test_another", "api_url": f"{tap.sandbox.url}/"}
-    again = tap.run(state=cut.states[0], **changed)
-    assert loaded(again) == 50
+    again = tap.succeed(state=cut.states[0], **changed)
+    assert again.loaded == 50
     (announced,) = [line for line in again.lines("INFO") if " loading " in line]
     for part in ("career_sites: ", " 1 page ", "$2.50 not billed"):
         assert part in announced
@@ -54,8 +54,8 @@ def test_the_pages_of_a_killed_run_are_loaded(tap: Tap, files: Files) -> None:
 
 def test_without_a_state_the_sync_in_progress_goes_on(tap: Tap, files: Files) -> None:
     cut = kill(tap, files, 3, batch_size=20)
-    again = tap.run()
-    assert loaded(again) == 40
+    again = tap.succeed()
+    assert again.loaded == 40
     assert len(again.ids) == 120
     assert rows_billed_twice(tap.sandbox) == 0
     assert [request.body["batch_size"] for request in tap.sandbox.feed_requests[3:7]] == 4 * [20]
@@ -190,7 +190,7 @@ def test_only_the_last_version_of_a_row_is_delivered_and_no_state_while_one_is_o
             world = tap.sandbox.world.rows()
             names = {row["id"]: row["name"] for row in run.records}
             assert names == {key: row["name"] for key, row in world.items()}
-            assert loaded(run) == 120
+            assert run.loaded == 120
             assert names_of(run, key) == ["Change 2"]
 
 
@@ -261,7 +261,7 @@ def test_an_empty_page_in_the_middle_of_a_sync_is_an_entry(tap: Tap, files: File
     assert len(tap.succeed().ids) == 120
     rows = [len(files.entry(page).body) > 1_000 for page in files.pages]
     assert rows == [True, False, True, False, True]
-    assert loaded(tap.run()) == 120
+    assert tap.succeed().loaded == 120
     assert tap.sandbox.rows_billed == 120
 
 
@@ -317,7 +317,7 @@ def test_an_archive_that_is_off_writes_and_reads_nothing(tap: Tap) -> None:
     assert [file.name for file in tap.folder.iterdir()] == ["config.json"]
     assert tap.succeed(state=first.state, archive=False).ids == []
     tap.run()
-    assert loaded(tap.run(archive=False)) == 0
+    assert tap.succeed(archive=False).loaded == 0
 
 
 @pytest.mark.parametrize(

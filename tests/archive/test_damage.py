@@ -21,11 +21,9 @@ from tests.archive.helpers import (
     archive_command,
     change,
     drop,
-    loaded,
     pass_time,
     refused,
     restart,
-    rows_of,
     run_unprivileged,
     succeeded,
 )
@@ -137,7 +135,7 @@ def test_a_damaged_page_stops_those_who_load_it_until_it_is_dropped(
     assert others == [["restart", "career_sites"]] * (spoil not in NO_HEADER)
     (order,) = commands_in(succeeded(archive_command(tap, *command, "--yes")).stdout)
     run = tap.succeed()
-    assert (loaded(run), run.codes("WARNING")) == (110, ["gap"])
+    assert (run.loaded, run.codes("WARNING")) == (110, ["gap"])
     assert tap.sandbox.rows_billed == 121
     succeeded(archive_command(tap, *order, "--yes"))
     assert warehouse.rows_billed() == 120
@@ -301,7 +299,7 @@ def test_a_page_of_another_format_is_billed_once_and_stays_until_a_version_knows
     tap.sandbox.faults.add(Fault(replace=replace), on=2)
     first = tap.run()
     line = complaint(first)
-    assert len(first.ids) == rows_of(first) == 50
+    assert len(first.ids) == first.progress["rows"] == 50
     assert first.bookmark["replication_key_value"] is None
     if field:
         assert " 50 rows " in line
@@ -318,7 +316,7 @@ def test_a_page_of_another_format_is_billed_once_and_stays_until_a_version_knows
         assert {*again.ids} <= {*first.ids}
     assert tap.sandbox.rows_billed == 100
     files.rewrite(files.pages[1], body=json.dumps(known[0]).encode())  # as a later version reads
-    last = succeeded(tap.run(state=first.state))
+    last = tap.succeed(state=first.state)
     assert len(last.ids) == 70
     assert {*first.ids, *last.ids} == tap.sandbox.world.rows().keys()
     assert tap.sandbox.rows_billed == 120
@@ -333,7 +331,7 @@ def test_a_skipped_row_is_shown_and_erased_by_its_number(tap: Tap) -> None:
     tap.sandbox.faults.add(Fault(replace=spoil), on=2)
     lines = tap.succeed().messages_of("ERROR", "rows-skipped")
     run = tap.succeed()
-    assert loaded(run) == 118
+    assert run.loaded == 118
     assert run.messages_of("ERROR", "rows-skipped") == lines
     assert ["row 8 of page 2" in lines[0], "row 10 of page 2" in lines[1]] == [True, True]
     assert all("$0.05" in line for line in lines)
@@ -347,8 +345,8 @@ def test_a_skipped_row_is_shown_and_erased_by_its_number(tap: Tap) -> None:
         assert "returns" in succeeded(erased).stdout
     exported = [*map(json.loads, succeeded(archive_command(tap, *shown)).stdout.splitlines())]
     assert [each["row_number"] for each in exported] == [*range(1, 8), 9, *range(11, 51)]
-    again = tap.run()
-    assert loaded(again) == 118
+    again = tap.succeed()
+    assert again.loaded == 118
     assert again.messages_of("ERROR", "rows-skipped") == []
     assert tap.sandbox.rows_billed == 120
 
@@ -458,7 +456,7 @@ def test_a_folder_that_vanishes_ends_the_run_with_the_page_in_flight(
     run = run_meanwhile(tap, lambda _: folder.rename(away))
     assert error_code(run) == "archive-unusable"
     assert (tap.sandbox.rows_billed, len(run.ids), folder.exists()) == (100, 50, False)
-    again = succeeded(tap.run(state=run.state, archive_dir=str(away)))
+    again = tap.succeed(state=run.state, archive_dir=str(away))
     assert {*run.ids, *again.ids} == tap.sandbox.world.rows().keys()
     assert rows_billed_twice(tap.sandbox) == 50
 
@@ -470,13 +468,13 @@ def test_a_folder_that_another_run_has_begun_anew_stays_as_it_is(
 
     def begin_anew(_: object) -> None:
         folder.rename(folder.with_name("away"))
-        others.append(succeeded(tap.run(max_credits=2_500)))
+        others.append(tap.succeed(max_credits=2_500))
 
     run = run_meanwhile(tap, begin_anew, on=1)
     assert (error_code(run), run.records) == ("archive-unusable", [])
     (other,) = others
     assert files.header(files.pages[0]).id == other.bookmark["entry"]
-    again = succeeded(tap.run(state=other.state))
+    again = tap.succeed(state=other.state)
     assert {*other.ids, *again.ids} == tap.sandbox.world.rows().keys()
 
 

@@ -19,7 +19,7 @@ from tap_jobo.archive.key import archive_key
 from tap_jobo.archive.store import Store
 from tap_jobo.streams.career_sites import CAREER_SITES
 from tap_jobo.sync.inspection import log_of
-from tests.archive.helpers import Warehouse, change, loaded
+from tests.archive.helpers import Warehouse, change
 from tests.support import Tap, s3_api
 from tests.support.archives import Files, files_at, number_of
 from tests.support.s3 import S3, Weather
@@ -112,7 +112,7 @@ def test_an_archive_of_more_than_a_million_pages_goes_on(tap: Tap, files: Files)
         assert warehouse.rows_billed() == 1
         assert warehouse.state["bookmarks"]["career_sites"]["offset"] == head + number
     assert files.page_numbers == [head, head + 1, head + 2]
-    assert loaded(tap.run(state=state)) == 2
+    assert tap.succeed(state=state).loaded == 2
     assert tap.sandbox.rows_billed == 122
 
 

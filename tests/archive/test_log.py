@@ -18,7 +18,6 @@ from tests.archive.helpers import (
     change,
     drop,
     keys_in,
-    loaded,
     pass_time,
     refused,
     restart,
@@ -238,7 +237,7 @@ def test_what_was_bought_without_the_archive_is_bought_again(warehouse: Warehous
     billed = tap.sandbox.rows_billed
     run = warehouse.run()
     assert run.codes("WARNING") == ["archive-behind"]
-    assert loaded(run) == 0
+    assert run.loaded == 0
     assert {*run.ids} == {a, b}
     assert tap.sandbox.rows_billed == billed + 2
     assert warehouse.is_current

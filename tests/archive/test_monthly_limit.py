@@ -26,7 +26,7 @@ from tap_jobo.errors import ArchiveError, BudgetReachedError
 from tap_jobo.streams.career_sites import CAREER_SITES
 from tap_jobo.streams.feed_spec import FeedSpec
 from tap_jobo.streams.jobs import JOBS
-from tests.archive.helpers import archive_command, loaded, new_header, spent_in, succeeded
+from tests.archive.helpers import archive_command, new_header, spent_in, succeeded
 from tests.support import Run, Tap, commands_in, complaint, error_code
 from tests.support.clock import FakeClock, with_clock
 from tests.support.crash import cut_in_request
@@ -95,8 +95,8 @@ def test_the_limit_holds_over_runs_and_says_when_they_continue(tap: Tap) -> None
     second = tap.run(state=first.state)
     assert second.lines("WARNING") == [warning]
     assert f"1,000 credits ($1.00) left for {month}\n" in second.stderr
-    lowered = tap.run(max_credits_per_month=4_000)
-    assert loaded(lowered) == 100  # beyond the limit
+    lowered = tap.succeed(max_credits_per_month=4_000)
+    assert lowered.loaded == 100  # beyond the limit
     assert "5,000 of 4,000 used" in _reached(lowered)
     assert " left for " not in lowered.stderr  # because nothing is left
     assert tap.sandbox.credits_billed == 2 * PAGE

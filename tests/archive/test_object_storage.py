@@ -24,7 +24,6 @@ from tap_jobo.archive import layout, open_store
 from tap_jobo.archive.store import ExistsError, Store, StoreError
 from tap_jobo.clock import Clock
 from tap_jobo.errors import ArchiveError
-from tests.archive.helpers import loaded, rows_of, succeeded
 from tests.support import Tap, complaint, error_code
 from tests.support.archives import Files, files_at
 from tests.support.crash import (
@@ -74,8 +73,8 @@ def test_three_destroyed_containers_cost_the_pages_in_flight(tap: Container, fil
             run = cut_in_request(tap, request, state=target.state)
             files.expire_leases()
             target.receive(run.messages, states_lost=rng.randint(1, 4))
-        last = tap.run(state=target.state)
-        assert loaded(last) > 0
+        last = tap.succeed(state=target.state)
+        assert last.loaded > 0
         target.receive(last.messages)
         assert target.rows.keys() == sandbox.world.rows().keys()
         assert rows_billed_twice(sandbox) == 3 * 50
@@ -97,7 +96,7 @@ def test_a_load_reads_each_page_once(tap: Container, weather: Weather) -> None:
     """Though it needs the last version of each row first. The last page is read when it opens."""
     tap.succeed(batch_size=10)
     weather.requests.clear()
-    assert loaded(tap.run()) == 120
+    assert tap.succeed().loaded == 120
     read = Counter(path.rsplit("/", 1)[-1] for _, path in weather.requests if ".page" in path)
     assert read["000000001.page"] == 3  # its header says what its buyer had, in each of two looks
     assert {read[f"{number:09}.page"] for number in range(2, 12)} == {1}
@@ -122,7 +121,7 @@ def test_nothing_in_the_bucket_or_log_tells_a_secret(tap: Container, s3: S3, fil
 
 def test_a_run_that_was_stopped_leaves_no_lease(tap: Container) -> None:
     cut = cut_in_request(tap, 2, signal.SIGTERM)
-    again = succeeded(tap.run(state=cut.state))
+    again = tap.succeed(state=cut.state)
     assert "Another run" not in again.stderr
 
 
@@ -132,7 +131,7 @@ def test_a_paused_run_stops_once_another_has_its_lease(
     def run_other(paused: subprocess.Popen[str]) -> None:
         paused.send_signal(signal.SIGSTOP)
         files.expire_leases()
-        assert loaded(tap.run()) == 50
+        assert tap.succeed().loaded == 50
         billed.append(tap.sandbox.rows_billed)
         learn_of_the_loss(paused, weather)
 
@@ -142,8 +141,8 @@ def test_a_paused_run_stops_once_another_has_its_lease(
     assert error_code(run) == "run-in-progress"
     assert "billed again" in complaint(run)
     assert tap.sandbox.rows_billed == billed[0] + 50
-    assert rows_of(run) == 50
-    assert len(succeeded(tap.run(state=run.state)).ids) == 70
+    assert run.progress["rows"] == 50
+    assert len(tap.succeed(state=run.state).ids) == 70
     assert tap.sandbox.rows_billed == billed[0] + 50
 
 
@@ -194,7 +193,7 @@ def test_a_page_that_is_refused_costs_one_page_however_often_it_is_tried(
     run = tap.run()
     assert error_code(run) == "archive-unusable"
     assert "$2.50" in complaint(run)
-    assert (rows_of(run), len(run.ids), tap.sandbox.rows_billed) == (50, 50, 100)
+    assert (run.progress["rows"], len(run.ids), tap.sandbox.rows_billed) == (50, 50, 100)
     for _ in range(2):
         again = tap.run(state=run.state)
         assert (error_code(again), again.records) == ("archive-unusable", [])
@@ -223,7 +222,7 @@ def test_a_page_whose_responses_were_lost_is_in_the_bucket(
     assert files.page_numbers == ([1, 2, 3] if is_found else [1, 2])
     weather.decide = lambda *_: ""
     again = tap.succeed(state=run.state)
-    assert loaded(again) == (0 if is_found else 50)
+    assert again.loaded == (0 if is_found else 50)
     assert {*run.ids, *again.ids} == tap.sandbox.world.rows().keys()
     assert tap.sandbox.rows_billed == 120
 
@@ -235,7 +234,7 @@ def test_no_request_is_sent_once_a_wait_was_longer_than_the_lease(tap: Container
     later.sandbox.faults.add(busy, endpoint="career_sites", on=2)
     run = later.run()
     assert "not be renewed" in complaint(run)
-    assert rows_of(run) == len(run.ids) == later.sandbox.rows_billed == 50
+    assert run.progress["rows"] == len(run.ids) == later.sandbox.rows_billed == 50
 
 
 # Which requests the store sends, and what becomes of those that fail

@@ -14,7 +14,7 @@ import pytest
 from jobo_sandbox import Sandbox
 from tap_jobo.archive.store import HeldError
 from tap_jobo.singer.loop import StreamLoop
-from tests.archive.helpers import Warehouse, loaded, succeeded
+from tests.archive.helpers import Warehouse, succeeded
 from tests.support import Tap, error_code
 from tests.support.archives import Files
 from tests.support.clock import FakeClock
@@ -55,8 +55,8 @@ def test_the_second_run_loads_and_gives_up_after_ten_minutes(tap: Tap, files: Fi
         assert second.bookmark["offset"] == 1
         assert len(tap.sandbox.feed_requests) == 2
         succeeded(first.end())
-    again = tap.run(state=second.state)
-    assert loaded(again) == 70
+    again = tap.succeed(state=second.state)
+    assert again.loaded == 70
     assert {*second.ids, *again.ids} == tap.sandbox.world.rows().keys()
     assert tap.sandbox.rows_billed == 120
 
@@ -83,7 +83,7 @@ def test_the_second_run_buys_what_the_first_one_leaves(tap: Tap, files: Files) -
         process = start_second(tap)
         assert len(succeeded(first.end()).ids) == 100
         second, _ = finish(process, [])
-    assert loaded(second) == 100
+    assert succeeded(second).loaded == 100
     assert len(second.ids) == 120
     summary = second.summaries["career_sites"]
     assert summary.startswith("100 rows in 2 pages ")
@@ -104,7 +104,7 @@ def test_the_second_run_goes_on_once_the_first_one_is_killed(tap: Tap, files: Fi
         files.expire_leases()
         second, _ = finish(process, [])
     wait_until_quiet(tap.sandbox)
-    assert loaded(second) == 50
+    assert succeeded(second).loaded == 50
     assert len(second.ids) == 120
     assert rows_billed_twice(tap.sandbox) == 50  # the page in flight
 
