@@ -26,9 +26,9 @@ from tap_jobo.errors import ArchiveError, BudgetReachedError
 from tap_jobo.streams.career_sites import CAREER_SITES
 from tap_jobo.streams.feed_spec import FeedSpec
 from tap_jobo.streams.jobs import JOBS
-from tests.archive.helpers import archive_command, new_header, spent_in, succeeded
+from tests.archive.helpers import archive_command, new_header, pass_time, spent_in, succeeded
 from tests.support import Run, Tap, commands_in, complaint, error_code
-from tests.support.clock import FakeClock, with_clock
+from tests.support.clock import FakeClock
 from tests.support.crash import cut_in_request
 from tests.support.jobs import tap_of
 from tests.support.loggers import LOGGER
@@ -64,13 +64,6 @@ def _reached(run: Run) -> str:
     assert run.returncode == 0, run.stderr
     (line,) = run.messages_of("WARNING", "limit-reached")
     return line
-
-
-def _at(tap: Tap, instant: datetime) -> Tap:
-    """The tap when it is this late, for the API too."""
-    shift = instant - datetime.now(UTC)
-    tap.sandbox.clock_offset = shift.total_seconds()
-    return with_clock(tap, shift)
 
 
 def _next_month() -> datetime:
@@ -395,11 +388,12 @@ def buy(count: MonthCount, credits_: int) -> None:
 def test_a_new_month_begins_by_the_clock_of_the_api(tap: Tap) -> None:
     run = tap.run()
     old = month_of(tap)
-    late = _at(tap, _next_month() - timedelta(minutes=10))
-    late.oddities["TEST_CLOCK"] = str(float(late.oddities["TEST_CLOCK"]) + 3_600)
-    run = late.run(state=run.state)
+    pass_time(tap, _next_month() - timedelta(minutes=10) - datetime.now(UTC))
+    tap.oddities["TEST_CLOCK"] = str(tap.sandbox.clock_offset + 3_600)
+    run = tap.run(state=run.state)
     _reached(run)
-    run = succeeded(_at(tap, _next_month() + timedelta(minutes=1)).run(state=run.state))
+    pass_time(tap, timedelta(minutes=11))
+    run = tap.succeed(state=run.state)
     assert len(run.ids) == 20
     assert spent(tap) == {old: 2 * PAGE, month_of(tap): 20 * 50}
     assert old != month_of(tap)
