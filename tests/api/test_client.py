@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import gzip
 import signal
 import socket
@@ -10,7 +9,7 @@ import ssl
 import struct
 import threading
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from ipaddress import ip_address
 from pathlib import Path
@@ -35,8 +34,7 @@ from tap_jobo.errors import (
 from tap_jobo.streams.career_sites import CAREER_SITES
 from tests.support import kept_signals
 from tests.support.client import FeedClient
-
-Handler = Callable[[socket.socket], None]
+from tests.support.raw_api import Respond, Server
 
 PAGE = b'{"career_sites": [], "has_more": false}'
 WORST_CASE = 2_500
@@ -44,41 +42,12 @@ ROW_ID = b'{"id": "11111111-2222-3333-4444-555555555555"}'
 LIKE_A_ROW = b'{"Id": 7, "listingUrl": "l", "NAME": "n", "age": 1}'
 
 
-class Server:
-    """Serves each connection with the next of its handlers, the last one for all that follow.
-
-    Attributes:
-        connections: How many there were.
-    """
-
-    def __init__(self, *handlers: Handler) -> None:
-        self._handlers = handlers
-        self._socket = socket.create_server(("127.0.0.1", 0))
-        self.address = f"127.0.0.1:{self._socket.getsockname()[1]}"
-        self.connections = 0
-        threading.Thread(target=self._serve, daemon=True).start()
-
-    def _serve(self) -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                connection, _ = self._socket.accept()
-                handler = self._handlers[min(self.connections, len(self._handlers) - 1)]
-                self.connections += 1
-                with connection, contextlib.suppress(OSError):
-                    handler(connection)
-
-    def close(self) -> None:
-        with contextlib.suppress(OSError):
-            self._socket.shutdown(socket.SHUT_RDWR)
-        self._socket.close()
-
-
 class Api(FeedClient):
     """The client against servers of sockets."""
 
     servers: list[Server]
 
-    def serve(self, *handlers: Handler) -> Server:
+    def serve(self, *handlers: Respond) -> Server:
         self.servers.append(Server(*handlers))
         return self.servers[-1]
 
@@ -146,7 +115,7 @@ def answer(
     *headers: str,
     is_sized: bool = True,
     is_last: bool = True,
-) -> Handler:
+) -> Respond:
     """Answer one request."""
     sized = [f"Content-Length: {len(body)}"] if is_sized else []
     last = ["Connection: close"] if is_last else []
@@ -205,7 +174,7 @@ class TestSent:
         [(drop_request, "closed"), (reset_request, "reset"), (stay_silent, "timed out")],
     )
     def test_lost_answer_is_charged_and_tried_twice_more(
-        self, api: Api, handler: Handler, cause: str, monkeypatch: pytest.MonkeyPatch
+        self, api: Api, handler: Respond, cause: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         if handler == stay_silent:
             monkeypatch.setattr("tap_jobo.api.client.READ_SECONDS", 0.3)
@@ -453,7 +422,7 @@ BILLED = {
 class TestPages:
     @pytest.mark.parametrize("handler", RETURNED.values(), ids=RETURNED)
     def test_body_with_the_envelope_or_a_deduction_is_returned_as_it_came(
-        self, api: Api, handler: Handler
+        self, api: Api, handler: Respond
     ) -> None:
         server = api.serve(handler)
         response = api.fetch(server.address)
@@ -470,7 +439,7 @@ class TestPages:
         ids=[*POSSIBLY_BILLED, *(f"deduction, {name}" for name in BILLED)],
     )
     def test_response_without_a_page_is_charged_and_tried_twice_more(
-        self, api: Api, handler: Handler, credits_: int, possibly_billed: int
+        self, api: Api, handler: Respond, credits_: int, possibly_billed: int
     ) -> None:
         server = api.serve(handler)
         with pytest.raises(ApiError, match="billed"):
@@ -480,7 +449,7 @@ class TestPages:
 
     @pytest.mark.parametrize(("handler", "code"), FINAL.values(), ids=FINAL)
     def test_refusal_that_is_final_has_a_code_and_is_free(
-        self, api: Api, handler: Handler, code: str
+        self, api: Api, handler: Respond, code: str
     ) -> None:
         server = api.serve(handler)
         with pytest.raises(ApiError, match=rf"Not billed\. \[{code}\]") as error:

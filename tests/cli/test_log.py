@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 import re
+import signal
+from pathlib import Path
 from typing import Any
 
 import pytest
 from singer_sdk import metrics
 
-from jobo_sandbox import Fault
-from tests.support import Run, Tap
+from jobo_sandbox import Fault, Sandbox
+from tests.support import COMMAND, Run, Tap, environment, execute, shows_a_key
 from tests.support.repository import REPOSITORY
 
+PAGE = (REPOSITORY / "docs/run/monitor.md").read_text("utf-8")
+JSON_LOG = {"SINGER_SDK_LOG_CONFIG": str(REPOSITORY / "tests/support/json_log.yml")}
 OF_THE_SDK = {
     metrics.Metric.RECORD_COUNT,
     metrics.Metric.SYNC_DURATION,
@@ -79,8 +83,57 @@ def test_no_text_from_elsewhere_forges_a_line(tap: Tap, forge: Any) -> None:
 
 def test_a_question_is_one_record_of_a_json_log(tap: Tap) -> None:
     state = tap.succeed(country_codes=["DE"]).state
-    logging = {"SINGER_SDK_LOG_CONFIG": str(REPOSITORY / "tests/support/json_log.yml")}
-    run = tap.run(state=state, env=logging, country_codes=["DE", "FR"])
+    run = tap.run(state=state, env=JSON_LOG, country_codes=["DE", "FR"])
     records = [json.loads(line) for line in run.stderr.splitlines()]
     (question,) = (each for each in records if each["level"] == "critical")
     assert question["message"].count("\n") == 3
+
+
+# What the documentation promises to orchestrators
+
+
+def test_exit_codes_are_what_happens(tap: Tap, sandbox: Sandbox) -> None:
+    codes = {
+        tap.run(max_credits=2_500).returncode,
+        tap.run(api_key="wrong").returncode,
+        tap.run("--full-refresh").returncode,
+        *(128 + number for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)),
+        128 + signal.SIGKILL,
+    }
+    assert sandbox.credits_billed == 2_500
+    table = "\n".join(line for line in PAGE.splitlines() if re.match(r"\| \d", line))
+    cells = [line.split("|")[1] for line in table.splitlines()]
+    assert codes == {int(code) for cell in cells for code in cell.split(",")}
+
+
+def test_the_log_is_json_and_without_the_key(tap: Tap, sandbox: Sandbox) -> None:
+    run = tap.run(env=JSON_LOG)
+    lines = [json.loads(line) for line in run.stderr.splitlines()]
+    (summary,) = (line for line in lines if line["message"].startswith("Summary: "))
+    assert {"level", "logger_name", "app_name"} <= summary.keys()
+    figures = [line["metric_info"] for line in lines if "METRIC" in line["message"]]
+    assert {"metric": "jobo_credits", "value": 6_000} in [
+        {name: each[name] for name in ("metric", "value")} for each in figures
+    ]
+
+    maps = {"career_sites": {"x": f"upper('{sandbox.api_key}')"}}  # whose error quotes it
+    run = tap.run("--test", env=JSON_LOG, stream_maps=maps)
+    assert run.returncode == 1
+    last = json.loads(run.stderr.splitlines()[-1])
+    assert last["level"] == "critical"
+    assert "[api_key]" in last["message"]
+    assert not shows_a_key(run)
+
+
+@pytest.mark.parametrize(
+    "variables", [{"TAP_JOBO_LOGLEVEL": "LOUD"}, {"SINGER_SDK_LOG_CONFIG": "README.md"}]
+)
+def test_a_wrong_logging_configuration_is_one_line(
+    tmp_path: Path, variables: dict[str, str]
+) -> None:
+    run = execute([str(COMMAND)], environment(tmp_path, variables), REPOSITORY)
+    assert run.returncode == 1
+    (line,) = run.stderr.splitlines()
+    assert line.startswith("Error: Logging ")
+    assert all(name.removeprefix("TAP_JOBO_") in line for name in variables)
+    assert line.endswith(" [invalid-file]")

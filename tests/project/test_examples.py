@@ -56,10 +56,17 @@ def test_steps_of_the_image_install_the_wheel_and_its_command_runs(
             ),
             "TARGET_POSTGRES_DEFAULT_TARGET_SCHEMA": "image",
         }
-        run = execute(["meltano", *yaml.safe_load(command)], variables, project)
+        command = ["meltano", *yaml.safe_load(command)]
+        run = execute(command, variables, project)
         assert run.returncode == 0, run.stderr
         assert [len(entry.row_ids) for entry in sandbox.feed_requests] == [30, 30]
         assert "METRIC" in run.stderr
+        # The state and the archive are in the bucket.
+        (project / ".meltano/meltano.db").unlink(missing_ok=True)
+        again = execute(command, variables, project)
+        assert again.returncode == 0, again.stderr
+        assert "from the archive" not in again.stderr
+        assert sandbox.rows_billed == 60
         # Structured logging:
         assert re.search(r"\[warning +\] tap-jobo +.*\[no-limit\]", run.stderr)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import shlex
-import shutil
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,16 +13,14 @@ import pytest
 import yaml
 from singer_sdk.helpers.capabilities import PluginCapabilities
 
-from jobo_sandbox import Sandbox
 from tests.support import ARCHIVE_COMMAND, COMMAND, environment, execute
 from tests.support.archives import files_at
 from tests.support.companies import FIELDS, OBJECTS, expected_profile
 from tests.support.docs import block
 from tests.support.jobs import STREAMS
-from tests.support.meltano import IN_A_BUCKET, PIPELINE, Project
+from tests.support.meltano import PIPELINE, Project
 from tests.support.pipeline import Pipeline
 from tests.support.repository import REPOSITORY
-from tests.support.s3 import serve_moto
 
 SELECT = {"TAP_JOBO__SELECT": json.dumps([f"{stream}.*" for stream in STREAMS])}
 STATE = "dev:tap-jobo-to-target-postgres"
@@ -145,55 +142,6 @@ def test_kills_cost_the_pages_in_flight_and_the_table_of_bills_has_all_others(
     assert state["bookmarks"]["career_sites"]["position"]["progress"] == []
     assert project.is_current()
     assert before < sandbox.rows_billed <= before + 2  # the row that changed, once in each run
-
-
-@pytest.mark.exhaustive
-@pytest.mark.parametrize("place", ["bucket", "volume"])
-def test_lost_containers_cost_the_pages_in_flight(
-    place: str, plugins: Path, postgres_port: int, tmp_path: Path
-) -> None:
-    """All that lasts is a bucket, as in examples/kubernetes, or a volume."""
-    volume = tmp_path / "data"
-    volume.mkdir()
-    with serve_moto() as s3, Sandbox(size=300, seed=1) as sandbox:
-        variables = {
-            "bucket": {
-                **s3.env,
-                "JOBO_BUCKET": f"s3://{s3.bucket}",
-                "MELTANO_STATE_BACKEND_S3_ENDPOINT_URL": s3.address,
-            },
-            "volume": {
-                "MELTANO_STATE_BACKEND_URI": f"file://{volume}/state",  # the definition has another
-                "TAP_JOBO_ARCHIVE_DIR": f"{volume}/archive",
-            },
-        }[place]
-        containers = (
-            Project.make(
-                IN_A_BUCKET,
-                plugins,
-                tmp_path / str(number),
-                postgres_port,
-                sandbox,
-                f"in_a_{place}",
-                variables,
-            )
-            for number in range(4)
-        )
-        for request in (3, 2):
-            lost = next(containers)
-            lost.run_and_kill(*PIPELINE, at_request=request)
-            shutil.rmtree(lost.folder)
-            if place == "bucket":
-                s3.delete("/leases/")  # as if the minute were over
-        last = next(containers)
-        assert "from the archive" in last.run().stderr
-        assert last.is_current()
-        assert sandbox.rows_billed <= 300 + 2 * 50
-        assert s3.keys if place == "bucket" else list(volume.glob("state/*/state.json"))
-
-        billed = sandbox.rows_billed
-        assert "from the archive" not in next(containers).run().stderr
-        assert sandbox.rows_billed == billed
 
 
 @pytest.mark.exhaustive

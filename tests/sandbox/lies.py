@@ -1,16 +1,19 @@
-"""APIs that differ from the documentation: what each does to the sandbox, and who notices it."""
+"""APIs that differ from the documentation: what each does, and what the contract check says."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from jobo_sandbox import Entry, Fault, Sandbox
-from tests.streams.test_other_formats import camel_case, in_camel_case, without_ats, without_nulls
+from jobo_sandbox.contract.outcomes import CHANGE, HANDLED, WARNED
+from tests.streams.test_other_formats import camel_case
 
 Tell = Callable[[Sandbox], None]
 When = Callable[[Entry], bool]
 SITES = "career_sites"
+EMPTY = {"jobs": list[Any](), "career_sites": [], "next_cursor": None, "has_more": False}
+NOPE = {"status": 400, "error": "Bad Request", "message": "Nope"}
+YEAR = 365 * 86_400
 
 
 def options(**values: Any) -> Tell:
@@ -51,14 +54,19 @@ def page(endpoint: str, *, is_empty: bool = False, **members: Any) -> Tell:
     return body(endpoint, lambda came: came if bool(came[endpoint]) == is_empty else came | members)
 
 
+def both(*tells: Tell) -> Tell:
+    """Lie in several ways."""
+
+    def tell(sandbox: Sandbox) -> None:
+        for each in tells:
+            each(sandbox)
+
+    return tell
+
+
 def sent(entry: Entry) -> dict[str, Any]:
     """Return the body of a request."""
     return entry.body if isinstance(entry.body, dict) else {}
-
-
-def has(**values: Any) -> When:
-    """Whether a request has these values."""
-    return lambda entry: values.items() <= {k: str(v) for k, v in sent(entry).items()}.items()
 
 
 def by_cursor(entry: Entry) -> bool:
@@ -81,9 +89,10 @@ def is_wrong_key(entry: Entry) -> bool:
     return "xxx" in entry.headers.get("x-api-key", "")
 
 
-def is_nobody(entry: Entry) -> bool:
-    """Whether a request is for a profile that nobody has."""
-    return (entry.company_id or "").startswith("0000")
+def is_over_a_week(entry: Entry) -> bool:
+    """Whether a request asks for ids of more than seven days."""
+    since = datetime.fromisoformat(entry.body["expired_since"])
+    return entry.time - since > timedelta(days=7)
 
 
 def first_page_again(sandbox: Sandbox) -> None:
@@ -102,215 +111,159 @@ def one_id(sandbox: Sandbox) -> None:
     rows(SITES, id=next(iter(sandbox.world.rows())))(sandbox)
 
 
-def is_over_a_week(entry: Entry) -> bool:
-    """Whether a request asks for ids of more than seven days."""
-    since = datetime.fromisoformat(entry.body["expired_since"])
-    return entry.time - since > timedelta(days=7)
-
-
-def nulls(sandbox: Sandbox) -> None:
-    """Let some rows have nulls."""
-    for key in sandbox.world.rows():
-        sandbox.world.touch(key, crunchbase_url=None)
-
-
-def both(*tells: Tell) -> Tell:
-    """Lie in several ways."""
-
-    def tell(sandbox: Sandbox) -> None:
-        for each in tells:
-            each(sandbox)
-
-    return tell
-
-
-@dataclass(frozen=True)
-class Lie:
-    """What an API does, and the check that notices it.
+class Lie(NamedTuple):
+    """What an API does, and what the check says of it.
 
     Attributes:
-        name: The check, whose first words are the stream.
         what: What the API does.
+        check: The check that notices it.
+        verdict: What the tap does about it.
         tell: Lets the sandbox do it.
-        way: What a user of the tap does to meet it, if it takes more than two syncs.
     """
 
-    name: str
     what: str
+    check: str
+    verdict: str
     tell: Tell
-    way: str = ""
 
 
-EMPTY = {"jobs": list[Any](), "career_sites": [], "next_cursor": None, "has_more": False}
-OTHER_ID = "a6d0b299-142b-4eb6-9308-8e2cae5af18e"
-GATEWAY = "<html><head><title>404 Not Found</title></head></html>"
-NOPE = {"status": 400, "error": "Bad Request", "message": "Nope"}
-YEAR = 365 * 86_400
-LATE = {"has_more": False, "next_cursor": None}
+SILENT = fault(SITES, headers={"X-Credits-Deducted": "0"})
+QUOTA = {"X-Credits-Deducted": "", "X-Credits-Balance": "", "X-Quota-Limit": "1000"}
+OLD = {"created_at": "2001-01-01T00:00:00Z"}
+NO_BAD_VALUE = fault(SITES, lambda e: str(sent(e).get("industries")) == "7", status=200, body=EMPTY)
+REJECTED = fault(SITES, is_rejected, status=400, body=NOPE)
 
 LIES = [
     # Money
-    Lie("career_sites_price", "a lower price", options(price=40)),
-    Lie("jobs_price", "a higher price of jobs", options(jobs_price=4)),
-    Lie("balance", "2,500 credits for each page", costs(SITES, "2500")),
+    Lie("a lower price", "career_sites_price", HANDLED, options(price=40)),
+    Lie("a higher price of jobs", "jobs_price", WARNED, options(jobs_price=4)),
+    Lie("no deduction", "career_sites_price", WARNED, costs(SITES, "")),
     Lie(
-        "balance",
+        "nothing deducted, and no balance",
+        "career_sites_price",
+        CHANGE,
+        both(options(omit_credit_headers=True), SILENT),
+    ),
+    Lie(
         "a flat price of pages",
+        "balance",
+        CHANGE,
         costs(SITES, "50", lambda e: sent(e)["batch_size"] > 1),
     ),
-    Lie("balance", "empty pages cost", options(empty_price=3)),
-    Lie("balance", "refused keys cost", costs(SITES, "50", is_wrong_key, status=401), "key"),
-    Lie("balance", "errors cost", costs("profile", "1", status=404)),
-    Lie("balance", "expired ids cost", costs("expired_jobs", "1")),
-    Lie("career_sites_price", "no money headers", options(omit_credit_headers=True)),
-    Lie("balance", "a balance that stays", fault(None, headers={"X-Credits-Balance": "10000000"})),
-    Lie("balance", "nothing deducted", costs("jobs", "0")),
-    Lie("career_sites_price", "no deduction", costs(SITES, "")),
+    Lie("empty pages cost", "balance", WARNED, options(empty_price=3)),
+    Lie("refused keys cost", "balance", WARNED, costs(SITES, "50", is_wrong_key, status=401)),
+    Lie("errors cost", "balance", CHANGE, costs("profile", "1", status=404)),
     Lie(
-        "career_sites_price",
-        "nothing deducted, and no balance",
-        both(
-            options(omit_credit_headers=True),
-            fault(SITES, headers={"X-Credits-Deducted": "0"}),
-        ),
-    ),
-    Lie(
+        "a balance that stays",
         "balance",
-        "a quota alone, though the balance falls",
-        fault(
-            "jobs",
-            headers={"X-Credits-Deducted": "", "X-Credits-Balance": "", "X-Quota-Limit": "1000"},
-        ),
+        HANDLED,
+        fault(None, headers={"X-Credits-Balance": "10000000"}),
     ),
-    # The key
-    Lie("wrong_key", "403 for a wrong key", fault(SITES, is_wrong_key, status=403), "key"),
+    Lie("nothing deducted", "balance", WARNED, costs("jobs", "0")),
+    Lie("a quota alone, though the balance falls", "balance", CHANGE, fault("jobs", headers=QUOTA)),
+    Lie("batch_size ignored", "balance", WARNED, options(ignored={"batch_size"})),
+    # The key, headers, and errors
+    Lie("403 for a wrong key", "wrong_key", HANDLED, fault(SITES, is_wrong_key, status=403)),
     Lie(
-        "wrong_key",
         "a page for a wrong key",
+        "wrong_key",
+        CHANGE,
         fault(SITES, is_wrong_key, status=200, body=EMPTY),
-        "key",
     ),
-    Lie("profile_key", "500", fault("profile", lambda e: "x-api-key" not in e.headers, status=500)),
     Lie(
-        "user_agent",
+        "500",
+        "profile_key",
+        HANDLED,
+        fault("profile", lambda e: "x-api-key" not in e.headers, status=500),
+    ),
+    Lie(
         "refused",
+        "user_agent",
+        CHANGE,
         fault("profile", lambda e: "tap-" in e.headers["user-agent"], status=403),
     ),
-    # Headers
-    Lie("date_header", "no Date", options(omit_date_header=True)),
-    Lie("date_header", "two days ago", options(clock_offset=-2 * 86_400)),
-    Lie("rate_limit_headers", "none", options(omit_rate_headers=True)),
-    Lie("compression", "unknown", fault(SITES, headers={"Content-Encoding": "br"})),
+    Lie("no Date", "date_header", CHANGE, options(omit_date_header=True)),
+    Lie("two days ago", "date_header", CHANGE, options(clock_offset=-2 * 86_400)),
+    Lie("none", "rate_limit_headers", HANDLED, options(omit_rate_headers=True)),
+    Lie("unknown", "compression", HANDLED, fault(SITES, headers={"Content-Encoding": "br"})),
     Lie(
-        "career_sites_pages",
+        "sunset",
+        "deprecation",
+        HANDLED,
+        fault("jobs", headers={"Sunset": "Fri, 1 Jan 2027 00:00:00 GMT"}),
+    ),
+    Lie("text", "errors", HANDLED, options(error_shape="text")),
+    Lie("another status", "profile_not_found", CHANGE, fault("profile", status=410)),
+    Lie("other words", "career_sites_rejected_cursor", CHANGE, REJECTED),
+    Lie("ignored", "jobs_rejected_cursor", CHANGE, options(ignored={"cursor"})),
+    Lie("7", "career_sites_bad_values", HANDLED, NO_BAD_VALUE),
+    # Pages
+    Lie(
         "contradiction",
+        "career_sites_pages",
+        HANDLED,
         fault(SITES, headers={"X-Has-More": "false"}),
     ),
-    Lie("deprecation", "sunset", fault("jobs", headers={"Sunset": "Fri, 1 Jan 2027 00:00:00 GMT"})),
-    # Errors
-    Lie("errors", "text", options(error_shape="text")),
-    Lie("errors", "HTML", fault("profile", is_nobody, status=404, body=GATEWAY)),
-    Lie("profile_not_found", "another status", fault("profile", status=410)),
+    Lie("has_more as text", "jobs_pages", CHANGE, page("jobs", has_more="yes")),
+    Lie("an error beside rows", "career_sites_pages", WARNED, page(SITES, error="Timed out")),
+    Lie("more without a cursor", "career_sites_pages", CHANGE, page(SITES, next_cursor=None)),
     Lie(
-        "career_sites_rejected_cursor",
-        "other words",
-        fault(SITES, is_rejected, status=400, body=NOPE),
-        "cursor",
-    ),
-    Lie("jobs_rejected_cursor", "ignored", options(ignored={"cursor"})),
-    Lie("jobs_rejected_cursor", "500", fault("jobs", is_rejected, status=500), "cursor"),
-    Lie(
-        "career_sites_bad_values",
-        "7",
-        fault(SITES, has(industries="7"), status=200, body=EMPTY),
-    ),
-    # Pages
-    Lie("jobs_pages", "has_more as text", page("jobs", has_more="yes")),
-    Lie("career_sites_pages", "an error beside rows", page(SITES, error="Timed out")),
-    Lie("career_sites_pages", "more without a cursor", page(SITES, next_cursor=None)),
-    Lie(
-        "career_sites_pages",
         "no second page",
+        "career_sites_pages",
+        CHANGE,
         page(SITES, has_more=False, next_cursor=None),
     ),
-    Lie("jobs_updated_after", "no envelope", body("jobs", lambda _: {"data": []})),
-    Lie("jobs_updated_after", "camelCase", body("jobs", camel_case)),
-    Lie("career_sites_empty_page", "null", page(SITES, is_empty=True, career_sites=None)),
-    Lie("jobs_empty_page", "no list", body("jobs", lambda b: b if b["jobs"] else LATE)),
+    Lie("camelCase", "jobs_updated_after", CHANGE, body("jobs", camel_case)),
+    Lie("null", "career_sites_empty_page", HANDLED, page(SITES, is_empty=True, career_sites=None)),
+    Lie("204", "jobs_updated_after", CHANGE, fault("jobs", is_windowed, send_as=204, replace={})),
+    Lie("a null cursor", "career_sites_empty_page", WARNED, options(null_cursor_at_end=True)),
+    Lie("a page that repeats", "career_sites_cursor", CHANGE, first_page_again),
+    Lie("a page without rows", "jobs_cursor", CHANGE, fault("jobs", by_cursor, replace=EMPTY)),
+    Lie("the same cursor again", "jobs_cursor", CHANGE, page("jobs", next_cursor="x")),
+    Lie("cursors that expire at once", "career_sites_cursor", CHANGE, options(cursor_lifetime=-1)),
+    Lie("the cursor's", "jobs_cursor_size", HANDLED, options(cursor_carries="everything")),
+    Lie("a cursor without filters", "jobs_filters", CHANGE, rows("jobs", by_cursor, source="x")),
+    Lie("another order", "jobs_order", HANDLED, rows("jobs", by_cursor, **OLD)),
     Lie(
-        "jobs_updated_after",
-        "an error as the end",
-        body("jobs", lambda b: b if b["jobs"] else LATE | {"error": "Busy"}),
+        "none",
+        "jobs_estimated_total",
+        HANDLED,
+        body("jobs", lambda b: b | {"estimated_total": None}),
     ),
-    Lie("jobs_updated_after", "204", fault("jobs", is_windowed, send_as=204, replace={})),
-    Lie("career_sites_empty_page", "a null cursor", options(null_cursor_at_end=True)),
-    Lie("balance", "batch_size ignored", options(ignored={"batch_size"})),
-    Lie("career_sites_cursor", "a page that repeats", first_page_again),
-    Lie("jobs_cursor", "a page without rows", fault("jobs", by_cursor, replace=EMPTY)),
-    Lie("jobs_cursor", "the same cursor again", page("jobs", next_cursor="x")),
-    Lie("balance", "more rows", body("jobs", lambda b: b | {"jobs": b["jobs"] * 100}, by_cursor)),
-    Lie("career_sites_cursor", "cursors that expire at once", options(cursor_lifetime=-1)),
-    Lie("jobs_cursor_size", "the cursor's", options(cursor_carries="everything")),
-    Lie("jobs_filters", "a cursor without filters", rows("jobs", by_cursor, source="x"), "source"),
+    # Rows, windows, and the rest
+    Lie("ids without dashes", "jobs_fields", HANDLED, options(ids_without_dashes=True)),
     Lie(
-        "jobs_order",
-        "another order",
-        rows("jobs", by_cursor, created_at="2001-01-01T00:00:00Z"),
+        "unknown fields", "career_sites_fields", WARNED, options(more_fields={"external_id": None})
     ),
-    Lie("jobs_estimated_total", "none", body("jobs", lambda b: b | {"estimated_total": None})),
-    # Rows
-    Lie("jobs_fields", "ids without dashes", options(ids_without_dashes=True)),
-    Lie("career_sites_fields", "unknown fields", options(more_fields={"external_id": None})),
-    Lie("jobs_fields", "another type", rows("jobs", benefits="none")),
-    Lie("career_sites_fields", "null", rows(SITES, ats=None)),
-    Lie("career_sites_pages", "a number", rows(SITES, ats=7)),
+    Lie("null", "career_sites_fields", HANDLED, rows(SITES, ats=None)),
+    Lie("a number", "career_sites_pages", CHANGE, rows(SITES, ats=7)),
+    Lie("one id for all", "career_sites_ids", CHANGE, one_id),
     Lie(
-        "career_sites_fields",
-        "nulls that are left out",
-        body(
-            SITES,
-            lambda b: {**b, "career_sites": without_nulls(without_ats(b)["career_sites"])},
-        ),
+        "no name", "profile", CHANGE, body("profile", lambda b: {k: b[k] for k in b if k != "name"})
     ),
-    Lie("career_sites_pages", "a field that is gone", both(nulls, body(SITES, without_ats))),
+    Lie("camelCase of profiles", "profile", WARNED, body("profile", camel_case)),
+    Lie("ignored", "career_sites_updated_after", WARNED, options(ignored={"updated_after"})),
+    Lie("an overlap of a year", "career_sites_window", WARNED, options(overlap=YEAR)),
+    Lie("late", "jobs_window", CHANGE, fault("jobs", is_windowed, replace=EMPTY)),
+    Lie("no ids", "expired_jobs", CHANGE, body("expired_jobs", lambda b: b | {"job_ids": [7]})),
     Lie(
-        "jobs_fields",
-        "rows in camelCase",
-        body("jobs", in_camel_case("listing_url", "apply_url", "created_at")),
-    ),
-    Lie("career_sites_ids", "one id for all", one_id),
-    Lie("profile", "null as name", body("profile", lambda b: b | {"name": None})),
-    Lie("profile", "no name", body("profile", lambda b: {k: b[k] for k in b if k != "name"})),
-    Lie("profile", "camelCase of profiles", body("profile", camel_case)),
-    # Windows and filters
-    Lie("career_sites_updated_after", "ignored", options(ignored={"updated_after"})),
-    Lie("jobs_updated_after", "no microseconds", fault("jobs", is_windowed, status=400)),
-    Lie("career_sites_window", "an overlap of a year", options(overlap=YEAR)),
-    Lie("jobs_window", "late", fault("jobs", is_windowed, replace=EMPTY)),
-    Lie("career_sites_industries", "filter ignored", options(ignored={"industries"}), "industries"),
-    # The rest
-    Lie("expired_jobs", "no ids", body("expired_jobs", lambda b: b | {"job_ids": [7]})),
-    Lie(
-        "expired_jobs",
         "too many",
+        "expired_jobs",
+        HANDLED,
         body("expired_jobs", lambda b: b | {"job_ids": b["job_ids"] * 2}),
     ),
     Lie(
-        "expired_jobs_limit",
         "none",
+        "expired_jobs_limit",
+        HANDLED,
         fault("expired_jobs", is_over_a_week, status=200, body=EMPTY),
     ),
-    Lie("managed_jobs", "another format", body("managed_jobs", lambda _: {"items": []})),
+    Lie("another format", "managed_jobs", CHANGE, body("managed_jobs", lambda _: {"items": []})),
     Lie(
-        "filter_values",
         "others",
+        "filter_values",
+        HANDLED,
         body("filters", lambda b: b | {"enums": {"work_models": ["x"]}}),
-    ),
-    # What the tap must bear
-    Lie(
-        "rate_limit_headers",
-        "401 for the clock",
-        both(options(omit_rate_headers=True), fault("clock", status=401)),
     ),
 ]
 

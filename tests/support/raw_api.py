@@ -13,46 +13,73 @@ from typing import Any
 from uuid import UUID
 
 Respond = Callable[[socket.socket], None]
-"""Writes a response to a request for a page."""
+"""Reads from a connection what it wants, and writes a response."""
 
 
-class RawApi:
-    """Serves the clock, and each page as it is told.
+class Server:
+    """Serves each connection with the next of its handlers, the last one for all that follow.
 
     Attributes:
-        url: Its address.
-        respond: Writes a page; the default is a last page of two rows.
-        respond_to_clock: Writes the response to the free request for the clock.
-        pages: How many pages were requested.
+        address: Its host and port.
+        connections: How many there were.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *handlers: Respond) -> None:
+        self._handlers = handlers
         self._socket = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
-        self.respond: Respond = send_page
-        self.respond_to_clock: Respond = send_clock
-        self.pages = 0
+        self.address = f"127.0.0.1:{self._socket.getsockname()[1]}"
+        self.connections = 0
         threading.Thread(target=self._serve, daemon=True).start()
 
     def _serve(self) -> None:
         with contextlib.suppress(OSError):
             while True:
                 connection, _ = self._socket.accept()
-                threading.Thread(target=self._handle, args=[connection], daemon=True).start()
-
-    def _handle(self, connection: socket.socket) -> None:
-        with connection, contextlib.suppress(OSError):
-            request = b""
-            while b"\r\n\r\n" not in request and (part := connection.recv(1 << 16)):
-                request += part
-            if request.startswith(b"POST"):
-                self.pages += 1
-                self.respond(connection)
-            elif request:
-                self.respond_to_clock(connection)
+                handler = self._handlers[min(self.connections, len(self._handlers) - 1)]
+                self.connections += 1
+                threading.Thread(target=_handle, args=[connection, handler], daemon=True).start()
 
     def close(self) -> None:
+        """Take no more connections."""
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()
+
+
+def _handle(connection: socket.socket, handler: Respond) -> None:
+    with connection, contextlib.suppress(OSError):
+        handler(connection)
+
+
+class RawApi(Server):
+    """Serves the clock, and each page as it is told.
+
+    Attributes:
+        respond: Writes a page; the default is a last page of two rows.
+        respond_to_clock: Writes the response to the free request for the clock.
+        pages: How many pages were requested.
+    """
+
+    def __init__(self) -> None:
+        self.respond: Respond = send_page
+        self.respond_to_clock: Respond = send_clock
+        self.pages = 0
+        super().__init__(self._answer)
+
+    @property
+    def url(self) -> str:
+        """Its address."""
+        return f"http://{self.address}"
+
+    def _answer(self, connection: socket.socket) -> None:
+        request = b""
+        while b"\r\n\r\n" not in request and (part := connection.recv(1 << 16)):
+            request += part
+        if request.startswith(b"POST"):
+            self.pages += 1
+            self.respond(connection)
+        elif request:
+            self.respond_to_clock(connection)
 
 
 @contextmanager
