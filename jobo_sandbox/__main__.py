@@ -11,7 +11,6 @@ from typing import NoReturn
 
 from jobo_sandbox.bucket import running_bucket
 from jobo_sandbox.child import BY_SIGNAL, database_settings, environment, run
-from jobo_sandbox.faults import Fault
 from jobo_sandbox.folder import Folder, RefusedError, Saved
 from jobo_sandbox.limits import FEED_LIMITS, PROFILE_LIMITS
 from jobo_sandbox.options import Options, read_options
@@ -136,13 +135,12 @@ def _saved(folder: Folder, options: Options) -> Saved:
     Raises:
         RefusedError: If the options ask for another world than the saved one.
     """
-    given = {name: getattr(options, name) for name in ("size", "jobs", "seed")}
-    given = {name: value for name, value in given.items() if value is not None}
-    saved = folder.load() or Saved(**given)
-    if any(getattr(saved, name) != value for name, value in given.items()):
+    size = options.size or Saved.size
+    saved = folder.load() or Saved(size=size)
+    if options.size and saved.size != size:
         raise RefusedError(
-            f"This folder has a world of size {saved.size} with {saved.jobs} jobs and seed "
-            f"{saved.seed}. Use --reset to start over with another one."
+            f"This folder has a world of size {saved.size}. Use --reset to start over with another "
+            "one."
         )
     return saved
 
@@ -155,13 +153,11 @@ def _make_sandbox(saved: Saved, options: Options) -> Sandbox:
         life=True,
         created_at=datetime.fromisoformat(saved.created_at),
         secret=bytes.fromhex(saved.secret),
-        balance=saved.balance if options.balance is None else options.balance,
+        balance=saved.balance,
         port=saved.api_port or free_port(),
     )
     if options.rate_limits:
         sandbox.rate_limits, sandbox.profile_rate_limits = FEED_LIMITS, PROFILE_LIMITS
-    for number, code in options.status:
-        sandbox.faults.add(Fault(status=code), on=number)
     return sandbox
 
 

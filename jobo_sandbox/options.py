@@ -21,10 +21,6 @@ class Options:
     reset: bool = False
     postgres: bool = True
     size: int | None = None
-    jobs: int | None = None
-    seed: int | None = None
-    balance: int | None = None
-    status: list[tuple[int, int]] = field(default_factory=list)
     rate_limits: bool = True
 
 
@@ -57,20 +53,6 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
     ):
         add(name, action=action, help=text)
     add("--no-postgres", dest="postgres", action="store_false", help="do not start Postgres")
-    for name, kind, unit, text in (
-        ("--size", int, "N", "number of companies at the start (default: 300)"),
-        ("--jobs", int, "N", "number of jobs at the start (default: 600)"),
-        ("--seed", int, "N", "seed of the generated data (default: 1)"),
-        ("--balance", int, "N", "set the account balance, in credits"),
-    ):
-        add(name, type=kind, metavar=unit, help=text)
-    text = "respond to the N-th request with this HTTP status (can be repeated)"
-    add("--status", type=_status, action="append", metavar="N:CODE", help=text)
+    text = "number of companies at the start (default: 300)"
+    add("--size", type=int, metavar="N", help=text)
     add("command", nargs=argparse.REMAINDER, metavar="COMMAND", help="the command to run")
-
-
-def _status(text: str) -> tuple[int, int]:
-    number, _, code = text.partition(":")
-    if not (number.isdecimal() and code.isdecimal() and 400 <= int(code) <= 599):  # noqa: PLR2004
-        raise argparse.ArgumentTypeError(f"{text!r} does not look like 3:503")
-    return int(number), int(code)

@@ -114,7 +114,7 @@ def _check(target: str, url: str, key: str, options: argparse.Namespace) -> int:
     if why:
         sys.stderr.write(f"Nothing was checked: {redaction.text(why)} ({_cost(report)})\n")
     else:
-        sys.stdout.write(json.dumps(report, indent=2) + "\n" if options.json else _text(report))
+        sys.stdout.write(_text(report))
     if options.report:
         exchanges = [redaction.exchange(answer) for answer in api.answers]
         text = json.dumps(report | {"exchanges": exchanges}, indent=1)
@@ -187,7 +187,6 @@ def _parser() -> argparse.ArgumentParser:
         help="base URL of the real API (default: %(default)s)",
     )
     parser.add_argument("--yes", action="store_true", help="do not ask before the first request")
-    parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument(
         "--report",
         metavar="FILE",

@@ -102,14 +102,6 @@ def test_the_command_meets_the_sandbox_whose_balance_and_port_last_until_a_reset
     assert "9,999,750 credits" in again.stderr
 
 
-def test_it_misbehaves_as_its_options_say(tmp_path: Path) -> None:
-    options = ("--no-postgres", "--jobs", "30", "--balance", "14", "--status", "2:503")
-    *python, buy = BUY
-    ask = buy.replace("career-sites", "jobs")
-    result = wrap(tmp_path, *options, *python, ask + ask)
-    assert re.findall(r"(?m)^http\S+ (\d+)", result.stdout) == ["402", "503"]
-
-
 @pytest.mark.parametrize(
     ("command", "code", "error"),
     [
@@ -217,5 +209,4 @@ def test_serving_says_how_refuses_company_and_keeps_the_archive_in_a_bucket(
 def test_a_command_is_needed(tmp_path: Path) -> None:
     assert wrap(tmp_path).returncode == 2
     assert wrap(tmp_path, "--serve", "true").returncode == 2
-    assert wrap(tmp_path, "--status", "x", "true").returncode == 2
     assert not (tmp_path / ".sandbox").exists()

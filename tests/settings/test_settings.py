@@ -29,7 +29,6 @@ from tests.support import (
     execute,
 )
 
-GUID = "01234567-89ab-cdef-0123-456789abcdef"
 KEY = "jbe_test_" + "a1B" * 7 + "_" + "c3D" * 14 + "e"
 SCHEMA = config_schema(SETTINGS)
 NAMES = [setting.name for setting in SETTINGS]

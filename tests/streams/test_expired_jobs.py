@@ -13,21 +13,12 @@ from jobo_sandbox import Fault, Sandbox
 from tap_jobo.clock import format_timestamp
 from tap_jobo.sync.wanted import MARGIN
 from tests.archive.helpers import archive_command, pass_time
-from tests.support import Run, Tap, commands_in, complaint, error_code, state_until
+from tests.support import Run, Tap, commands_in, state_until
 from tests.support.clock import with_clock
 from tests.support.companies import Json
-from tests.support.crash import cut_in_request
-from tests.support.jobs import (
-    bookmark_of,
-    instant,
-    metrics_of,
-    pending_of,
-    rows_of,
-    tap_of,
-)
+from tests.support.jobs import bookmark_of, instant, metrics_of, rows_of, tap_of
 
 WEEK = timedelta(days=7)
-HOUR = timedelta(hours=1)
 SECOND = timedelta(seconds=1)
 
 
@@ -158,32 +149,9 @@ def test_what_a_dropped_page_had_is_read_again_as_far_as_it_is_listed(
     assert last.records == []
 
 
-def test_a_first_sync_that_waited_for_too_long_starts_over(alone: Tap, hiring: Sandbox) -> None:
-    hiring.faults.add(Fault(replace=more), endpoint="expired_jobs")
-    dead = cut_in_request(alone, 2, billed=False)
-    pass_time(alone, timedelta(days=8))
-    run = alone.succeed(state=dead.states[-1])
-    (warning,) = gaps(run)
-    (progress,) = bookmark_of(dead, "expired_jobs")["position"]["progress"]
-    assert interval(warning)[0] == to_minute(instant(progress["sync"]["since"]))
-    assert gaps(alone.succeed(state=run.state)) == []
-
-
 def more(body: Json) -> Json:
     """A page that another one follows, whose cursor is then rejected."""
     return {**body, "next_cursor": "unknown", "has_more": True}
-
-
-def test_second_rejection_in_a_run_ends_the_stream(alone: Tap, hiring: Sandbox) -> None:
-    now = hiring.now()
-    state = pending_of(alone, "expired_jobs", now - HOUR, now - timedelta(days=1))
-    hiring.faults.add(Fault(replace=more), endpoint="expired_jobs", when=lambda e: not e.cursor)
-    run = alone.run(state=state)
-    assert error_code(run) == "cursor-rejected"
-    assert commands_in(complaint(run)) == []
-    assert "$" not in complaint(run)
-    assert len(hiring.requests_to("expired_jobs")) == 3
-    assert alone.run(state=state).returncode == 0
 
 
 def test_a_price_that_it_starts_to_have_counts_toward_the_limit(

@@ -68,12 +68,6 @@ def rows_in(body: Json) -> list[Json]:
     return rows
 
 
-def without_ats(body: Json) -> Json:
-    for row in body["career_sites"]:
-        del row["ats"]
-    return body
-
-
 def without_nulls(value: Any) -> Any:
     """The same JSON as .NET writes it if it is told to leave out nulls."""
     if isinstance(value, dict):

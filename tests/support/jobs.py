@@ -8,10 +8,7 @@ from pathlib import Path
 
 from jobo_sandbox import Sandbox
 from jobo_sandbox.feeds import FEEDS
-from tap_jobo.clock import format_timestamp
-from tap_jobo.model import Position, Progress, Read, Sync
-from tap_jobo.sharing import share_filters
-from tests.support import Tap, discover, state_until
+from tests.support import Tap, discover
 from tests.support.companies import Json, records_of, selecting
 from tests.support.process import Run
 
@@ -49,30 +46,6 @@ def rows_of(run: Run, stream: str) -> dict[str, Json]:
     rows = {record["id"]: record for record in records}
     assert len(rows) == len(records)
     return rows
-
-
-def pending_of(
-    tap: Tap, stream: str, started: datetime, since: datetime, *, restarts: int = 0
-) -> Json:
-    """The state of a sync of changes without filters that was interrupted after a page."""
-    state = state_until(tap, format_timestamp(started), stream)
-    read = Read(filters={}, start="", until=format_timestamp(since))
-    sync = Sync(
-        id="abc123",
-        reads={},
-        filters={},
-        since=format_timestamp(since),
-        started=format_timestamp(started),
-        kept=None,
-        order=None,
-        replaces=None,
-        restarts=restarts,
-        batch_size=10_000,
-    )
-    progress = Progress(sync=sync, pages=1, rows=10_000, cursor="a-cursor", has_gap=False)
-    position = Position(reads=(read,), progress=(progress,), is_begun=True)
-    state["bookmarks"][stream]["position"] = share_filters(position)
-    return state
 
 
 def instant(text: str) -> datetime:
