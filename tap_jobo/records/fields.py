@@ -5,12 +5,22 @@ converters would leave as they are, while a page is parsed. That takes half the 
 """
 
 from collections.abc import Callable, Container, Mapping
+from dataclasses import dataclass
 from typing import Annotated, Any, Final
 
 import msgspec
 
-from tap_jobo.records.problems import Problem
 from tap_jobo.records.values import CANONICAL_TIMESTAMP, CANONICAL_UUID, PARSERS
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A value that is not emitted as received."""
+
+    path: str
+    value: object
+    is_unknown: bool = False
+
 
 Convert = Callable[[Any, str, list[Problem]], Any]
 """Takes a value, its path in the row, and a list of problems to extend. Returns the value as it is

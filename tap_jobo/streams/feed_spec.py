@@ -9,7 +9,7 @@ from typing import Any
 from singer_sdk import typing as th
 
 from tap_jobo.model import Filters
-from tap_jobo.records.problems import RESCUED_DATA
+from tap_jobo.records.converter import RESCUED_DATA
 from tap_jobo.records.values import ERASED
 from tap_jobo.settings.setting import Setting
 from tap_jobo.wording import dollars

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from singer_sdk import typing as th
 
-from tap_jobo.records import problems
+from tap_jobo.records import converter
 
 
 def _of(type_: th.JSONTypeHelper[Any]) -> Callable[[str, str], th.Property[Any]]:
@@ -43,7 +43,7 @@ def objects(name: str, description: str, *members: th.Property[Any]) -> th.Prope
 
 
 RESCUED_DATA: Final = text(
-    problems.RESCUED_DATA,
+    converter.RESCUED_DATA,
     "Unknown fields and values of the wrong type, as a JSON object keyed by path, such as "
     "funding_rounds[0].raised_amount. Null if everything fits the schema.",
 )
