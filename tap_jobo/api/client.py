@@ -168,8 +168,8 @@ def _cut_off(error: CutOffError, cost: FeedCost | None, rows: int) -> ApiError:
     if cost is None:
         return FailedTryError(str(error))
     credits_ = cost.charge_in_full({}, rows)
-    page = f"The page of {plural(rows, 'row')} ({dollars(credits_)}) may have been billed."
-    return PageCutOffError(f"{error}. {page}", cost.page_size_setting, credits_)
+    billed = f"{plural(rows, 'row')} ({dollars(credits_)}) may have been billed."
+    return PageCutOffError(f"{error}. {billed}", cost.page_size_setting, credits_)
 
 
 def _charge_failed(failure: FailedTryError, cost: FeedCost | None, rows: int) -> int:

@@ -157,8 +157,6 @@ class StreamLoop:
 
     def _raise_failures(self, questions: dict[str, TapJoboError]) -> None:
         failures = {**questions, **self._failures}
-        if len(self.read_streams) == 1 and failures:
-            raise next(iter(failures.values()))
         texts = [each for name, error in failures.items() for each in self._named(name, error)]
         if texts:
             raise (StateError if questions else TapJoboError)(*texts)

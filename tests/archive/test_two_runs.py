@@ -13,6 +13,7 @@ import pytest
 
 from jobo_sandbox import Sandbox
 from tap_jobo.archive.store import HeldError
+from tap_jobo.errors import TapJoboError
 from tap_jobo.singer.loop import StreamLoop
 from tests.archive.helpers import Warehouse, succeeded
 from tests.support import Tap, error_code
@@ -72,7 +73,7 @@ def test_it_looks_every_five_seconds_whether_the_other_run_has_ended() -> None:
         is_following=False, is_removed=False, comes_last=False, check_position=list, read=read
     )
     stream.name = "career_sites"
-    with pytest.raises(HeldError):
+    with pytest.raises(TapJoboError):
         StreamLoop([stream], clock.sleep, clock, LOGGER).read_all()
     assert looks == [*range(0, 601, 5)]
 
