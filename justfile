@@ -76,7 +76,7 @@ bench *arguments:
 crash-cost *arguments:
     uv run -m benchmarks.crash_cost "$@"
 
-# try the models of the two promises with random examples, on all cores: just explore 30
+# play random histories of the installed tap, on all cores: just explore 30
 explore minutes:
     uv run tools/explore.py "$1"
 
@@ -87,10 +87,6 @@ mutants count *options:
 # play random histories of the archive's rules: just histories 7 2000
 histories seed count:
     uv run tools/histories.py "$@"
-
-# break each rule of the archive, and show whether its tests notice
-rule-mutants *options:
-    uv run tools/log_rule_mutants.py "$@"
 
 # check the bill against the sandbox's ledger over 400 crashes, budgets, and replays
 bill:

@@ -1,7 +1,8 @@
 """Changes the tap, one place at a time, and checks that the near tests fail: `just mutants COUNT`.
 
 It takes COUNT random changes of `sync`, `archive`, and `api`: another comparison, `and` for `or`, a
-number that is one higher, a statement less. Each is made in a copy of the tree, in which the tests
+part of a condition less, a condition that always holds or never, `max` for `min`, a number that is
+one higher, a statement less. Each is made in a copy of the tree, in which the tests
 near the module then run until the first one fails. It shows a table by module and the mutants that
 survive. mutants.toml explains, by function, why some change nothing that matters.
 
@@ -121,8 +122,8 @@ def mutants_of(module: str) -> Iterator[Mutant]:
     for node, function in _walk(ast.parse(source), ()):
         start = starts[node.lineno - 1] + node.col_offset
         end = starts[(node.end_lineno or node.lineno) - 1] + (node.end_col_offset or 0)
-        if (new := _changed(node, function)) is not None:
-            old = source[start:end].decode()
+        old = source[start:end].decode()
+        for new in _changed(node, function):
             yield Mutant(module, ".".join(function) or "module", start, end, old, new)
 
 
@@ -149,13 +150,15 @@ def _changes_nothing(node: ast.AST) -> bool:
     return isinstance(node, ast.JoinedStr | ast.Assert)  # places in f-strings are wrong before 3.12
 
 
-def _changed(node: ast.stmt | ast.expr, function: Sequence[str]) -> str | None:
-    """Return what a mutant has in place of a node, None if the node stays as it is."""
+def _changed(node: ast.stmt | ast.expr, function: Sequence[str]) -> Iterator[str]:
+    """Yield what mutants have in place of a node."""
     if isinstance(node, ast.stmt):
         is_set_up = bool(function) and function[-1].endswith("init__")
-        return "pass" if _can_be_removed(node) and not is_set_up else None
-    changed = _changed_expression(node)
-    return f"({ast.unparse(changed)})" if changed else None
+        if _can_be_removed(node) and not is_set_up:
+            yield "pass"
+        return
+    for changed in (*_changed_conditions(node), *_changed_values(node)):
+        yield f"({ast.unparse(changed)})"
 
 
 def _can_be_removed(node: ast.stmt) -> bool:
@@ -165,24 +168,32 @@ def _can_be_removed(node: ast.stmt) -> bool:
     return isinstance(node, ast.Raise | ast.AugAssign | ast.Continue | ast.Break)
 
 
-def _changed_expression(node: ast.expr) -> ast.expr | None:
-    changed: ast.expr | None = None
+def _changed_conditions(node: ast.expr) -> Iterator[ast.expr]:
     match node:
         case ast.Compare(left, [operator], others) if type(operator) in _SWAPS:
-            changed = ast.Compare(left, [_SWAPS[type(operator)]()], others)
+            yield ast.Compare(left, [_SWAPS[type(operator)]()], others)
+            yield from (ast.Constant(value) for value in (True, False))
         case ast.BoolOp(operator, values):
-            changed = ast.BoolOp(_SWAPS[type(operator)](), values)
-        case ast.BinOp(left, operator, right) if type(operator) in _SWAPS:
-            changed = ast.BinOp(left, _SWAPS[type(operator)](), right)
+            yield ast.BoolOp(_SWAPS[type(operator)](), values)
+            for place in range(len(values)):
+                yield ast.BoolOp(operator, values[:place] + values[place + 1 :])
         case ast.UnaryOp(ast.Not(), operand):
-            changed = operand
+            yield operand
+        case ast.IfExp(_, body, other):
+            yield from (body, other)
+
+
+def _changed_values(node: ast.expr) -> Iterator[ast.expr]:
+    match node:
+        case ast.BinOp(left, operator, right) if type(operator) in _SWAPS:
+            yield ast.BinOp(left, _SWAPS[type(operator)](), right)
         case ast.Constant(bool() as value):
-            changed = ast.Constant(not value)
+            yield ast.Constant(not value)
         case ast.Constant(int() | float() as value):
-            changed = ast.Constant(value + 1)
-        case ast.IfExp(test, body, other):
-            changed = ast.IfExp(test, other, body)
-    return changed
+            yield ast.Constant(value + 1)
+        case ast.Call(ast.Name("min" | "max" as name), arguments, keywords):
+            other = ast.Name("max" if name == "min" else "min")
+            yield ast.Call(other, arguments, keywords)
 
 
 class Copy:

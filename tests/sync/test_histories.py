@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import runpy
 from typing import Any
 
 import pytest
@@ -11,7 +10,6 @@ import pytest
 from tap_jobo.model import NOTHING
 from tap_jobo.sync import run
 from tap_jobo.sync.start import Start
-from tests.support.repository import REPOSITORY
 from tests.sync.world import histories
 
 
@@ -38,12 +36,3 @@ def test_a_wrong_rule_is_found_in_few_steps(monkeypatch: pytest.MonkeyPatch) -> 
     steps = re.search(r", (\d+) steps:", wrong)
     assert steps
     assert int(steps[1]) <= 3
-
-
-def test_each_mutant_of_the_rules_still_has_its_place() -> None:
-    """Otherwise, `tools/log_rule_mutants.py` ends."""
-    mutants = runpy.run_path(f"{REPOSITORY / 'tools' / 'log_rule_mutants.py'}")["MUTANTS"]
-    assert len({mutant.name for mutant in mutants}) == len(mutants)
-    for mutant in mutants:
-        source = (REPOSITORY / mutant.module).read_text()
-        assert mutant.apply(source) != source
