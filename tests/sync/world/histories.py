@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
@@ -93,6 +93,12 @@ class Moves:
     def _folder(self) -> Folder | None:
         return self.world.folders.get(self.pipe.folder)
 
+    @property
+    def _other(self) -> str:
+        """Another pipeline, empty if there is none."""
+        others = [name for name in self.world.pipes if name != self.pipe.name]
+        return self.rng.choice(others) if others else ""
+
     def _set(self, **settings: Any) -> None:
         for pipe in self.world.pipes.values() if self._has_shared_settings else [self.pipe]:
             own = dict(settings)
@@ -102,15 +108,12 @@ class Moves:
             self.world.note(f"settings of {pipe.name}: {own}")
 
     def _run(self, **conditions: Any) -> None:
-        others = [name for name in self.world.pipes if name != self.pipe.name]
-        has_other = others and self._chance(0.25)
         happens: dict[str, Any] = {
             "batch": self.rng.randint(1, 8),
             "changes": tuple(self._row() for _ in range(2 if self._chance(0.4) else 0)),
-            "other": (self.rng.choice(others), self.rng.randint(1, self.world.steps // 3))
-            if has_other
-            else None,
         }
+        if (other := self._other) and self._chance(0.25):
+            happens["other"] = other, self._early_step()
         self.world.run(self.pipe.name, **(happens | conditions))
 
     def _step(self) -> int:
@@ -313,24 +316,19 @@ class ProcessMoves(Moves):
     def store_fails(self) -> None:
         """In memory only."""
 
-    @property
-    def _other(self) -> str:
-        return self.rng.choice([name for name in self.world.pipes if name != self.pipe.name])
-
     def is_ended(self) -> None:
         self._run(die_at=self._step(), signal="SIGTERM", other=None)
 
     def waits_for_lock(self) -> None:
         self.rows_change()
-        if len(self.world.pipes) > 1:
-            self.world.wait_for_lock(self.pipe.name, self._other, self.rng.randint(0, 2))
+        if other := self._other:
+            self.world.wait_for_lock(self.pipe.name, other, self.rng.randint(0, 2))
 
     def loses_lock(self) -> None:
         """In a folder, it can't be lost."""
-        if self.world.place.env and len(self.world.pipes) > 1:
+        if self.world.place.env and (other := self._other):
             die_at = self._step() if self._chance(0.5) else None
-            page = self.rng.randint(0, 2)
-            self.world.lose_lock(self.pipe.name, self._other, page, die_at=die_at)
+            self.world.lose_lock(self.pipe.name, other, self.rng.randint(0, 2), die_at=die_at)
 
     def limits_month(self) -> None:
         self.world.set_limit(self.rng.randint(3, 20) * PRICE)
@@ -339,51 +337,20 @@ class ProcessMoves(Moves):
         self.world.api.wait(max(0, A_MONTH - 10 - self.world.api.now))
 
 
-SHARES: Final[dict[Callable[[Any], None], int]] = {
-    Moves.rows_change: 7,
-    Moves.row_changes_silently: 1,
-    Moves.row_expires: 1,
-    Moves.runs: 8,
-    Moves.dies: 8,
-    Moves.reaches_limit: 4,
-    Moves.refreshes: 2,
-    Moves.cursors_are_rejected: 1,
-    Moves.sync_is_stuck: 1,
-    Moves.waits: 1,
-    Moves.clock_is_behind: 1,
-    Moves.filters: 4,
-    Moves.start_date: 1,
-    Moves.lookback: 1,
-    Moves.batch_size: 1,
-    Moves.on_filter_change: 1,
-    Moves.user_answers: 4,
-    Moves.loses_state: 1,
-    Moves.restores_state: 2,
-    Moves.takes_state_of_another: 1,
-    Moves.loses_folder: 1,
-    Moves.copies_folder: 1,
-    Moves.restores_folder: 1,
-    Moves.uses_other_folder: 1,
-    Moves.is_off_for_a_night: 2,
-    Moves.switches_archive: 1,
-    Moves.disk_fills: 1,
-    Moves.store_fails: 3,
-    Moves.damages_page: 1,
-    Moves.drops_page: 1,
-    Moves.drops_good_page: 1,
-    Moves.erases_row: 1,
-    Moves.restarts: 1,
-    Moves.restarts_since: 1,
-    Moves.restarts_sync: 1,
+_OFTEN: Final = {
+    "rows_change": 7,
+    "runs": 8,
+    "dies": 8,
+    "reaches_limit": 4,
+    "refreshes": 2,
+    "filters": 4,
+    "user_answers": 4,
+    "restores_state": 2,
+    "is_off_for_a_night": 2,
+    "store_fails": 3,
+    "is_ended": 2,
 }
-"""How often each move is drawn."""
-SHARES_OF_PROCESSES: Final[dict[Callable[[Any], None], int]] = {
-    ProcessMoves.is_ended: 2,
-    ProcessMoves.waits_for_lock: 1,
-    ProcessMoves.loses_lock: 1,
-    ProcessMoves.limits_month: 1,
-    ProcessMoves.month_ends: 1,
-}
+"""How often a move is drawn for each time that any other one is."""
 _TOUCHES_FOLDERS: Final = {
     "takes_state_of_another",
     "loses_folder",
@@ -420,9 +387,10 @@ def draw(
         kind=kind,
     )
     left_out = _TOUCHES_FOLDERS if rng.random() < 0.4 else set()
-    shares = SHARES | (SHARES_OF_PROCESSES if is_process else {})
-    moves = [move.__name__ for move in shares]
-    drawn = rng.choices(moves, [*shares.values()], k=rng.randint(3, _LONGEST))
+    every = vars(Moves) | (vars(ProcessMoves) if is_process else {})
+    moves = [name for name in every if not name.startswith("_")]
+    shares = [_OFTEN.get(name, 1) for name in moves]
+    drawn = rng.choices(moves, shares, k=rng.randint(3, _LONGEST))
     return setting, [Step(move, rng.getrandbits(32)) for move in drawn if move not in left_out]
 
 
