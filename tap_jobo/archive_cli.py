@@ -16,9 +16,8 @@ from msgspec.structs import replace
 from tap_jobo.api.pages import PageParser
 from tap_jobo.archive import open_store
 from tap_jobo.archive.archive import StreamArchive
-from tap_jobo.archive.key import key_of_name
+from tap_jobo.archive.key import all_keys, key_of_name, stream_of
 from tap_jobo.archive.month import spent_so_far
-from tap_jobo.archive.naming import all_keys, stream_of
 from tap_jobo.archive.pending import Pending, read_pending
 from tap_jobo.archive.store import MissingError, Store
 from tap_jobo.clock import Clock, format_timestamp, parse_timestamp, to_minute
@@ -29,19 +28,20 @@ from tap_jobo.settings.reading import read_environment
 from tap_jobo.settings.setting import config_schema
 from tap_jobo.streams import SETTINGS
 from tap_jobo.streams.feed_spec import FeedSpec
-from tap_jobo.sync.erase import comparable_id, without_rows
-from tap_jobo.sync.filter_rules import FilterRules
+from tap_jobo.sync.filters import FilterRules
 from tap_jobo.sync.fold import Page, advance, mark_dropped
-from tap_jobo.sync.inspection import (
+from tap_jobo.sync.log import ArchiveLog
+from tap_jobo.sync.maintenance import (
     Problems,
+    comparable_id,
     describe_archive,
     describe_order,
     gap_of,
+    header_of_dropped,
     log_of,
+    without_rows,
 )
-from tap_jobo.sync.log import ArchiveLog
 from tap_jobo.sync.orders import is_refused, time_of_order
-from tap_jobo.sync.repair import header_of_dropped
 from tap_jobo.sync.state import as_raw
 from tap_jobo.sync.wanted import Wanted
 from tap_jobo.wording import dollars, plural

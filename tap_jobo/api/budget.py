@@ -13,9 +13,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from tap_jobo.api.headers import has_plan, reported_balance, reported_credits
-from tap_jobo.archive.month import MonthCount
+from tap_jobo.archive.month import Limit, MonthCount
 from tap_jobo.errors import BudgetReachedError, ConfigError
-from tap_jobo.limit import Limit
 from tap_jobo.messages import message
 from tap_jobo.model import Charge
 from tap_jobo.streams.feed_spec import FeedSpec

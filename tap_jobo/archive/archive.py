@@ -16,14 +16,13 @@ from typing import Final, Self
 import msgspec
 
 from tap_jobo.archive import files, layout
-from tap_jobo.archive.entries import (
+from tap_jobo.archive.files import (
     DamagedEntryError,
     decode_entry,
     encode_entry,
     read_header,
 )
-from tap_jobo.archive.key import ArchiveKey
-from tap_jobo.archive.naming import known_of, shortest_name
+from tap_jobo.archive.key import ArchiveKey, known_of, shortest_name
 from tap_jobo.archive.pending import last_price
 from tap_jobo.archive.store import ExistsError, Store, StoreError
 from tap_jobo.commands import archive_command

@@ -1,7 +1,9 @@
 """The stream of billed pages, whose rows the tap makes and writes along with those of the feeds."""
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final
+from uuid import NAMESPACE_OID, uuid5
 
 from singer_sdk import Tap
 from singer_sdk import typing as th
@@ -10,13 +12,15 @@ from typing_extensions import override
 
 from tap_jobo.archive.archive import StreamArchive
 from tap_jobo.clock import parse_timestamp
-from tap_jobo.errors import ConfigError
+from tap_jobo.errors import ConfigError, FormatError
 from tap_jobo.messages import message
+from tap_jobo.model import Entry, EntryHeader
+from tap_jobo.records.converter import Row
 from tap_jobo.singer.feed_stream import FeedStream
 from tap_jobo.singer.run import RunContext
 from tap_jobo.singer.stream import JoboStream, json_schema
+from tap_jobo.streams.feed_spec import FeedSpec
 from tap_jobo.streams.fields import boolean, instant, integer, key, text
-from tap_jobo.sync.bill import read_bills
 from tap_jobo.wording import completeness, plural
 
 _PLACES: Final = "feeds"
@@ -84,7 +88,7 @@ class BilledPagesStream(JoboStream):
         after = self._find_place(feed, archive)
         if archive.head <= after:
             return
-        for header, row in read_bills(archive, after, feed.count_rows):
+        for header, row in _read_bills(archive, after, feed.count_rows):
             self._run.raise_if_over()
             after += 1
             if row:
@@ -113,3 +117,52 @@ class BilledPagesStream(JoboStream):
         how = completeness(is_complete=self.is_complete)
         self.logger.info("Summary: %s: %s, 0 credits ($0.00); %s.", self.name, rows, how)
         return {"jobo_sync_complete": int(self.is_complete)}
+
+
+def _read_bills(
+    archive: StreamArchive, after: int, count_rows: Callable[[Entry], int]
+) -> Iterator[tuple[EntryHeader, Row | None]]:
+    """Yield each page after an entry, with its row if it has cost anything or has rows.
+
+    Only the page at the head is parsed: the header of the next entry has the number of its rows. It
+    ends before a page that can't be read, whose row comes once it can be.
+
+    Args:
+        archive: The archive.
+        after: The number of the entry.
+        count_rows: Returns the number of rows of a page.
+    """
+    numbers = range(after + 1, archive.head + 1)
+    for number, header in zip(numbers, archive.headers(numbers), strict=True):
+        if header is None:
+            return
+        following = archive.header(number + 1)
+        if following and following.previous:
+            rows = following.previous.rows
+        else:
+            try:
+                rows = count_rows(archive.read(number))
+            except FormatError:  # which the feed reports
+                return
+        yield header, _bill_row(archive.spec, header, rows)
+
+
+def _bill_row(spec: FeedSpec, header: EntryHeader, rows: int) -> Row | None:
+    """Return the row of a page, the same whenever it is read; None if it costs nothing."""
+    sync, receipt = header.sync, header.receipt
+    if sync is None or receipt is None:
+        return None
+    credits_ = header.cost(rows)
+    if not (rows or credits_):
+        return None
+    return {
+        "id": str(uuid5(NAMESPACE_OID, f"{sync.id}.{header.page}.{header.run}")),
+        "stream": spec.name,
+        "sync_id": sync.id,
+        "page": header.page,
+        "received_at": receipt.received_at,
+        "rows": rows,
+        "credits": credits_,
+        "is_confirmed": receipt.charge.deducted == credits_,
+        "filters": json.dumps(sync.reads, ensure_ascii=False, sort_keys=True),
+    }

@@ -15,10 +15,17 @@ from tap_jobo.api.retry import FREE_RETRY_SECONDS
 from tap_jobo.api.session import ApiSession
 from tap_jobo.archive import open_store
 from tap_jobo.archive.archive import StreamArchive, refuse_old_layout
-from tap_jobo.archive.key import ArchiveKey, archive_key, key_of_name
+from tap_jobo.archive.key import (
+    ArchiveKey,
+    all_keys,
+    archive_key,
+    key_of_name,
+    known_of,
+    shortest_name,
+    stream_of,
+)
 from tap_jobo.archive.memory import Memory
 from tap_jobo.archive.month import MonthCount
-from tap_jobo.archive.naming import all_keys, known_of, shortest_name, stream_of
 from tap_jobo.archive.store import Store
 from tap_jobo.clock import Clock
 from tap_jobo.commands import archive_command

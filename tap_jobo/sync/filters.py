@@ -1,14 +1,22 @@
-"""A change of filters in words: what differs."""
+"""The filters of a feed: how they compare, and how a message shows them."""
 
 import json
 import re
-from typing import Final
+from collections.abc import Iterable
+from typing import Any, Final
+
+import msgspec
 
 from tap_jobo.clock import to_minute
 from tap_jobo.model import Filters
+from tap_jobo.settings.setting import Setting
 
+_ENCODER: Final = msgspec.json.Encoder(order="deterministic")
 _MOST: Final = 5  # values of a filter in a message
 _INSTANT: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
+
+
+# Filters in words
 
 
 def differences(old: Filters, new: Filters) -> str:
@@ -36,3 +44,66 @@ def show(value: object, most: int | None = None) -> str:
     if isinstance(value, str) and _INSTANT.fullmatch(value):
         return to_minute(value)
     return "not set" if value is None else str(value)
+
+
+# How filters compare
+
+
+class FilterRules:
+    """Compares filters of one feed, each by its own setting.
+
+    A load compares the same few filters at each page, and to check a long list takes longer than
+    all else that it does there. So each answer is kept.
+    """
+
+    def __init__(self, settings: Iterable[Setting]) -> None:
+        self._settings = {each.name: each for each in settings}
+        self._covered: dict[tuple[bytes, bytes], bool] = {}
+        self._added: dict[tuple[bytes, bytes], Filters | None] = {}
+
+    def covers(self, wide: Filters, narrow: Filters) -> bool:
+        """Return whether every row that matches the narrow filters matches the wide ones.
+
+        A filter that is set selects rows, so one that the wide ones lack does not matter. One that
+        this version does not know has to be the same in both.
+        """
+        if not wide or wide == narrow:
+            return True
+        key = _key(wide, narrow)
+        if key not in self._covered:
+            self._covered[key] = not self._find_wider(wide, narrow)
+        return self._covered[key]
+
+    def added(self, old: Filters, new: Filters) -> Filters | None:
+        """Return filters of only the rows that the new ones add to the old ones.
+
+        None if no filters select these: only one list may have gained values.
+        """
+        if not old or old == new:
+            return None
+        key = _key(old, new)
+        if key not in self._added:
+            self._added[key] = self._find_added(old, new)
+        return self._added[key]
+
+    def _find_added(self, old: Filters, new: Filters) -> Filters | None:
+        wider = self._find_wider(old, new)
+        if len(wider) != 1 or wider[0] not in self._settings:
+            return None
+        (name,) = wider
+        values = self._settings[name].added(old.get(name), new.get(name))
+        return {**new, name: values} if values else None
+
+    def _find_wider(self, old: Filters, new: Filters) -> tuple[str, ...]:
+        """Return the names of the filters that match more rows than the old ones."""
+        return tuple(
+            name for name in sorted(old) if not self._narrows(name, old[name], new.get(name))
+        )
+
+    def _narrows(self, name: str, old: Any, new: Any) -> bool:
+        setting = self._settings.get(name)
+        return setting.narrows(old, new) if setting else bool(old == new)
+
+
+def _key(one: Filters, other: Filters) -> tuple[bytes, bytes]:
+    return _ENCODER.encode(one), _ENCODER.encode(other)

@@ -11,7 +11,7 @@ import msgspec
 from msgspec.structs import replace
 
 from tap_jobo.model import Dropped, DroppedPage, Position, Progress, Read, Sync
-from tap_jobo.sync.filter_rules import FilterRules
+from tap_jobo.sync.filters import FilterRules
 from tap_jobo.sync.reads import includes, joined_to, pruned, with_gap, worse
 
 

@@ -12,7 +12,7 @@ from typing import Final
 from tap_jobo.archive.archive import StreamArchive
 from tap_jobo.errors import FormatError
 from tap_jobo.model import ALL, NOTHING, DroppedPage, Entry, EntryHeader, Filters, Order, Position
-from tap_jobo.sync.filter_rules import FilterRules
+from tap_jobo.sync.filters import FilterRules
 from tap_jobo.sync.fold import Page, advance, at_entry, gapped, lost_page
 from tap_jobo.sync.plan import Log
 

@@ -17,9 +17,9 @@ from tap_jobo.errors import (
 from tap_jobo.messages import message
 from tap_jobo.model import Entry
 from tap_jobo.streams.feed_spec import FeedSpec
-from tap_jobo.sync.load import Contents
 from tap_jobo.sync.plan import Request
 from tap_jobo.sync.questions import Known, Standing, ask, what_changed
+from tap_jobo.sync.report import Contents
 from tap_jobo.sync.start import Question
 from tap_jobo.wording import Lines, dollars, plural
 

@@ -4,8 +4,7 @@ import json
 
 from tap_jobo.clock import to_minute
 from tap_jobo.model import NOTHING, EntryHeader, Filters, Position, State
-from tap_jobo.sync.filter_rules import FilterRules
-from tap_jobo.sync.filters import describe
+from tap_jobo.sync.filters import FilterRules, describe
 from tap_jobo.sync.log import ArchiveLog
 from tap_jobo.sync.messages import Messages
 from tap_jobo.sync.orders import applies

@@ -5,7 +5,7 @@ from typing import Final
 
 from tap_jobo.clock import format_timestamp, parse_timestamp
 from tap_jobo.model import Order, Position
-from tap_jobo.sync.filter_rules import FilterRules
+from tap_jobo.sync.filters import FilterRules
 from tap_jobo.sync.wanted import Wanted
 
 _TICK: Final = timedelta(microseconds=1)

@@ -4,9 +4,8 @@ from collections.abc import Callable, Iterator
 
 from tap_jobo.errors import ConfigError, FormatError, StateError
 from tap_jobo.model import Entry
-from tap_jobo.sync.load import Contents
 from tap_jobo.sync.plan import Request
-from tap_jobo.sync.report import describe_request
+from tap_jobo.sync.report import Contents, describe_request
 from tap_jobo.sync.run import FeedRun
 
 

@@ -6,7 +6,7 @@ from typing import Final
 from msgspec.structs import replace
 
 from tap_jobo.model import Read
-from tap_jobo.sync.filter_rules import FilterRules
+from tap_jobo.sync.filters import FilterRules
 
 MOST: Final = 20
 """Reads that a position has. To forget one costs a question, never a row."""

@@ -10,6 +10,7 @@ from tap_jobo.api.budget import Budget, FeedCost
 from tap_jobo.api.profiles import Profiles
 from tap_jobo.clock import to_minute
 from tap_jobo.messages import message
+from tap_jobo.model import EntryHeader
 from tap_jobo.sync.filters import describe
 from tap_jobo.sync.plan import Request
 from tap_jobo.wording import completeness, dollars, duration, plural
@@ -18,6 +19,32 @@ PAGES_PER_MINUTE: Final = 120
 """The documented rate limit, shared by all feeds."""
 _INTERVAL: Final = 60.0  # seconds between two log lines
 _UNLIMITED: Final = "max_credits is not set"
+
+
+@dataclass
+class Contents:
+    """What pages of an archive have, and what they have cost.
+
+    A dropped page has nothing: what it cost may not even be known.
+    """
+
+    pages: int = 0
+    rows: int = 0
+    credits: int = 0
+
+    def note(self, header: EntryHeader, rows: int) -> None:
+        """Take up a page, with the number of its rows."""
+        if header.dropped:
+            return
+        self.pages += 1
+        self.rows += rows
+        self.credits += header.cost(rows)
+
+    @property
+    def as_load(self) -> str:
+        """What a load gets, and what that saves."""
+        saved = f"{dollars(self.credits)} not billed again" if self.credits else "free"
+        return f"{plural(self.pages, 'page')} from the archive, {saved}"
 
 
 @dataclass(kw_only=True)

@@ -43,10 +43,9 @@ from tap_jobo.model import (
 from tap_jobo.records.converter import Conversion, RecordConverter, Row
 from tap_jobo.streams.feed_spec import FeedSpec
 from tap_jobo.sync.checks import PageChecks
-from tap_jobo.sync.filter_rules import FilterRules
+from tap_jobo.sync.filters import FilterRules
 from tap_jobo.sync.fold import Page, read_of
 from tap_jobo.sync.head import HeadReader
-from tap_jobo.sync.load import Contents
 from tap_jobo.sync.log import ArchiveLog
 from tap_jobo.sync.messages import Messages
 from tap_jobo.sync.notices import Notices
@@ -63,7 +62,7 @@ from tap_jobo.sync.plan import (
 )
 from tap_jobo.sync.questions import Known, Standing
 from tap_jobo.sync.reads import hole
-from tap_jobo.sync.report import Report
+from tap_jobo.sync.report import Contents, Report
 from tap_jobo.sync.start import Question, Start, where
 from tap_jobo.sync.versions import NewestVersions
 from tap_jobo.sync.wanted import Wanted, before

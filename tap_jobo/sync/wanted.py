@@ -8,7 +8,7 @@ from typing import Any, Final, Literal, Self
 from tap_jobo.clock import earlier, format_timestamp, parse_timestamp
 from tap_jobo.model import ALL, Filters
 from tap_jobo.streams.feed_spec import FeedSpec
-from tap_jobo.sync.filter_rules import FilterRules
+from tap_jobo.sync.filters import FilterRules
 
 MARGIN: Final = timedelta(hours=6)
 """Between the rows that a free feed lists and those that the tap requests.

@@ -9,8 +9,8 @@ import pytest
 
 from jobo_sandbox import Fault
 from tap_jobo.api.budget import Budget, FeedCost
+from tap_jobo.archive.month import Limit
 from tap_jobo.errors import BudgetReachedError
-from tap_jobo.limit import Limit
 from tap_jobo.streams.career_sites import CAREER_SITES
 from tap_jobo.streams.feed_spec import FeedSpec
 from tap_jobo.streams.jobs import EXPIRED_JOBS, JOBS

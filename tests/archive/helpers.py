@@ -13,10 +13,9 @@ from typing import Any
 from msgspec.structs import replace
 
 from tap_jobo.archive.archive import StreamArchive
-from tap_jobo.archive.entries import decode_entry
-from tap_jobo.archive.key import key_of_name
+from tap_jobo.archive.files import decode_entry
+from tap_jobo.archive.key import all_keys, key_of_name
 from tap_jobo.archive.month import spent_so_far
-from tap_jobo.archive.naming import all_keys
 from tap_jobo.archive.pending import read_pending
 from tap_jobo.archive.store import Store
 from tap_jobo.model import NOTHING, Entry, EntryHeader, new_id

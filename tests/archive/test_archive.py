@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from jobo_sandbox import Fault, Sandbox
-from tap_jobo.archive.naming import all_keys
+from tap_jobo.archive.key import all_keys
 from tap_jobo.redaction import redact_body
 from tests.archive.helpers import Warehouse, change, kill, pass_time, succeeded
 from tests.support import ARCHIVE_COMMAND, Run, Tap, execute

@@ -8,13 +8,15 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from tap_jobo.archive.entries import DamagedEntryError, decode_entry, encode_entry
 from tap_jobo.archive.files import (
+    DamagedEntryError,
     DamagedFileError,
     DamagedLineError,
     add_checksum,
     check_line,
+    decode_entry,
     encode,
+    encode_entry,
     read,
 )
 from tap_jobo.archive.folder import Folder

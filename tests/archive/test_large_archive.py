@@ -13,12 +13,12 @@ import pytest
 from jobo_sandbox import Sandbox
 from tap_jobo.archive import layout
 from tap_jobo.archive.archive import StreamArchive
-from tap_jobo.archive.entries import DamagedEntryError, read_header
+from tap_jobo.archive.files import DamagedEntryError, read_header
 from tap_jobo.archive.folder import Folder
 from tap_jobo.archive.key import archive_key
 from tap_jobo.archive.store import Store
 from tap_jobo.streams.career_sites import CAREER_SITES
-from tap_jobo.sync.inspection import log_of
+from tap_jobo.sync.maintenance import log_of
 from tests.archive.helpers import Warehouse, change
 from tests.support import Tap, s3_api
 from tests.support.archives import Files, files_at, number_of

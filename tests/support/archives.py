@@ -9,7 +9,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from tap_jobo.archive import layout, open_store
-from tap_jobo.archive.entries import decode_entry, encode_entry
+from tap_jobo.archive.files import decode_entry, encode_entry
 from tap_jobo.archive.store import Store
 from tap_jobo.clock import Clock
 from tap_jobo.model import Entry, EntryHeader

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tap_jobo.model import ALL, Filters
-from tap_jobo.sync.inspection import log_of
+from tap_jobo.sync.maintenance import log_of
 from tap_jobo.sync.plan import DAY, best
 from tests.sync.world.parts import (
     COUNTRIES,

@@ -19,7 +19,7 @@ import msgspec
 from jobo_sandbox import Sandbox
 from tap_jobo.archive import layout
 from tap_jobo.archive.archive import StreamArchive
-from tap_jobo.archive.entries import decode_entry
+from tap_jobo.archive.files import decode_entry
 from tap_jobo.archive.key import ArchiveKey, key_of_name
 from tap_jobo.archive.memory import Memory
 from tap_jobo.archive.store import StoreError
@@ -28,8 +28,8 @@ from tap_jobo.records.values import ERASED
 from tap_jobo.settings.setting import Setting
 from tap_jobo.streams.career_sites import CAREER_SITES
 from tap_jobo.sync import plan, reads
-from tap_jobo.sync.filter_rules import FilterRules
-from tap_jobo.sync.inspection import log_of
+from tap_jobo.sync.filters import FilterRules
+from tap_jobo.sync.maintenance import log_of
 from tap_jobo.sync.start import Question
 from tap_jobo.sync.wanted import Wanted
 

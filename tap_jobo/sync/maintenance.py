@@ -1,0 +1,219 @@
+"""What `tap-jobo-archive` shows of an archive, and what it changes in it."""
+
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from functools import partial
+from logging import getLogger
+from typing import Any, Final, TypeVar
+
+import msgspec
+from msgspec.structs import replace
+
+from tap_jobo.api.feed import check_encoding
+from tap_jobo.api.pages import PageParser
+from tap_jobo.archive.archive import StreamArchive
+from tap_jobo.clock import to_minute
+from tap_jobo.errors import ApiError, FormatError
+from tap_jobo.model import Entry, EntryHeader, Order, Position, Previous, new_id
+from tap_jobo.records.values import ERASED, parse_uuid
+from tap_jobo.streams.feed_spec import FeedSpec
+from tap_jobo.sync.filters import FilterRules, describe
+from tap_jobo.sync.fold import Page
+from tap_jobo.sync.log import ArchiveLog
+from tap_jobo.sync.messages import Messages
+from tap_jobo.sync.reads import worse
+from tap_jobo.sync.report import Contents
+from tap_jobo.wording import dollars, plural
+
+_MEMBERS = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_ITEMS = msgspec.json.Decoder(list[msgspec.Raw])
+_STUB: Final = msgspec.Raw(msgspec.json.encode(ERASED))
+_Read = TypeVar("_Read")
+
+
+def log_of(archive: StreamArchive) -> ArchiveLog:
+    """Return what the entries of an archive say."""
+    return ArchiveLog(archive, partial(_read_end, archive), FilterRules(archive.spec.filters))
+
+
+def _read_end(archive: StreamArchive, entry: Entry) -> tuple[int, str | None]:
+    """Return the number of rows of an entry, and the cursor of the next page, if there is one.
+
+    Raises:
+        FormatError: the page cannot be parsed.
+    """
+    try:
+        check_encoding(entry)
+        page = PageParser(archive.spec).parse(entry.body)
+    except ApiError as error:
+        logger = getLogger(__name__)
+        messages = Messages(spec=archive.spec, logger=logger, known=lambda _: archive.known)
+        raise messages.unreadable(error, entry, archive) from None
+    return len(page.items), page.following
+
+
+# `list`
+
+
+class Problems(list[str]):
+    """What cannot be read, with the ways out."""
+
+    def note(self, read: Callable[[], _Read]) -> _Read | None:
+        """Return what a function reads. If it cannot, note why once, and return None."""
+        try:
+            return read()
+        except FormatError as error:
+            if f"{error}" not in self:
+                self.append(f"{error}")
+            return None
+
+
+def describe_archive(archive: StreamArchive, problems: Problems) -> Iterator[str]:
+    """Yield what an archive has, and what it lacks, as far as it can be read."""
+    contents, parser = Contents(), PageParser(archive.spec)
+    headers = [header for header in map(archive.header, archive.numbers) if header]
+    for number in archive.numbers:
+        if entry := problems.note(partial(archive.read, number)):
+            contents.note(entry.header, parser.count_items(entry.body))
+    pages, rows = plural(contents.pages, "page"), plural(contents.rows, "row")
+    begins = f", since {headers[0].time}" if headers else ""
+    yield f"{pages}, {rows}, {dollars(contents.credits)}{begins}"
+    first, log = archive.header(1), log_of(archive)
+    if first and first.buyer.is_begun:
+        yield "begins with what changed: an earlier archive was lost"
+    position = problems.note(lambda: log.position)
+    if position is None:
+        return
+    gap = gap_of(position)
+    if gap is not None:
+        since = f" since {to_minute(gap)}" if gap else ""
+        then = f" until you run {archive.restart_since(gap)}"
+        if archive.spec.longest_lookback:
+            then = ": the next run reads what Jobo still lists"
+        yield f"gap: rows may be missing{since}{then}"
+    if (order := log.order) and order.time > position.order:
+        what = describe_order(order, archive.spec)
+        yield f"restart of {to_minute(order.time)}: the next run buys {what} again"
+
+
+def gap_of(position: Position) -> str | None:
+    """Return since when rows may be missing that syncs of a position have read, if any are."""
+    gaps = [each.gap for each in position.reads]
+    return worse(*gaps, *(each.sync.since for each in position.progress if each.has_gap))
+
+
+def describe_order(order: Order, spec: FeedSpec) -> str:
+    """Return which rows `restart` has ordered."""
+    rows = f"all of {spec.name}"
+    if order.over is not None:
+        rows = f"the rows of the sync {order.over}"
+    elif order.since is not None:
+        rows = f"what changed in {spec.name} since {to_minute(order.since)}"
+    return f"{rows} with {describe(order.filters)}" if order.filters else rows
+
+
+# `erase`
+
+
+def without_rows(
+    entry: Entry, spec: FeedSpec, is_meant: Callable[[int, str | None], bool]
+) -> Entry | None:
+    """Return an entry with a stub in place of some rows, None if it has none of them.
+
+    Everything else of its body stays as it was received, so its number of rows does too, and what
+    the page has cost.
+
+    Args:
+        entry: The page.
+        spec: The feed.
+        is_meant: Returns whether to erase a row, given its number in the page, from 1, and its id
+            as `comparable_id` returns it.
+
+    Raises:
+        ValueError: The page is not JSON, or has no list of rows.
+    """
+    if not entry.body:  # it was dropped
+        return None
+    members = _MEMBERS.decode(entry.body)
+    items = _ITEMS.decode(members.get(spec.item_key, b"null"))
+    kept = [
+        _STUB if is_meant(number, _id_of(msgspec.json.decode(item))) else item
+        for number, item in enumerate(items, 1)
+    ]
+    if kept == items:
+        return None
+    members[spec.item_key] = msgspec.Raw(msgspec.json.encode(kept))
+    return Entry(entry.number, entry.header, msgspec.json.encode(members))
+
+
+def comparable_id(id_: object) -> str | None:
+    """Return an id as a user may give it: a UUID in one spelling, any other text, or an integer."""
+    if type(id_) is int:  # True is no number
+        return str(id_)
+    return parse_uuid(id_) or id_ if isinstance(id_, str) else None
+
+
+def _id_of(item: Any) -> str | None:
+    return comparable_id(item.get("id") if isinstance(item, dict) else item)
+
+
+# `drop`
+
+
+def header_of_dropped(log: ArchiveLog, number: int, page: Page, now: str) -> EntryHeader:
+    """Return the header of an entry that is dropped. It names the entry before it.
+
+    Args:
+        log: The archive.
+        number: The number of the entry.
+        page: What is known of its page.
+        now: The time, which stands for its own if no entry has one.
+
+    Raises:
+        FormatError: the entry before it has to be dropped first.
+    """
+    header, id_ = log.archive.header(number), log.archive.id_of(number - 1)
+    if header is None:
+        return _header_of_damaged(log, number, page, now)
+    if header.previous is None or id_ is None:
+        return header
+    return replace(header, previous=replace(header.previous, id=id_))
+
+
+def _header_of_damaged(log: ArchiveLog, number: int, page: Page, now: str) -> EntryHeader:
+    """Return a header for an entry whose own can't be read, from those around it."""
+    archive = log.archive
+    before = log.position_before(number)
+    numbers = [*range(number + 1, archive.head + 1), *range(number - 1, 0, -1)]
+    times = filter(None, map(archive.time_of, numbers))
+    last = archive.header(number - 1)
+    return EntryHeader(
+        id=archive.id_of(number) or new_id(),
+        previous=_previous(log, number - 1),
+        before=before,
+        own=None,
+        sync=page.sync,
+        page=page.page,
+        time=next(times, now),
+        receipt=None,
+        run=new_id(),
+        spent=last.spent if last else {},
+        dropped=None,
+    )
+
+
+def _previous(log: ArchiveLog, number: int) -> Previous | None:
+    """Return what is known of an entry, None if there is none.
+
+    Raises:
+        FormatError: not even its id is known, which the next entry has to name.
+    """
+    if number < 1:
+        return None
+    id_ = log.archive.id_of(number)
+    if id_ is None:
+        raise log.archive.damaged(number, "is damaged")
+    with suppress(FormatError):
+        page = log.page(number)
+        return Previous(id=id_, rows=page.rows, cursor=page.cursor)
+    return Previous(id=id_, rows=0, cursor=None)
