@@ -9,7 +9,6 @@ from typing import Final
 from tap_jobo.api.budget import Budget, FeedCost
 from tap_jobo.api.profiles import Profiles
 from tap_jobo.clock import to_minute
-from tap_jobo.messages import message
 from tap_jobo.model import EntryHeader
 from tap_jobo.sync.filters import describe
 from tap_jobo.sync.plan import Request
@@ -106,16 +105,6 @@ class Report:
             duration(rows / page_size * 60 / PAGES_PER_MINUTE),
             PAGES_PER_MINUTE,
         )
-        rest = (rows - page_size) * self.cost.price
-        of_month = next((limit for limit in self.cost.limits if limit.month), None)
-        # Loaded pages are not billed again.
-        if of_month and rest > of_month.left and not self._loaded:
-            fact = (
-                f"The rest of this sync costs {dollars(rest)}, and max_credits_per_month leaves "
-                f"{dollars(of_month.left)} for {of_month.month}."
-            )
-            known = {"limits": "max_credits_per_month, or the sync waits for the next month"}
-            self.logger.warning("%s", message("limit-too-low", fact, **known))
 
     def count_page(self, skipped: int, *, is_loaded: bool = False) -> None:
         """Count a page that is delivered, with the rows of it that are skipped."""

@@ -70,7 +70,7 @@ MEMORY = {
     "api.session.inflate": ("out-of-memory", 2_500),
     "api.responses.holds_page": ("", 100),  # it is stored unread, and then parsed
     "api.pages.PageParser.parse": ("out-of-memory", 100),
-    "archive.entries.zstd.compress": ("out-of-memory", 100),
+    "archive.files.zstd.compress": ("out-of-memory", 100),
 }
 
 

@@ -451,7 +451,7 @@ def output_that_cannot_be_written(on: Stage) -> Iterator[Run]:
 @scene
 def crashes(on: Stage) -> Iterator[Run]:
     tap = on.tap()
-    tap.oddities["TEST_MEMORY"] = "archive.entries.zstd.compress"
+    tap.oddities["TEST_MEMORY"] = "archive.files.zstd.compress"
     yield tap.run()
     tap = on.tap()
     code = (
