@@ -1,5 +1,4 @@
-"""The simulated world around the installed tap: a process, HTTP, and an archive in a folder or a
-bucket.
+"""The simulated world around the installed tap, which is a process.
 
 The tap dies at any step, or is stopped there (see `mortal_tap`). What it does is read from what
 others see of it: its output, its log, the sandbox's ledger, and the files of the archive.
@@ -19,7 +18,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-from jobo_sandbox import Fault, Hold, Sandbox
+from jobo_sandbox import Fault, Hold
 from jobo_sandbox.ledger import Entry as Request
 from tap_jobo.archive.key import archive_key
 from tap_jobo.model import NOTHING, Position, Read, State
@@ -34,18 +33,15 @@ from tests.support.s3 import serve_s3
 from tests.support.target import Message, merge
 from tests.support.warm import _fork
 from tests.sync.world.parts import (
-    BEGINNING,
-    Api,
-    Disk,
     Folder,
     Pipe,
     RowOrder,
     at,
     minute,
-    minutes,
     row_of,
 )
 from tests.sync.world.runs import AnyRun, Conditions, Ending, Outcome
+from tests.sync.world.served import ServedApi, Stored
 from tests.sync.world.world import World
 
 STREAM: Final = CAREER_SITES.name
@@ -64,82 +60,6 @@ _WAYS: Final[dict[str, Way]] = {
     " drop ": "drop",
 }
 """What a message that offers a way out has."""
-
-
-class ServedApi(Api):
-    """The feed of a sandbox, whose clock is a file that the tap reads, too."""
-
-    def __init__(self, order: RowOrder, file: Path) -> None:
-        super().__init__(order)
-        self._file = file
-        self.sandbox = Sandbox(size=0, seed=1, clock=self.unix_time, created_at=BEGINNING)
-        self.sandbox.order = "updated_asc" if order == "time" else "id"
-        self._keys: dict[int, str] = {}
-        self.wait(0)
-
-    def unix_time(self) -> float:
-        return (BEGINNING + minutes(self.now)).timestamp()
-
-    def wait(self, minutes_: int) -> None:
-        super().wait(minutes_)
-        fresh = self._file.with_suffix(".new")
-        fresh.write_text(f"{self.unix_time():.3f}", "ascii")
-        fresh.replace(self._file)
-
-    def key(self, id_: int) -> str:
-        return self._keys.get(id_, "")
-
-    def put(self, id_: int, country: str, kind: str) -> None:
-        super().put(id_, country, kind)
-        self._send(id_)
-
-    def change_silently(self, id_: int) -> None:
-        super().change_silently(id_)
-        self._send(id_)
-
-    def expire(self, id_: int) -> None:
-        super().expire(id_)
-        world = self.sandbox.world
-        with world.still():
-            world._companies.pop(self._keys.pop(id_, ""), None)
-            world._sorted.clear()
-
-    def _send(self, id_: int) -> None:
-        if row := self.rows.get(id_):
-            if id_ not in self._keys:
-                self._keys[id_] = self.sandbox.world.add()
-            self.sandbox.world.touch(
-                self._keys[id_],
-                at=BEGINNING + minutes(row.at),
-                name=row.name,
-                country_code=row.country,
-                industries=[row.kind],
-                founded_year=row.founded,
-            )
-
-
-class Stored(Disk):
-    """The files of an archive that processes write, as they were after the last run."""
-
-    def __init__(self, place: Place, name: str) -> None:
-        super().__init__()
-        self._place, self._name = place, name
-        self.pull()
-
-    def pull(self) -> None:
-        files = self._place.files(self._name)
-        self.files = {each: files[each] for each in files if not each.endswith(".tmp")}
-
-    def push(self) -> None:
-        self._place.write(self._name, self.files)
-
-    def create(self, name: str, content: bytes) -> None:
-        super().create(name, content)
-        self.push()
-
-    def replace(self, name: str, content: bytes) -> None:
-        super().replace(name, content)
-        self.push()
 
 
 class ProcessRun(AnyRun):
