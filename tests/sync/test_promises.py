@@ -11,7 +11,7 @@ import pytest
 from tests.sync import test_traps as traps
 from tests.sync.test_traps import TRAPS, Trap, both, put
 from tests.sync.world import histories
-from tests.sync.world.process import process_world
+from tests.sync.world.process import PRICE, process_world
 
 NEAR = [
     "who narrows and widens again buys what changed",
@@ -75,6 +75,32 @@ def test_a_gap_is_told_before_a_state_has_it() -> None:
         both(traps.damage_head, traps.asks("dev", "archive-damaged"))(world)
         assert world.warned["dev"]
         world.quiesce()
+
+
+def test_a_run_that_waited_for_the_lock_looks_again() -> None:
+    with process_world("prod", "dev") as world:
+        put(*range(9))(world)
+        world.wait_for_lock("prod", "dev", page=1)
+        both(traps.total(9), traps.has_all("prod", "dev"))(world)
+
+
+def test_a_run_that_lost_its_lock_delivers_no_page_more() -> None:
+    """Only the page that it was waiting for is billed twice."""
+    with process_world("prod", "dev", is_in_bucket=True) as world:
+        put(*range(9))(world)
+        world.lose_lock("prod", "dev", page=1)
+        both(traps.total(11), traps.run(), traps.has_all("prod", "dev"))(world)
+
+
+def test_no_run_exceeds_the_limit_of_a_month() -> None:
+    """Also if it is set later, and the runs before it were killed."""
+    with process_world() as world:
+        put(*range(9))(world)
+        world.run("prod", die_at=40)
+        world.set_limit(6 * PRICE)
+        both(*[traps.run(outcome="limit")] * 2)(world)
+        world.api.wait(histories.A_MONTH)
+        both(traps.run(), traps.has_all("prod"))(world)
 
 
 @pytest.mark.parametrize("kind", ["folder", "bucket"])
