@@ -127,19 +127,6 @@ def times_of(run: Run) -> dict[tuple[str, str], str]:
     return {(each["stream"], each["record"]["id"]): each["time_extracted"] for each in records}
 
 
-def test_filters_that_are_narrowed_and_widened_again_cost_what_changed(
-    warehouse: Warehouse,
-) -> None:
-    tap = warehouse.tap
-    (german, *_), (other, *_) = keys_in(tap, "DE"), keys_in(tap, "US")
-    assert ran(warehouse, **GERMAN) == (0, 0, [])
-    change(tap, german, other)
-    assert ran(warehouse, **GERMAN) == (1, 1, [])
-    pass_time(tap)
-    assert ran(warehouse) == (2, 2, [])
-    assert warehouse.is_current
-
-
 def test_pipelines_of_other_filters_never_stop_each_other(tap: Tap) -> None:
     prod, dev = Warehouse(tap), Warehouse(tap)
     germans, others = keys_in(tap, "DE"), keys_in(tap, "US")
@@ -154,41 +141,6 @@ def test_pipelines_of_other_filters_never_stop_each_other(tap: Tap) -> None:
     assert ran(prod, **GERMAN) == (1, 1, [])
     assert ran(dev, **WIDER)[0] == 2
     assert {*dev.target.rows} == germans | others
-
-
-def test_a_lost_archive_goes_on_from_the_state(warehouse: Warehouse, files: Files) -> None:
-    """Without a state, the archive asks before it buys what was lost."""
-    tap = warehouse.tap
-    files.lose()
-    change(tap, next(iter(warehouse.target.rows)))
-    assert ran(warehouse) == (1, 1, ["archive-behind"])
-    assert ran(warehouse) == (0, 0, [])
-    assert warehouse.is_current
-    assert files.page_numbers == [1]
-    assert refused(tap) == "archive-lacks-rows"
-    new = Warehouse(tap)
-    assert ran(new, on_filter_change="resync")[0] == 120
-    assert new.is_current
-
-
-def test_a_restored_archive_heals_itself(warehouse: Warehouse, files: Files) -> None:
-    """It buys what it lacks of the last seven days, and the warning has the price."""
-    tap, backup, (first, second, *_) = warehouse.tap, files.copy(), warehouse.target.rows
-    change(tap, first)
-    assert ran(warehouse) == (1, 1, [])
-    files.restore(backup)
-    pass_time(tap, 6 * DAY)
-    other = Warehouse(tap)
-    change(tap, second)
-    assert ran(other, max_credits=0)[:2] == (0, 120)
-    before = tap.sandbox.rows_billed
-    run = warehouse.run()
-    (warning,) = run.messages_of("WARNING", "archive-behind")
-    assert "$50.00 per 1,000 rows" in warning
-    assert {*run.ids} == {first, second}
-    assert tap.sandbox.rows_billed == before + 2
-    assert ran(warehouse) == (0, 0, [])
-    assert other.rows_billed() == 0
 
 
 def test_rows_that_were_kept_are_told_to_each_pipeline_with_their_date(tap: Tap) -> None:
