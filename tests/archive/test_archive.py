@@ -50,6 +50,15 @@ GERMAN: Any = {"country_codes": ["DE"]}
 WIDER: Any = {"country_codes": ["DE", "US"]}
 
 
+def times_of(run: Run) -> dict[tuple[str, str], datetime]:
+    """When each row was received last, by its stream and id."""
+    return {
+        (each["stream"], each["record"]["id"]): datetime.fromisoformat(each["time_extracted"])
+        for each in run.messages
+        if each["type"] == "RECORD"
+    }
+
+
 # What is loaded, free
 
 
@@ -116,10 +125,10 @@ def test_one_stream_alone_is_loaded_again(hiring: Sandbox, tmp_path: Path) -> No
 
 
 def test_a_loaded_row_keeps_its_time_however_it_is_written(tap: Tap) -> None:
-    first = times_of(tap.run(max_credits=5_000))
+    first = times_of(tap.succeed(max_credits=5_000))
     assert len(first) == 100
     tap.sandbox.clock_offset = 3_600
-    again = times_of(tap.run(stream_maps={"career_sites": {"id": "id"}}))
+    again = times_of(tap.succeed(stream_maps={"career_sites": {"id": "id"}}))
     fresh = again.keys() - first.keys()
     assert len(fresh) == 20
     assert {key: again[key] for key in first} == first
@@ -148,15 +157,6 @@ def test_a_metric_tells_whether_a_new_warehouse_would_get_as_much(
     assert warehouse.run().metrics["jobo_archive_complete"] == 0
     off = warehouse.run(archive=False).points
     assert "jobo_archive_complete" not in {each["metric"] for each in off}
-
-
-def times_of(run: Run) -> dict[str, datetime]:
-    """When each row was extracted, by its id."""
-    return {
-        message["record"]["id"]: datetime.fromisoformat(message["time_extracted"])
-        for message in succeeded(run).messages
-        if message["type"] == "RECORD"
-    }
 
 
 # What is loaded: never an older version of a row over a newer one, wherever the load dies
@@ -320,12 +320,12 @@ def test_jobs_that_ended_have_ended_in_a_new_warehouse(
     tap.settings |= {"archive_dir": files.store.location, "lookback_minutes": 0}
     (first, second, third, *_) = hiring.world.jobs()
     states: list[Any] = [None]
-    old: dict[tuple[str, str], str] = {}
+    old: dict[tuple[str, str], datetime] = {}
 
     def run_a_day_later() -> None:
         run = tap.succeed(state=states[-1])
         states.append(run.state)
-        old.update(received_of(run))
+        old.update(times_of(run))
         pass_time(tap, DAY)
 
     run_a_day_later()
@@ -338,18 +338,12 @@ def test_jobs_that_ended_have_ended_in_a_new_warehouse(
     written(tap, "restart", "jobs", "--yes")
     run_a_day_later()
     billed = hiring.rows_billed
-    new = received_of(tap.succeed())
+    new = times_of(tap.succeed())
     assert hiring.rows_billed == billed
     assert new.keys() == old.keys()
     for times in (old, new):
         for key, is_open in ((first, False), (second, True), (third, False)):
             assert (times["jobs", key] > times["expired_jobs", key]) == is_open
-
-
-def received_of(run: Run) -> dict[tuple[str, str], str]:
-    """When each row was received last, by its stream and id."""
-    records = [each for each in run.messages if each["type"] == "RECORD"]
-    return {(each["stream"], each["record"]["id"]): each["time_extracted"] for each in records}
 
 
 def test_pipelines_of_other_filters_never_stop_each_other(tap: Tap) -> None:
