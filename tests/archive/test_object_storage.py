@@ -1,4 +1,4 @@
-"""The archive in a bucket: what survives when nothing of the machine does."""
+"""The archive in a bucket: which requests are sent, and what becomes of those that fail."""
 
 from __future__ import annotations
 
@@ -6,14 +6,11 @@ import re
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from random import Random
-from typing import Any
 
 import pytest
 
@@ -35,25 +32,15 @@ from tests.support.crash import (
 from tests.support.loggers import LOGGER
 from tests.support.odd_tap import short_waits
 from tests.support.s3 import S3, Weather
-from tests.support.target import Target
 
 pytestmark = pytest.mark.slow
 
 PAGE = layout.page_name("host-live-0a/career_sites", 1)
 
 
-class Container(Tap):
-    """The tap in a container: what it leaves on disk, the next one does not see."""
-
-    def command(self, *args: str, **given: Any) -> list[str]:
-        self.folder = Path(tempfile.mkdtemp(dir=self.folder.parent))
-        return super().command(*args, **given)
-
-
 @pytest.fixture
-def tap(sandbox: Sandbox, tmp_path: Path, s3: S3) -> Container:
-    oddities = {"TEST_WAITS": "short"}
-    return Container(sandbox, tmp_path / "container", {"archive_dir": s3.url}, oddities=oddities)
+def tap(sandbox: Sandbox, tmp_path: Path, s3: S3) -> Tap:
+    return Tap(sandbox, tmp_path, {"archive_dir": s3.url}, oddities={"TEST_WAITS": "short"})
 
 
 @pytest.fixture
@@ -61,28 +48,10 @@ def files(s3: S3) -> Files:
     return files_at(s3.url)
 
 
-# What survives
+# What a run sends
 
 
-def test_three_destroyed_containers_cost_the_pages_in_flight(tap: Container, files: Files) -> None:
-    rng = Random(3)
-    with Sandbox(size=1_500, seed=6) as sandbox:
-        tap = replace(tap, sandbox=sandbox)
-        target = Target()
-        for request in (5, 9, 7):
-            run = cut_in_request(tap, request, state=target.state)
-            files.expire_leases()
-            target.receive(run.messages, states_lost=rng.randint(1, 4))
-        last = tap.succeed(state=target.state)
-        assert last.loaded > 0
-        target.receive(last.messages)
-        assert target.rows.keys() == sandbox.world.rows().keys()
-        assert rows_billed_twice(sandbox) == 3 * 50
-        tap.run(state=target.state)
-        assert rows_billed_twice(sandbox) == 3 * 50
-
-
-def test_a_page_takes_two_requests(tap: Container, weather: Weather) -> None:
+def test_a_page_takes_two_requests(tap: Tap, weather: Weather) -> None:
     """It is written, and nothing above it may exist."""
     tap.succeed()
     ours = [(method, path) for method, path in weather.requests if path.endswith(".page")]
@@ -92,7 +61,7 @@ def test_a_page_takes_two_requests(tap: Container, weather: Weather) -> None:
     assert listed == written
 
 
-def test_a_load_reads_each_page_once(tap: Container, weather: Weather) -> None:
+def test_a_load_reads_each_page_once(tap: Tap, weather: Weather) -> None:
     """Though it needs the last version of each row first. The last page is read when it opens."""
     tap.succeed(batch_size=10)
     weather.requests.clear()
@@ -103,7 +72,7 @@ def test_a_load_reads_each_page_once(tap: Container, weather: Weather) -> None:
     assert read["000000012.page"] <= 4
 
 
-def test_nothing_in_the_bucket_or_log_tells_a_secret(tap: Container, s3: S3, files: Files) -> None:
+def test_nothing_in_the_bucket_or_log_tells_a_secret(tap: Tap, s3: S3, files: Files) -> None:
     key = tap.sandbox.api_key
     tap.sandbox.world.touch(next(iter(tap.sandbox.world.rows())), name=f"{key} Inc.")
     run = tap.succeed(env={"LOGLEVEL": "DEBUG"})
@@ -119,14 +88,14 @@ def test_nothing_in_the_bucket_or_log_tells_a_secret(tap: Container, s3: S3, fil
 # One run at a time
 
 
-def test_a_run_that_was_stopped_leaves_no_lease(tap: Container) -> None:
+def test_a_run_that_was_stopped_leaves_no_lease(tap: Tap) -> None:
     cut = cut_in_request(tap, 2, signal.SIGTERM)
     again = tap.succeed(state=cut.state)
     assert "Another run" not in again.stderr
 
 
 def test_a_paused_run_stops_once_another_has_its_lease(
-    tap: Container, files: Files, weather: Weather
+    tap: Tap, files: Files, weather: Weather
 ) -> None:
     def run_other(paused: subprocess.Popen[str]) -> None:
         paused.send_signal(signal.SIGSTOP)
@@ -147,7 +116,7 @@ def test_a_paused_run_stops_once_another_has_its_lease(
 
 
 def test_a_run_above_whose_page_another_one_has_written_ends(
-    tap: Container, files: Files, weather: Weather
+    tap: Tap, files: Files, weather: Weather
 ) -> None:
     """As the later one of two that the lease failed to keep apart."""
 
@@ -174,14 +143,14 @@ def learn_of_the_loss(paused: subprocess.Popen[str], weather: Weather) -> None:
 # A store that does not answer
 
 
-def test_a_store_out_of_reach_ends_a_run_before_it_costs(tap: Container, weather: Weather) -> None:
+def test_a_store_out_of_reach_ends_a_run_before_it_costs(tap: Tap, weather: Weather) -> None:
     weather.decide = lambda _, path: "503" if "list-type" in path else ""
     line = tap.refuse(code="archive-unusable")
     assert " s3://archives/pipelines/jobo can't be used" in line
 
 
 def test_a_page_that_is_refused_costs_one_page_however_often_it_is_tried(
-    tap: Container, files: Files, weather: Weather
+    tap: Tap, files: Files, weather: Weather
 ) -> None:
     """As with an uplink on which a page takes too long, but a lease does not."""
     large = re.compile(r"/000000002\.page|/probe")
@@ -207,7 +176,7 @@ def test_a_page_that_is_refused_costs_one_page_however_often_it_is_tried(
 
 @pytest.mark.parametrize("is_found", [True, False])
 def test_a_page_whose_responses_were_lost_is_in_the_bucket(
-    tap: Container, files: Files, weather: Weather, *, is_found: bool
+    tap: Tap, files: Files, weather: Weather, *, is_found: bool
 ) -> None:
     """The run looks for it. If it can't even do that, the next one finds it."""
 
@@ -227,7 +196,7 @@ def test_a_page_whose_responses_were_lost_is_in_the_bucket(
     assert tap.sandbox.rows_billed == 120
 
 
-def test_no_request_is_sent_once_a_wait_was_longer_than_the_lease(tap: Container) -> None:
+def test_no_request_is_sent_once_a_wait_was_longer_than_the_lease(tap: Tap) -> None:
     """As that of a machine that was suspended meanwhile: another run may go on."""
     later = replace(tap, oddities={"TEST_WAITS": "none"})
     busy = Fault(status=503, headers={"Retry-After": "100"})
