@@ -1,12 +1,12 @@
-"""Rows for hypothesis: as a schema documents them, and with a few things wrong."""
+"""Rows for hypothesis: as a schema documents them, and odd ones."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from hypothesis import strategies as st
-from hypothesis.strategies import DrawFn, SearchStrategy
+from hypothesis.strategies import SearchStrategy
 
 PLAIN = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=5)
 """Text that every database takes."""
@@ -60,62 +60,36 @@ def documented_object(properties: Mapping[str, Any]) -> SearchStrategy[dict[str,
     return st.fixed_dictionaries(required, optional=members)
 
 
-def rows_of(properties: Mapping[str, Any], junk: SearchStrategy[Any]) -> SearchStrategy[Any]:
-    """Rows as a schema documents them, of which some are spoiled in up to three places."""
-    rows = documented_object(properties)
-
-    @st.composite
-    def spoiled(draw: DrawFn) -> Any:
-        row = draw(rows)
-        for _ in range(draw(st.integers(0, 3))):
-            _spoil(draw, draw(st.sampled_from([*_containers(row)])), junk)
-        return row
-
-    return st.integers(0, 9).flatmap(lambda number: junk if number == 0 else spoiled())
+def rows_of(
+    properties: Mapping[str, Any], junk: SearchStrategy[Any], required: Mapping[str, Any]
+) -> SearchStrategy[Any]:
+    """Rows as a schema documents them, or with what is required and some odd fields, or junk."""
+    return odd_rows(properties, junk, required) | documented_object(properties) | junk
 
 
-def arbitrary(definition: Mapping[str, Any]) -> SearchStrategy[Any]:
-    """Values of the shape that a schema documents, in which each leaf may be of any kind."""
-    kind = next(kind for kind in definition["type"] if kind != "null")
-    if kind == "array":
-        return st.lists(arbitrary(definition["items"]), max_size=2) | ANY_JSON
-    if kind == "object":
-        return _few_of(definition["properties"]) | ANY_JSON
-    own = SCALARS[definition.get("format", kind)]
-    return st.sampled_from([own, *SCALARS.values(), ANY_JSON]).flatmap(lambda each: each)
+def odd_rows(
+    properties: Mapping[str, Any], junk: SearchStrategy[Any], required: Mapping[str, Any]
+) -> SearchStrategy[dict[str, Any]]:
+    """Rows with what is required, and a few fields of any value."""
+    return _few_of(properties, junk).map(lambda row: {**required, **row})
 
 
-def _few_of(properties: Mapping[str, Any]) -> SearchStrategy[dict[str, Any]]:
-    values = {name: arbitrary(definition) for name, definition in properties.items()}
-    names = st.lists(st.sampled_from([*values, "unknown"]), max_size=2)
+def _few_of(
+    properties: Mapping[str, Any], junk: SearchStrategy[Any]
+) -> SearchStrategy[dict[str, Any]]:
+    values = {name: _odd(definition, junk) for name, definition in properties.items()}
+    names = st.lists(st.sampled_from([*values, "unknown", "_rescued_data"]), max_size=3)
     return names.flatmap(
-        lambda some: st.fixed_dictionaries({name: values.get(name, ANY_JSON) for name in some})
+        lambda some: st.fixed_dictionaries({name: values.get(name, junk) for name in some})
     )
 
 
-def arbitrary_rows(
-    properties: Mapping[str, Any], required: Mapping[str, Any]
-) -> SearchStrategy[dict[str, Any]]:
-    """Rows with what is required, and a few fields of any value."""
-    return _few_of(properties).map(lambda row: {**required, **row})
-
-
-def _containers(value: Any) -> Iterator[Any]:
-    if isinstance(value, dict | list):
-        yield value
-        for member in value.values() if isinstance(value, dict) else value:
-            yield from _containers(member)
-
-
-def _spoil(
-    draw: Callable[[SearchStrategy[Any]], Any], value: Any, junk: SearchStrategy[Any]
-) -> None:
-    """Change an object or a list in one place."""
-    if isinstance(value, list):
-        value.append(draw(junk))
-        return
-    name = draw(st.sampled_from([*value, "unknown", "_rescued_data"]))
-    if draw(st.booleans()):
-        value[name] = draw(junk)
-    else:
-        value.pop(name, None)
+def _odd(definition: Mapping[str, Any], junk: SearchStrategy[Any]) -> SearchStrategy[Any]:
+    """Values of the shape that a schema documents, in which each leaf may be of any kind."""
+    kind = next(kind for kind in definition["type"] if kind != "null")
+    if kind == "array":
+        return st.lists(_odd(definition["items"], junk), max_size=2) | junk
+    if kind == "object":
+        return _few_of(definition["properties"], junk) | junk
+    own = SCALARS[definition.get("format", kind)]
+    return st.sampled_from([own, *SCALARS.values(), junk]).flatmap(lambda each: each)

@@ -21,8 +21,8 @@ from tap_jobo.streams.fields import RESCUED_DATA, boolean, instant, integer, num
 from tests.records.strategies import (
     ANY_JSON,
     PLAIN_JSON,
-    arbitrary_rows,
     documented_object,
+    odd_rows,
     rows_of,
 )
 
@@ -55,18 +55,18 @@ FIELDS = {
     name: {key: kind for key, kind in schema["properties"].items() if key != "_rescued_data"}
     for name, schema in SCHEMAS.items()
 }
-PAGES: dict[str, SearchStrategy[list[Any]]] = {
-    name: st.lists(rows_of(fields, PLAIN_JSON), max_size=3) for name, fields in FIELDS.items()
-}
-ANY_PAGES: dict[str, SearchStrategy[list[Any]]] = {
-    name: st.lists(arbitrary_rows(fields, {"id": COMPANY, **NEVER_NULL.get(name, {})}), max_size=2)
-    | st.lists(rows_of(fields, ANY_JSON), max_size=2)
-    for name, fields in FIELDS.items()
-}
+REQUIRED = {name: {"id": COMPANY, **NEVER_NULL.get(name, {})} for name in FIELDS}
+
+
+def pages_of(stream: str, junk: SearchStrategy[Any]) -> SearchStrategy[list[Any]]:
+    """Pages of a few rows."""
+    return st.lists(rows_of(FIELDS[stream], junk, REQUIRED[stream]), max_size=3)
+
+
 EACH_FEED = pytest.mark.parametrize("stream", ["career_sites", "jobs", "nested"])
 EACH_KIND = pytest.mark.parametrize("stream", ["jobs", "nested"])
 SLOW = settings(
-    max_examples=15,
+    max_examples=20,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
@@ -128,10 +128,10 @@ class TestBothWays:
     @SLOW
     @given(data=st.data())
     def test_a_page_checked_in_bulk_is_the_same(self, stream: str, data: st.DataObject) -> None:
-        _assert_same_both_ways(stream, data.draw(ANY_PAGES[stream]))
+        _assert_same_both_ways(stream, data.draw(pages_of(stream, ANY_JSON)))
 
     @settings(SLOW, max_examples=200)
-    @given(row=arbitrary_rows(FIELDS["nested"], {"id": COMPANY}))
+    @given(row=odd_rows(FIELDS["nested"], ANY_JSON, REQUIRED["nested"]))
     def test_a_value_of_any_kind_is_the_same(self, row: Json) -> None:
         _assert_same_both_ways("nested", [row])
 
@@ -161,7 +161,7 @@ class TestRescue:
     @SLOW
     @given(data=st.data())
     def test_no_value_is_lost(self, stream: str, data: st.DataObject) -> None:
-        rows = data.draw(PAGES[stream])
+        rows = data.draw(pages_of(stream, PLAIN_JSON))
         page = _convert(stream, *rows)
         taken = [row for number, row in enumerate(rows, 1) if number not in page.skipped]
         for row, record in zip(taken, page.records, strict=True):
@@ -174,7 +174,7 @@ class TestRescue:
     @SLOW
     @given(data=st.data())
     def test_whatever_comes_can_be_stored(self, stream: str, data: st.DataObject) -> None:
-        rows = data.draw(st.lists(rows_of(FIELDS[stream], ANY_JSON), max_size=3))
+        rows = data.draw(pages_of(stream, ANY_JSON))
         page = _convert(stream, *rows)
         assert len(page.records) + len(page.skipped) == len(rows)
         for record in page.records:
