@@ -13,7 +13,7 @@ from jobo_sandbox import Fault, Sandbox
 from tap_jobo.clock import format_timestamp
 from tap_jobo.sync.wanted import MARGIN
 from tests.archive.helpers import archive_command, pass_time
-from tests.support import Run, Tap, commands_in, state_until
+from tests.support import Run, Tap, commands_in, complaint, error_code, state_until
 from tests.support.clock import with_clock
 from tests.support.companies import Json
 from tests.support.jobs import bookmark_of, instant, metrics_of, rows_of, tap_of
@@ -152,6 +152,17 @@ def test_what_a_dropped_page_had_is_read_again_as_far_as_it_is_listed(
 def more(body: Json) -> Json:
     """A page that another one follows, whose cursor is then rejected."""
     return {**body, "next_cursor": "unknown", "has_more": True}
+
+
+def test_second_rejection_in_a_run_ends_the_stream(alone: Tap, hiring: Sandbox) -> None:
+    rejected = Fault(replace=more, times=2)
+    hiring.faults.add(rejected, endpoint="expired_jobs", when=lambda e: not e.cursor)
+    run = alone.run()
+    assert error_code(run) == "cursor-rejected"
+    assert commands_in(complaint(run)) == []
+    assert "$" not in complaint(run)
+    assert len(hiring.requests_to("expired_jobs")) == 4
+    assert alone.run(state=run.state).returncode == 0
 
 
 def test_a_price_that_it_starts_to_have_counts_toward_the_limit(
