@@ -15,7 +15,6 @@ from jobo_sandbox.core import Core
 from jobo_sandbox.faults import Fault
 from jobo_sandbox.feed import Feed
 from jobo_sandbox.feeds import FEEDS
-from jobo_sandbox.instants import SECOND
 from jobo_sandbox.ledger import Entry
 from jobo_sandbox.pricing import Price
 from jobo_sandbox.queries import Cursor, read_cursor, write_cursor
@@ -80,7 +79,7 @@ def _profile(core: Core, entry: Entry) -> Reply:
     company = core.world.company(key)
     if company is None or key in core.gone:
         return error(404, "Company not found.", core.error_shape)
-    return Reply(200, core.as_sent(make_profile(core.seed, company)))
+    return Reply(200, make_profile(core.seed, company))
 
 
 def _filters(core: Core, _: Entry) -> Reply:
@@ -120,10 +119,10 @@ def _page(core: Core, entry: Entry) -> Reply:
         core.before_page(entry)
     page = _read_page(core, cursor, feed)
     entry.row_ids, entry.credits = page.ids, core.charge(price, len(page.ids))
-    more = page.following is not None or core.null_cursor_at_end
+    more = page.following is not None
     body: Json = {
-        feed.item_key: [core.as_sent(row) for row in page.rows],
-        "next_cursor": page.following and _issue(core, page.following),
+        feed.item_key: page.rows,
+        "next_cursor": page.following and write_cursor(page.following, core.secret),
         "has_more": more,
     }
     if feed.estimates and cursor.pages == 0:
@@ -149,11 +148,9 @@ def _start(core: Core, entry: Entry, feed: Feed) -> Cursor | Reply:
     try:
         cursor = read_cursor(str(text), core.secret)
     except ValueError:
-        return _rejected(core)
-    lifetime, age = core.cursor_lifetime, core.micros() - cursor.issued_at
-    is_expired = lifetime is not None and age > lifetime * SECOND
-    if cursor.endpoint != entry.endpoint or is_expired:
-        return _rejected(core)
+        return invalid_cursor(core.error_shape)
+    if cursor.endpoint != entry.endpoint:
+        return invalid_cursor(core.error_shape)
     return _continued(core, body, cursor, feed)
 
 
@@ -168,16 +165,6 @@ def _continued(core: Core, body: Json, cursor: Cursor, feed: Feed) -> Cursor | R
     if core.cursor_carries == "filters":
         query = replace(cursor.query, batch_size=query.batch_size)
     return replace(cursor, query=query)
-
-
-def _issue(core: Core, cursor: Cursor) -> str:
-    # Without a lifetime, a page that is fetched again has the same cursor.
-    issued_at = 0 if core.cursor_lifetime is None else core.micros()
-    return write_cursor(replace(cursor, issued_at=issued_at), core.secret)
-
-
-def _rejected(core: Core) -> Reply:
-    return invalid_cursor(core.error_shape)
 
 
 def _with_money(

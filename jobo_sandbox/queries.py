@@ -31,17 +31,13 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """Where the next page of a scan starts: after a row, after so many pages. Signed.
-
-    With a lifetime, it has the instant of its issue in microseconds since 1970.
-    """
+    """Where the next page of a scan starts: after a row, after so many pages. Signed."""
 
     endpoint: str
     query: Query
     order: str
     after: Position | None
     pages: int
-    issued_at: int = 0
 
 
 def write_cursor(cursor: Cursor, secret: bytes) -> str:

@@ -106,6 +106,11 @@ def first_page_again(sandbox: Sandbox) -> None:
     body(SITES, change)(sandbox)
 
 
+def without_dashes(body: dict[str, Any]) -> dict[str, Any]:
+    """Leave the dashes out of the ids."""
+    return body | {"jobs": [row | {"id": row["id"].replace("-", "")} for row in body["jobs"]]}
+
+
 def one_id(sandbox: Sandbox) -> None:
     """Let each row have the same id."""
     rows(SITES, id=next(iter(sandbox.world.rows())))(sandbox)
@@ -216,11 +221,21 @@ LIES = [
     Lie("camelCase", "jobs_updated_after", CHANGE, body("jobs", camel_case)),
     Lie("null", "career_sites_empty_page", HANDLED, page(SITES, is_empty=True, career_sites=None)),
     Lie("204", "jobs_updated_after", CHANGE, fault("jobs", is_windowed, send_as=204, replace={})),
-    Lie("a null cursor", "career_sites_empty_page", WARNED, options(null_cursor_at_end=True)),
+    Lie(
+        "a null cursor",
+        "career_sites_empty_page",
+        WARNED,
+        page(SITES, is_empty=True, has_more=True),
+    ),
     Lie("a page that repeats", "career_sites_cursor", CHANGE, first_page_again),
     Lie("a page without rows", "jobs_cursor", CHANGE, fault("jobs", by_cursor, replace=EMPTY)),
     Lie("the same cursor again", "jobs_cursor", CHANGE, page("jobs", next_cursor="x")),
-    Lie("cursors that expire at once", "career_sites_cursor", CHANGE, options(cursor_lifetime=-1)),
+    Lie(
+        "cursors that expire at once",
+        "career_sites_cursor",
+        CHANGE,
+        fault(SITES, by_cursor, reject_cursor="400"),
+    ),
     Lie("the cursor's", "jobs_cursor_size", HANDLED, options(cursor_carries="everything")),
     Lie("a cursor without filters", "jobs_filters", CHANGE, rows("jobs", by_cursor, source="x")),
     Lie("another order", "jobs_order", HANDLED, rows("jobs", by_cursor, **OLD)),
@@ -231,10 +246,8 @@ LIES = [
         body("jobs", lambda b: b | {"estimated_total": None}),
     ),
     # Rows, windows, and the rest
-    Lie("ids without dashes", "jobs_fields", HANDLED, options(ids_without_dashes=True)),
-    Lie(
-        "unknown fields", "career_sites_fields", WARNED, options(more_fields={"external_id": None})
-    ),
+    Lie("ids without dashes", "jobs_fields", HANDLED, body("jobs", without_dashes)),
+    Lie("unknown fields", "career_sites_fields", WARNED, rows(SITES, external_id=None)),
     Lie("null", "career_sites_fields", HANDLED, rows(SITES, ats=None)),
     Lie("a number", "career_sites_pages", CHANGE, rows(SITES, ats=7)),
     Lie("one id for all", "career_sites_ids", CHANGE, one_id),
