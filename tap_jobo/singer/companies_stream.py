@@ -71,10 +71,8 @@ class CompaniesStream(JoboStream):
         if self.has_explicit_ids and self.leader.selected and not self.selected:
             fact = "company_ids_file is set, but companies is not selected. Nothing was billed."
             raise ConfigError(message("no-stream", fact, select="companies"))
-        if self.is_read:
-            self._check_companies()
-
-    def _check_companies(self) -> None:
+        if not self.is_read:
+            return
         if not (self.has_explicit_ids or self.is_following):
             fact = "companies follows career_sites, which is not selected. Nothing was billed."
             known = {"select": "career_sites, or list companies in company_ids_file"}
