@@ -18,7 +18,7 @@ from typing_extensions import override
 from tap_jobo.api.budget import FeedCost
 from tap_jobo.api.headers import reported_credits
 from tap_jobo.api.responses import PROXY, ApiResponse, require_success
-from tap_jobo.api.retry import LOGGED_PAUSE, RETRY_SECONDS, RateLimiter, Retry
+from tap_jobo.api.retry import RETRY_SECONDS, RateLimiter, Retry
 from tap_jobo.api.session import NETWORK_ERRORS, PAGE_SECONDS, READ_SECONDS, decode, receive
 from tap_jobo.clock import Clock
 from tap_jobo.errors import (
@@ -108,10 +108,8 @@ class Client:
                 billed = f". This page ({dollars(charged)}) may have been billed" if charged else ""
                 failed = f"{failure}{billed}"
                 wait = retry.wait_after(failure, self.clock.monotonic() - started, charged)
-                is_pause = failure.is_rate_limit and wait > LOGGED_PAUSE  # which is logged
-                if charged or not is_pause:
-                    about = f"{feed.name}: " if feed else ""
-                    self.logger.warning("%s%s. %s in %.1f s.", about, failed, retry.name, wait)
+                about = f"{feed.name}: " if feed else ""
+                self.logger.warning("%s%s. %s in %.1f s.", about, failed, retry.name, wait)
                 if failure.is_rate_limit:  # which all workers share
                     self._limiter.pause(wait)
                     wait = 0.0

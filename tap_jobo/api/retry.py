@@ -18,7 +18,7 @@ POSSIBLY_BILLED_WAITS: Final = (5.0, 30.0)
 """Before each retry of a request that may have been billed: every try may cost a page."""
 BACKOFF: Final = (0.5, 30.0)  # the first and the longest wait between other tries
 RETRY_AFTER_MAX: Final = 3_600.0  # of the waits that the API asks for, for one request
-LOGGED_PAUSE: Final = 5.0  # longer pauses are logged
+_LOGGED_PAUSE: Final = 60.0  # longer ones are logged: a first sync may pause each minute for hours
 
 
 class Retry:
@@ -95,7 +95,6 @@ class RateLimiter:
         self._logger = logger
         self._lock = threading.Lock()
         self._paused_until = clock.monotonic()
-        self._longest_logged = 0.0  # a first sync may wait each minute for hours
 
     def wait(self) -> bool:
         """Wait until the next request may be sent, or a signal arrives; return whether it did."""
@@ -108,12 +107,7 @@ class RateLimiter:
     def pause(self, seconds: float) -> None:
         """Hold back all requests for this many seconds."""
         with self._lock:
-            until = self._clock.monotonic() + seconds
-            is_longer = seconds > self._longest_logged + LOGGED_PAUSE
-            if is_longer and until > self._paused_until + LOGGED_PAUSE:
-                self._longest_logged = seconds
-                self._logger.info("Jobo's rate limit is reached. Waiting %s s.", f"{seconds:,.0f}")
-            self._paused_until = max(self._paused_until, until)
+            self._paused_until = max(self._paused_until, self._clock.monotonic() + seconds)
 
     def note_response(self, headers: Mapping[str, str]) -> None:
         """Pause if a response says that the allowance is used up, until it is renewed."""
@@ -121,4 +115,6 @@ class RateLimiter:
         seconds = seconds_until(parse_number(headers.get("X-RateLimit-Reset")), headers)
         is_used_up = remaining is not None and remaining <= self._others
         if is_used_up and seconds is not None and seconds <= RETRY_AFTER_MAX:
+            if seconds > _LOGGED_PAUSE:
+                self._logger.info("Jobo's rate limit is reached. Waiting %s s.", f"{seconds:,.0f}")
             self.pause(seconds)
