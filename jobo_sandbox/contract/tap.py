@@ -68,13 +68,15 @@ def read_page(response: ApiResponse, feed: FeedSpec, sent: dict[str, Any]) -> Re
 def _read(sync: Sync, response: ApiResponse, feed: FeedSpec, logger: logging.Logger) -> None:
     converter = RecordConverter(feed.schema.to_dict(), logger, feed.never_null)
     silent = logging.Logger("contract", logging.CRITICAL)  # noqa: LOG001 - other checks say it
-    client: Any = SimpleNamespace(fetch=lambda *_, **__: require_success(response, feed))
+    session = SimpleNamespace(build=lambda *_: None)  # as nothing is sent
+    client: Any = SimpleNamespace(
+        session=session, fetch=lambda *_, **__: require_success(response, feed)
+    )
     now = datetime.now(UTC)
     clock: Any = SimpleNamespace(earlier=lambda: now, now=lambda: now)
     reader = FeedReader(
         spec=feed,
         client=client,
-        prepare=lambda *_: client,  # as nothing is sent
         cost=FeedCost(Budget(logger=silent), feed),
         clock=lambda: clock,
         row_type=converter.row_type,

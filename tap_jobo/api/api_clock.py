@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 from typing import Final
 from uuid import uuid4
 
-from tap_jobo.api.client import Client, Prepare
+from tap_jobo.api.client import Client
 from tap_jobo.api.profiles import PROFILE_PATH
 from tap_jobo.clock import Clock, format_timestamp, parse_http_date, to_minute
 from tap_jobo.errors import TapJoboError
@@ -39,9 +39,10 @@ class ApiClock:
         return timedelta(seconds=self._clock.monotonic() - self._started)
 
 
-def read_api_clock(client: Client, prepare: Prepare, clock: Clock) -> ApiClock:
+def read_api_clock(client: Client, clock: Clock) -> ApiClock:
     """Read the API's clock from the `Date` of any response to a free request."""
-    request = prepare(f"{PROFILE_PATH}/{uuid4()}")  # of no company, so that nothing is cached
+    path = f"{PROFILE_PATH}/{uuid4()}"  # of no company, so that nothing is cached
+    request = client.session.build(path)
     request.headers["Cache-Control"] = "no-cache"
     response = client.fetch(request, any_status=True)  # whether the key is valid, feeds decide
     date = parse_http_date(response.headers.get("Date"))

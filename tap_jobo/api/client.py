@@ -19,7 +19,14 @@ from tap_jobo.api.budget import FeedCost
 from tap_jobo.api.headers import reported_credits
 from tap_jobo.api.responses import PROXY, ApiResponse, require_success
 from tap_jobo.api.retry import RETRY_SECONDS, RateLimiter, Retry
-from tap_jobo.api.session import NETWORK_ERRORS, PAGE_SECONDS, READ_SECONDS, decode, receive
+from tap_jobo.api.session import (
+    NETWORK_ERRORS,
+    PAGE_SECONDS,
+    READ_SECONDS,
+    ApiSession,
+    decode,
+    receive,
+)
 from tap_jobo.clock import Clock
 from tap_jobo.errors import (
     ApiError,
@@ -35,9 +42,6 @@ from tap_jobo.redaction import without_key
 from tap_jobo.signals import ShutdownSignal
 from tap_jobo.streams.feed_spec import FeedSpec
 from tap_jobo.wording import dollars, plural
-
-Prepare = Callable[..., PreparedRequest]
-"""Builds a request from a path, its parameters, and its method (`GET` if omitted)."""
 
 IDLE_SECONDS: Final = 60.0
 """Until an idle connection is not used again: a gateway may have dropped it without a word, and a
@@ -59,8 +63,7 @@ _AUTHORITY: Final = (
 class Client:
     """Sends requests and decides which failures to retry."""
 
-    session: requests.Session
-    key: str
+    session: ApiSession
     shutdown: ShutdownSignal
     clock: Clock
     logger: logging.Logger
@@ -144,7 +147,7 @@ class Client:
         timeout = min(READ_SECONDS, seconds)
         try:
             send = partial(receive, self.session, request, timeout=timeout, seconds=seconds)
-            return decode(self.shutdown.request(send, seconds), self.key)
+            return decode(self.shutdown.request(send, seconds), self.session.key)
         except FailedTryError:
             raise
         except CutOffError as error:

@@ -8,7 +8,7 @@ import msgspec
 
 from tap_jobo.api.api_clock import ApiClock
 from tap_jobo.api.budget import FeedCost
-from tap_jobo.api.client import Client, Prepare
+from tap_jobo.api.client import Client
 from tap_jobo.api.headers import reported_balance, reports_more
 from tap_jobo.api.pages import PageParser, ParsedPage
 from tap_jobo.api.session import MOST_BYTES
@@ -28,7 +28,6 @@ class FeedReader:
 
     spec: FeedSpec
     client: Client
-    prepare: Prepare
     cost: FeedCost
     clock: Callable[[], ApiClock]
     row_type: type[msgspec.Struct]
@@ -42,8 +41,9 @@ class FeedReader:
         Returns:
             What its headers say, and its body as received.
         """
+        build = self.client.session.build
         response = self.client.fetch(
-            self.prepare(self.spec.path, self._parameters(sync, cursor), self.spec.method),
+            build(self.spec.path, self._parameters(sync, cursor), self.spec.method),
             rows=sync.batch_size,
             cost=self.cost if self.cost.price or not self.spec.is_free else None,
             feed=self.spec,

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Final
 
-from tap_jobo.api.client import Client, Prepare
+from tap_jobo.api.client import Client
 from tap_jobo.api.pages import parse_json
 from tap_jobo.errors import ApiError, RejectedError, RetriesExhaustedError
 from tap_jobo.messages import message
@@ -28,7 +28,6 @@ class Profiles:
     """Reads `GET /api/companies/{id}`, which is free."""
 
     client: Client
-    prepare: Prepare
     converter: RecordConverter
     logger: logging.Logger
     count: int = 0
@@ -81,15 +80,16 @@ class Profiles:
 
     def _fetch(self, company_id: str) -> Any:
         """Return the JSON of a profile, or the error that concerns only this company."""
+        build = self.client.session.build
         try:
-            body = self.client.fetch(self.prepare(f"{PROFILE_PATH}/{company_id}")).body
+            body = self.client.fetch(build(f"{PROFILE_PATH}/{company_id}")).body
             with suppress(ValueError):  # such as a number of 5,000 digits: no profile
                 return parse_json(body)
         except RejectedError as error:
             return error
         except RetriesExhaustedError as error:
             with suppress(RejectedError):
-                self.client.fetch(self.prepare(f"{PROFILE_PATH}/{_NOBODY}"))
+                self.client.fetch(build(f"{PROFILE_PATH}/{_NOBODY}"))
             return error
         return None
 

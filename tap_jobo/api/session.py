@@ -4,12 +4,13 @@ import io
 import logging
 import time
 import zlib
+from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Final
+from typing import Any, Final
 
 import requests
 import urllib3
-from requests import PreparedRequest, Response
+from requests import PreparedRequest, Request, Response
 from requests.structures import CaseInsensitiveDict
 from typing_extensions import override
 
@@ -29,16 +30,36 @@ NETWORK_ERRORS: Final = (OSError, urllib3.exceptions.HTTPError)  # of requests: 
 
 
 class ApiSession(requests.Session):
-    """A session that sends the key to no other host than the API's."""
+    """Builds requests to the API, and sends the key to no other host.
 
-    def __init__(self, url: str) -> None:
+    Attributes:
+        url: The address of the API.
+        key: The API key.
+    """
+
+    def __init__(self, url: str, key: str, user_agent: str = "tap-jobo") -> None:
         super().__init__()
+        self.url, self.key = url, key
+        self._templates: dict[str, PreparedRequest] = {}
         # Do not send local requests through a proxy of the environment: it would see the key.
         self.trust_env = url.startswith("https:")
         self.auth = lambda request: request  # not what a `.netrc` file has for the host
         self.headers["Accept-Encoding"] = "gzip"
+        self.headers.update({"X-Api-Key": key, "User-Agent": user_agent})
         # It would log headers that it cannot parse as they came, and with a traceback.
         logging.getLogger("urllib3.connection").disabled = True
+
+    def build(
+        self, path: str, parameters: Mapping[str, Any] | None = None, method: str = "GET"
+    ) -> PreparedRequest:
+        """Return a request to the API."""
+        if method == "GET":
+            return self.prepare_request(Request(method, self.url + path, params=parameters))
+        if path not in self._templates:  # to build all but the body takes a tenth of a run
+            self._templates[path] = self.prepare_request(Request(method, self.url + path))
+        request = self._templates[path].copy()
+        request.prepare_body(None, None, json=parameters)
+        return request
 
     @override
     def get_redirect_target(self, resp: Response) -> None:

@@ -161,7 +161,6 @@ class CompaniesStream(JoboStream):
         """The reader of profiles."""
         return Profiles(
             client=self._run.profile_client,
-            prepare=self._run.prepare,
             converter=self._converter,
             logger=self.plain_logger,
         )

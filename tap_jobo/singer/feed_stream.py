@@ -319,7 +319,6 @@ class FeedStream(JoboStream):
         return FeedReader(
             spec=self.spec,
             client=self._run.feed_client,
-            prepare=self._run.prepare,
             cost=self._cost,
             clock=lambda: self._run.api_clock,
             row_type=self._converter.row_type,

@@ -6,8 +6,6 @@ from contextlib import contextmanager, suppress
 from functools import cached_property
 from typing import Any, Final
 
-from requests import PreparedRequest, Request
-
 from tap_jobo.api.api_clock import ApiClock, read_api_clock
 from tap_jobo.api.budget import Budget
 from tap_jobo.api.client import Client
@@ -54,8 +52,6 @@ class RunContext:
         user_agent: str = "tap-jobo",
     ) -> None:
         self._config = config
-        self._user_agent = user_agent
-        self._templates: dict[str, PreparedRequest] = {}
         self._logger = logger
         self._locks: list[Callable[[], None]] = []
         self.is_test = False
@@ -64,7 +60,7 @@ class RunContext:
         self.shutdown = shutdown
         self.clock = Clock()
         self.url = str(config["api_url"]).rstrip("/")
-        self.session = ApiSession(self.url)
+        self.session = ApiSession(self.url, config["api_key"], user_agent)
         self.budget = Budget(
             logger=logger,
             max_credits=config.get("max_credits"),
@@ -72,23 +68,6 @@ class RunContext:
         )
 
     # The API
-
-    def prepare(
-        self, path: str, parameters: Mapping[str, Any] | None = None, method: str = "GET"
-    ) -> PreparedRequest:
-        """Return a request to the API."""
-        if method == "GET":
-            return self._build(method, path, params=parameters)
-        if path not in self._templates:  # to build all but the body takes a tenth of a run
-            self._templates[path] = self._build(method, path)
-        request = self._templates[path].copy()
-        request.prepare_body(None, None, json=parameters)
-        return request
-
-    def _build(self, method: str, path: str, **options: Any) -> PreparedRequest:
-        headers = {"X-Api-Key": self._config["api_key"], "User-Agent": self._user_agent}
-        request = Request(method, self.url + path, headers, **options)
-        return self.session.prepare_request(request)
 
     @cached_property
     def feed_client(self) -> Client:
@@ -105,7 +84,6 @@ class RunContext:
             options["retry_seconds"] = _TEST_RETRY_FOR
         return Client(
             session=self.session,
-            key=self._config["api_key"],
             shutdown=self.shutdown,
             clock=self.clock,
             logger=self._logger,
@@ -115,7 +93,7 @@ class RunContext:
     @cached_property
     def api_clock(self) -> ApiClock:
         """The API's clock, read once per run by a free request."""
-        return read_api_clock(self.profile_client, self.prepare, self.clock)
+        return read_api_clock(self.profile_client, self.clock)
 
     # The archive
 

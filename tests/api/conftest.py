@@ -12,6 +12,6 @@ from tests.support.client import FeedClient
 @pytest.fixture
 def feed(sandbox: Sandbox) -> FeedClient:
     """The client against the sandbox over HTTP, both with the same clock."""
-    feed = FeedClient(sandbox.url, sandbox.api_key, ApiSession(sandbox.url))
+    feed = FeedClient(ApiSession(sandbox.url, sandbox.api_key))
     sandbox.clock = feed.clock.unix_time
     return feed

@@ -25,9 +25,10 @@ DAY = 24 * 3600
 def _read(ahead: float) -> ApiClock:
     """Read the clock at noon, with a local clock that is so many seconds ahead."""
     response = ApiResponse(b"", 404, {"Date": format_datetime(NOON)})
-    client, request = Mock(fetch=Mock(return_value=response), logger=LOGGER), Mock(headers={})
+    client = Mock(fetch=Mock(return_value=response), logger=LOGGER)
+    client.session.build.return_value.headers = {}
     clock = FakeClock(skew=timedelta(seconds=ahead))
-    return read_api_clock(client, lambda _path: request, clock)
+    return read_api_clock(client, clock)
 
 
 class TestRequest:

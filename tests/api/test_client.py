@@ -57,14 +57,14 @@ class Api(FeedClient):
         return self.client.fetch(request, rows=50, cost=self.cost, feed=CAREER_SITES)
 
     def request(self, address: str, scheme: str = "http") -> requests.PreparedRequest:
-        url, headers = f"{scheme}://{address}/feed", {"X-Api-Key": self.key}
+        url, headers = f"{scheme}://{address}/feed", {"X-Api-Key": self.session.key}
         return requests.Request("POST", url, headers, data=b"{}").prepare()
 
 
 @pytest.fixture
 def api() -> Iterator[Api]:
-    with ApiSession("http://127.0.0.1") as session:
-        api = Api("", "jbe_test_key", session)
+    with ApiSession("http://127.0.0.1", "jbe_test_key") as session:
+        api = Api(session)
         api.servers = []
         yield api
         for server in api.servers:
@@ -308,7 +308,7 @@ def test_what_a_proxy_says_beside_its_status_is_not_shown(
 
 
 def test_a_cause_is_cut_and_has_no_key(api: Api, caplog: pytest.LogCaptureFixture) -> None:
-    line = f"{'x' * 250} {api.key} {'y' * 60_000}".encode()
+    line = f"{'x' * 250} {api.session.key} {'y' * 60_000}".encode()
 
     def send_garbage(connection: socket.socket) -> None:
         read_request(connection)
@@ -319,7 +319,7 @@ def test_a_cause_is_cut_and_has_no_key(api: Api, caplog: pytest.LogCaptureFixtur
     for text in (error.value.fact, *caplog.messages):
         assert "lost (BadStatusLine(" in text
         assert "Connection aborted" not in text
-        assert api.key[:9] not in text
+        assert api.session.key[:9] not in text
         assert len(text) < 600
     assert api.cost.possibly_billed == 3 * WORST_CASE
 

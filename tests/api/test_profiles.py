@@ -9,7 +9,6 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import pytest
-import requests
 
 from jobo_sandbox import Fault, Hold, Sandbox
 from jobo_sandbox.patience import patient
@@ -30,8 +29,8 @@ RETRY_FOR = 60.0
 @contextlib.contextmanager
 def _client(sandbox: Sandbox, clock: FakeClock, workers: int) -> Iterator[Client]:
     """A client for so many threads, with the retry that profiles are worth."""
-    with ApiSession("http://127.0.0.1") as session:
-        yield make_client(session, sandbox.api_key, clock, workers=workers, retry_seconds=RETRY_FOR)
+    with ApiSession(sandbox.url, sandbox.api_key) as session:
+        yield make_client(session, clock, workers=workers, retry_seconds=RETRY_FOR)
 
 
 @contextlib.contextmanager
@@ -39,7 +38,6 @@ def _profiles(sandbox: Sandbox, clock: FakeClock, workers: int) -> Iterator[Prof
     with _client(sandbox, clock, workers) as client, _workers_joined():
         yield Profiles(
             client=client,
-            prepare=lambda path: _request(sandbox, path),
             converter=RecordConverter(SCHEMA, LOGGER),
             logger=LOGGER,
         )
@@ -54,11 +52,6 @@ def _workers_joined() -> Iterator[None]:
         if "(_work)" in thread.name:
             thread.join(patient(10))
             assert not thread.is_alive()
-
-
-def _request(sandbox: Sandbox, path: str) -> requests.PreparedRequest:
-    key = {"X-Api-Key": sandbox.api_key}
-    return requests.Request("GET", sandbox.url + path, headers=key).prepare()
 
 
 def _sandbox(clock: FakeClock, size: int) -> Sandbox:
@@ -128,9 +121,9 @@ def test_503_holds_back_only_its_own_worker() -> None:
         fault = Fault(status=503, headers={"Retry-After": "50"})
         sandbox.faults.add(fault, company_id=refused)
         with ThreadPoolExecutor(1) as executor:
-            first = executor.submit(client.fetch, _request(sandbox, f"/api/companies/{refused}"))
+            first = executor.submit(client.fetch, client.session.build(f"/api/companies/{refused}"))
             assert waiting.wait(patient(10))
-            assert client.fetch(_request(sandbox, f"/api/companies/{other}")).status == 200
+            assert client.fetch(client.session.build(f"/api/companies/{other}")).status == 200
             assert clock.passed == 0
             answered.set()
             assert first.result().status == 200

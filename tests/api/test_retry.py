@@ -211,7 +211,7 @@ def test_only_a_page_is_waited_for_beyond_the_time_for_tries(
             raise requests.ConnectionError
 
     feed.session.mount("http://", NoConnection())
-    request = requests.Request("GET", feed.url).prepare()
+    request = feed.session.build("")
     with pytest.raises(UnreachableError):
         feed.client.fetch(request, cost=feed.cost if is_paid else None)
     assert given == [(min(10, timeout), timeout) for timeout in timeouts]
@@ -241,10 +241,10 @@ def test_pacing_uses_a_minutes_rate_with_almost_no_429() -> None:
     clock = FakeClock()
     with (
         Sandbox(size=1, clock=clock.unix_time, rate_limits=[(20, 60)]) as sandbox,
-        ApiSession(sandbox.url) as session,
+        ApiSession(sandbox.url, sandbox.api_key) as session,
     ):
         sandbox.clock_offset = 7200.3
-        feed = FeedClient(sandbox.url, sandbox.api_key, session, clock)
+        feed = FeedClient(session, clock)
         take_time(feed, 0.45)
         while clock.passed < 600:
             feed.page(rows=1)

@@ -40,7 +40,7 @@ def test_passwords_for_other_programs_are_not_sent(
     netrc.write_text("default login me password secret\n")
     monkeypatch.setenv("NETRC", str(netrc))
     url = "https://api.example"
-    config = {"api_url": url}
+    config = {"api_url": url, "api_key": "key"}
     run = RunContext(config, shutdown=ShutdownSignal(FakeClock()), logger=LOGGER)
     prepared = run.session.prepare_request(requests.Request("POST", url))
     assert "Authorization" not in prepared.headers

@@ -6,11 +6,10 @@ import logging
 from dataclasses import dataclass, field
 from typing import Any
 
-import requests
-
 from tap_jobo.api.budget import Budget, FeedCost
 from tap_jobo.api.client import Client
 from tap_jobo.api.pages import PageParser, ParsedPage
+from tap_jobo.api.session import ApiSession
 from tap_jobo.signals import ShutdownSignal
 from tap_jobo.streams.career_sites import CAREER_SITES
 from tests.support.clock import FakeClock
@@ -20,11 +19,11 @@ GARBAGE = ["", "soon", "-5", "nan", "inf", "-inf", "1e999", "1e15", "0x10", "Ù¡Ù
 """Texts that are no number of seconds."""
 
 
-def make_client(session: requests.Session, key: str, clock: FakeClock, **options: float) -> Client:
+def make_client(session: ApiSession, clock: FakeClock, **options: float) -> Client:
     """The tap's client with a clock of the test's."""
     shutdown = ShutdownSignal(clock)
     more: Any = options
-    return Client(session=session, key=key, shutdown=shutdown, clock=clock, logger=LOGGER, **more)
+    return Client(session=session, shutdown=shutdown, clock=clock, logger=LOGGER, **more)
 
 
 @dataclass
@@ -32,35 +31,26 @@ class FeedClient:
     """The tap's client for the feed, with a clock of the test's.
 
     Attributes:
-        url: Where the API is.
-        key: The API key.
-        session: Sends the requests.
+        session: Builds the requests, and sends them.
         clock: Its clock.
         budget: What it has cost, but for pages that arrived: their reader counts them.
         cost: The part of the feed.
         client: The tap's client.
     """
 
-    url: str
-    key: str
-    session: requests.Session
+    session: ApiSession
     clock: FakeClock = field(default_factory=FakeClock)
     budget: Budget = field(default_factory=lambda: Budget(logger=LOGGER))
 
     def __post_init__(self) -> None:
         self.cost = FeedCost(self.budget, CAREER_SITES)
-        self.client = make_client(self.session, self.key, self.clock)
+        self.client = make_client(self.session, self.clock)
 
     def page(self, cursor: str | None = None, rows: int = 50) -> ParsedPage:
         """Fetch a page; `TapJoboError` if the client gives up."""
-        request = requests.Request(
-            "POST",
-            f"{self.url}/api/career-sites/feed",
-            headers={"X-Api-Key": self.key},
-            json={"batch_size": rows, "cursor": cursor},
-        )
-        prepared = self.session.prepare_request(request)
-        response = self.client.fetch(prepared, rows=rows, cost=self.cost, feed=CAREER_SITES)
+        parameters = {"batch_size": rows, "cursor": cursor}
+        request = self.session.build(CAREER_SITES.path, parameters, "POST")
+        response = self.client.fetch(request, rows=rows, cost=self.cost, feed=CAREER_SITES)
         return PageParser(CAREER_SITES).parse(response.body)
 
     def waited(self) -> float:

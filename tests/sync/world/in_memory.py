@@ -103,7 +103,6 @@ _NO_CLIENT: Final[Any] = None
 _READER: Final = _Reader(
     spec=CAREER_SITES,
     client=_NO_CLIENT,
-    prepare=_NO_CLIENT,
     cost=Quiet(price=PRICE, spent={}),  # type: ignore[arg-type]
     clock=_NO_CLIENT,
     row_type=_CONVERTER.row_type,
