@@ -1,7 +1,7 @@
 """The stream of billed pages, whose rows the tap makes and writes along with those of the feeds."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 from uuid import NAMESPACE_OID, uuid5
 
@@ -21,7 +21,6 @@ from tap_jobo.singer.run import RunContext
 from tap_jobo.singer.stream import JoboStream, json_schema
 from tap_jobo.streams.feed_spec import FeedSpec
 from tap_jobo.streams.fields import boolean, instant, integer, key, text
-from tap_jobo.wording import completeness, plural
 
 _PLACES: Final = "feeds"
 """Of its state: how far it has read the archive of each feed."""
@@ -88,7 +87,7 @@ class BilledPagesStream(JoboStream):
         after = self._find_place(feed, archive)
         if archive.head <= after:
             return
-        for header, row in _read_bills(archive, after, feed.count_rows):
+        for header, row in _read_bills(archive, after, feed.reader.count_rows):
             self._run.raise_if_over()
             after += 1
             if row:
@@ -110,13 +109,6 @@ class BilledPagesStream(JoboStream):
     @override
     def is_complete(self) -> bool:
         return all(feed.is_done for feed in self.leaders if feed.is_read)
-
-    @override
-    def log_summary(self) -> Mapping[str, int | None]:
-        rows = plural(self.record_count, "row")
-        how = completeness(is_complete=self.is_complete)
-        self.logger.info("Summary: %s: %s, 0 credits ($0.00); %s.", self.name, rows, how)
-        return {"jobo_sync_complete": int(self.is_complete)}
 
 
 def _read_bills(

@@ -22,7 +22,7 @@ from tap_jobo.singer.stream import JoboStream, json_schema
 from tap_jobo.streams.companies import SCHEMA
 from tap_jobo.sync.report import Progress
 from tap_jobo.sync.state import is_begun
-from tap_jobo.wording import Lines, completeness, plural
+from tap_jobo.wording import Lines, plural
 
 _FOLLOWED: Final = "followed"
 _BATCH: Final = 50
@@ -151,10 +151,11 @@ class CompaniesStream(JoboStream):
 
     @override
     def log_summary(self) -> Mapping[str, int | None]:
-        how = completeness(is_complete=self.is_complete)
-        figures = self.profiles.figures()
-        self.logger.info("Summary: %s: %s, 0 credits ($0.00); %s.", self.name, figures, how)
-        return {"jobo_sync_complete": int(self.is_complete), **self.profiles.metrics()}
+        return {**super().log_summary(), **self.profiles.metrics()}
+
+    @override
+    def describe_rows(self) -> str:
+        return self.profiles.figures()
 
     @cached_property
     def profiles(self) -> Profiles:

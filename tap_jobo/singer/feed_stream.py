@@ -175,7 +175,7 @@ class FeedStream(JoboStream):
     @override
     def preview(self) -> Iterator[str]:
         """Return what a run would load, ask, and buy."""
-        return preview(self._feed_run, self.count_rows)
+        return preview(self._feed_run)
 
     # The sync
 
@@ -205,7 +205,7 @@ class FeedStream(JoboStream):
         assert isinstance(request, Request)  # noqa: S101 - nothing was decided before
         sync = replace(request.sync, batch_size=min(limit, request.sync.batch_size))
         with self._counted_in_month(sync.batch_size):
-            receipt, body = self._reader.fetch_page(sync, None)
+            receipt, body = self.reader.fetch_page(sync, None)
             try:
                 page, converted = self._read_sample(entry_outside(sync, receipt, body))
             except (ApiError, FormatError) as error:
@@ -221,10 +221,10 @@ class FeedStream(JoboStream):
         return converted.records[:limit]
 
     def _read_sample(self, entry: Entry) -> tuple[ParsedPage, Conversion]:
-        page = self._reader.parse_page(entry)
+        page = self.reader.parse_page(entry)
         if receipt := entry.header.receipt:
             self._cost.reconcile(receipt.charge, len(page.items))
-        converted = self._converter.convert(self._reader.rows(entry, page))
+        converted = self._converter.convert(self.reader.rows(entry, page))
         if converted.skipped and not converted.records:
             raise FormatError("No row has a usable 'id'")
         return page, converted
@@ -283,7 +283,7 @@ class FeedStream(JoboStream):
             config=self.config,
             state=read_state(raw, self.spec),
             open_archive=partial(self._run.open_archive, self.spec),
-            reader=self._reader,
+            reader=self.reader,
             clock=lambda: self._run.api_clock,
             converter=self._converter,
             messages=self._messages,
@@ -292,10 +292,6 @@ class FeedStream(JoboStream):
             open_month=self._run.open_month,
             raise_if_over=self._run.raise_if_over,
         )
-
-    def count_rows(self, entry: Entry) -> int:
-        """Return the number of rows of a page."""
-        return self._reader.count_rows(entry)
 
     @cached_property
     def _report(self) -> Report:
@@ -315,7 +311,8 @@ class FeedStream(JoboStream):
         return self._follower if self._follower and self._follower.is_following else None
 
     @cached_property
-    def _reader(self) -> FeedReader:
+    def reader(self) -> FeedReader:
+        """Fetches the pages, and parses them."""
         return FeedReader(
             spec=self.spec,
             client=self._run.feed_client,

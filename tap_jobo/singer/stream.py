@@ -23,7 +23,7 @@ from tap_jobo.records.converter import RecordConverter, Row
 from tap_jobo.settings.common import known_of_archive
 from tap_jobo.singer.run import RunContext
 from tap_jobo.singer.writer import StdoutWriter
-from tap_jobo.wording import dollars
+from tap_jobo.wording import completeness, dollars, plural
 
 _SDK_PREFIX: Final = "Failed to evaluate simpleeval expressions "
 """Stands before the expression in the SDK's error about a stream map."""
@@ -170,7 +170,14 @@ class JoboStream(RESTStream[Any]):
 
     def log_summary(self) -> Mapping[str, int | None]:
         """Log the summary of the stream, and return figures; those that are None are not logged."""
-        return {}
+        how = completeness(is_complete=self.is_complete)
+        rows = self.describe_rows()
+        self.logger.info("Summary: %s: %s, 0 credits ($0.00); %s.", self.name, rows, how)
+        return {"jobo_sync_complete": int(self.is_complete)}
+
+    def describe_rows(self) -> str:
+        """Return what was written, for the summary."""
+        return plural(self.record_count, "row")
 
     def _log_figures(self, figures: Mapping[str, int | None]) -> None:
         for name, value in figures.items():

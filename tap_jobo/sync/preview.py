@@ -1,25 +1,19 @@
 """What a run would load, ask, and buy: the plan in words, for `--plan`."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from tap_jobo.errors import ConfigError, FormatError, StateError
-from tap_jobo.model import Entry
 from tap_jobo.sync.plan import Request
 from tap_jobo.sync.report import Contents, describe_request
 from tap_jobo.sync.run import FeedRun
 
 
-def preview(run: FeedRun, count_rows: Callable[[Entry], int]) -> Iterator[str]:
-    """Yield what a run would load, ask, and buy.
-
-    Args:
-        run: The stream's part of it. Nothing is written.
-        count_rows: Returns the number of rows of a page.
-    """
+def preview(run: FeedRun) -> Iterator[str]:
+    """Yield what a run would load, ask, and buy. Nothing is written."""
     try:
         run.open()
         run.check()
-        yield f"load: {_describe_load(run, count_rows)}"
+        yield f"load: {_describe_load(run)}"
     except (ConfigError, FormatError, StateError) as error:
         yield f"ask: {error}"
         return
@@ -33,7 +27,7 @@ def preview(run: FeedRun, count_rows: Callable[[Entry], int]) -> Iterator[str]:
         yield f"buy: {request} ({_price(run, run.planned)}){then}"
 
 
-def _describe_load(run: FeedRun, count_rows: Callable[[Entry], int]) -> str:
+def _describe_load(run: FeedRun) -> str:
     if not run.archive.lasts:
         return "nothing, because the archive is off"
     numbers = run.pages_to_load
@@ -41,7 +35,7 @@ def _describe_load(run: FeedRun, count_rows: Callable[[Entry], int]) -> str:
         return "nothing"
     contents = Contents()
     for entry in run.archive.read_all(numbers.start, numbers[-1]):
-        contents.note(entry.header, count_rows(entry))
+        contents.note(entry.header, run.reader.count_rows(entry))
     return contents.as_load
 
 
