@@ -66,6 +66,8 @@ def run() -> None:
     except TapJoboError as error:
         _end_log(*error.messages)
         sys.exit(error.exit_code)
+    except click.BadParameter as error:
+        _end_log(message("invalid-setting", without_key(error.format_message())))
     except click.ClickException as error:
         click.echo(f"Error: {without_key(error.format_message())}", err=True)
         sys.exit(error.exit_code)
