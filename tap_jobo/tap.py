@@ -176,20 +176,10 @@ class TapJobo(Tap):
                 self._writer.write_state(self.state)
             self.loop.read_all()
         finally:
-            if self._writer.has_no_reader:
-                self._tell_of_ended_target()
+            if self._writer.has_no_reader:  # of which the summaries show nothing
+                where = "The next run starts from the last state that it returned."
+                self.logger.info("The target has ended. %s", where)
             self._writer.flush()
-
-    def _tell_of_ended_target(self) -> None:
-        """Log from where the next run goes on, which the summaries do not show."""
-        newer = "loads newer pages from the archive, free"
-        if not self.config["archive"]:
-            newer = "buys newer pages again, because the archive is off"
-        self.logger.info(
-            "The target has ended. The next run starts from the last state that it returned, and "
-            "%s.",
-            newer,
-        )
 
     def test(self, what: str) -> None:
         """Write a row of each selected feed, and log what that shows, or only write the schemas."""
@@ -205,7 +195,7 @@ class TapJobo(Tap):
         self._writer.flush()
         if what == "schema":
             return
-        shown = [f"{urlsplit(run.url).hostname} responded"]
+        shown = [f"{urlsplit(run.session.url).hostname} responded"]
         # The endpoint of companies may be public.
         if any(isinstance(stream, FeedStream) for stream in streams):
             shown.append("the key is valid")
@@ -213,12 +203,7 @@ class TapJobo(Tap):
             shown.append(f"balance {dollars(run.budget.balance)}")
         shown += run.matches
         cost = dollars(run.budget.credits)
-        cost = f"cost {'up to ' if run.budget.possibly_billed else ''}{cost}"
-        self.logger.info(
-            "Connection OK: %s; this test %s.",
-            ", ".join(shown),
-            cost if run.budget.credits else "was free",
-        )
+        self.logger.info("Connection OK: %s; this test cost %s.", ", ".join(shown), cost)
 
     def plan(self) -> None:
         """Print what a run would load, ask, and buy. This writes nothing but that."""

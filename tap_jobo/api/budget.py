@@ -38,7 +38,6 @@ class Budget:
     max_credits: int | None = None
     max_credits_per_month: int | None = None
     credits: int = 0
-    possibly_billed: int = 0
     balance: int | None = None
     last_balance: int | None = None
 
@@ -202,7 +201,6 @@ class FeedCost:
         self._add(charge.full)
         if not charge.deducted:
             self.possibly_billed += charge.full
-            self._budget.possibly_billed += charge.full
             if not charge.fall:
                 self._budget.expect_fall(charge.full)
         self.settle()  # because no page will have it

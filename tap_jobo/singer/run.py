@@ -59,8 +59,8 @@ class RunContext:
         self.matches: list[str] = []  # how many rows match, and what they cost, by `--test`
         self.shutdown = shutdown
         self.clock = Clock()
-        self.url = str(config["api_url"]).rstrip("/")
-        self.session = ApiSession(self.url, config["api_key"], user_agent)
+        url = str(config["api_url"]).rstrip("/")
+        self.session = ApiSession(url, config["api_key"], user_agent)
         self.budget = Budget(
             logger=logger,
             max_credits=config.get("max_credits"),
@@ -115,7 +115,7 @@ class RunContext:
         ]
 
     def _key(self, spec: FeedSpec) -> ArchiveKey:
-        return archive_key(spec, api_key=self._config["api_key"], api_url=self.url)
+        return archive_key(spec, api_key=self.session.key, api_url=self.session.url)
 
     def known(self, spec: FeedSpec) -> Mapping[str, str | None]:
         """Return what the ways out of a message about a feed may name."""

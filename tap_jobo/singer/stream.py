@@ -210,7 +210,7 @@ class JoboStream(RESTStream[Any]):
     @property
     @override
     def url_base(self) -> str:
-        return self._run.url
+        return self._run.session.url
 
     # Messages
 

@@ -166,7 +166,7 @@ class TestTestMode:
         catalog = selecting(discover(), career_sites=False, expired_jobs=True)
         run = tap.run("--test", catalog=catalog)
         assert {message["stream"] for message in run.messages} == {"expired_jobs"}
-        assert re.search(r"key is valid; .* free\.", run.lines("INFO")[-1])
+        assert re.search(r"key is valid; .* \$0\.00\.", run.lines("INFO")[-1])
 
         company_id = next(iter(sandbox.world.rows()))
         path = tap.folder / "ids.txt"
@@ -174,7 +174,7 @@ class TestTestMode:
         catalog = selecting(catalog, expired_jobs=False, companies=True)
         run = tap.run("--test", catalog=catalog, company_ids_file=str(path))
         assert run.ids == [company_id]
-        assert re.search(r" responded; .* free\.", run.lines("INFO")[-1])
+        assert re.search(r" responded; .* \$0\.00\.", run.lines("INFO")[-1])
         line = tap.refuse("--test", catalog=catalog, code="no-stream")
         assert line.startswith("companies ")
         assert "career_sites" in line
