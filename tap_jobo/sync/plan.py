@@ -130,7 +130,8 @@ def plan(
         if over := next((each for each in going if each.sync.id == order.over), None):
             return begun_over(over.sync, wanted, new, "restart")
         order = None
-    if order and order.since is None and (has or going):
+    is_all_lost = not (own.reads or own.progress)  # otherwise, a question comes first
+    if order and order.since is None and (has or going or is_all_lost):
         return _full(wanted, new, order)
     if going:
         return _next_page(going[0])

@@ -229,6 +229,18 @@ def test_what_is_lost_is_bought_again_or_told_until_a_restart(
     assert (len({*new.ids}), new.codes("WARNING")) == (120, [])
 
 
+def test_a_restart_buys_what_is_lost_with_all_headers(tap: Tap, files: Files) -> None:
+    tap.succeed()
+    for page in files.pages:
+        files.damage(page, 5)
+    for number in (1, 2, 3):
+        drop(tap, number)
+    assert error_code(tap.run()) == "filters-changed"
+    restart(tap)
+    run = tap.succeed()
+    assert (len({*run.ids}), tap.sandbox.rows_billed) == (120, 240)
+
+
 def test_a_page_is_dropped_after_the_one_that_has_its_place(tap: Tap, files: Files) -> None:
     tap.succeed()
     for page in files.pages[1:]:
