@@ -597,7 +597,9 @@ class World:
                 row.matches(order.filters) and at(row.at) >= max(since, order.start)
                 for row in self.api.rows.values()
             )
-            is_begun = order.time in self.begun
+            # Not only in `begun`: a run may end between the page and its note.
+            syncs = [entry.header.sync for entry in folder.entries if entry.header.sync]
+            is_begun = order.time in {*self.begun, *(sync.order for sync in syncs)}
             self.require(is_begun or not has_rows, f"an order is never carried out: {order}")
 
     def _check_new_warehouse(self, pipe: Pipe, folder: Folder) -> None:
