@@ -31,7 +31,6 @@ from tap_jobo.singer.run import RunContext
 from tap_jobo.singer.writer import StdoutWriter
 from tap_jobo.streams import FEEDS, SETTINGS
 from tap_jobo.streams.career_sites import CAREER_SITES
-from tap_jobo.streams.feed_spec import FeedSpec
 from tap_jobo.wording import dollars
 
 _HELP: Final = {
@@ -68,7 +67,6 @@ class TapJobo(Tap):
     """Singer tap for the Jobo API: keeps career sites, companies, and jobs current."""
 
     name = "tap-jobo"
-    feeds: ClassVar[Sequence[FeedSpec]] = FEEDS
     config_jsonschema: ClassVar[dict[str, Any]] = config_schema(SETTINGS)
     message_writer_class = StdoutWriter
     capabilities: ClassVar[list[CapabilitiesEnum]] = [
@@ -120,7 +118,7 @@ class TapJobo(Tap):
         bill, companies = BilledPagesStream(self, run), CompaniesStream(self, run)
         feeds = [
             FeedStream(self, run, spec, companies if spec is CAREER_SITES else None)
-            for spec in self.feeds
+            for spec in FEEDS
         ]
         bill.leaders = [feed for feed in feeds if not feed.spec.is_free]
         (companies.leader,) = (feed for feed in feeds if feed.spec is CAREER_SITES)
@@ -135,7 +133,7 @@ class TapJobo(Tap):
         fields = {name: stream.schema["properties"] for name, stream in self.streams.items()}
         check_names(fields, self.input_catalog, self.config.get("stream_maps", {}))
         if not selected:
-            names = [feed.name for feed in self.feeds if feed.is_selected_by_default]
+            names = [feed.name for feed in FEEDS if feed.is_selected_by_default]
             by_importance = dict.fromkeys([*names, *self.streams])
             known = {"select": f"one or more of {', '.join(by_importance)}"}
             raise ConfigError(
@@ -159,7 +157,7 @@ class TapJobo(Tap):
     @override
     def load_state(self, state: dict[str, Any]) -> None:
         others = {CompaniesStream.name, BilledPagesStream.name}
-        check_state(state, self.feeds, self.config, others, self.logger)
+        check_state(state, self.config, others, self.logger)
         environment = os.environ.get("MELTANO_ENVIRONMENT")
         check_environment(state, environment)
         super().load_state(state)

@@ -5,7 +5,7 @@ not read. So such a name is an error before the first request.
 """
 
 import logging
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from difflib import get_close_matches
 from fnmatch import fnmatch
 from typing import Any, Final
@@ -18,7 +18,7 @@ from tap_jobo.errors import NOTHING_BILLED, ConfigError, StateError
 from tap_jobo.messages import message
 from tap_jobo.redaction import without_key
 from tap_jobo.settings.common import known_of_archive
-from tap_jobo.streams.feed_spec import FeedSpec
+from tap_jobo.streams import FEEDS
 from tap_jobo.sync.state import STATE_KEYS, read_state
 
 _OPTIONS: Final = [value for name, value in vars(mapper).items() if name.startswith("MAPPER_")]
@@ -121,7 +121,6 @@ def _unusable(why: str, config: Mapping[str, Any], price: str | None = None) -> 
 
 def check_state(
     state: Mapping[str, Any],
-    feeds: Iterable[FeedSpec],
     config: Mapping[str, Any],
     others: Collection[str],
     logger: logging.Logger,
@@ -131,7 +130,7 @@ def check_state(
     is_valid = isinstance(bookmarks, dict)
     if not (is_valid and all(isinstance(each, dict) for each in bookmarks.values())):
         raise _unusable("'bookmarks' must be an object with an object for each stream", config)
-    specs = {spec.name: spec for spec in feeds}
+    specs = {spec.name: spec for spec in FEEDS}
     for name, bookmark in bookmarks.items():
         if spec := specs.get(name):
             if bookmark and bookmark.keys().isdisjoint(STATE_KEYS):
