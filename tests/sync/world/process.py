@@ -415,25 +415,32 @@ class ProcessWorld(World):
 
     # The user, who runs the commands of messages
 
-    def _drop_damaged(self, pipe: Pipe, number: int | None) -> None:
-        folder = self.folders[pipe.folder]
-        self._command(pipe, "drop")
+    def _drop_damaged(self, pipe: Pipe, number: int | None) -> None:  # noqa: ARG002 - it is told
+        self._follow(self.told[pipe.name], "drop")
         self.is_calm = False
-        folder.intact.pop(number or 0, None)
-        folder.headless.discard(number or 0)
+        folder = self.folders[pipe.folder]
+        for each in [*folder.damaged]:
+            header = folder.archive.header(each)
+            if header and header.dropped:
+                folder.intact.pop(each)
+                folder.headless.discard(each)
 
     def _restart_stuck(self, pipe: Pipe) -> None:
-        self._command(pipe, "restart")
+        self._follow(self.told[pipe.name], "restart")
         self._orders_over += 1
 
-    def _command(self, pipe: Pipe, name: str) -> None:
-        """Run the command that a message shows."""
-        shown = [shlex.split(each) for each in re.findall(r"`([^`]+)`", self.told[pipe.name])]
-        command = next(each for each in shown if name in each)
+    def _follow(self, text: str, name: str, most: int = 9) -> None:
+        """Run the command that a message shows, which may show another one to run before."""
+        shown = [shlex.split(each) for each in re.findall(r"`([^`]+)`", text)]
+        command = next((each for each in shown if name in each), [])
+        self.require(command and most, text)
         environment = Tap(self.api.sandbox, self.root).environment(self.place.env)
         run = execute([str(ARCHIVE_COMMAND), *command[1:], "--yes"], environment)
-        self.require(run.returncode == 0, run.stderr)
+        self.note(f"tap-jobo-archive {' '.join(command[3:])}: {run.stdout or run.stderr}")
         self.look()
+        if run.returncode:
+            self._follow(run.stderr, "drop", most - 1)
+            self._follow(text, name, most - 1)
 
     # Two runs at once
 
