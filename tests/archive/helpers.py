@@ -1,4 +1,4 @@
-"""The archive's files in a folder, seen from outside, and what runs say of them."""
+"""A warehouse, the command, and what else the tests of the archive share."""
 
 from __future__ import annotations
 
@@ -7,34 +7,23 @@ import shutil
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 from msgspec.structs import replace
 
 from tap_jobo.archive.archive import StreamArchive
-from tap_jobo.archive.files import decode_entry
 from tap_jobo.archive.key import all_keys, key_of_name
 from tap_jobo.archive.month import spent_so_far
 from tap_jobo.archive.pending import read_pending
 from tap_jobo.archive.store import Store
-from tap_jobo.model import NOTHING, Entry, EntryHeader, new_id
+from tap_jobo.model import NOTHING, EntryHeader, new_id
 from tests.support import ARCHIVE_COMMAND, Run, Tap, error_code, execute
-from tests.support.archives import Files, damaged, rewritten
+from tests.support.archives import Files
 from tests.support.crash import cut_in_request
 from tests.support.target import Target
 
 MINUTE, DAY = timedelta(minutes=1), timedelta(days=1)
 _NOTHING: Any = {"bookmarks": {"career_sites": {}}}  # which the SDK writes if a stream fails
-
-
-def pages(folder: Path) -> list[Path]:
-    """The files of all pages, in the order in which they were bought."""
-    return sorted(folder.glob("v4/*/*/[0-9]*/*.page"))
-
-
-def entry(page: Path) -> Entry:
-    return decode_entry(int(page.stem), page.read_bytes)
 
 
 def new_header(**members: Any) -> EntryHeader:
@@ -53,16 +42,6 @@ def new_header(**members: Any) -> EntryHeader:
         dropped=None,
     )
     return replace(header, **members)
-
-
-def rewrite(page: Path, **changes: Any) -> None:
-    """Change the body of a page, or members of its header."""
-    page.write_bytes(rewritten(page.read_bytes(), int(page.stem), **changes))
-
-
-def damage(page: Path, position: int = -3) -> None:
-    """Change one byte of a page."""
-    page.write_bytes(damaged(page.read_bytes(), position))
 
 
 def succeeded(run: Run) -> Run:

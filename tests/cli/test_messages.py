@@ -20,8 +20,9 @@ import pytest
 
 from jobo_sandbox import Fault, Hold, Sandbox
 from tap_jobo.messages import entries
-from tests.archive.helpers import archive_command, damage, pages, pass_time, rewrite
+from tests.archive.helpers import archive_command, pass_time
 from tests.support import Run, Tap, discover, entry_of, execute, state_until
+from tests.support.archives import files_of
 from tests.support.companies import selecting
 from tests.support.crash import cut_in_request, finish
 from tests.support.jobs import tap_of
@@ -190,9 +191,10 @@ def archives_that_are_older_than_the_state(on: Stage) -> Iterator[Run]:
     tap.sandbox.world.touch(next(iter(tap.sandbox.world.rows())))
     pass_time(tap, timedelta(minutes=1))
     state = tap.succeed(state=state).state
-    pages(tap.folder / "archive")[-1].unlink()
+    files = files_of(tap)
+    files.remove(files.pages[-1])
     yield tap.run(state=state)
-    pages(tap.folder / "archive")[0].unlink()
+    files.remove(files.pages[0])
     yield tap.run(state=state)
 
 
@@ -208,10 +210,10 @@ def dropped_pages(on: Stage) -> Iterator[Run]:
         tap.sandbox.world.touch(row)
     pass_time(tap, timedelta(minutes=1))
     tap.succeed(state=state)
-    changed = pages(tap.folder / "archive")[-3]
-    damage(changed)
+    files = files_of(tap)
+    files.damage(files.pages[-3])
     yield tap.run(state=state)
-    archive_command(tap, "drop", "career_sites", changed.stem.lstrip("0"))
+    archive_command(tap, "drop", "career_sites", f"{files.page_numbers[-3]}")
     yield tap.run(state=state)
 
 
@@ -349,16 +351,11 @@ def formats(on: Stage) -> Iterator[Run]:
     yield tap.run()
     tap = on.tap()
     tap.succeed()
-    first = pages(tap.folder / "archive")[0]
-    rewrite(first, body=first_page_without_names(first))
+    files = files_of(tap)
+    first = files.pages[0]
+    nameless = re.sub(rb'"name": ?"[^"]*"', b'"name":{"en":"x"}', files.entry(first).body)
+    files.rewrite(first, body=nameless)
     yield tap.run()
-
-
-def first_page_without_names(page: Path) -> bytes:
-    """The body of a page whose rows all have a name of another type."""
-    from tests.archive.helpers import entry  # noqa: PLC0415 - as above
-
-    return re.sub(rb'"name": ?"[^"]*"', b'"name":{"en":"x"}', entry(page).body)
 
 
 @scene
@@ -423,16 +420,16 @@ def two_runs(on: Stage) -> Iterator[Run]:
 def damaged_archives(on: Stage) -> Iterator[Run]:
     tap = on.tap()
     state = tap.succeed().state
-    first, *_, last = pages(tap.folder / "archive")
-    damage(first)
+    files = files_of(tap)
+    first, *_, last = files.pages
+    files.damage(first)
     yield tap.run()
-    damage(last)
+    files.damage(last)
     yield tap.run(state=state)
-    damage(last, 10)  # in its header
+    files.damage(last, 10)  # in its header
     yield tap.run(state=state)
     archive_command(tap, "restart", "career_sites", "--yes")
-    (file,) = (tap.folder / "archive/v4").glob("*/*/archive.json")
-    damage(file)
+    files.damage(files.file)
     yield tap.run()
     (tap.folder / "archive/v4").rename(tap.folder / "moved")
     (tap.folder / "archive/v4").touch()

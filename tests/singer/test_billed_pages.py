@@ -16,10 +16,9 @@ import pytest
 from jobo_sandbox import Fault, Sandbox
 from tests.archive.helpers import (
     archive_command,
-    damage,
-    pages,
 )
 from tests.support import Run, Tap, entry_of, schema_message
+from tests.support.archives import files_of
 from tests.support.companies import records_of
 from tests.support.crash import cut_after, parse, some_signal, wait_until_quiet
 from tests.support.jobs import PRICED, STREAMS, tap_of
@@ -221,12 +220,13 @@ def test_the_bill_agrees_with_the_ledger_over_50_crashes_and_budgets(
 
 def test_the_row_of_a_page_that_can_be_read_again_comes_then(tap: Tap) -> None:
     tap.succeed()
-    page = next(each for each in pages(tap.folder / "archive") if "/jobs/" in str(each))
-    content = page.read_bytes()
-    damage(page, 10)  # in its header
+    files = files_of(tap)
+    page = next(each for each in files.pages if "/jobs/" in each)
+    intact = files.copy()
+    files.damage(page, 10)  # in its header
     run = tap.run()
     assert run.returncode == 1
-    page.write_bytes(content)
+    files.restore(intact)
     again = tap.succeed(state=run.state)
     rows = [*records_of(run.messages, "billed_pages"), *bill_of(again)]
     assert sorted(row["stream"] for row in rows) == ["career_sites"] * 2 + ["jobs"] * 3

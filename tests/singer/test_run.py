@@ -12,8 +12,8 @@ import requests
 from jobo_sandbox import Fault, Sandbox
 from tap_jobo.signals import ShutdownSignal
 from tap_jobo.singer.run import RunContext
-from tests.archive.helpers import damage, pages
 from tests.support import Tap, discover, error_code
+from tests.support.archives import files_of
 from tests.support.clock import FakeClock
 from tests.support.companies import ids_of, selecting
 from tests.support.crash import cut_in_request, run_meanwhile
@@ -66,7 +66,8 @@ class TestOneStreamThatFails:
     def test_damaged_page(self, tap: Tap, sandbox: Sandbox) -> None:
         tap.catalog = selecting(both := tap.catalog, jobs=False)
         tap.run()
-        damage(pages(tap.folder / "archive")[0])
+        files = files_of(tap)
+        files.damage(files.pages[0])
         billed, tap.catalog = sandbox.credits_billed, both
         run = tap.run()
         assert error_code(run) == "archive-damaged"

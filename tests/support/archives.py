@@ -14,6 +14,7 @@ from tap_jobo.archive.store import Store
 from tap_jobo.clock import Clock
 from tap_jobo.model import Entry, EntryHeader
 from tests.support.loggers import LOGGER
+from tests.support.process import Tap
 
 
 @dataclass(frozen=True)
@@ -53,11 +54,16 @@ class Files:
 
     def rewrite(self, page: str, **changes: Any) -> None:
         """Change the body of a page, or members of its header."""
-        self.store.replace(page, rewritten(self.store.read(page), number_of(page), **changes))
+        entry = self.entry(page)
+        body = changes.pop("body", entry.body)
+        header = replace(entry.header, **changes)
+        self.store.replace(page, encode_entry(Entry(entry.number, header, body)))
 
     def damage(self, name: str, position: int = -3) -> None:
         """Change one byte of a file."""
-        self.store.replace(name, damaged(self.store.read(name), position))
+        changed = bytearray(self.store.read(name))
+        changed[position] ^= 1
+        self.store.replace(name, bytes(changed))
 
     def remove(self, *names: str) -> None:
         """Remove files."""
@@ -87,22 +93,13 @@ def files_at(location: str) -> Files:
     return Files(open_store(location, Clock(), LOGGER))
 
 
+def files_of(tap: Tap) -> Files:
+    """The files of the archive in a tap's own folder."""
+    return files_at(str(tap.folder / "archive"))
+
+
 def number_of(page: str) -> int:
     """The number of a page, by its name."""
     match = layout.PAGE.fullmatch(page)
     assert match
     return int(match["number"])
-
-
-def rewritten(content: bytes, number: int, **changes: Any) -> bytes:
-    """The file of a page with another body, or another header."""
-    entry = decode_entry(number, lambda: content)
-    body = changes.pop("body", entry.body)
-    return encode_entry(Entry(number, replace(entry.header, **changes), body))
-
-
-def damaged(content: bytes, position: int) -> bytes:
-    """The content of a file with one byte changed."""
-    changed = bytearray(content)
-    changed[position] ^= 1
-    return bytes(changed)

@@ -10,8 +10,8 @@ import pytest
 from jobo_sandbox import Fault
 from tap_jobo.errors import EndlessFeedError
 from tap_jobo.sync.watch import MAX_EMPTY, MAX_REPEATED, MORE, SyncWatch
-from tests.archive.helpers import pages, rewrite
 from tests.support import Tap, complaint, error_code
+from tests.support.archives import files_of
 
 PAGES = 1 + MAX_REPEATED
 """Those that a run buys of a feed that repeats its first page."""
@@ -36,8 +36,8 @@ def test_the_same_rows_for_ever_end_after_ten_repeated_pages_and_later_after_two
         assert run.loaded == (0 if has_state else before * 50)
         assert len(tap.sandbox.feed_requests) == before + MORE
         assert run.progress["rows"] == (before + MORE) * 50
-    page = pages(tap.folder / "archive")[3]
-    page.write_bytes(page.read_bytes()[:-1])
+    files = files_of(tap)
+    files.damage(files.pages[3])
     code = "endless-feed" if has_state else "archive-damaged"
     assert error_code(tap.run(state=run.state if has_state else None)) == code
 
@@ -87,7 +87,8 @@ def test_pages_that_were_loaded_never_stop_the_run_after_them(tap: Tap) -> None:
 
     tap.sandbox.faults.add(Fault(replace=damage), on=1)
     first = tap.succeed(max_credits=2_500, batch_size=25)
-    rewrite(pages(tap.folder / "archive")[0], body=b"[]")
+    files = files_of(tap)
+    files.rewrite(files.pages[0], body=b"[]")
     second = tap.succeed(state=first.state)
     assert len({*first.ids, *second.ids}) == 119
     assert tap.sandbox.rows_billed == 120

@@ -10,8 +10,9 @@ import pytest
 
 from jobo_sandbox import Sandbox
 from tap_jobo.streams import FEEDS, SETTINGS
-from tests.archive.helpers import change, damage, pages
+from tests.archive.helpers import change
 from tests.support import Tap, complaint, complaints, error_code
+from tests.support.archives import files_of
 from tests.support.jobs import rows_of, tap_of
 
 NAMED = {setting.name: setting for setting in SETTINGS}
@@ -111,8 +112,8 @@ def test_a_damaged_page_stops_only_its_own_stream(both: Tap) -> None:
     first = both.succeed()
     change(both, next(iter(rows_of(first, "career_sites"))))
     both.succeed(state=first.state)
-    sites = [page for page in pages(both.folder / "archive") if "career_sites" in str(page)]
-    damage(sites[-1])
+    files = files_of(both)
+    files.damage([page for page in files.pages if "career_sites" in page][-1])
     plan = both.run("--plan", state=first.state).stdout
     assert plan.count("[archive-damaged]") == plan.count("  ask: ") == 1
     run = both.run(state=first.state)
