@@ -48,10 +48,8 @@ class Core(Account, Quirks):
         rate_limits: Limits of the feeds together, including the ids of expired jobs. None means no
             limits and no rate limit headers.
         profile_rate_limits: Limits of the other endpoints.
-        empty_every: Every n-th page of a scan is empty although there are more (2 or greater;
-            0 turns this off).
+        empty_every: Every n-th page of a scan is empty although there are more; 0 for none.
         wraps_after: After so many pages, a scan starts again with new cursors; 0 for never.
-        empty_forever: Every page is empty, with a new cursor.
         omit_credit_headers: Leave out the credit headers.
         omit_rate_headers: Leave out the rate limit headers.
         omit_date_header: Leave out the `Date` header.
@@ -74,7 +72,6 @@ class Core(Account, Quirks):
     profile_rate_limits: Limits | None = None
     empty_every: int = 0
     wraps_after: int = 0
-    empty_forever: bool = False
     omit_credit_headers: bool = False
     omit_rate_headers: bool = False
     omit_date_header: bool = False

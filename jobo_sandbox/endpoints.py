@@ -187,7 +187,7 @@ def _read_page(core: Core, cursor: Cursor, feed: Feed) -> _Page:
     """Read the page that starts at a cursor."""
     again = replace(cursor, pages=cursor.pages + 1)
     every = core.empty_every
-    if core.empty_forever or (every > 0 and again.pages % every == 0):
+    if every > 0 and again.pages % every == 0:
         return _Page([], [], again)
     size = cursor.query.batch_size
     with core.world.still():

@@ -175,13 +175,6 @@ class TestTestMode:
         run = tap.run("--test", catalog=catalog, company_ids_file=str(path))
         assert run.ids == [company_id]
         assert re.search(r" responded; .* \$0\.00\.", run.lines("INFO")[-1])
-        line = tap.refuse("--test", catalog=catalog, code="no-stream")
-        assert line.startswith("companies ")
-        assert "career_sites" in line
-
-        catalog = selecting(catalog, companies=False)
-        line = tap.refuse("--test", catalog=catalog, code="no-stream")
-        assert "No stream is selected" in line
         line = tap.refuse("--test", stream_maps={"career_sites": None}, code="no-stream")
         assert "'stream_maps'" in line
         assert sandbox.credits_billed == 0

@@ -152,14 +152,6 @@ def test_all_sums_have_the_price_that_the_run_has_seen(hiring: Sandbox, tmp_path
     assert bill_of(tap.run())[:2] == bill_of(run)
 
 
-@pytest.mark.parametrize("args", [(), ("--test",), ("--test=schema",)], ids=str)
-def test_it_needs_a_feed_that_is_billed(
-    hiring: Sandbox, tmp_path: Path, args: tuple[str, ...]
-) -> None:
-    tap = tap_of(hiring, tmp_path, "billed_pages", "expired_jobs")
-    assert f" {', '.join(PRICED)}." in tap.refuse(*args, code="no-stream")
-
-
 def test_selected_fields_and_stream_maps_apply(tap: Tap) -> None:
     for entry in entry_of(tap.catalog, "billed_pages")["metadata"]:
         if entry["breadcrumb"][-1:] == ["filters"]:

@@ -10,7 +10,8 @@ import pytest
 
 from jobo_sandbox import Fault, Sandbox
 from tests.support import Tap, discover, entry_of, error_code, schema_message
-from tests.support.jobs import STREAMS, tap_of
+from tests.support.companies import selecting
+from tests.support.jobs import PRICED, STREAMS, tap_of
 
 Catalog = dict[str, Any]
 
@@ -82,12 +83,17 @@ def test_deselected_member_is_in_neither_schema_nor_records(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("args", [(), ("--test",), ("--test=schema",)])
-def test_no_selected_stream_is_an_error(tap: Tap, args: tuple[str, ...]) -> None:
+def test_no_stream_that_can_be_read_is_an_error(tap: Tap, args: tuple[str, ...]) -> None:
     """Meltano ignores a misspelled stream in `select`, so nothing would be read for good."""
+    none = selecting(discover(), career_sites=False)
     by_importance = sorted(STREAMS, key=lambda name: name != "career_sites")
-    line = tap.refuse(*args, catalog=_selecting({(): False}), code="no-stream")
-    assert f" {', '.join(by_importance)}." in line
-    tap.refuse(*args, catalog={"streams": []}, code="no-stream")
+    for refused, part in (
+        ({"catalog": none}, f" {', '.join(by_importance)}."),
+        ({"catalog": {"streams": []}}, "No stream is selected"),
+        ({"catalog": selecting(none, companies=True)}, "career_sites"),
+        ({"catalog": selecting(none, billed_pages=True)}, f" {', '.join(PRICED)}."),
+    ):
+        assert part in tap.refuse(*args, code="no-stream", **refused)
 
 
 def test_maps_from_variables_rename_compute_remove_and_flatten(tap: Tap, sandbox: Sandbox) -> None:

@@ -58,7 +58,7 @@ def test_once_it_is_mended_the_next_run_goes_on(tap: Tap, *, archive: bool) -> N
 
 
 def test_empty_pages_for_ever_end_after_a_hundred(tap: Tap) -> None:
-    tap.sandbox.empty_forever = True
+    tap.sandbox.empty_every = 1
     run = tap.run()
     assert error_code(run) == "endless-feed"
     assert f"{MAX_EMPTY} pages" in complaint(run)
