@@ -108,7 +108,7 @@ class TapJobo(Tap):
 
     @override
     def discover_streams(self) -> Sequence[Stream]:
-        """Return the streams in the order in which a run reads them."""
+        """Return the streams in the order in which a run reads them, which is that of names."""
         self.run = run = RunContext(
             self.config,
             shutdown=self._shutdown,
@@ -122,7 +122,7 @@ class TapJobo(Tap):
         ]
         bill.leaders = [feed for feed in feeds if not feed.spec.is_free]
         (companies.leader,) = (feed for feed in feeds if feed.spec is CAREER_SITES)
-        streams = [*sorted([companies, *feeds], key=lambda stream: stream.name), bill]
+        streams = sorted([bill, companies, *feeds], key=lambda stream: stream.name)
         self.loop = StreamLoop(streams, self._shutdown.wait, run.clock, self.logger)
         return streams
 

@@ -49,7 +49,8 @@ class BilledPagesStream(JoboStream):
     """What each page cost, read from the archive. It sends no request of its own.
 
     It is another reader of the pages, with its own place in the archive of each feed. A run reads
-    it last, so it has what this run was billed, and what earlier ones were.
+    it first, because of its name, so it reads what earlier runs were billed. At the end, it reads
+    what this run was billed.
 
     Its state has the number and the id of the last page that it has read of each feed. After a
     loss, it begins with the first page: rows keep their ids.
@@ -60,13 +61,14 @@ class BilledPagesStream(JoboStream):
 
     name = "billed_pages"
     selected_by_default = False
-    comes_last = True
+    ends_last = True
     leaders: Sequence[FeedStream] = ()
     schema = json_schema(SCHEMA)
 
     def __init__(self, tap: Tap, run: RunContext) -> None:
         super().__init__(tap, run)
         self.forced_replication_method = REPLICATION_FULL_TABLE
+        self._read_in_memory: dict[str, int] = {}  # of feeds whose archive is off
 
     @override
     def check_selection(self) -> None:
@@ -95,15 +97,23 @@ class BilledPagesStream(JoboStream):
         if archive.lasts:
             own = self.stream_state.setdefault(_PLACES, {})
             own[feed.name] = {"offset": after, "entry": archive.id_of(after)}
+        else:
+            self._read_in_memory[feed.name] = after
         self.emit_state()
 
     def _find_place(self, feed: FeedStream, archive: StreamArchive) -> int:
         """Return the number of the last page that was read of a feed, 0 if it is not there."""
+        if not archive.lasts:
+            return self._read_in_memory.get(feed.name, 0)
         places = self.tap_state.get("bookmarks", {}).get(self.name, {}).get(_PLACES, {})
         place = places.get(feed.name, {})
         offset, entry = place.get("offset"), place.get("entry")
         is_there = isinstance(offset, int) and entry and archive.id_of(offset) == entry
         return offset if is_there else 0
+
+    @override
+    def finish(self) -> None:
+        self.read()
 
     @property
     @override

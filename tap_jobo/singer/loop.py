@@ -55,13 +55,18 @@ class StreamLoop:
                 if stream.selected:
                     stream.write_schema()
             questions = self._check_positions()
-            for is_last in (False, True):
-                streams = [each for each in self._streams if each.comes_last is is_last]
-                self._read_each(streams, only_free=bool(questions))
+            self._read_each(only_free=bool(questions))
+            self._finish()
         finally:
             for stream in self.read_streams:
                 stream.summarize()
         self._raise_failures(questions)
+
+    def _finish(self) -> None:
+        """Let each stream read what came with the others."""
+        for stream in self.read_streams:
+            if stream.name not in self._failures:
+                stream.finish()
 
     # Before the first billed request
 
@@ -91,9 +96,9 @@ class StreamLoop:
 
     # The streams
 
-    def _read_each(self, streams: Sequence[JoboStream], *, only_free: bool) -> None:
+    def _read_each(self, *, only_free: bool) -> None:
         waiting = []
-        for stream in streams:
+        for stream in self._streams:
             if stream.selected and stream.is_removed:
                 fact = f"{stream.name} is selected, but not read, because 'stream_maps' removes it."
                 self._logger.warning("%s", message("no-stream", fact))
@@ -133,7 +138,8 @@ class StreamLoop:
             if error.ends_run and not isinstance(error, StateError):
                 raise
             self._fail(stream, error)
-        stream.summarize()
+        if not stream.ends_last:
+            stream.summarize()
         return None
 
     def _read_again(self, stream: JoboStream, give_up_at: float) -> bool:

@@ -53,8 +53,8 @@ class JoboStream(RESTStream[Any]):
     # RecordConverter has already made each record conform to the schema.
     TYPE_CONFORMANCE_LEVEL = TypeConformanceLevel.NONE
 
-    comes_last: bool = False
-    """Whether it is read once all others are, also those that another run buys."""
+    ends_last: bool = False
+    """Whether it reads again once all others are read, and only then has its summary."""
 
     never_null: Sequence[str] = ()
     """Fields that the API never leaves null."""
@@ -119,6 +119,9 @@ class JoboStream(RESTStream[Any]):
         Raises:
             HeldError: Another run buys the stream. `check_position` and this are called again.
         """
+
+    def finish(self) -> None:
+        """Write what came with the other streams, once all of them were read."""
 
     # Before the run's first billed request, each for all streams
 

@@ -69,9 +69,7 @@ def test_it_looks_every_five_seconds_whether_the_other_run_has_ended() -> None:
         looks.append(clock.passed)
         raise HeldError("career_sites", "archive")
 
-    stream: Any = MagicMock(
-        is_following=False, is_removed=False, comes_last=False, check_position=list, read=read
-    )
+    stream: Any = MagicMock(is_following=False, is_removed=False, check_position=list, read=read)
     stream.name = "career_sites"
     with pytest.raises(TapJoboError):
         StreamLoop([stream], clock.sleep, clock, LOGGER).read_all()

@@ -61,6 +61,7 @@ def test_each_billed_page_has_a_row_before_a_state_says_so(hiring: Sandbox, tmp_
         '{"company_types": ["for_profit", "non_profit"], "country_codes": ["DE", "FR", "GB", "US"]}'
     )
 
+    assert run.messages[0]["stream"] == "billed_pages"
     assert schema_message(run, "billed_pages")["key_properties"] == ["id"]
     written: Counter[str] = Counter()
     for message in run.messages:
