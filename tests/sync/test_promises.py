@@ -46,7 +46,7 @@ def test_trap(name: str) -> None:
 
 
 @pytest.mark.exhaustive
-@pytest.mark.parametrize("name", [*TRAPS.keys() - IN_MEMORY - {*NEAR}])
+@pytest.mark.parametrize("name", [name for name in TRAPS if name not in {*NEAR, *IN_MEMORY}])
 def test_other_trap(name: str) -> None:
     play(TRAPS[name])
 
