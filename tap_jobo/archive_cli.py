@@ -227,6 +227,7 @@ def _drop(archive: StreamArchive, number: int, *, yes: bool) -> None:
         return
     log = log_of(archive)
     page = _known_page(log, number)
+    log.assume(number, page)  # for the pages after it
     following = [
         (log.page(each), log.position_before(each) if archive.header(each) else None)
         for each in range(number + 1, archive.head + 1)

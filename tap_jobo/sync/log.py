@@ -118,6 +118,10 @@ class ArchiveLog:
                 self._ends[number] = self._read_end(self.archive.read(number))
         return self._ends[number]
 
+    def assume(self, number: int, page: Page) -> None:
+        """Take the end of an entry as given, also if its page can't be read."""
+        self._ends[number] = page.rows, page.cursor
+
     def _page_of_damaged(self, number: int) -> Page:
         following = self.archive.header(number + 1)
         if following is None or following.previous is None:

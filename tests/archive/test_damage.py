@@ -241,6 +241,19 @@ def test_a_restart_buys_what_is_lost_with_all_headers(tap: Tap, files: Files) ->
     assert (len({*run.ids}), tap.sandbox.rows_billed) == (120, 240)
 
 
+def test_a_page_is_dropped_before_one_without_a_header(tap: Tap, files: Files) -> None:
+    tap.settings["batch_size"] = 24
+    tap.succeed()
+    files.damage(files.pages[2])
+    files.damage(files.pages[3], 5)
+    for number in (3, 4):
+        drop(tap, number)
+    run = tap.succeed()
+    assert (len({*run.ids}), run.codes("WARNING")) == (72, ["gap"])
+    restart(tap)
+    assert len({*tap.succeed().ids}) == 120
+
+
 def test_a_page_is_dropped_after_the_one_that_has_its_place(tap: Tap, files: Files) -> None:
     tap.succeed()
     for page in files.pages[1:]:

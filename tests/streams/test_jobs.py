@@ -88,7 +88,7 @@ def test_state_keeps_a_feeds_filters_in_order_by_settings_names(both: Tap) -> No
 def test_streams_are_read_in_their_order(hiring: Sandbox, tmp_path: Path) -> None:
     run = tap_of(hiring, tmp_path, *STREAMS).succeed()
     seen = [each["stream"] for each in run.messages if each["type"] == "SCHEMA"]
-    assert list(dict.fromkeys(seen)) == [*STREAMS[1:], "billed_pages"]
+    assert list(dict.fromkeys(seen)) == [*STREAMS]
     asked = dict.fromkeys(each.endpoint for each in hiring.ledger if each.endpoint != "profile")
     assert list(asked) == ["clock", *(name for name in STREAMS if name in FEEDS)]
     for stream in STREAMS:
