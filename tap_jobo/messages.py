@@ -17,6 +17,8 @@ import click
 from tap_jobo.commands import explain_command
 from tap_jobo.wording import Lines, one_line
 
+Known = Mapping[str, str | None]
+"""What the ways out of a message may name; None is not known."""
 _ENTRY: Final = re.compile(r"(?ms)^### (\S+)\n(.*?)(?=^##|\Z)")
 _LINK: Final = re.compile(r"""\[([^]]+)\]\(([^) ]+)(?: "([^"]+)")?\)""")
 _BULLET: Final = "- "

@@ -6,7 +6,7 @@ in Zstandard.
 
 import sys
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -14,7 +14,7 @@ import msgspec
 from tap_jobo.archive import layout
 from tap_jobo.archive.store import MissingError, Store
 from tap_jobo.errors import FormatError
-from tap_jobo.messages import message
+from tap_jobo.messages import Known, message
 from tap_jobo.model import Entry, EntryHeader
 from tap_jobo.sharing import expand_filters, share_filters
 
@@ -30,8 +30,6 @@ _OPTIONS: Final[dict[int, Any]] = {
 _HEADER_BYTES: Final = 16_384
 """How much of a file to read for its header. Only several long lists of filters take more."""
 _T = TypeVar("_T", bound=msgspec.Struct)
-Known = Mapping[str, str | None]
-"""What the ways out of a message may name."""
 
 
 class DamagedLineError(Exception):

@@ -14,11 +14,11 @@ from tap_jobo.errors import (
     RejectedError,
     StateError,
 )
-from tap_jobo.messages import message
+from tap_jobo.messages import Known, message
 from tap_jobo.model import Entry
 from tap_jobo.streams.feed_spec import FeedSpec
 from tap_jobo.sync.plan import Request
-from tap_jobo.sync.questions import Known, Standing, ask, what_changed
+from tap_jobo.sync.questions import Standing, ask, what_changed
 from tap_jobo.sync.report import Contents
 from tap_jobo.sync.start import Question
 from tap_jobo.wording import Lines, dollars, plural

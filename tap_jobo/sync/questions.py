@@ -3,7 +3,7 @@
 The ways out are those of `messages.md`.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from tap_jobo.clock import to_minute
@@ -17,9 +17,6 @@ from tap_jobo.sync.plan import best, nearest
 from tap_jobo.sync.start import Question
 from tap_jobo.sync.wanted import Wanted
 from tap_jobo.wording import Lines
-
-Known = Mapping[str, str | None]
-"""What the placeholders of the ways out stand for; None is not known."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -29,6 +29,7 @@ from tap_jobo.errors import (
     PageCutOffError,
     RejectedError,
 )
+from tap_jobo.messages import Known
 from tap_jobo.model import (
     NOTHING,
     Entry,
@@ -60,7 +61,7 @@ from tap_jobo.sync.plan import (
     moves_nothing,
     plan,
 )
-from tap_jobo.sync.questions import Known, Standing
+from tap_jobo.sync.questions import Standing
 from tap_jobo.sync.reads import hole
 from tap_jobo.sync.report import Contents, Report
 from tap_jobo.sync.start import Question, Start, where
