@@ -9,15 +9,17 @@ from typing import Any, Final
 import msgspec
 
 from tap_jobo.errors import ApiError
-from tap_jobo.records.values import sanitize_text
+from tap_jobo.records.values import fold_name, parse_uuid, sanitize_text
 from tap_jobo.streams.feed_spec import FeedSpec
 
 _ENVELOPE: Final = ("has_more", "next_cursor")
 _ESTIMATE: Final = "estimated_total"
 _MEMBERS: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _NULL: Final = msgspec.Raw(b"null")
+_OF_ERRORS: Final = {"errors", "detail"}  # lists with these names have no rows
 _ERRORS: Final = ("error", "errors")
 _ERROR_NAMES: Final = {*_ERRORS, "detail", "message"}
+_LIKE_A_ROW: Final = 3  # names of the schema that an object without a usable id must have
 _DEEPEST: Final = 3  # levels of objects in which a list of rows is looked for
 
 
@@ -58,7 +60,7 @@ def holds_page(body: bytes, spec: FeedSpec) -> bool:
     """Return whether a body is a page of a feed, even if its format has changed.
 
     Without the list of items, or with an empty one beside an error, it is one if it has nothing but
-    an envelope, or items in some other list. Anything else, such as `{"error": "busy"}`, may be the
+    an envelope, or a row in some other list. Anything else, such as `{"error": "busy"}`, may be the
     response of a gateway. Of a page as documented, only the names of its members are read.
 
     Raises:
@@ -79,11 +81,11 @@ def _is_page(data: object, spec: FeedSpec) -> bool:
         known = {spec.item_key, *_ENVELOPE}
         if _has_only_envelope(data, spec) and not data.keys().isdisjoint(known):
             return True
-    return any(lists(data))  # one that is not empty
+    return any(_starts_with_row(each, spec) for each in lists(data))
 
 
 def _names_error(name: str) -> bool:
-    return name.lower() in _ERROR_NAMES
+    return fold_name(name) in _ERROR_NAMES
 
 
 def _has_only_envelope(members: dict[str, Any], spec: FeedSpec) -> bool:
@@ -96,8 +98,16 @@ def lists(data: object, depth: int = 0) -> Iterator[list[Any]]:
         yield data
     elif isinstance(data, dict) and depth <= _DEEPEST:
         for name, member in data.items():
-            if not _names_error(name):
+            if fold_name(name) not in _OF_ERRORS:
                 yield from lists(member, depth + 1)
+
+
+def _starts_with_row(items: list[Any], spec: FeedSpec) -> bool:
+    row = next((each for each in spec.rows(items, "") if isinstance(each, dict)), {})
+    names = {fold_name(name): value for name, value in row.items()}
+    known = {fold_name(name) for name in spec.field_names}
+    is_identified = parse_uuid(names.get("id")) is not None
+    return is_identified or (not spec.to_row and len(names.keys() & known) >= _LIKE_A_ROW)
 
 
 class PageParser:

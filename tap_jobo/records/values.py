@@ -32,6 +32,11 @@ def sanitize_text(text: str) -> str:
     return text if text.isascii() else _SURROGATE.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
+def fold_name(name: str) -> str:
+    """Return the name of a field without case and underscores: `listing_url` as `listingurl`."""
+    return name.replace("_", "").lower()
+
+
 def parse_uuid(value: object) -> str | None:
     """Return a UUID in lowercase and with dashes; None for any other value."""
     if not isinstance(value, str):
