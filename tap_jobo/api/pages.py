@@ -28,11 +28,11 @@ class ParsedPage:
     """What a page of a feed says."""
 
     items: list[Any]
-    next_cursor: str | None = None
-    has_more: bool = False
-    estimated_total: int | None = None  # items in the whole sync
-    are_rows_checked: bool = False  # otherwise, each is when it is converted to a record
-    has_error: bool = False  # beside its items, of which some may be missing
+    next_cursor: str | None
+    has_more: bool
+    estimated_total: int | None  # items in the whole sync
+    are_rows_checked: bool  # otherwise, each is when it is converted to a record
+    has_error: bool  # beside its items, of which some may be missing
 
     @property
     def following(self) -> str | None:
@@ -165,7 +165,14 @@ class PageParser:
         with suppress(ValueError):
             data = parse_json(body)
             items = data.get(self._spec.item_key) if isinstance(data, dict) else None
-        return ParsedPage(items if isinstance(items, list) else [])
+        return ParsedPage(
+            items=items if isinstance(items, list) else [],
+            next_cursor=None,
+            has_more=False,
+            estimated_total=None,
+            are_rows_checked=False,
+            has_error=False,
+        )
 
     def count_items(self, body: bytes) -> int:
         """Return the number of items of a page."""
@@ -181,15 +188,17 @@ class PageParser:
 
     def _parse_at_once(self, body: bytes) -> Any:
         """Return a page whose rows all match the type and can be emitted as they are, or None."""
-        # In a page without a documented field, the field would look like a null.
-        if (
-            self._decoder
-            and b"\\u0000" not in body
-            and all(map(body.__contains__, self._documented))
-        ):
+        if self._decoder and b"\\u0000" not in body:
             with suppress(msgspec.DecodeError, ValueError, RecursionError):
-                return self._decoder.decode(body)
+                page = self._decoder.decode(body)
+                # Otherwise, an absent field would look like a null.
+                if _has_common_row(page.items) and not self._may_lack_fields(body):
+                    return page
         return None
+
+    def _may_lack_fields(self, body: bytes) -> bool:
+        """Return whether a page may have nulls, but not all documented fields."""
+        return b"null" in body and not all(name in body for name in self._documented)
 
 
 def _page_type(spec: FeedSpec, row_type: Any) -> Any:
@@ -201,6 +210,12 @@ def _page_type(spec: FeedSpec, row_type: Any) -> Any:
         *((name, Any, None) for name in (_ESTIMATE, *_ERRORS)),
     ]
     return msgspec.defstruct("Envelope", members, rename={"items": spec.item_key})
+
+
+def _has_common_row(rows: list[msgspec.Struct]) -> bool:
+    """Return whether any row has a value in half of its fields; also true without rows."""
+    values = map(msgspec.structs.astuple, rows)
+    return not rows or any(2 * each.count(None) <= len(each) for each in values)
 
 
 def _known(data: object, spec: FeedSpec, *, is_billed: bool) -> object:
