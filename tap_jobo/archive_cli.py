@@ -22,7 +22,7 @@ from tap_jobo.archive.pending import Pending, read_pending
 from tap_jobo.archive.store import MissingError, Store
 from tap_jobo.clock import Clock, format_timestamp, parse_timestamp, to_minute
 from tap_jobo.errors import ArchiveError, FormatError
-from tap_jobo.model import ALL, Filters, Order, State
+from tap_jobo.model import ALL, DroppedPage, EntryHeader, Filters, Order, State
 from tap_jobo.records.values import ERASED, parse_uuid
 from tap_jobo.settings.reading import read_environment
 from tap_jobo.settings.setting import config_schema
@@ -33,6 +33,7 @@ from tap_jobo.sync.fold import Page, advance, mark_dropped
 from tap_jobo.sync.log import ArchiveLog
 from tap_jobo.sync.maintenance import (
     Problems,
+    command_for_gap,
     comparable_id,
     describe_archive,
     describe_order,
@@ -243,23 +244,26 @@ def _drop(archive: StreamArchive, number: int, *, yes: bool) -> None:
     if note:  # first: if the page stays as it is, the note only says too much
         archive.save(replace(archive.file, dropped=(*archive.file.dropped, note)))
     archive.drop(number, replace(new, dropped=dropped.dropped))
-    price = f" ({dollars(new.credits)})" if new.credits else ""
-    then = f"The next run buys it again{price}. Warehouses that loaded it before go on after it."
-    if note and not _has_gap(archive):
-        then = "A later sync has read its rows again."
-    elif note and archive.spec.longest_lookback:
-        then = "The next run reads its rows again, as far back as Jobo lists them."
-    elif note:
-        then = f"Its rows are missing until you run {archive.restart_since(note.since)}."
+    then = _after_drop(archive, note, new)
     _echo(f"Dropped page {number} of {stream}. {then}")
 
 
-def _has_gap(archive: StreamArchive) -> bool:
-    """Return whether rows of an archive may be missing, as far as its head can be read."""
-    with suppress(FormatError):
+def _after_drop(archive: StreamArchive, note: DroppedPage | None, header: EntryHeader) -> str:
+    """Return what becomes of the rows of a dropped page."""
+    if note is None:
+        price = f" ({dollars(header.credits)})" if header.credits else ""
+        return (
+            f"The next run buys it again{price}. Warehouses that loaded it before go on after it."
+        )
+    command = archive.restart_since(note.since)
+    with suppress(FormatError):  # of the head
         position = log_of(archive).position
-        return not position.reads or gap_of(position) is not None
-    return True
+        if position.reads and gap_of(position) is None:
+            return "A later sync has read its rows again."
+        command = command_for_gap(archive, position)
+    if archive.spec.longest_lookback:
+        return "The next run reads its rows again, as far back as Jobo lists them."
+    return f"Its rows are missing until you run {command}."
 
 
 def _known_page(log: ArchiveLog, number: int) -> Page:
@@ -333,8 +337,7 @@ def _restart(archive: StreamArchive, since: str | None, over: str | None, *, yes
             why, then = "is empty", "The next run without a state buys everything anyway"
         raise click.ClickException(f"The archive of {stream} {why}. Nothing was changed. {then}.")
     least = log.least_rows(filters, start) if since is None and over is None else None
-    verb, price = "reads" if spec.is_free else "buys", archive.describe_price(least)
-    what = f"{verb} {describe_order(order, spec)} again ({price})."
+    what = f"{describe_order(order, spec)} ({archive.describe_price(least)})."
     if log.order and log.order.time > log.position.order and log.order.over is None:
         what += f" It replaces an order of {to_minute(log.order.time)} that was not begun."
     if not yes:

@@ -7,13 +7,6 @@ import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
-
-_DECLARED: Final = {
-    "archive": re.compile(r"executable\W+tap-jobo-archive\b"),
-    "explain": re.compile(r"args\W+explain\b"),
-}
-"""What shows that a Meltano plugin declares a command: its name may be that of a setting."""
 
 
 def archive_command(command: str, *arguments: str, location: str) -> str:
@@ -81,5 +74,5 @@ def _is_declared(command: str) -> bool:
     """Return whether the Meltano project declares a command of a plugin, in YAML or in JSON."""
     root = Path(os.environ.get("MELTANO_PROJECT_ROOT", ""))
     definitions = [root / "meltano.yml", *root.glob("plugins/extractors/*.lock")]
-    declared = _DECLARED[command]
-    return any(declared.search(path.read_text("utf-8")) for path in definitions if path.is_file())
+    key = re.compile(rf'(?m)^[^#\n]*\b{command}["\']?\s*:\s*({{|$)')  # not a setting, with a value
+    return any(key.search(path.read_text("utf-8")) for path in definitions if path.is_file())

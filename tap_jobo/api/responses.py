@@ -195,6 +195,7 @@ def _quote(said: Any) -> str:
     if isinstance(said, dict):
         texts = [text for name in _SAYS if isinstance(text := said.get(name), str) and text][:1]
         if errors := said.get("errors"):
-            texts.append(json.dumps(errors, ensure_ascii=False))
+            with suppress(RecursionError):
+                texts.append(json.dumps(errors, ensure_ascii=False))
     line = re.sub(r"[^ -~]+", " ", without_key(" ".join(texts))).strip().rstrip(".")[:300]
     return f" ({line})" if line else ""

@@ -29,9 +29,12 @@ def read_environment(schema: Mapping[str, Any], environ: Mapping[str, str]) -> d
     The SDK would read `ja` as false, and show a value that cannot be parsed. Here, it stays a
     string, which `validated` rejects.
     """
-    path = ".env"
     try:
-        path = find_dotenv(usecwd=True)  # which fails if the working folder was deleted
+        path = find_dotenv(usecwd=True)
+    except FileNotFoundError:
+        fact = "The working folder was deleted. Nothing was billed. Run the tap in another folder."
+        raise ConfigError(message("invalid-file", fact)) from None
+    try:
         with open(path or os.devnull, encoding="utf-8") as file:  # noqa: PTH123
             bad = [binding for binding in parse_stream(file) if binding.error]
         load_dotenv(path)
@@ -144,7 +147,11 @@ def _describe_wrong(value: object, setting: Setting) -> str:
     for each in value if isinstance(value, list) else [value]:
         if isinstance(each, str) and (meant := setting.find_meant(each)) not in ("", each):
             return f"is {each!a}: did you mean {meant}?"
-    return f"must be {setting.type.expected}."
+    must = f"must be {setting.type.expected}"
+    if isinstance(value, list) and fits(setting.type.schema, value):  # so the user can't see it
+        wrong = next((each for each in value if not setting.type.allows([each])), value)
+        return f"{must}, not {wrong!a:.40}."
+    return f"{must}."
 
 
 def _unread(

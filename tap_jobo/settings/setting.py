@@ -62,7 +62,7 @@ class Setting:
         """
         if old is None or old == new:
             return True
-        return new is not None and self.type.allows(old) and self.type.narrows(old, new)
+        return new is not None and fits(self.type.schema, old) and self.type.narrows(old, new)
 
     def added(self, old: Any, new: Any) -> list[Any]:
         """Return the values of a list that match more rows, if others match rows of the old one."""

@@ -14,7 +14,7 @@ from tap_jobo.api.pages import PageParser
 from tap_jobo.archive.archive import StreamArchive
 from tap_jobo.clock import to_minute
 from tap_jobo.errors import ApiError, FormatError
-from tap_jobo.model import Entry, EntryHeader, Order, Position, Previous, new_id
+from tap_jobo.model import ALL, Entry, EntryHeader, Order, Position, Previous, new_id
 from tap_jobo.records.values import ERASED, parse_uuid
 from tap_jobo.streams.feed_spec import FeedSpec
 from tap_jobo.sync.filters import FilterRules, describe
@@ -87,13 +87,13 @@ def describe_archive(archive: StreamArchive, problems: Problems) -> Iterator[str
     gap = gap_of(position)
     if gap is not None:
         since = f" since {to_minute(gap)}" if gap else ""
-        then = f" until you run {archive.restart_since(gap)}"
+        then = f" until you run {command_for_gap(archive, position)}"
         if archive.spec.longest_lookback:
             then = ": the next run reads what Jobo still lists"
         yield f"gap: rows may be missing{since}{then}"
     if (order := log.order) and order.time > position.order:
         what = describe_order(order, archive.spec)
-        yield f"restart of {to_minute(order.time)}: the next run buys {what} again"
+        yield f"restart of {to_minute(order.time)}: the next run {what}"
 
 
 def gap_of(position: Position) -> str | None:
@@ -102,14 +102,25 @@ def gap_of(position: Position) -> str | None:
     return worse(*gaps, *(each.sync.since for each in position.progress if each.has_gap))
 
 
+def command_for_gap(archive: StreamArchive, position: Position) -> str:
+    """Return the command that buys what is missing: `--since` needs a complete sync."""
+    gap = worse(*(each.gap for each in position.reads))
+    going = [each.sync.id for each in position.progress if each.has_gap]
+    if gap is None and going:
+        return archive.command("restart", "--sync", going[-1])
+    return archive.restart_since(gap or ALL)
+
+
 def describe_order(order: Order, spec: FeedSpec) -> str:
-    """Return which rows `restart` has ordered."""
+    """Return what `restart` lets the next run do."""
+    verb = "reads" if spec.is_free else "buys"
     rows = f"all of {spec.name}"
     if order.over is not None:
         rows = f"the rows of the sync {order.over}"
     elif order.since is not None:
         rows = f"what changed in {spec.name} since {to_minute(order.since)}"
-    return f"{rows} with {describe(order.filters)}" if order.filters else rows
+    filters = f" with {describe(order.filters)}" if order.filters else ""
+    return f"{verb} {rows}{filters} again"
 
 
 # `erase`

@@ -134,6 +134,19 @@ def test_list_shows_that_rows_of_a_dropped_page_may_be_missing(
     assert not gaps(tap)
 
 
+def test_what_a_first_sync_in_progress_lacks_is_bought_as_the_list_says(tap: Tap) -> None:
+    tap.settings |= {"start_date": "2020-01-01", "batch_size": 50}
+    tap.run(max_credits=5_000)
+    said = drop(tap, 1)
+    (gap,) = gaps(tap)
+    (order,) = commands_in(gap)
+    assert [order] == commands_in(said)
+    assert order[:3] == ["restart", "career_sites", "--sync"]
+    succeeded(archive_command(tap, *order, "--yes"))
+    assert len({*tap.succeed().ids}) == 120
+    assert not gaps(tap)
+
+
 def test_list_shows_gaps_orders_and_archives_that_lack_what_came_before(
     tap: Tap, files: Files
 ) -> None:

@@ -31,10 +31,10 @@ def test_a_plugin_that_declares_the_command_is_called_by_its_name(meltano: Path,
     )
 
 
-@pytest.mark.usefixtures("meltano")
 def test_without_a_declaration_the_program_gets_the_folder(
-    monkeypatch: pytest.MonkeyPatch,
+    meltano: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    (meltano / "meltano.yml").write_text("config:\n  archive: true\n# archive: {executable: a}\n")
     monkeypatch.setenv("PATH", "")  # as in a plugin's virtual environment, which no shell looks in
     program = Path(sys.executable).with_name("tap-jobo-archive")
     line = archive_command("export", "jobs", location="s3://bucket/a b")

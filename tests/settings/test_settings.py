@@ -409,3 +409,8 @@ NAMED = {setting.name: setting for setting in SETTINGS}
 def test_a_country_by_another_name_is_told_as_its_code() -> None:
     for value, code in {"UK": "GB", "USA": "US", "DEU": "DE", "Germany": "DE", "de": "DE"}.items():
         assert NAMED["country_codes"].find_meant(value) == code
+
+
+def test_a_code_of_no_country_is_named(tap: Tap) -> None:
+    assert "'EU'" in complaint(tap.run(country_codes=["DE", "EU"]))
+    assert NAMED["country_codes"].narrows(["DE", "EU"], ["DE"])  # as an earlier version allowed

@@ -125,6 +125,14 @@ TRUNCATED: list[Change] = [
     each_row(lambda row: {"id": row["id"], "name": "x", "title": "x", "ats": "x"}),  # a summary
 ]
 ERRORS = in_every_body(errors=["Timed out"])
+
+
+def with_rows_beside(body: Json) -> Json:
+    """Leave only the ids where the rows were, as JSON:API does."""
+    ids = [{"id": row["id"]} for row in rows_in(body)]
+    return {**body, list_in(body): ids, "included": rows_in(body)}
+
+
 DELIVERED: list[tuple[str, int, Change, list[str], int]] = [
     ("jobs", 20, each_row(lambda row: dict.fromkeys(row) | {"id": row["id"]}), [], 90),
     ("jobs", 5, without_nulls, [], 90),
@@ -142,7 +150,7 @@ DELIVERED: list[tuple[str, int, Change, list[str], int]] = [
 STOPPED: list[tuple[str, int, Change]] = [
     ("career_sites", 2, without("ats")),
     *(("career_sites", size, change) for size in (20, 2) for change in TRUNCATED),
-    ("jobs", 20, TRUNCATED[0]),
+    *(("jobs", 20, change) for change in (TRUNCATED[0], with_rows_beside)),
     *(("jobs", 50, after(odd)) for odd in (None, 7, {}, {"id": 7})),
 ]
 
