@@ -86,11 +86,14 @@ def describe_archive(archive: StreamArchive, problems: Problems) -> Iterator[str
         return
     gap = gap_of(position)
     if gap is not None:
+        of = [each.filters for each in position.reads if each.gap == gap and each.filters]
+        filters = f" with {describe(of[0])}" if of else ""
         since = f" since {to_minute(gap)}" if gap else ""
         then = f" until you run {command_for_gap(archive, position)}"
+        then += " with these filters" if of else ""
         if archive.spec.longest_lookback:
             then = ": the next run reads what Jobo still lists"
-        yield f"gap: rows may be missing{since}{then}"
+        yield f"gap: rows{filters} may be missing{since}{then}"
     if (order := log.order) and order.time > position.order:
         what = describe_order(order, archive.spec)
         yield f"restart of {to_minute(order.time)}: the next run {what}"

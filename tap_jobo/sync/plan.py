@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from tap_jobo.clock import parse_timestamp
 from tap_jobo.model import NOTHING, Filters, Order, Position, Progress, Read, Sync
 from tap_jobo.sync.orders import applies
+from tap_jobo.sync.reads import joined_to, pruned
 from tap_jobo.sync.start import Question, Way
 from tap_jobo.sync.wanted import Wanted, before
 
@@ -98,13 +99,18 @@ class Request:
 
 
 def best(position: Position, wanted: Wanted) -> Read | None:
-    """Return the newest read of all that is wanted, None if there is none."""
+    """Return the newest read of all that is wanted, None if there is none.
+
+    A read that covers the settings says the same of the fewer rows that they ask for. So this is
+    what all of these say together, also where the filters of none covers those of another.
+    """
+    rules, found = wanted.rules, tuple[Read, ...]()
+    for read in sorted(position.reads, key=lambda read: read.until):
+        if rules.covers(read.filters, wanted.filters):
+            own = replace(read, filters=wanted.filters)
+            found = pruned([*found, own, *joined_to(found, own, rules)], rules)
     return max(
-        (
-            read
-            for read in position.reads
-            if read.start <= wanted.start and wanted.rules.covers(read.filters, wanted.filters)
-        ),
+        (read for read in found if read.start <= wanted.start),
         key=lambda read: (read.until, read.gap is None),
         default=None,
     )

@@ -20,6 +20,7 @@ from tap_jobo.sync.orders import is_refused, time_of_order
 from tap_jobo.sync.plan import (
     NewSync,
     begun_over,
+    best,
 )
 from tap_jobo.sync.reads import hole, joined, pruned, with_gap
 from tap_jobo.sync.start import Question, Start, where
@@ -290,6 +291,15 @@ def test_which_orders_are_refused(
 # What is bought
 
 NEW: Final = NewSync(id="new", now=at(50))
+
+
+def test_reads_of_other_filters_say_together_what_was_read_of_the_rows_of_both() -> None:
+    kept = having("AT", "BE", "NL")
+    reads = (read(kept, 0, 12, gap=0), read(kept, 5, 12), read(having("AT", "BE", "CH"), 0, 10))
+    position = Position(reads=reads, is_begun=True)
+    assert best(position, wants_nothing(OF_AT)) == read(OF_AT, 0, 12)
+    assert best(position, wants_nothing(having("CH"))) == read(having("CH"), 0, 10)
+    assert best(position, wants_nothing(having("NL"))) == read(having("NL"), 0, 12, gap=0)
 
 
 def test_a_sync_begins_over_with_all_that_was_decided() -> None:

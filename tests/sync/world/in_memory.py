@@ -19,6 +19,7 @@ import msgspec
 
 from tap_jobo.api.feed import FeedReader
 from tap_jobo.archive.archive import StreamArchive
+from tap_jobo.archive.store import StoreError
 from tap_jobo.clock import parse_timestamp
 from tap_jobo.errors import (
     ApiError,
@@ -121,7 +122,12 @@ class _Archive(StreamArchive):
 
     def create(self, header: EntryHeader, body: bytes) -> Any:
         self.run.note_fetched()
-        entry = super().create(header, body)
+        try:
+            entry = super().create(header, body)
+        except StoreError:  # perhaps only the response was lost
+            if any(each.header.id == header.id for each in self.run.folder.entries):
+                self.run.note_bought(self.head + 1)
+            raise
         self.run.note_written(entry.number)
         return entry
 

@@ -318,7 +318,7 @@ class Folder:
     def entries(self) -> list[Entry]:
         """The entries, as they were before they were damaged."""
         return [
-            _entry(self.intact.get(number) or self.disk.read(self._page(number)))
+            _entry(self.intact.get(number) or self.disk.files[self._page(number)])
             for number in range(1, self.head + 1)
         ]
 
