@@ -62,8 +62,8 @@ def ask(asked: Question, standing: Standing, text: Callable[..., Lines]) -> Stat
         fact, known = "its state is of another address, account, or key", {}
         if standing.log.archive.lasts and not standing.log.archive.head:
             known = {"archive": None, "everything": "everything"}
-    nothing = f"Nothing was billed for {standing.name}: {fact}."
-    return StateError(text(asked.code, nothing, **known))
+    stopped = f"{standing.name} stopped, nothing billed: {fact}."
+    return StateError(text(asked.code, stopped, **known))
 
 
 def _answers(asked: Question, standing: Standing) -> dict[str, str | None]:

@@ -25,7 +25,7 @@ FIRST_RESULTS = {
     "filters-changed": f"{MESSAGES}#filters-changed",
     "gap": f"{MESSAGES}#gap",
     "[no-limit]": f"{MESSAGES}#no-limit",
-    "2026-11-29T22:04:35Z [critical ] tap-jobo  Nothing was billed for career_sites: "
+    "2026-11-29T22:04:35Z [critical ] tap-jobo  career_sites stopped, nothing billed: "
     "country_codes was DE, and is now DE, FR. [filters-changed]": f"{MESSAGES}#filters-changed",
     "CRITICAL | tap-jobo | Standard output can't be written (Broken pipe). [output-closed]": (
         f"{MESSAGES}#output-closed"
