@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -45,8 +46,11 @@ class Folders:
 
     def files(self, name: str) -> Files:
         top = self.root / name
-        paths = [path for path in sorted(top.rglob("*")) if path.is_file()]
-        return {str(path.relative_to(top)): path.read_bytes() for path in paths}
+        found: dict[str, bytes] = {}
+        for path in sorted(top.rglob("*")):
+            with suppress(FileNotFoundError, IsADirectoryError):  # a run may write aside meanwhile
+                found[str(path.relative_to(top))] = path.read_bytes()
+        return found
 
     def write(self, name: str, files: Files) -> None:
         shutil.rmtree(self.root / name, ignore_errors=True)
