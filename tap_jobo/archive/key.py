@@ -16,6 +16,7 @@ from tap_jobo.errors import ArchiveError, FormatError
 from tap_jobo.streams import FEEDS
 from tap_jobo.streams.feed_spec import FeedSpec
 
+_STREAMS: Final = {spec.name for spec in FEEDS}
 _DIGITS: Final = 8
 """Of the hash at the end of the name of an owner."""
 
@@ -59,9 +60,6 @@ def archive_key(spec: FeedSpec, *, api_key: str, api_url: str) -> ArchiveKey:
     readable = re.sub(r"[^A-Za-z0-9.-]", "_", host)
     owner = f"{readable}-{kind or 'other'}-{digest}"
     return ArchiveKey(stream=spec.name, address=address, api_key=kind, owner=owner)
-
-
-_STREAMS: Final = {spec.name for spec in FEEDS}
 
 
 def stream_of(key: str) -> str:

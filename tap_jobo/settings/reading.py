@@ -148,7 +148,8 @@ def _describe_wrong(value: object, setting: Setting) -> str:
         if isinstance(each, str) and (meant := setting.find_meant(each)) not in ("", each):
             return f"is {each!a}: did you mean {meant}?"
     must = f"must be {setting.type.expected}"
-    if isinstance(value, list) and fits(setting.type.schema, value):  # so the user can't see it
+    if isinstance(value, list) and fits(setting.type.schema, value):
+        # What the setting must be does not show which item is wrong.
         wrong = next((each for each in value if not setting.type.allows([each])), value)
         return f"{must}, not {wrong!a:.40}."
     return f"{must}."

@@ -71,12 +71,12 @@ class Problems(list[str]):
 def describe_archive(archive: StreamArchive, problems: Problems) -> Iterator[str]:
     """Yield what an archive has, and what it lacks, as far as it can be read."""
     contents, parser = Contents(), PageParser(archive.spec)
-    headers = [header for header in map(archive.header, archive.numbers) if header]
     for number in archive.numbers:
         if entry := problems.note(partial(archive.read, number)):
             contents.note(entry.header, parser.count_items(entry.body))
     pages, rows = plural(contents.pages, "page"), plural(contents.rows, "row")
-    begins = f", since {headers[0].time}" if headers else ""
+    known = next(filter(None, map(archive.header, archive.numbers)), None)
+    begins = f", since {known.time}" if known else ""
     yield f"{pages}, {rows}, {dollars(contents.credits)}{begins}"
     first, log = archive.header(1), log_of(archive)
     if first and first.buyer.is_begun:
@@ -86,17 +86,23 @@ def describe_archive(archive: StreamArchive, problems: Problems) -> Iterator[str
         return
     gap = gap_of(position)
     if gap is not None:
-        of = [each.filters for each in position.reads if each.gap == gap and each.filters]
-        filters = f" with {describe(of[0])}" if of else ""
-        since = f" since {to_minute(gap)}" if gap else ""
-        then = f" until you run {command_for_gap(archive, position)}"
-        then += " with these filters" if of else ""
-        if archive.spec.longest_lookback:
-            then = ": the next run reads what Jobo still lists"
-        yield f"gap: rows{filters} may be missing{since}{then}"
+        yield _describe_gap(gap, archive, position)
     if (order := log.order) and order.time > position.order:
         what = describe_order(order, archive.spec)
         yield f"restart of {to_minute(order.time)}: the next run {what}"
+
+
+def _describe_gap(gap: str, archive: StreamArchive, position: Position) -> str:
+    """Return which rows may be missing, and what buys them."""
+    filters = next((each.filters for each in position.reads if each.gap == gap), {})
+    rows = f"rows with {describe(filters)}" if filters else "rows"
+    since = f" since {to_minute(gap)}" if gap else ""
+    then = f" until you run {command_for_gap(archive, position)}"
+    if archive.spec.longest_lookback:
+        then = ": the next run reads what Jobo still lists"
+    elif filters:
+        then += " with these filters"
+    return f"gap: {rows} may be missing{since}{then}"
 
 
 def gap_of(position: Position) -> str | None:

@@ -130,7 +130,7 @@ def plan(
         run: What it has bought so far.
         new: What a sync gets that begins now.
     """
-    has, going = best(own, wanted), going_on(own, wanted)
+    has, going = best(own, wanted), _going_on(own, wanted)
     order = log.order if applies(log.order, own, log.position, wanted) else None
     if order and order.over is not None:
         if over := next((each for each in going if each.sync.id == order.over), None):
@@ -148,7 +148,7 @@ def plan(
     return _changes(has, best(log.position, wanted), wanted, new, order)
 
 
-def going_on(own: Position, wanted: Wanted) -> list[Progress]:
+def _going_on(own: Position, wanted: Wanted) -> list[Progress]:
     """Return the syncs in progress that are for what is wanted, the newest first."""
     has = best(own, wanted)
     going = [each for each in own.progress if _goes_on(each, has, wanted)]

@@ -50,14 +50,12 @@ from tap_jobo.sync.head import HeadReader
 from tap_jobo.sync.log import ArchiveLog
 from tap_jobo.sync.messages import Messages
 from tap_jobo.sync.notices import Notices
-from tap_jobo.sync.orders import applies
 from tap_jobo.sync.plan import (
     NewSync,
     Request,
     Run,
     after_rejection,
     best,
-    going_on,
     moves_nothing,
     plan,
 )
@@ -198,7 +196,7 @@ class FeedRun:
         at_head = self._position_at(self.archive.head)
         if not self.only_loads:
             self._check_limits(at_head)
-        self.planned = self._plan(at_head)
+        self.planned = self._plan(at_head, self.new_sync())
         standing = self.standing(at_head)
         bought = None if self.only_loads else self.planned
         self._notices.tell_behind(self._start, bought, standing)
@@ -211,12 +209,13 @@ class FeedRun:
 
     def _check_limits(self, position: Position) -> None:
         """Raise ConfigError if a limit does not allow the next page. This needs no request."""
-        order, wanted = self.log.order, self.wanted
-        is_ordered = applies(order, position, self.log.position, wanted)
-        begins = order is not None and order.since is None and is_ordered
-        going = [] if begins else going_on(position, wanted)
-        size = going[0].sync.batch_size if going else wanted.batch_size
-        self.reader.cost.check_page(size, begins_sync=not going)
+        unbegun = NewSync(id="", now="")  # the time is the API's, which is not known yet
+        planned = self._plan(position, unbegun)
+        if isinstance(planned, Request):
+            size, begins = planned.sync.batch_size, planned.page == 1
+        else:
+            size, begins = self.wanted.batch_size, True
+        self.reader.cost.check_page(size, begins_sync=begins)
 
     def _position_at(self, last: int) -> Position:
         """Return what the warehouse has read once an entry is loaded: a fold over the headers."""
@@ -234,9 +233,9 @@ class FeedRun:
         """Whether the run buys nothing of the stream."""
         return self.report.budget.buys_nothing and not self.spec.is_free
 
-    def _plan(self, position: Position) -> Request | Question | None:
+    def _plan(self, position: Position, new: NewSync) -> Request | Question | None:
         log = self.log.as_known(has_state=self._run.has_state)
-        return plan(position, log, self.wanted, self._run, self.new_sync())
+        return plan(position, log, self.wanted, self._run, new)
 
     def new_sync(self) -> NewSync:
         """Return what a sync gets that begins now."""
@@ -358,7 +357,7 @@ class FeedRun:
         self._notices.tell_order(self.log, self.standing(self.position))
         while True:
             self.raise_if_over()
-            request = self._plan(self.position)
+            request = self._plan(self.position, self.new_sync())
             if isinstance(request, Question):
                 raise self.messages.question(request, self.standing(self.position))
             if request is None:
