@@ -41,6 +41,8 @@ class TapJoboError(Exception):
 
 NOTHING_BILLED: Final = "The run stopped before its first request, so nothing was billed."
 """The first message of an error that may name several faults. The last one has a code."""
+NOT_BILLED: Final = "The request was not billed."
+"""Of a request that failed. Others of the run may have been billed."""
 
 
 class ConfigError(TapJoboError):
@@ -121,8 +123,9 @@ class PageCutOffError(ApiError):
 class RetriesExhaustedError(ApiError):
     """Every try got no response, or one that asks to try again later; `why` has no advice."""
 
-    def __init__(self, why: str, bill: str = "Not billed.", subject: str | None = None) -> None:
-        super().__init__(message("api-unavailable", f"{why}. {bill}", subject=subject))
+    def __init__(self, why: str, bill: str = NOT_BILLED, subject: str | None = None) -> None:
+        known = {"subject": subject} if subject else {"later": "later"}
+        super().__init__(message("api-unavailable", f"{why}. {bill}", **known))
         self.why = why
 
 

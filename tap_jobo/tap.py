@@ -18,6 +18,7 @@ from typing_extensions import override
 from tap_jobo.errors import NOTHING_BILLED, ConfigError
 from tap_jobo.messages import message
 from tap_jobo.redaction import redact_logs
+from tap_jobo.settings.common import known_of_archive
 from tap_jobo.settings.reading import read_environment, validated
 from tap_jobo.settings.setting import config_schema
 from tap_jobo.signals import ShutdownSignal
@@ -100,6 +101,8 @@ class TapJobo(Tap):
         super().__init__(config=config, validate_config=validate_config, **kwargs)
         self._writer = cast("StdoutWriter", self.message_writer)
         self._writer.shutdown = self._shutdown
+        if validate_config:
+            self._writer.known = known_of_archive(self.config)
 
     @override
     def _setup_signal_handlers(self) -> None:

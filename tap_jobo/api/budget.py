@@ -257,8 +257,8 @@ class FeedCost:
             return
         if charge.fall:
             fact = (
-                f"Jobo's response shows no price for {name}, but the balance fell by "
-                f"{dollars(charge.fall)}: {dollars(cost)} counts."
+                f"Jobo's response shows no price for {name}. The balance fell by "
+                f"{dollars(charge.fall)}, and {dollars(cost)} counts."
             )
             logger.warning("%s", message("unexpected-bill", fact))
             return

@@ -127,7 +127,7 @@ class Client:
         except BudgetReachedError as reached:
             if failed:
                 fact = f"{failed}. It was not requested again: {reached.fact}"
-                raise ApiError(message("api-unavailable", fact)) from None
+                raise ApiError(message("api-unavailable", fact, later="later")) from None
             raise
 
     def _send(

@@ -110,7 +110,7 @@ class Profiles:
     def _skip(self, company_id: str, why: str) -> None:
         self.skipped += 1
         fact = f"Skipped the profile of company {company_id}: {why}."
-        self.logger.error("%s", message("rows-skipped", fact))
+        self.logger.error("%s", message("rows-skipped", fact, company=company_id))
 
     def _check_format(self, *, is_bad: bool) -> None:
         self._bad_in_a_row = self._bad_in_a_row + 1 if is_bad else 0

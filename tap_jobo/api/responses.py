@@ -10,7 +10,13 @@ from typing import Any, Final
 
 from tap_jobo.api.headers import parse_number, reported_credits, retry_after
 from tap_jobo.api.pages import holds_page, parse_json, read_members
-from tap_jobo.errors import ApiError, FailedTryError, RejectedError, UnauthorizedError
+from tap_jobo.errors import (
+    NOT_BILLED,
+    ApiError,
+    FailedTryError,
+    RejectedError,
+    UnauthorizedError,
+)
 from tap_jobo.messages import message
 from tap_jobo.redaction import without_key
 from tap_jobo.streams.feed_spec import FeedSpec
@@ -34,7 +40,7 @@ class _Meaning:
     may_be_billed: bool = False
 
 
-PROXY: Final = "the proxy and its password (HTTPS_PROXY)"
+PROXY: Final = "the user and password of the proxy in HTTPS_PROXY"
 """What to check if a proxy refuses, for a message."""
 _GATEWAY: Final = (
     "api_url, the proxy, and the network: an HTML page comes from a gateway or firewall"
@@ -97,7 +103,8 @@ def require_success(
     said = _parse_error(response)
     members = said if isinstance(said, dict) else {}
     deducted = reported_credits(headers)
-    fact = f"Jobo responded with {status}{_quote(said)}"
+    who = "The proxy" if status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED else "Jobo"
+    fact = f"{who} responded with {status}{_quote(said)}"
     if is_success:
         fact += ", but without the documented JSON"
     if meaning.error is FailedTryError:
@@ -158,14 +165,14 @@ def _balance(members: Mapping[str, Any], headers: Mapping[str, str], stream: str
     has = "" if balance is None else f" ({dollars(balance)})"
     if required is None:
         return ""
-    return f"The balance{has} is too low (402): a page of {stream} costs {dollars(required)}"
+    return f"A page of {stream} ({dollars(required)}) exceeds the balance{has}"
 
 
 def _bill(deducted: int | None) -> str:
     """Return what a refused request has cost: nothing, unless the response says otherwise."""
     if deducted:
         return f" Jobo deducted {dollars(deducted)} for this request, although it failed."
-    return " Not billed."
+    return f" {NOT_BILLED}"
 
 
 def _parse_error(response: ApiResponse) -> Any:

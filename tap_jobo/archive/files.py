@@ -40,7 +40,7 @@ class DamagedFileError(FormatError):
     """A small file is damaged, or another version of tap-jobo has written it."""
 
     def __init__(self, name: str, why: str, known: Known) -> None:
-        fact = f"The archive's {name} {why}. Its stream was not billed."
+        fact = f"File {name} {why}. Nothing was billed for its stream."
         super().__init__(message("archive-damaged", fact, file=name, **known))
 
 

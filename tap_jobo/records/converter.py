@@ -165,7 +165,7 @@ class ProblemLog:
         for each in problems:
             if not each.is_unknown:
                 fact = (
-                    f"Field '{each.path}' of row {row_id} has a value of the wrong type: "
+                    f"Field '{each.path}' of row {row_id} has the wrong type: _rescued_data keeps "
                     f"{_shown(each.value)}."
                 )
                 self._error("values", message("new-fields", fact))

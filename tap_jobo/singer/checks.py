@@ -115,7 +115,7 @@ def check_environment(state: Mapping[str, Any], environment: str | None) -> None
 
 def _unusable(why: str, config: Mapping[str, Any], price: str | None = None) -> StateError:
     """Return the error for a state that this tap did not write, or not so."""
-    fact = f"Invalid state, nothing billed: {why}."
+    fact = f"Invalid state: {why}. Nothing was billed."
     return StateError(message("invalid-state", fact, price=price, **known_of_archive(config)))
 
 

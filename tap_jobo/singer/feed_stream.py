@@ -152,8 +152,8 @@ class FeedStream(JoboStream):
             return
         if others := self._run.other_owners(run.archive):
             fact = (
-                f"The archive has {self.name} of {', '.join(others)}, but this run buys all of "
-                f"{run.archive.key.owner} ({run.archive.describe_price()})."
+                f"The archive has {self.name} for {', '.join(others)}, but not for "
+                f"{run.archive.key.owner}, whose rows this run buys."
             )
             yield self._messages.text("other-address", fact)
 
@@ -211,7 +211,7 @@ class FeedStream(JoboStream):
             except (ApiError, FormatError) as error:
                 cost = dollars(self._cost.credits)
                 fact = f"The test of {self.name} ({cost}) failed: {error}."
-                off = {"archive": None, "off": "A test keeps no page"}
+                off = {"archive": None, "off": "A test keeps no page", "page_price": cost}
                 raise FormatError(self._messages.text("format-changed", fact, **off)) from error
         self._converter.log_skipped(converted.skipped)
         if (total := page.estimated_total) is not None:

@@ -14,7 +14,7 @@ from singer_sdk.singerlib.encoding.simple import Message
 from typing_extensions import override
 
 from tap_jobo.errors import OutputError
-from tap_jobo.messages import message
+from tap_jobo.messages import Known, message
 from tap_jobo.signals import ShutdownSignal
 
 _PIECE: Final = 64 * 1024  # bytes that are collected, and written at once: what a pipe holds
@@ -29,12 +29,14 @@ class StdoutWriter(MsgSpecWriter):
 
     Attributes:
         shutdown: Ends a write that is blocked because the target does not read.
+        known: What the ways out of a message may name.
     """
 
     def __init__(self) -> None:
         super().__init__()
         _widen_pipe()
         self.shutdown = ShutdownSignal()
+        self.known: Known = {}
         self._lines = bytearray()
         self._last_state = b""
         self._is_cut_off = False
@@ -80,14 +82,21 @@ class StdoutWriter(MsgSpecWriter):
         if lines and not self._is_cut_off:
             self._is_cut_off = True  # by a signal or an error, unless it returns
             try:
+                if sys.stdout is None:
+                    why = "Standard output is closed."
+                    raise self._closed(why)
                 _write(lines, self.shutdown)
             except OSError as error:
                 self._is_pipe_broken = isinstance(error, BrokenPipeError)
                 _redirect_to_nowhere()
                 self.shutdown.raise_if_set()  # Ctrl-C ends the target, too: that is the reason
-                fact = f"Standard output can't be written ({error.strerror})."
-                raise OutputError(message("output-closed", fact)) from error
+                why = f"Standard output can't be written ({error.strerror})."
+                raise self._closed(why) from error
             self._is_cut_off = False
+
+    def _closed(self, why: str) -> OutputError:
+        fact = f"{why} The summary shows what the run was billed."
+        return OutputError(message("output-closed", fact, **self.known))
 
 
 def _widen_pipe() -> None:
@@ -100,9 +109,6 @@ def _widen_pipe() -> None:
 
 
 def _write(lines: bytearray, shutdown: ShutdownSignal) -> None:
-    if sys.stdout is None:
-        fact = "Standard output is closed. Pass the tap's messages to a target."
-        raise OutputError(message("output-closed", fact))
     try:
         number = sys.stdout.fileno()
     except OSError:  # the SDK's tests put a buffer in its place

@@ -22,7 +22,7 @@ _INSTANT: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
 def differences(old: Filters, new: Filters) -> str:
     """Return which filters differ, and how."""
     return "; ".join(
-        f"{name} was {show(old.get(name))}, and is now {show(new.get(name))}"
+        f"{name} changed from {show(old.get(name))} to {show(new.get(name))}"
         for name in sorted({*old, *new})
         if old.get(name) != new.get(name)
     )
@@ -43,7 +43,7 @@ def show(value: object, most: int | None = None) -> str:
         return str(value).lower()
     if isinstance(value, str) and _INSTANT.fullmatch(value):
         return to_minute(value)
-    return "not set" if value is None else str(value)
+    return "none" if value is None else str(value)
 
 
 # How filters compare

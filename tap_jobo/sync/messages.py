@@ -68,8 +68,8 @@ class Messages:
             folder: The folder of the stream in the archive, None without an archive.
         """
         fact = (
-            f"{self.name} stopped, nothing billed: its bookmark {to_minute(instant)} is later "
-            f"than Jobo's clock ({to_minute(now)})."
+            f"The bookmark of {self.name} ({to_minute(instant)}) is later than Jobo's clock "
+            f"({to_minute(now)}). Nothing was billed."
         )
         return StateError(self.text("future-bookmark", fact, folder=folder))
 
@@ -112,9 +112,9 @@ class Messages:
             )
         )
 
-    def endless(self, error: EndlessFeedError, stuck: Known) -> EndlessFeedError:
-        """Return the error for a sync without progress."""
-        fact = f"The sync of {self.name} stops: {error}."
+    def endless(self, error: EndlessFeedError, cost: int, stuck: Known) -> EndlessFeedError:
+        """Return the error for a sync without progress, which the run was billed for."""
+        fact = f"{self.name} stopped: {error}. The run was billed {dollars(cost)}."
         return EndlessFeedError(self.text("endless-feed", fact, **stuck))
 
     def stuck(self, request: Request, spent: float, archive: StreamArchive) -> Known:
@@ -161,7 +161,7 @@ class Messages:
 
     def rejected_twice(self, rejection: RejectedError, stuck: Known) -> ApiError:
         """Return the error for a sync that has already started over once."""
-        fact = f"{rejection.why}, so the sync of {self.name} stops."
+        fact = f"{rejection.why}, so the sync of {self.name} stopped."
         if self.spec.is_free:  # the next run starts it over, free
             return ApiError(message("cursor-rejected", fact, free_stream=self.name))
         return ApiError(self.text("cursor-rejected", fact, **stuck))

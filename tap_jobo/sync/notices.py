@@ -90,7 +90,7 @@ class Notices:
         if not (start.is_behind or is_healed_now) or not self._is_first("behind"):
             return
         name = messages.name
-        fact = f"The archive lacks pages of {name} that this warehouse has."
+        fact = f"The archive lacks pages of {name} that this warehouse has. None is billed again."
         if isinstance(planned, Request) and is_healed_now:
             since = to_minute(planned.sync.since) if planned.sync.since else "the first"
             price = standing.price

@@ -53,17 +53,18 @@ def ask(asked: Question, standing: Standing, text: Callable[..., Lines]) -> Stat
         text: Returns a message of the stream, given a code, a fact, and what is known.
     """
     if asked.code == "filters-changed":
-        fact, known = what_changed(standing), _answers(asked, standing)
+        fact = f"{standing.name} lacks rows: {what_changed(standing)}"
+        known = _answers(asked, standing)
     elif asked.code == "archive-lacks-rows":
-        fact = "no state, and its archive lacks earlier rows"
+        fact = f"{standing.name} has no state, and its archive lacks earlier rows"
         # The price is of everything it lacks at the most, so it is no sum.
         known = {"resync": run_with("on_filter_change", "resync"), "price": standing.price}
     else:
-        fact, known = "its state is of another address, account, or key", {}
+        fact = f"The state of {standing.name} belongs to another address, account, or API key"
+        known = {}
         if standing.log.archive.lasts and not standing.log.archive.head:
             known = {"archive": None, "everything": "everything"}
-    stopped = f"{standing.name} stopped, nothing billed: {fact}."
-    return StateError(text(asked.code, stopped, **known))
+    return StateError(text(asked.code, f"{fact}. Nothing was billed.", **known))
 
 
 def _answers(asked: Question, standing: Standing) -> dict[str, str | None]:

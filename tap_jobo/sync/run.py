@@ -385,7 +385,8 @@ class FeedRun:
         try:
             self._head_reader.raise_if_stalled(request.sync, is_resumed=request.page > 1)
         except EndlessFeedError as error:
-            raise self.messages.endless(error, self._stuck(request)) from error
+            billed = self.reader.cost.credits
+            raise self.messages.endless(error, billed, self._stuck(request)) from error
         if not self._is_proved:
             self.archive.prove_room()
             self._is_proved = True

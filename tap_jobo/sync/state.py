@@ -66,7 +66,7 @@ def read_state(raw: Mapping[str, Any], spec: FeedSpec) -> State | None:
         sync = raw.get("sync")
         started = sync.get("started_at") if isinstance(sync, dict) else None
         if raw.get("replication_key_value") or started:
-            raise ValueError(f"`{where}` is of an old version")
+            raise ValueError(f"`{where}` is of a development version")
         return None
     if not isinstance(position, dict):
         raise ValueError(f"`{where}.position` must be an object")  # noqa: TRY004 - of a file

@@ -75,10 +75,6 @@ class SyncWatch:
     def detect_stall(self) -> None:
         """Raise `EndlessFeedError` if the sync makes no progress, before another page is bought."""
         if self._empty >= MAX_EMPTY:
-            raise EndlessFeedError(
-                f"{MAX_EMPTY} pages in a row were empty, although 'has_more' is true"
-            )
+            raise EndlessFeedError(f"{MAX_EMPTY} pages in a row were empty")
         if self._repeated >= MAX_REPEATED:
-            raise EndlessFeedError(
-                f"{MAX_REPEATED} pages in a row had only rows that it has read before"
-            )
+            raise EndlessFeedError(f"{MAX_REPEATED} pages in a row had no new row")

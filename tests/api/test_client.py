@@ -26,6 +26,7 @@ from jobo_sandbox.patience import patient
 from tap_jobo.api.responses import ApiResponse
 from tap_jobo.api.session import ApiSession
 from tap_jobo.errors import (
+    NOT_BILLED,
     ApiError,
     InterruptedRunError,
     RetriesExhaustedError,
@@ -452,7 +453,7 @@ class TestPages:
         self, api: Api, handler: Respond, code: str
     ) -> None:
         server = api.serve(handler)
-        with pytest.raises(ApiError, match=rf"Not billed\. \[{code}\]") as error:
+        with pytest.raises(ApiError, match=rf"{NOT_BILLED} \[{code}\]") as error:
             api.fetch(server.address)
         assert ("HTTPS_PROXY" in str(error.value)) == (" 407" in str(error.value))
         assert (server.connections, api.clock.passed, api.cost.credits) == (1, 0, 0)

@@ -13,7 +13,7 @@ from requests.structures import CaseInsensitiveDict
 from jobo_sandbox import Fault, Hold, Sandbox
 from tap_jobo.api.responses import ApiResponse, require_success
 from tap_jobo.api.session import decode
-from tap_jobo.errors import ApiError
+from tap_jobo.errors import NOT_BILLED, ApiError
 from tap_jobo.streams.career_sites import CAREER_SITES
 from tap_jobo.streams.feed_spec import FeedSpec
 from tap_jobo.streams.jobs import EXPIRED_JOBS, JOBS
@@ -46,7 +46,7 @@ def test_what_an_error_says_is_quoted_on_one_short_line(body: Any, quoted: str) 
     text = body if isinstance(body, str) else json.dumps(body)
     with pytest.raises(ApiError) as error:
         require_success(ApiResponse(text.encode(), 403, {}), CAREER_SITES, 50)
-    assert str(error.value).startswith(f"Jobo responded with 403{quoted}Not billed.")
+    assert str(error.value).startswith(f"Jobo responded with 403{quoted}{NOT_BILLED}")
 
 
 ASKED = {"credits_required": 3_000, "credits_balance": 1_890}

@@ -209,7 +209,10 @@ class TestState:
             ({"type": "STATE", "value": state_at("2026-01-31T08:00:00Z")}, "'bookmarks'"),
             ({"bookmarks": []}, "'bookmarks'"),
             ({"bookmarks": {SITES: 5}}, "'bookmarks'"),
-            (state_at("2026-01-31T08:00:00Z"), "`bookmarks.career_sites` is of an old version"),
+            (
+                state_at("2026-01-31T08:00:00Z"),
+                "`bookmarks.career_sites` is of a development version",
+            ),
             ({"bookmarks": {"career-sites": {}}}, "'career-sites'"),
             ({"bookmarks": {SITES: {"bookmark": "2026-01-31T08:00:00Z"}}}, "career_sites has none"),
         ],

@@ -270,7 +270,7 @@ class ProcessRun(AnyRun):
         }
         self.world.require(code in outcomes, text)
         is_damaged = code == "archive-damaged"
-        is_free = is_damaged or outcomes[code] != "asked" or "nothing billed" in text
+        is_free = is_damaged or outcomes[code] != "asked" or "Nothing was billed" in text
         self.world.require(is_free, text)
         number = int(re.findall(r" drop \S+ (\d+)", text)[0]) if is_damaged else None
         return outcomes[code], question, number
