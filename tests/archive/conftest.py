@@ -13,7 +13,7 @@ from jobo_sandbox import Sandbox
 from tests.archive.helpers import Warehouse, pass_time
 from tests.support import Tap
 from tests.support.archives import Files, files_at
-from tests.support.s3 import S3, Weather, serve_gcs, serve_in_weather, serve_moto, serve_s3
+from tests.support.s3 import S3, Weather, serve_gcs, serve_in_weather, serve_s3
 
 
 @pytest.fixture
@@ -55,13 +55,6 @@ def warehouse(tap: Tap, files: Files) -> Warehouse:
 def s3() -> Iterator[S3]:
     """An empty bucket, which the environment says how to reach."""
     with serve_s3() as server, patch.dict(os.environ, server.env):
-        yield server
-
-
-@pytest.fixture
-def moto() -> Iterator[S3]:
-    """The same of moto's, which behaves like S3 in more than the archive needs."""
-    with serve_moto() as server, patch.dict(os.environ, server.env):
         yield server
 
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
-from unittest.mock import Mock
+from unittest.mock import Mock, patch
 
 import pytest
 
+from jobo_sandbox.bucket import running_bucket
 from tap_jobo.archive import layout
 from tap_jobo.archive.bucket import Bucket, open_bucket
 from tap_jobo.archive.folder import Folder
@@ -30,23 +31,33 @@ PAGE = layout.page_name(KEY, 1)
 FILE = layout.FILE.format(KEY)
 
 
-@pytest.fixture(params=["folder", "memory", "azure", "s3", "moto", "gs"])
+@pytest.fixture
+def sandbox_bucket() -> Iterator[None]:
+    """The sandbox's bucket, which behaves like S3 in more than the archive needs."""
+    with running_bucket() as variables, patch.dict(os.environ, variables):
+        yield
+
+
+STORES = ["folder", "memory", "azure", "s3", "gs"]
+
+
+@pytest.fixture(params=[*STORES, pytest.param("sandbox", marks=pytest.mark.exhaustive)])
 def opens(request: pytest.FixtureRequest, tmp_path: Path) -> Opens:
     """A new store needs its name above, and a line in `kinds`."""
     memory = Memory()
     azure: Any = fake.Bucket(Clock().now)
 
-    def in_bucket(scheme: str) -> Store:
-        url = f"{scheme}://archives{tmp_path}"
+    def in_bucket(bucket: str) -> Store:
+        url = f"{bucket}{tmp_path}"
         return Bucket(open_bucket(url), url, Clock())
 
     kinds: dict[str, tuple[str, Opens]] = {
         "folder": ("", lambda: Folder(tmp_path / "archive")),
         "memory": ("", lambda: memory),
         "azure": ("", lambda: Bucket(azure, "azure", Clock())),
-        "s3": ("s3", lambda: in_bucket("s3")),
-        "moto": ("moto", lambda: in_bucket("s3")),
-        "gs": ("gcs", lambda: in_bucket("gs")),
+        "s3": ("s3", lambda: in_bucket("s3://archives")),
+        "gs": ("gcs", lambda: in_bucket("gs://archives")),
+        "sandbox": ("sandbox_bucket", lambda: in_bucket("s3://jobo")),
     }
     server, opens = kinds[request.param]
     if server:

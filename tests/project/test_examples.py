@@ -12,10 +12,10 @@ import yaml
 from dotenv import dotenv_values
 
 from jobo_sandbox import Sandbox
+from jobo_sandbox.bucket import running_bucket
 from tests.support import execute
 from tests.support.meltano import PIPELINE, Project, environment
 from tests.support.repository import REPOSITORY
-from tests.support.s3 import serve_moto
 
 EXAMPLES = REPOSITORY / "examples"
 DOCKERFILE = re.sub(r"\\\n\s*", "", (EXAMPLES / "kubernetes/Dockerfile").read_text("utf-8"))
@@ -42,12 +42,12 @@ def test_steps_of_the_image_install_the_wheel_and_its_command_runs(
     assert installed.returncode == 0, installed.stderr
 
     (command,) = re.findall(r"(?m)^CMD (.*)$", DOCKERFILE)
-    with serve_moto() as s3, Sandbox(size=60, seed=1) as sandbox:
+    with running_bucket() as bucket, Sandbox(size=60, seed=1) as sandbox:
+        for place in ("TAP_JOBO_ARCHIVE_DIR", "MELTANO_STATE_BACKEND_URI"):
+            del bucket[place]  # which the project says itself
         variables = {
             **environment(),
-            **s3.env,
-            "JOBO_BUCKET": f"s3://{s3.bucket}",
-            "MELTANO_STATE_BACKEND_S3_ENDPOINT_URL": s3.address,
+            **bucket,
             "TAP_JOBO_API_KEY": sandbox.api_key,
             "TAP_JOBO_API_URL": sandbox.url,
             "TAP_JOBO_BATCH_SIZE": "30",  # which has to be declared

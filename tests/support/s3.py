@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import logging
 import os
@@ -14,12 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
-import requests
 from obstore.store import S3Store
 from werkzeug import Request
 from werkzeug.serving import make_server
 
-from jobo_sandbox.patience import patient
 from tests.support.s3_api import S3Api
 
 if TYPE_CHECKING:
@@ -126,17 +123,6 @@ def serve_s3() -> Iterator[S3]:
     with serve(_S3) as address:
         s3 = S3(address)
         _API.reset(s3.bucket)
-        yield s3
-
-
-@contextmanager
-def serve_moto() -> Iterator[S3]:
-    """Serve moto's S3, which has what Meltano and other clients need, with one empty bucket."""
-    moto: Any = importlib.import_module("moto.moto_server.werkzeug_app")  # which takes a second
-    with serve(moto.DomainDispatcherApplication(moto.create_backend_app)) as address:
-        requests.post(f"{address}/moto-api/reset", timeout=patient(10))
-        s3 = S3(address)
-        assert requests.put(f"{address}/{s3.bucket}", timeout=patient(10)).ok
         yield s3
 
 
