@@ -6,10 +6,8 @@ The traps and histories of `tests.sync` play many more scenes, in memory and wit
 from __future__ import annotations
 
 import shutil
-import signal
 from datetime import datetime, timedelta
 from pathlib import Path
-from random import Random
 from typing import Any
 
 import pytest
@@ -30,16 +28,13 @@ from tests.archive.helpers import (
     succeeded,
     written,
 )
-from tests.support import ARCHIVE_COMMAND, Run, Tap, commands_in, error_code, execute
+from tests.support import ARCHIVE_COMMAND, Run, Tap, error_code, execute
 from tests.support.archives import Files, files_at
 from tests.support.companies import records_of
 from tests.support.crash import (
-    cut_after,
     cut_in_request,
-    parse,
     rows_billed_twice,
     run_meanwhile,
-    wait_until_quiet,
 )
 from tests.support.jobs import tap_of
 
@@ -93,21 +88,6 @@ def test_without_a_state_the_sync_in_progress_goes_on(tap: Tap, files: Files) ->
     assert [each["rows"] for part in parts for each in part["position"]["progress"]] == [
         *range(20, 120, 20)
     ]
-
-
-def test_each_change_is_billed_once_whoever_comes_first(tap: Tap, files: Files) -> None:
-    """A second warehouse, dev beside prod, or a colleague's laptop."""
-    prod, dev = Warehouse(tap), Warehouse(tap)
-    assert prod.rows_billed() == 120
-    assert dev.rows_billed() == 0
-    for number, (first, second) in enumerate([(prod, dev), (dev, prod), (dev, prod)]):
-        change(tap, [*prod.target.rows][number], name=f"Change {number}")
-        assert first.rows_billed() == 1
-        assert second.rows_billed() == 0
-    assert files.page_numbers == [1, 2, 3, 4, 5, 6]
-    assert all(files.header(page).own is None for page in files.pages)  # that of the archive
-    assert prod.state["bookmarks"]["career_sites"]["offset"] == 6
-    assert prod.state == dev.state
 
 
 def test_one_stream_alone_is_loaded_again(hiring: Sandbox, tmp_path: Path) -> None:
@@ -239,24 +219,6 @@ def test_of_two_versions_in_a_page_the_last_one_stays(tap: Tap) -> None:
     assert len({*run.ids}) == 120
 
 
-def test_a_load_that_dies_anywhere_leaves_no_older_row(changing: Warehouse, files: Files) -> None:
-    """Whether Meltano keeps the state of before, a state of the load, or none."""
-    tap, target, rng = changing.tap, changing.target, Random(1)
-    billed = tap.sandbox.rows_billed
-    for _ in range(8):
-        before = target.state
-        given = rng.choice([None, before])
-        _, lines = cut_after(tap, rng.randrange(1, 110), signal.SIGKILL, state=given)
-        wait_until_quiet(tap.sandbox)
-        files.expire_leases()
-        target.receive(parse(lines), states_lost=rng.randrange(4), is_ahead=True)
-        if rng.random() < 0.5:
-            target.state = rng.choice([before, {}])
-        assert changing.is_current
-    assert changing.rows_billed() == 0
-    assert tap.sandbox.rows_billed == billed
-
-
 # Orders, filters, and other pipelines
 
 
@@ -362,29 +324,6 @@ def test_pipelines_of_other_filters_never_stop_each_other(tap: Tap) -> None:
     assert {*dev.target.rows} == germans | others
 
 
-def test_rows_that_were_kept_are_told_to_each_pipeline_with_their_date(tap: Tap) -> None:
-    tap.settings |= {"start_date": "2026-06-01T00:00:00Z"}
-    prod, dev, other = Warehouse(tap), Warehouse(tap), Warehouse(tap)
-    prod.run()
-    pass_time(tap)
-    tap.settings |= {"start_date": "2026-01-01T00:00:00Z"}
-    kept = prod.run(on_filter_change="keep")
-    other.run(start_date="2026-06-01T00:00:00Z")  # it has the page, and lacks nothing yet
-    for run in (kept, dev.run(), other.run()):
-        (warning,) = run.messages_of("WARNING", "gap")
-        assert " 2026-01-01T00:00Z" in warning
-        (command,) = commands_in(warning)
-        assert command[:3] == ["restart", "career_sites", "--since"]
-        pass_time(tap)
-    assert ran(prod) == ran(dev) == (0, 0, [])  # each is told once
-    restart(tap, *command[2:])
-    prod.run()
-    billed = tap.sandbox.rows_billed
-    dev.run()
-    assert {*dev.target.rows} == {*prod.target.rows}
-    assert tap.sandbox.rows_billed == billed
-
-
 def test_pages_that_are_removed_during_a_run_are_told_in_the_next_one(
     tap: Tap, files: Files
 ) -> None:
@@ -395,25 +334,6 @@ def test_pages_that_are_removed_during_a_run_are_told_in_the_next_one(
     assert again.codes("WARNING") == ["archive-behind"]
     assert again.metrics["jobo_archive_complete"] == 0
     assert tap.sandbox.rows_billed == 120
-
-
-def test_what_was_bought_without_the_archive_is_bought_again(warehouse: Warehouse) -> None:
-    """Others load it from there."""
-    tap, (a, b, *_) = warehouse.tap, warehouse.target.rows
-    change(tap, a)
-    off = warehouse.run(archive=False)
-    assert (off.ids, off.lines("WARNING")) == ([a], [])
-    assert (off.bookmark["offset"], off.bookmark["entry"]) == (0, None)
-    change(tap, b)
-    billed = tap.sandbox.rows_billed
-    run = warehouse.run()
-    assert run.codes("WARNING") == ["archive-behind"]
-    assert run.loaded == 0
-    assert {*run.ids} == {a, b}
-    assert tap.sandbox.rows_billed == billed + 2
-    assert warehouse.is_current
-    assert ran(warehouse) == (0, 0, [])
-    assert Warehouse(tap).rows_billed() == 0
 
 
 def test_an_archive_that_is_behind_is_told_once_though_nothing_has_to_be_bought(

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from copy import deepcopy
 from pathlib import Path
 from random import Random
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
@@ -20,8 +20,6 @@ from tests.archive.helpers import (
     Warehouse,
     archive_command,
     change,
-    drop,
-    pass_time,
     refused,
     restart,
     run_unprivileged,
@@ -154,104 +152,7 @@ def test_a_damaged_archive_file_stops_every_run(warehouse: Warehouse, files: Fil
     assert warehouse.rows_billed() == 120
 
 
-# Pages that are lost, and dropped
-
-
-class Lost(NamedTuple):
-    """Pages that are lost of an archive, and what a new warehouse then gets.
-
-    Attributes:
-        headers: Those of whose headers nothing can be read.
-        bodies: Those of whose bodies nothing can be read.
-        dropped: Those that are dropped, in this order.
-        restored: Those that are put back then.
-        is_read_twice: Whether a restart had bought all rows once more before.
-        rows: How many of the 120 rows the warehouse gets.
-        billed: How many of them are bought again.
-        is_gap: Whether it is told that rows may be missing, and `drop` offers to buy them.
-    """
-
-    headers: tuple[int, ...] = ()
-    bodies: tuple[int, ...] = ()
-    dropped: tuple[int, ...] = ()
-    restored: tuple[int, ...] = ()
-    is_read_twice: bool = False
-    rows: int = 120
-    billed: int = 0
-    is_gap: bool = False
-
-
-LOST = {
-    "pages without a header": Lost((1, 2), dropped=(1, 2), rows=40, is_gap=True),
-    "pages that can be read": Lost(dropped=(1, 2), rows=40, is_gap=True),
-    "pages of rows that were read later": Lost(dropped=(1, 2), is_read_twice=True),
-    "a page without a header of rows that were read later": Lost(
-        (2,), dropped=(2,), is_read_twice=True
-    ),
-    "a head without a header": Lost((3,), dropped=(3,), billed=40),
-    "a head after a page, both without headers": Lost(
-        (2, 3), dropped=(2, 3), billed=80, is_gap=True
-    ),
-    "a head without a header after a body": Lost((3,), (2,), dropped=(2, 3), rows=40, is_gap=True),
-    "a page that is restored after one without a header": Lost(
-        (1, 2), dropped=(1,), restored=(2,), rows=80, is_gap=True
-    ),
-}
-
-
-@pytest.mark.parametrize("lost", LOST.values(), ids=LOST)
-def test_what_is_lost_is_bought_again_or_told_until_a_restart(
-    tap: Tap, files: Files, lost: Lost
-) -> None:
-    tap.settings["batch_size"] = 40
-    tap.succeed()
-    if lost.is_read_twice:
-        restart(tap)
-        tap.succeed()
-    intact, pages = files.copy(), ["", *files.pages]
-    for number in lost.bodies:
-        files.damage(pages[number])
-    for number in lost.headers:
-        files.damage(pages[number], 5)
-    said = [drop(tap, number) for number in lost.dropped]
-    for number in lost.restored:
-        files.store.replace(pages[number], intact[pages[number]])
-    pass_time(tap)
-    billed = tap.sandbox.rows_billed
-    run = tap.succeed()
-    assert (len({*run.ids}), tap.sandbox.rows_billed - billed) == (lost.rows, lost.billed)
-    assert run.codes("WARNING") == ["gap"] * lost.is_gap
-    assert any("restart" in each for each in said) == lost.is_gap
-    if lost.is_gap:
-        restart(tap)
-        tap.succeed()
-    new = tap.succeed()
-    assert (len({*new.ids}), new.codes("WARNING")) == (120, [])
-
-
-def test_a_restart_buys_what_is_lost_with_all_headers(tap: Tap, files: Files) -> None:
-    tap.succeed()
-    for page in files.pages:
-        files.damage(page, 5)
-    for number in (1, 2, 3):
-        drop(tap, number)
-    assert error_code(tap.run()) == "filters-changed"
-    restart(tap)
-    run = tap.succeed()
-    assert (len({*run.ids}), tap.sandbox.rows_billed) == (120, 240)
-
-
-def test_a_page_is_dropped_before_one_without_a_header(tap: Tap, files: Files) -> None:
-    tap.settings["batch_size"] = 24
-    tap.succeed()
-    files.damage(files.pages[2])
-    files.damage(files.pages[3], 5)
-    for number in (3, 4):
-        drop(tap, number)
-    run = tap.succeed()
-    assert (len({*run.ids}), run.codes("WARNING")) == (72, ["gap"])
-    restart(tap)
-    assert len({*tap.succeed().ids}) == 120
+# Pages that are dropped, of which `tests.sync.test_traps` has more
 
 
 def test_a_page_is_dropped_after_the_one_that_has_its_place(tap: Tap, files: Files) -> None:

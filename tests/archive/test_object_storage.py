@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import signal
-import subprocess
 import sys
 import time
 from collections import Counter
@@ -26,8 +25,6 @@ from tests.support.archives import Files, files_at
 from tests.support.crash import (
     cut_in_request,
     rows_billed_twice,
-    run_meanwhile,
-    wait_for,
 )
 from tests.support.loggers import LOGGER
 from tests.support.odd_tap import short_waits
@@ -94,27 +91,6 @@ def test_a_run_that_was_stopped_leaves_no_lease(tap: Tap) -> None:
     assert "Another run" not in again.stderr
 
 
-def test_a_paused_run_stops_once_another_has_its_lease(
-    tap: Tap, files: Files, weather: Weather
-) -> None:
-    def run_other(paused: subprocess.Popen[str]) -> None:
-        paused.send_signal(signal.SIGSTOP)
-        files.expire_leases()
-        assert tap.succeed().loaded == 50
-        billed.append(tap.sandbox.rows_billed)
-        learn_of_the_loss(paused, weather)
-
-    billed: list[int] = []
-    run = run_meanwhile(tap, run_other)
-    # The page in flight is the other run's: the fence finds it before the lease is looked at.
-    assert error_code(run) == "run-in-progress"
-    assert "billed again" in complaint(run)
-    assert tap.sandbox.rows_billed == billed[0] + 50
-    assert run.progress["rows"] == 50
-    assert len(tap.succeed(state=run.state).ids) == 70
-    assert tap.sandbox.rows_billed == billed[0] + 50
-
-
 def test_a_run_above_whose_page_another_one_has_written_ends(
     tap: Tap, files: Files, weather: Weather
 ) -> None:
@@ -130,14 +106,6 @@ def test_a_run_above_whose_page_another_one_has_written_ends(
     assert error_code(run) == "run-in-progress"
     assert len(run.ids) == 50
     assert len(tap.sandbox.feed_requests) == 2
-
-
-def learn_of_the_loss(paused: subprocess.Popen[str], weather: Weather) -> None:
-    """Wake a run up, and wait until it knows that another one has its lease."""
-    weather.requests.clear()
-    paused.send_signal(signal.SIGCONT)
-    # It asks again and again; once it has asked a third time, it knows the first answers.
-    wait_for(lambda: [m for m, path in weather.requests if "/leases/" in path].count("GET") > 2)
 
 
 # A store that does not answer

@@ -77,23 +77,6 @@ def test_it_looks_every_five_seconds_whether_the_other_run_has_ended() -> None:
 
 
 @in_both
-def test_the_second_run_buys_what_the_first_one_leaves(tap: Tap, files: Files) -> None:
-    with held_run(tap, SECOND, max_credits=5_000) as first:
-        process = start_second(tap)
-        assert len(succeeded(first.end()).ids) == 100
-        second, _ = finish(process, [])
-    assert succeeded(second).loaded == 100
-    assert len(second.ids) == 120
-    summary = second.summaries["career_sites"]
-    assert summary.startswith("100 rows in 2 pages ")
-    assert ", 20 rows in " in summary
-    counted = [each["value"] for each in second.points if each["metric"] == "record_count"]
-    assert sum(counted) == 120
-    assert tap.sandbox.rows_billed == 120
-    assert files.page_numbers == [1, 2, 3]
-
-
-@in_both
 def test_the_second_run_goes_on_once_the_first_one_is_killed(tap: Tap, files: Files) -> None:
     """In a bucket, a minute later."""
     with held_run(tap, SECOND) as first:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
@@ -177,6 +178,21 @@ def close_gap() -> Step:
 
 def damage(number: int, *, is_headless: bool = False) -> Step:
     return lambda world: world.damage("main", number, is_headless=is_headless)
+
+
+def drop_lost(*numbers: int) -> Step:
+    """Drop pages that are damaged already."""
+    return both(*[partial(World.drop, name="main", number=number) for number in numbers])
+
+
+def lose(*numbers: int) -> Step:
+    """Damage pages and their headers."""
+    return both(*[damage(number, is_headless=True) for number in numbers])
+
+
+def mend(number: int) -> Step:
+    """Restore a page that was damaged."""
+    return lambda world: world.folders["main"].mend(number)
 
 
 def drop(number: int) -> Step:
@@ -402,10 +418,34 @@ GAPS: dict[str, Trap] = {
         *[run(billed=1), has_gap("prod", 0)],
     ],
     "two pages lost with their headers are a gap of everything": [
-        *[run(), put(1), run()],
-        *[damage(2, is_headless=True), damage(3, is_headless=True)],
-        *[lambda world: world.drop("main", 2), lambda world: world.drop("main", 3)],
+        *[run(), put(1), run(), lose(2, 3), drop_lost(2, 3)],
         *[archive_has_gap(is_there=True), run("lab"), has_gap("lab", 0)],
+    ],
+    "a page dropped before one lost with its header": [
+        *[run(), damage(2), lose(3), drop_lost(2, 3), run("lab", billed=0), has_gap("lab", 0)],
+        *[order(), run("lab", billed=9), has_gap("lab", None)],
+    ],
+    "a page restored after one lost with its header": [
+        *[run(), lose(1, 2), drop_lost(1), mend(2)],
+        *[run("lab", billed=0), has_gap("lab", 0), order(), run("lab", billed=9)],
+        has_gap("lab", None),
+    ],
+    "pages lost with their headers of rows that were read later": [
+        *[run(), order(), run(), lose(2), drop(1), drop_lost(2)],
+        *[run("lab", billed=0), has_gap("lab", None), has_all("lab")],
+    ],
+    "a head lost with its header is bought again": [
+        *[run(), lose(5), drop_lost(5), run("lab", billed=1), has_gap("lab", None)],
+    ],
+    "a head and the page before it, lost with their headers": [
+        *[run(), lose(4, 5), drop_lost(4, 5), run("lab", billed=3), has_gap("lab", 0)],
+    ],
+    "a head lost with its header after a page": [
+        *[run(), damage(4), lose(5), drop_lost(4, 5), run("lab", billed=0), has_gap("lab", 0)],
+    ],
+    "all pages are lost with their headers": [
+        *[run(), lose(1, 2, 3, 4, 5), drop_lost(1, 2, 3, 4, 5)],
+        *[asks("lab", "filters-changed"), order(), run("lab", billed=9), has_gap("lab", None)],
     ],
     "the only page is dropped, and its header is damaged": [
         *[size(9), run(), damage(1, is_headless=True)],
