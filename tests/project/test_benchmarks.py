@@ -7,11 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import server
 from benchmarks.crash_cost import AGAIN, NAME, in_this_environment, measured, measured_again
 from benchmarks.feed import KEY, REPOSITORY, Feed
-from benchmarks.processes import measure
-from benchmarks.readers import OURS, tap
 from benchmarks.report import RESULTS, table
 from jobo_sandbox import Sandbox
 
@@ -35,14 +32,6 @@ def test_the_tables_of_crashes_are_what_the_sandbox_bills(tmp_path: Path) -> Non
         "$0.00 | $0.00 | $0.00 |",
         "$10.00 | $10.00 | $10.00 |",
     ]
-
-
-@pytest.mark.parametrize(("job_bytes", "rows"), [(0, 120), (4_000, 1_001)])
-def test_the_tap_is_measured_with_all_rows(tmp_path: Path, job_bytes: int, rows: int) -> None:
-    with server.serving(rows, job_bytes, latency=0.001, interval=0.001) as url:
-        timings = measure([tap(Feed(tmp_path, url, job_bytes))], rounds=1, rows=rows)
-    assert [*timings] == [OURS]
-    assert timings[OURS].seconds[0] > 0
 
 
 def test_the_comparison_has_figures_of_the_results() -> None:

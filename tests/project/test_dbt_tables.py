@@ -468,18 +468,6 @@ def test_a_part_of_the_models_builds_without_the_others(postgres: Postgres) -> N
     postgres.tables(TABLES)  # no build drops a view of another part
 
 
-def test_a_row_without_a_current_version_fails_a_test(tmp_path: Path) -> None:
-    warehouse = Local.of("duckdb", tmp_path)
-    create(warehouse, STREAMS, "main")
-    _fill(warehouse, "main", STREAMS)
-    warehouse.dbt(MODELS)
-    for history in ("jobs", "career_sites"):
-        warehouse.execute(f"DELETE FROM analytics.jobo__{history}_history")
-    run = warehouse.dbt.attempt("test --select test_type:singular")
-    for test, rows in (("job", 2), ("site", 1)):
-        assert f"FAIL {rows} every_{test}_has_one_current_version" in run.stdout
-
-
 LISTING = """
 import sys, threading
 from dbt.adapters.sql import SQLAdapter

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import runpy
 import subprocess
@@ -12,7 +11,6 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-import pytest
 import yaml
 
 from tests.support import execute
@@ -49,25 +47,6 @@ def test_the_list_of_lints_stands_once() -> None:
     assert _commands("lint") == checks
     ours = (REPOSITORY / ".ci/run").read_text("utf-8").splitlines()
     assert [line for line in ours if line.startswith("uv run just")] == checks
-
-
-@pytest.mark.parametrize(
-    ("mark", "command", "code"),
-    [
-        ("<!-- run: tests -->", "echo tested && true", 0),
-        ("<!-- run: tests -->", "echo tested && false", 1),
-        ("## Develop\n", "echo tested", 1),
-    ],
-)
-def test_ci_runs_the_command_of_the_readme_or_fails(
-    tmp_path: Path, mark: str, command: str, code: int
-) -> None:
-    readme = f"{mark}\n```shell\n{command}\n```\n```shell\nno\n```\n"
-    (tmp_path / "README.md").write_text(readme)
-    script = (REPOSITORY / ".ci/run").read_text("utf-8")
-    (part,) = re.findall(r"(?ms)^tests=.*?^bash .*?$", script)
-    run = execute(["bash", "-euo", "pipefail", "-c", part], dict(os.environ), tmp_path)
-    assert (run.returncode, run.stdout) == (code, "tested\n" if mark.startswith("<") else "")
 
 
 def test_pythons_are_those_that_the_package_claims() -> None:

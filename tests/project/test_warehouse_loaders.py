@@ -16,10 +16,11 @@ import yaml
 from jobo_sandbox import Sandbox
 from tests.support.companies import selecting
 from tests.support.dbt import PACKAGE
-from tests.support.jobs import STREAMS
-from tests.support.pipeline import tool_of
+from tests.support.jobs import STREAMS, rows_of
+from tests.support.pipeline import load, odd_runs, tool_of
 from tests.support.process import Run, Tap, discover
 from tests.support.repository import REPOSITORY
+from tests.support.warehouses import Postgres
 
 pytestmark = pytest.mark.exhaustive
 
@@ -107,6 +108,32 @@ def _kinds() -> dict[tuple[str, str], str]:
         for table in source["tables"]
         for column in table["columns"]
     }
+
+
+def test_target_postgres_stores_odd_rows_in_the_columns_that_the_package_reads(
+    postgres: Postgres, tmp_path: Path
+) -> None:
+    runs = odd_runs(tmp_path)
+    for run in runs:
+        load(run, postgres.loader, postgres.destination, tmp_path)
+    columns = postgres.rows("SELECT * FROM information_schema.columns")
+    created = {(each["table_name"], each["column_name"]): each["udt_name"] for each in columns}
+    types = {
+        "uuid": "uuid", "text": "text", "date-time": "timestamp", "boolean": "bool",
+        "integer": "int8", "number": "numeric", "object": "jsonb", "list of text": "_text",
+        "list of object": "_jsonb",
+    }  # fmt: skip
+    kinds = _kinds()
+    for (table, column), kind in kinds.items():
+        assert created[table, column] == types[kind], (table, column)
+    as_they_are = {"text", "object", "list of text", "list of object"}
+    for stream in STREAMS:
+        stored = {str(row["id"]): row for row in postgres.rows(f"SELECT * FROM {stream}")}
+        last = {key: row for run in runs for key, row in rows_of(run, stream).items()}
+        assert stored.keys() == last.keys() != set()
+        for key, row in last.items():
+            texts = {name for name in row if kinds[stream, name] in as_they_are}
+            assert [stored[key][name] for name in texts] == [row[name] for name in texts], stream
 
 
 def test_target_snowflake_creates_the_columns_that_the_package_reads(
