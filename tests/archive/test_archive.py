@@ -28,7 +28,7 @@ from tests.archive.helpers import (
     succeeded,
     written,
 )
-from tests.support import ARCHIVE_COMMAND, Run, Tap, error_code, execute
+from tests.support import ARCHIVE_COMMAND, Run, Tap, commands_in, error_code, execute
 from tests.support.archives import Files, files_at
 from tests.support.companies import records_of
 from tests.support.crash import (
@@ -322,6 +322,29 @@ def test_pipelines_of_other_filters_never_stop_each_other(tap: Tap) -> None:
     assert ran(prod, **GERMAN) == (1, 1, [])
     assert ran(dev, **WIDER)[0] == 2
     assert {*dev.target.rows} == germans | others
+
+
+def test_rows_that_were_kept_are_told_to_each_pipeline_with_their_date(tap: Tap) -> None:
+    tap.settings |= {"start_date": "2026-06-01T00:00:00Z"}
+    prod, dev, other = Warehouse(tap), Warehouse(tap), Warehouse(tap)
+    prod.run()
+    pass_time(tap)
+    tap.settings |= {"start_date": "2026-01-01T00:00:00Z"}
+    kept = prod.run(on_filter_change="keep")
+    other.run(start_date="2026-06-01T00:00:00Z")  # it has the page, and lacks nothing yet
+    for run in (kept, dev.run(), other.run()):
+        (warning,) = run.messages_of("WARNING", "gap")
+        assert " 2026-01-01T00:00Z" in warning
+        (command,) = commands_in(warning)
+        assert command[:3] == ["restart", "career_sites", "--since"]
+        pass_time(tap)
+    assert ran(prod) == ran(dev) == (0, 0, [])  # each is told once
+    restart(tap, *command[2:])
+    prod.run()
+    billed = tap.sandbox.rows_billed
+    dev.run()
+    assert {*dev.target.rows} == {*prod.target.rows}
+    assert tap.sandbox.rows_billed == billed
 
 
 def test_pages_that_are_removed_during_a_run_are_told_in_the_next_one(
