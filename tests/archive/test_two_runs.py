@@ -45,13 +45,11 @@ def start_second(tap: Tap, **settings: Any) -> subprocess.Popen[str]:
     return process
 
 
-@in_both
-def test_the_second_run_loads_and_gives_up_after_ten_minutes(tap: Tap, files: Files) -> None:
+def test_the_second_run_loads_and_gives_up_after_ten_minutes(tap: Tap) -> None:
     with held_run(tap, SECOND) as first:
         second = tap.run_quickly()
         assert error_code(second) == "run-in-progress"
-        (line,) = [line for line in second.lines("INFO") if WAITS in line]
-        assert (f"(process {first.process.pid} on " in line) == files.store.is_remote
+        assert len([line for line in second.lines("INFO") if WAITS in line]) == 1
         assert len(second.ids) == 50
         assert second.bookmark["offset"] == 1
         assert len(tap.sandbox.feed_requests) == 2

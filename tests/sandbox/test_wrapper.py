@@ -139,6 +139,7 @@ def test_signals_reach_the_command(tmp_path: Path, number: signal.Signals) -> No
     assert "FAILED with exit code 42" in errors
 
 
+@pytest.mark.exhaustive
 def test_a_second_run_goes_on_in_the_same_warehouse(open_folder: Path) -> None:
     folder = open_folder / "with a blank" / ("long" * 25)
     folder.mkdir(parents=True)
@@ -170,6 +171,7 @@ def test_a_second_run_goes_on_in_the_same_warehouse(open_folder: Path) -> None:
     assert not (folder / ".sandbox" / "postgres").exists()
 
 
+@pytest.mark.exhaustive
 def test_serving_says_how_refuses_company_and_keeps_the_archive_in_a_bucket(
     open_folder: Path,
 ) -> None:
