@@ -76,17 +76,13 @@ bench *arguments:
 crash-cost *arguments:
     uv run -m benchmarks.crash_cost "$@"
 
-# play random histories of the installed tap, on all cores: just explore 30
-explore minutes:
-    uv run tools/explore.py "$1"
+# play random histories of the installed tap, on all cores, or of the archive's rules: just explore 30 memory
+explore minutes *kinds:
+    uv run tools/explore.py "$@"
 
 # change the code in so many places, one at a time, and show where no near test fails: just mutants 20
 mutants count *options:
     uv run tools/mutants.py "$@"
-
-# play random histories of the archive's rules: just histories 7 2000
-histories seed count:
-    uv run tools/histories.py "$@"
 
 # check the bill against the sandbox's ledger over 400 crashes, budgets, and replays
 bill:

@@ -1,8 +1,9 @@
-"""Plays random histories of the two promises: `just explore MINUTES`.
+"""Plays random histories of the two promises: `just explore MINUTES [KIND...]`.
 
-They are those of tests/sync/world, with the installed tap as a process, in folders and buckets. The
-suite plays the same ones each time, so that a change fails or passes for a reason of its own. This
-plays others. One that fails is shown with as few steps as fail: it is a test to write.
+They are those of tests/sync/world. By default, the installed tap plays them as a process, in
+folders and buckets. Those in `memory` play the archive's rules alone, 2,000 in a minute. The suite
+plays the same ones each time, so that a change fails or passes for a reason of its own. This plays
+others. One that fails is shown with as few steps as fail: it is a test to write.
 """
 
 from __future__ import annotations
@@ -17,7 +18,10 @@ from collections import Counter
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from itertools import cycle
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
@@ -26,26 +30,31 @@ _HISTORIES: Final = 5
 minutes."""
 
 
-def explore(minutes: float) -> str:
-    """Play histories on all cores; return how one failed, empty if none did."""
+def explore(minutes: float, kinds: Iterable[str]) -> str:
+    """Play histories on all cores; return how one failed, empty if none did.
+
+    Args:
+        minutes: For how long new ones begin.
+        kinds: Where archives are, in turn: `folder`, `bucket`, or `memory`.
+    """
     end = time.monotonic() + minutes * 60
     played: Counter[str] = Counter()
     failure = ""
-    kinds = cycle(["folder", "folder", "bucket"])
+    turns = cycle(kinds)
     cores = os.cpu_count() or 1
     with ProcessPoolExecutor(cores) as pool:
         running: set[Future[tuple[str, str]]] = set()
         while True:
             while len(running) < cores and time.monotonic() < end and not failure:
                 seed = random.SystemRandom().getrandbits(32)
-                running.add(pool.submit(play, next(kinds), seed))
+                running.add(pool.submit(play, next(turns), seed))
             if not running:
                 break
             done, running = wait(running, return_when=FIRST_COMPLETED)
             for kind, failed in (each.result() for each in done):
                 played[kind] += 0 if failed else _HISTORIES
                 failure = failure or failed
-    counts = ", ".join(f"{count:,} in a {kind}" for kind, count in sorted(played.items()))
+    counts = ", ".join(f"{kind} {count:,}" for kind, count in sorted(played.items()))
     sys.stdout.write(f"Histories that passed: {counts}.\n")
     return failure
 
@@ -68,7 +77,9 @@ def main() -> None:
     """Play histories for some minutes, and exit with 1 if one fails."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("minutes", type=_minutes)
-    if failure := explore(parser.parse_args().minutes):
+    parser.add_argument("kinds", nargs="*", default=["folder", "folder", "bucket"])
+    arguments = parser.parse_args()
+    if failure := explore(arguments.minutes, arguments.kinds):
         sys.exit(failure)
 
 

@@ -15,16 +15,6 @@ JOBS = "/api/jobs/feed"
 EXPIRED = "/api/jobs/expired"
 
 
-class Clock:
-    """A clock that moves only when a test moves it."""
-
-    def __init__(self, now: float = 1_760_000_000.25) -> None:
-        self.now = now
-
-    def __call__(self) -> float:
-        return self.now
-
-
 def page(sandbox: Sandbox, *, path: str = CAREER_SITES, **body: Any) -> dict[str, Any]:
     """One page of a feed, which must succeed."""
     method = "GET" if path == EXPIRED else "POST"
