@@ -12,61 +12,25 @@ from tap_jobo.streams.career_sites import CAREER_SITES
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.support.warehouses import Postgres
+    from tests.support.warehouses import Warehouse
 
 COMPANIES = 300
 INDUSTRIES = 6
 LABELS, ROW = 118, 28
 LONGEST = 17
 """Letters that fit a column of the table."""
-OPEN_JOBS_BY_WEEK = """
-WITH changes AS (
-    SELECT date_trunc('week', opened_at)::date AS week, 1 AS jobs FROM analytics.jobo__job_openings
-    UNION ALL
-    SELECT date_trunc('week', closed_at)::date, -1 FROM analytics.jobo__job_openings
-    WHERE closed_at IS NOT NULL
-),
-weeks AS (
-    SELECT generate_series(min(week), max(week), interval '1 week')::date AS week FROM changes
-)
-SELECT week, (sum(coalesce(sum(jobs), 0)) OVER (ORDER BY week))::int AS open_jobs
-FROM weeks
-LEFT JOIN changes USING (week)
-GROUP BY week
-ORDER BY week
-"""
 PRICE = CAREER_SITES.list_price / 1_000
 
 Row = dict[str, Any]
 
 
-def charts(warehouse: Postgres) -> dict[Path, str]:
+def charts(warehouse: Warehouse) -> dict[Path, str]:
     """Draw each chart from the marts; returned by the file's path."""
     marts = warehouse.tables(["jobo__ats_share", "jobo__directory"])
     return {
         CHARTS / "ats_share_by_industry.svg": _share_by_industry(marts["jobo__ats_share"]),
-        CHARTS / "open_jobs_by_week.svg": _open_jobs_by_week(warehouse.rows(OPEN_JOBS_BY_WEEK)),
         CHARTS / "warehouse.svg": _warehouse(marts["jobo__directory"]),
     }
-
-
-def _open_jobs_by_week(rows: list[Row]) -> str:
-    """Draw a bar per week, with the number of jobs that were open at its end."""
-    first, last, most = rows[0], rows[-1], max(row["open_jobs"] for row in rows)
-    meaning = f"Open jobs went from {first['open_jobs']} to {last['open_jobs']}"
-
-    def marks() -> Iterator[str]:
-        left, width = 94, NARROW - 94 - 48
-        yield text(14, 24, meaning, "head")
-        yield text(14, 44, "At the end of each week, by its Monday (made up)", "quiet")
-        for line, row in enumerate(rows):
-            y, size = 60 + line * ROW, width * row["open_jobs"] / most
-            yield text(left - 10, y + 19, row["week"], "end")
-            box = f'x="{left}" y="{y + 1}" width="{size:.1f}" height="{ROW - 4}"'
-            yield f'<rect class="mark" {box} rx="3" fill-opacity="0.5"/>'
-            yield text(left + size + 8, y + 19, str(row["open_jobs"]), "quiet")
-
-    return drawing(NARROW, 68 + len(rows) * ROW, meaning, marks())
 
 
 def _share_by_industry(rows: list[Row]) -> str:
