@@ -43,9 +43,13 @@ def postgres_port() -> Iterator[int]:
 def project(
     plugins: Path, postgres_port: int, tmp_path: Path, request: pytest.FixtureRequest
 ) -> Iterator[Project]:
-    """The repository's project, 150 companies with 120 jobs, and a schema of the test's own."""
-    with Sandbox(size=150, jobs=120, seed=1) as sandbox:
-        name = request.node.name.removeprefix("test_")[:40]
+    """The repository's project, and a schema of the test's own.
+
+    By default, there are 150 companies with 120 jobs.
+    """
+    size, jobs = getattr(request, "param", (150, 120))
+    with Sandbox(size=size, jobs=jobs, seed=1) as sandbox:
+        name = request.function.__name__.removeprefix("test_")[:40]
         folder = tmp_path / "project"
         yield Project.make(
             REPOSITORY / "meltano.yml", plugins, folder, postgres_port, sandbox, name

@@ -3,32 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from jobo_sandbox import Sandbox
 from tests.support.docs import block
 from tests.support.meltano import PIPELINE, Project
-from tests.support.repository import REPOSITORY
 
-pytestmark = pytest.mark.exhaustive
+pytestmark = [
+    pytest.mark.exhaustive,
+    # The sandbox that the documentation shows.
+    pytest.mark.parametrize("project", [(300, 600)], indirect=True, ids=["300 companies"]),
+]
 
 EVERYTHING = 15_000
 """Credits of the 300 career sites: $15.00."""
 GERMANY = {"TAP_JOBO_COUNTRY_CODES": '["DE"]'}
-
-
-@pytest.fixture
-def project(
-    plugins: Path, postgres_port: int, tmp_path: Path, request: pytest.FixtureRequest
-) -> Iterator[Project]:
-    """The repository's project against the sandbox that the documentation shows."""
-    with Sandbox(size=300, jobs=600, seed=1) as sandbox:
-        name = request.node.name.removeprefix("test_")[:40]
-        folder, definition = tmp_path / "project", REPOSITORY / "meltano.yml"
-        yield Project.make(definition, plugins, folder, postgres_port, sandbox, name)
 
 
 def test_two_environments_have_one_bill_also_if_one_narrows_its_filters(project: Project) -> None:
