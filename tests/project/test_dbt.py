@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -86,24 +85,6 @@ def test_models_have_what_each_loader_stores(kind: str, postgres: Postgres, tmp_
     check_spend(build)
     check_directory(build)
     check_jobs(build)
-
-
-@pytest.mark.exhaustive
-def test_integration_project_builds_and_runs_the_unit_tests(
-    postgres: Postgres, tmp_path: Path
-) -> None:
-    """As tools/smoke_dbt.sh does on DuckDB."""
-    package = tmp_path / "dbt"
-    shutil.copytree(PACKAGE, package, ignore=shutil.ignore_patterns("target", "dbt_packages"))
-    dbt = replace(postgres.dbt, project=package / "integration_tests")
-    run = dbt("deps", "seed", "build --exclude resource_type:seed", "run")
-    assert run.stdout.count("WARN=0 ERROR=0 SKIP=0") == 3
-    declared = sum(
-        len(yaml.safe_load(path.read_text("utf-8")).get("unit_tests", []))
-        for path in (PACKAGE / "models").rglob("_*.yml")
-    )
-    assert declared > 10
-    assert f" {declared} unit tests" in run.stdout
 
 
 def test_every_mart_is_public_and_has_a_primary_key() -> None:
