@@ -7,6 +7,7 @@ import shutil
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +19,27 @@ from jobo_sandbox import Fault, Hold, Sandbox
 from jobo_sandbox.patience import patient
 from tests.support.crash import wait_until_quiet
 from tests.support.docs import block
+from tests.support.forked import forked
 from tests.support.process import Run, execute
 from tests.support.repository import REPOSITORY
-from tests.support.warm_meltano import programs
 
 PIPELINE = ("run", "tap-jobo", "target-postgres")
 IN_A_BUCKET = REPOSITORY / "examples/kubernetes/meltano.yml"
 _PIP_URL = f"-e {REPOSITORY}[cloud]"
+
+
+_MELTANO = """
+from meltano.cli import main as run
+def main(arguments):
+    sys.argv[:] = ["meltano", *arguments]
+    run()
+"""
+
+
+@cache
+def meltano() -> Path:
+    """Return a command `meltano` that has its modules loaded."""
+    return forked("meltano", _MELTANO)
 
 
 def environment() -> dict[str, str]:
@@ -77,7 +92,7 @@ class Project:
         own = environment()
         return {
             **own,
-            "PATH": f"{programs()}{os.pathsep}{own['PATH']}",
+            "PATH": f"{meltano().parent}{os.pathsep}{own['PATH']}",
             "JOBO_TAP_PIP_URL": _PIP_URL,
             "TAP_JOBO_API_KEY": self.sandbox.api_key,
             "TAP_JOBO_API_URL": self.sandbox.url,
