@@ -31,9 +31,14 @@ _PRELUDES = {
     for name in ("snowflake", "bigquery")
 }
 """What each script in an environment begins with."""
+_LOADED = {
+    "dbt-snowflake": ["fakesnow", "sqlglot.dialects.snowflake"],
+    "dbt-bigquery": ["duckdb", "sqlglot.dialects.bigquery"],
+}
+"""What that needs."""
 _DBT = """
 import gc, importlib
-for name in ("dbt.cli.main", "ADAPTER"):
+for name in MODULES:
     importlib.import_module(name)
 from dbt.cli.main import dbtRunner
 rehearsed = set()
@@ -63,10 +68,11 @@ sys.exit(sum(not dbtRunner().invoke(command).success for command in json.loads(s
 def _server(plugin: str) -> tuple[Path, Path]:
     """Return a program that runs a script where dbt is loaded, and a folder for what dbt parsed."""
     adapter = f"dbt.adapters.{plugin.removeprefix('dbt-')}"
+    modules = ["dbt.cli.main", adapter, *_LOADED.get(plugin, [])]
     folder = TemporaryDirectory(prefix="parsed-")
     atexit.register(folder.cleanup)
     python = [*tool_of(environment_of(plugin)), "python"]
-    return forked("dbt", _DBT.replace("ADAPTER", adapter), python), Path(folder.name)
+    return forked("dbt", _DBT.replace("MODULES", repr(modules)), python), Path(folder.name)
 
 
 def environment_of(plugin: str) -> Mapping[str, Any]:

@@ -46,11 +46,13 @@ def columns_of(stream: str) -> dict[str, str]:
 def create(warehouse: Warehouse, streams: Iterable[str], schema: str, **types: str) -> None:
     """Create empty tables. The type of a kind of column, such as `json`, can be another one."""
     types = {**TYPES.get(warehouse.loader, {"json": "json"}), **types}
+    statements = []
     for stream in streams:
         columns = ", ".join(
             f"{name} {types.get(kind, kind)}" for name, kind in columns_of(stream).items()
         )
-        warehouse.execute(f"CREATE TABLE {schema}.{stream} ({columns})")
+        statements.append(f"CREATE TABLE {schema}.{stream} ({columns})")
+    warehouse.execute(";".join(statements))
 
 
 def upsert(schema: str, stream: str, rows: Iterable[Row]) -> str:
