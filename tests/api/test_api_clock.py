@@ -13,7 +13,7 @@ import pytest
 from jobo_sandbox import Fault, Sandbox
 from tap_jobo.api.api_clock import ApiClock, read_api_clock
 from tap_jobo.api.responses import ApiResponse
-from tests.support import Tap, complaint, discover, error_code
+from tests.support import Tap, discover
 from tests.support.clock import NOON, FakeClock
 from tests.support.companies import selecting
 
@@ -55,22 +55,20 @@ class TestEnd:
     @pytest.mark.parametrize("args", [(), ("--test",)])
     def test_no_date(self, tap: Tap, args: tuple[str, ...]) -> None:
         tap.sandbox.omit_date_header = True
-        run = tap.run(*args, archive=False)
-        assert error_code(run) == "clock-wrong"
+        tap.fail(*args, code="clock-wrong", archive=False)
         assert [entry.endpoint for entry in tap.sandbox.ledger] == ["clock"]
 
     @pytest.mark.parametrize("args", [(), ("--test",)])
     def test_unreachable_host_within_a_minute(self, tap: Tap, args: tuple[str, ...]) -> None:
         tap.sandbox.close()
-        run = tap.run_quickly(*args)
-        assert error_code(run) == "api-unavailable"
-        (seconds,) = re.findall(r"after (\d+) s\.", complaint(run))
+        run = tap.quick.fail(*args, code="api-unavailable")
+        (seconds,) = re.findall(r"after (\d+) s\.", run.complaint)
         assert int(seconds) <= 60
 
     @pytest.mark.parametrize("offset", [-DAY - 60, DAY + 60])
     def test_clocks_more_than_a_day_apart(self, tap: Tap, sandbox: Sandbox, offset: int) -> None:
         sandbox.clock_offset = offset
-        assert error_code(tap.run()) == "clock-wrong"
+        tap.fail(code="clock-wrong")
         assert sandbox.feed_requests == []
 
 

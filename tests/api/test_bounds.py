@@ -18,7 +18,7 @@ from msgspec.structs import replace
 from jobo_sandbox import Fault, Sandbox
 from jobo_sandbox.patience import patient
 from tests.archive.helpers import spent_in
-from tests.support import Run, Tap, error_code, execute
+from tests.support import Run, Tap, execute
 from tests.support.archives import Files, files_at
 from tests.support.jobs import tap_of
 from tests.support.raw_api import RawApi, drip, head, page, send, send_page, serve_raw
@@ -60,7 +60,7 @@ def counted(files: Files) -> int:
 def fails(run: Run) -> str:
     """The code of a run that ends in order."""
     assert "Traceback" not in run.stderr
-    return error_code(run)
+    return run.error_code
 
 
 # Money

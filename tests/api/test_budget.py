@@ -15,7 +15,7 @@ from tap_jobo.streams.career_sites import CAREER_SITES
 from tap_jobo.streams.feed_spec import FeedSpec
 from tap_jobo.streams.jobs import EXPIRED_JOBS, JOBS
 from tap_jobo.wording import dollars
-from tests.support import Tap, complaint, error_code
+from tests.support import Tap
 from tests.support.crash import cut_in_request
 from tests.support.loggers import LOGGER
 
@@ -283,9 +283,8 @@ def test_a_run_whose_budget_is_used_still_loads(tap: Tap) -> None:
     cut_in_request(tap, 3, billed=False)
     tap.sandbox.price = 60
     tap.sandbox.faults.add(Fault(drop=True), on=4)  # which may cost the whole budget
-    run = tap.run(max_credits=2_500)
-    assert error_code(run) == "api-unavailable"
-    assert "max_credits: 2,500 of 2,500 used" in complaint(run)
+    run = tap.fail(code="api-unavailable", max_credits=2_500)
+    assert "max_credits: 2,500 of 2,500 used" in run.complaint
     assert len(run.ids) == 100
     assert tap.sandbox.rows_billed == 100
     assert run.progress["rows"] == 100

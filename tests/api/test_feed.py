@@ -15,7 +15,7 @@ from tap_jobo.errors import ApiError
 from tap_jobo.records.converter import RecordConverter
 from tap_jobo.streams.career_sites import CAREER_SITES
 from tap_jobo.streams.jobs import EXPIRED_JOBS, JOBS
-from tests.support import Tap, complaint, error_code
+from tests.support import Tap
 from tests.support.loggers import LOGGER
 
 Body = dict[str, Any]
@@ -198,7 +198,6 @@ def test_a_short_page_without_a_cursor_is_the_end_and_a_full_one_is_broken(
 
     tap.sandbox.faults.add(Fault(replace=no_cursor), on=4, endpoint="career_sites")
     other = str(tap.folder / "another")
-    run = tap.run(archive_dir=other, industries=["fintech"], batch_size=1)
-    assert error_code(run) == "format-changed"
-    assert "without a 'next_cursor'" in complaint(run)
+    run = tap.fail(code="format-changed", archive_dir=other, industries=["fintech"], batch_size=1)
+    assert "without a 'next_cursor'" in run.complaint
     assert run.records == []

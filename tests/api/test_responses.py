@@ -17,7 +17,7 @@ from tap_jobo.errors import NOT_BILLED, ApiError
 from tap_jobo.streams.career_sites import CAREER_SITES
 from tap_jobo.streams.feed_spec import FeedSpec
 from tap_jobo.streams.jobs import EXPIRED_JOBS, JOBS
-from tests.support import Tap, commands_in, complaint, error_code, shows_a_key
+from tests.support import Tap, commands_in
 from tests.support.jobs import tap_of
 
 PAGE_CREDITS = 2_500
@@ -77,8 +77,7 @@ def test_a_balance_that_is_too_low_is_told_with_what_was_asked(
 
 def test_an_empty_balance_in_the_middle_keeps_the_sync(tap: Tap, sandbox: Sandbox) -> None:
     sandbox.balance = 3_734
-    run = tap.run()
-    assert error_code(run) == "balance-too-low"
+    run = tap.fail(code="balance-too-low")
     assert len(run.ids) == run.progress["rows"] == 50
     assert len(sandbox.feed_requests) == 2
 
@@ -103,8 +102,7 @@ def test_a_redirect_is_not_followed(tap: Tap, sandbox: Sandbox) -> None:
     with Sandbox(size=1) as other:
         location = f"{other.url}/api/career-sites/feed?key={sandbox.api_key}"
         sandbox.faults.add(Fault(status=307, headers={"Location": location}, times=None))
-        run = tap.run(env={"LOGLEVEL": "DEBUG"})
-        assert error_code(run) == "request-rejected"  # which never shows the key
+        tap.fail(code="request-rejected", env={"LOGLEVEL": "DEBUG"})  # which never shows the key
         assert other.ledger == []
     assert len(sandbox.feed_requests) == 1
 
@@ -118,7 +116,7 @@ class TestKey:
         said = f"No access for {key[:40]} or {key}: " + "x" * 250 + key
         tap.sandbox.faults.add(Fault(status=status, body={"detail": said}))
         run = tap.run(env={"LOGLEVEL": level})
-        assert " for [api_key] or [api_key]: x" in complaint(run)
+        assert " for [api_key] or [api_key]: x" in run.complaint
         assert key[:20] not in run.stderr
 
     def test_rows_that_quote_it(self, tap: Tap, sandbox: Sandbox) -> None:
@@ -132,7 +130,7 @@ class TestKey:
         run = tap.succeed(env={"LOGLEVEL": "DEBUG"})
         assert len(run.lines("ERROR")) == 2
         assert run.lines("DEBUG")
-        assert not shows_a_key(run)
+        assert not run.shows_a_key
 
     def test_retried_error_and_headers_that_quote_it(self, tap: Tap, sandbox: Sandbox) -> None:
         names = ("X-Credits-Deducted", "X-Credits-Balance", "X-RateLimit-Reset", "Date")
@@ -143,7 +141,7 @@ class TestKey:
         sandbox.faults.add(Fault(headers=headers, times=None), endpoint="career_sites")
         run = tap.succeed(env={"LOGLEVEL": "DEBUG"})
         assert any("Retry in " in line for line in run.lines("WARNING"))
-        assert not shows_a_key(run)
+        assert not run.shows_a_key
 
 
 class TestErrorsThatMayBeBilled:
@@ -155,8 +153,7 @@ class TestErrorsThatMayBeBilled:
     ) -> None:
         sandbox.omit_credit_headers = True
         sandbox.faults.add(Fault(send_as=504, times=None), endpoint="career_sites")
-        run = tap.run_quickly(max_credits=limit)
-        assert error_code(run) == "api-unavailable"
+        run = tap.quick.fail(code="api-unavailable", max_credits=limit)
         assert sandbox.credits_billed == run.metrics["jobo_credits"] == pages * PAGE_CREDITS
         assert run.metrics["jobo_credits_unconfirmed"] == pages * PAGE_CREDITS
         assert f"${pages * 2.5:.2f} of it possibly" in run.summaries["career_sites"]
@@ -167,7 +164,7 @@ class TestContradictions:
         fault = Fault(headers={"X-Has-More": "True"}, replace=_ended)
         tap.sandbox.faults.add(fault, on=2, endpoint="career_sites")
         run = tap.run()
-        assert commands_in(complaint(run)) == [["drop", "career_sites", "2"]]
+        assert commands_in(run.complaint) == [["drop", "career_sites", "2"]]
         assert len(run.ids) == 50
         assert run.bookmark["replication_key_value"] is None
         for state in (run.state, None):  # nor does a later run take it for the end
@@ -203,8 +200,8 @@ def test_a_host_that_goes_away_ends_the_run_at_once(hiring: Sandbox, tmp_path: P
     tap = tap_of(hiring, tmp_path, "career_sites", "jobs", "expired_jobs")
     with ThreadPoolExecutor() as executor:
         executor.submit(go_away)
-        run = tap.run_quickly()
-    assert error_code(run) == "api-unavailable"
+        run = tap.quick.run()
+    assert run.error_code == "api-unavailable"
     assert "not read" in run.summaries["jobs"]
 
 

@@ -10,9 +10,8 @@ import pytest
 from jobo_sandbox import Entry, Fault, Sandbox
 from tests.archive.helpers import archive_command
 from tests.support import Run, Tap
-from tests.support.companies import records_of
 from tests.support.crash import cut_in_request
-from tests.support.jobs import metrics_of, tap_of
+from tests.support.jobs import tap_of
 
 pytestmark = pytest.mark.slow
 
@@ -39,7 +38,7 @@ def falls(run: Run) -> list[str]:
 
 
 def bill(run: Run) -> list[tuple[int, bool]]:
-    rows = records_of(run.messages, "billed_pages")
+    rows = run.of("billed_pages").records
     return [(row["credits"], row["is_confirmed"]) for row in rows]
 
 
@@ -50,7 +49,7 @@ def test_a_limit_holds_by_the_balance_but_for_the_first_page(
     say(hiring, deducted)
     run = tap.succeed(max_credits=130)
     assert hiring.credits_billed == 3 * PAGE  # no earlier balance shows what the first page cost
-    assert metrics_of(run, "jobs")["jobo_credits"] == 2 * PAGE
+    assert run.of("jobs").metrics["jobo_credits"] == 2 * PAGE
     assert bill(run) == [(0, True), (PAGE, False), (PAGE, False)]
     (fall,) = falls(run)
     for part in (" jobs", "fell by $0.06", "$0.06 counts"):
@@ -68,7 +67,7 @@ def test_a_fall_has_nothing_of_what_a_killed_run_was_billed(tap: Tap, hiring: Sa
     before = hiring.credits_billed
     say(hiring, "")
     run = tap.succeed(state=state)
-    assert metrics_of(run, "jobs")["jobo_credits"] == hiring.credits_billed - before
+    assert run.of("jobs").metrics["jobo_credits"] == hiring.credits_billed - before
     assert f": ${hiring.credits_billed / 1_000:.2f} billed" in archive_command(tap, "list").stdout
 
 

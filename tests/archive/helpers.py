@@ -17,7 +17,7 @@ from tap_jobo.archive.month import spent_so_far
 from tap_jobo.archive.pending import read_pending
 from tap_jobo.archive.store import Store
 from tap_jobo.model import NOTHING, EntryHeader, new_id
-from tests.support import ARCHIVE_COMMAND, Run, Tap, error_code, execute
+from tests.support import ARCHIVE_COMMAND, Run, Tap, execute
 from tests.support.archives import Files
 from tests.support.crash import cut_in_request
 from tests.support.target import Target
@@ -58,7 +58,7 @@ def refused(tap: Tap, state: object = None, **settings: Any) -> str:
         assert len(tap.sandbox.feed_requests) == sent
         assert run.records == []
         assert all(each in (state, _NOTHING) for each in run.states)
-        codes.add(error_code(run))
+        codes.add(run.error_code)
     (code,) = codes
     return code
 

@@ -28,9 +28,8 @@ from tests.archive.helpers import (
     succeeded,
     written,
 )
-from tests.support import ARCHIVE_COMMAND, Run, Tap, commands_in, error_code, execute
+from tests.support import ARCHIVE_COMMAND, Run, Tap, commands_in, execute
 from tests.support.archives import Files, files_at
-from tests.support.companies import records_of
 from tests.support.crash import (
     cut_in_request,
     rows_billed_twice,
@@ -97,8 +96,8 @@ def test_one_stream_alone_is_loaded_again(hiring: Sandbox, tmp_path: Path) -> No
     state = both.succeed().state
     billed = hiring.rows_billed
     run = both.succeed(state={"bookmarks": {"jobs": state["bookmarks"]["jobs"]}})
-    assert len(records_of(run.messages, "career_sites")) == 20
-    assert records_of(run.messages, "jobs") == []
+    assert len(run.of("career_sites").records) == 20
+    assert run.of("jobs").records == []
     alone = tap_of(hiring, tmp_path, "jobs")
     assert len(alone.succeed(lookback_minutes=0).ids) == 90
     assert hiring.rows_billed == billed
@@ -259,11 +258,11 @@ def test_a_last_page_that_cannot_be_parsed_hides_nothing_and_may_be_dropped(
     change(tap, key)
     unknown = Fault(replace=lambda body: {**body, "has_more": "maybe"})
     tap.sandbox.faults.add(unknown, endpoint="career_sites")
-    assert error_code(tap.run(state=warehouse.state)) == "format-changed"
+    tap.fail(code="format-changed", state=warehouse.state)
     new = Warehouse(tap)
     run = tap.run()
     new.target.receive(run.messages)
-    assert error_code(run) == "format-changed"
+    assert run.error_code == "format-changed"
     assert len(new.target.rows) == len(run.ids) == 120
     assert tap.sandbox.rows_billed == 121
     drop(tap, 4)

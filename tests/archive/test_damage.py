@@ -25,7 +25,7 @@ from tests.archive.helpers import (
     run_unprivileged,
     succeeded,
 )
-from tests.support import Run, Tap, commands_in, complaint, error_code
+from tests.support import Run, Tap, commands_in
 from tests.support.archives import Files
 from tests.support.crash import finish, rows_billed_twice, run_meanwhile
 from tests.support.jobs import tap_of
@@ -99,8 +99,8 @@ def test_every_run_stops_at_a_damaged_head_until_it_is_dropped_and_bought_again(
     spoil(files, files.pages[-1])
     for each, rows in ((state, 0), (off, 0), (None, 110)):
         run = tap.run(state=each)
-        assert (error_code(run), len(run.ids)) == ("archive-damaged", rows)
-    line = complaint(run)
+        assert (run.error_code, len(run.ids)) == ("archive-damaged", rows)
+    line = run.complaint
     assert files.pages[-1] in line
     (command,) = commands_in(line)
     assert command == ["drop", "career_sites", "12"]
@@ -121,12 +121,11 @@ def test_a_damaged_page_stops_those_who_load_it_until_it_is_dropped(
     run = warehouse.run()  # which does not load it
     assert (len(run.ids), run.lines("WARNING"), warehouse.is_current) == (1, [], True)
     for _ in range(2):
-        run = tap.run()
-        assert error_code(run) == "archive-damaged"
+        run = tap.fail(code="archive-damaged")
         assert {*run.ids} < warehouse.target.rows.keys()
     at = 5 if spoil == replace_by_another else 4  # page 5 names another one than this page 4
     assert run.bookmark["offset"] == at - 1
-    line = complaint(run)
+    line = run.complaint
     assert f"/{at:09}.page" in line
     command, *others = commands_in(line)
     assert command == ["drop", "career_sites", f"{at}"]
@@ -147,7 +146,7 @@ def test_a_damaged_archive_file_stops_every_run(warehouse: Warehouse, files: Fil
     files.store.replace(files.file, b"{}\n")
     for state in (None, warehouse.state):
         assert refused(tap, state) == "archive-damaged"
-    assert files.file in complaint(tap.run())
+    assert files.file in tap.run().complaint
     files.store.replace(files.file, good)
     assert warehouse.rows_billed() == 120
 
@@ -168,7 +167,7 @@ def test_a_first_page_that_names_another_one_is_refused(tap: Tap, files: Files) 
     intact, (first, second, third) = files.copy(), files.pages
     files.store.replace(first, intact[second])
     files.remove(second, third)
-    assert error_code(tap.run(max_credits=0)) == "archive-damaged"
+    tap.fail(code="archive-damaged", max_credits=0)
 
 
 # A format that this version does not expect: billed once, kept, and not emitted before one does
@@ -224,21 +223,20 @@ def test_a_page_of_another_format_is_billed_once_and_stays_until_a_version_knows
 
     tap.sandbox.faults.add(Fault(replace=replace), on=2)
     first = tap.run()
-    line = complaint(first)
+    line = first.complaint
     assert len(first.ids) == first.progress["rows"] == 50
     assert first.bookmark["replication_key_value"] is None
     if field:
         assert " 50 rows " in line
         assert f"'{field}'" in line
         assert first.messages_of("ERROR", "rows-skipped") == []
-    assert error_code(first) == "format-changed"
+    assert first.error_code == "format-changed"
     assert commands_in(line) == [["drop", "career_sites", "2"]]
     assert line.count("$2.50") == 2  # what it cost, and what it costs again
     for state in (first.state, None):
-        again = tap.run(state=state)
-        assert error_code(again) == "format-changed"
-        assert commands_in(complaint(again)) == commands_in(line)
-        assert complaint(again) == line
+        again = tap.fail(code="format-changed", state=state)
+        assert commands_in(again.complaint) == commands_in(line)
+        assert again.complaint == line
         assert {*again.ids} <= {*first.ids}
     assert tap.sandbox.rows_billed == 100
     files.rewrite(files.pages[1], body=json.dumps(known[0]).encode())  # as a later version reads
@@ -291,7 +289,7 @@ def test_a_user_who_can_only_read_loads_and_then_fails(tap: Tap, folder: Path) -
     for path in (folder, *folder.rglob("*")):
         path.chmod(0o555 if path.is_dir() else 0o444)
     run = run_unprivileged(tap)
-    assert error_code(run) == "archive-unusable"
+    assert run.error_code == "archive-unusable"
     assert len(run.ids) == 120
     assert run.state["bookmarks"]["career_sites"]["offset"] == 3
     assert tap.sandbox.rows_billed == 120
@@ -315,8 +313,8 @@ def test_a_full_disk_costs_nothing_however_often_it_is_tried(
     tap = tap_of(sandbox, tmp_path, "career_sites", "jobs")
     for _ in range(TRIES):
         run = run_with_room(tap)
-        assert error_code(run) == "archive-unusable"
-        assert str(folder) in complaint(run)
+        assert run.error_code == "archive-unusable"
+        assert str(folder) in run.complaint
         assert (run.records, sandbox.rows_billed) == ([], 0)
     assert len(tap.succeed().ids) == sandbox.rows_billed == 160
     assert not [*folder.rglob("*probe*")]
@@ -336,7 +334,7 @@ def test_a_page_too_large_for_the_disk_costs_one_page_however_often_it_is_tried(
     tap.sandbox.faults.add(Fault(replace=grow, times=None), endpoint="career_sites")
     for _ in range(TRIES):
         run = run_with_room(tap, 1_280_000)
-        assert error_code(run) == "archive-unusable"
+        assert run.error_code == "archive-unusable"
         assert (run.records, tap.sandbox.rows_billed) == ([], 50)
     assert len(tap.succeed().ids) == 120
     assert rows_billed_twice(tap.sandbox) == 50
@@ -358,14 +356,13 @@ def test_a_disk_that_fills_up_costs_one_page_however_often_it_is_tried(
     tap.sandbox.faults.add(
         Fault(replace=close, headers={"X-Credits-Deducted": f"{deducted}"}), on=2
     )
-    run = tap.run(max_credits_per_month=10**9)
-    assert error_code(run) == "archive-unusable"
-    assert f"${deducted / 1_000:,.2f}" in complaint(run)
+    run = tap.fail(code="archive-unusable", max_credits_per_month=10**9)
+    assert f"${deducted / 1_000:,.2f}" in run.complaint
     assert run.codes("ERROR") == (["unexpected-bill"] if deducted > 10_000 else [])
     assert len(run.ids) == 50
     for _ in range(TRIES):
         again = tap.run(state=run.state)
-        assert (error_code(again), again.records) == ("archive-unusable", [])
+        assert (again.error_code, again.records) == ("archive-unusable", [])
     assert tap.sandbox.rows_billed == 100
     folder.unlink()
     away.rename(folder)
@@ -380,7 +377,7 @@ def test_a_folder_that_vanishes_ends_the_run_with_the_page_in_flight(
     """It was removed, or unmounted: another run may go on with it."""
     away = folder.with_name("away")
     run = run_meanwhile(tap, lambda _: folder.rename(away))
-    assert error_code(run) == "archive-unusable"
+    assert run.error_code == "archive-unusable"
     assert (tap.sandbox.rows_billed, len(run.ids), folder.exists()) == (100, 50, False)
     again = tap.succeed(state=run.state, archive_dir=str(away))
     assert {*run.ids, *again.ids} == tap.sandbox.world.rows().keys()
@@ -397,7 +394,7 @@ def test_a_folder_that_another_run_has_begun_anew_stays_as_it_is(
         others.append(tap.succeed(max_credits=2_500))
 
     run = run_meanwhile(tap, begin_anew, on=1)
-    assert (error_code(run), run.records) == ("archive-unusable", [])
+    assert (run.error_code, run.records) == ("archive-unusable", [])
     (other,) = others
     assert files.header(files.pages[0]).id == other.bookmark["entry"]
     again = tap.succeed(state=other.state)
@@ -412,7 +409,7 @@ def test_a_page_that_another_run_has_written_ends_this_one(tap: Tap, files: File
         files.store.replace(first.replace("000000001", "000000002"), b"another run's")
 
     run = run_meanwhile(tap, write)
-    assert error_code(run) == "run-in-progress"
+    assert run.error_code == "run-in-progress"
     assert len(run.ids) == 50
     assert len(tap.sandbox.feed_requests) == 2
     assert files.store.read(files.pages[1]) == b"another run's"

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from jobo_sandbox import Sandbox
-from tests.support import Tap, complaint
+from tests.support import Tap
 from tests.support.crash import cut_in_request
-from tests.support.jobs import rows_of, tap_of
+from tests.support.jobs import tap_of
 
 pytestmark = pytest.mark.slow
 
@@ -27,7 +27,7 @@ def tap(sandbox: Sandbox, tmp_path: Path) -> Tap:
 
 def _assert_refused(tap: Tap, state: object) -> str:
     billed = tap.sandbox.credits_billed
-    line = complaint(tap.run(state=state))
+    line = tap.run(state=state).complaint
     assert tap.sandbox.credits_billed == billed
     assert "costs 2,500" in line  # 10 rows
     return line
@@ -50,7 +50,7 @@ def test_later_runs_end_before_they_pass_the_limit_again(tap: Tap, setting: str)
 def test_a_kill_does_not_hide_the_price(tap: Tap) -> None:
     cut_in_request(tap, 2, max_credits=10**6)
     run = tap.run()
-    assert "costs 2,500" in complaint(run)
+    assert "costs 2,500" in run.complaint
     assert run.ids == []  # nothing is loaded before the user decides
     assert len(tap.succeed(max_credits=10**6).ids) == 120
 
@@ -81,7 +81,7 @@ def test_the_price_is_that_of_the_last_page(tap: Tap) -> None:
     tap.sandbox.price = 300
     second = tap.succeed(state=first.state, max_credits=PRICE * 10)
     assert len(second.ids) == 10
-    assert "costs 3,000" in complaint(tap.run(state=second.state))
+    assert "costs 3,000" in tap.run(state=second.state).complaint
     tap.sandbox.price = 50
     third = tap.succeed(state=second.state, max_credits=3_000)
     assert len(third.ids) == 60
@@ -92,4 +92,4 @@ def test_each_feed_has_its_own(tap: Tap) -> None:
     tap.succeed()
     jobs = tap_of(tap.sandbox, tap.folder, "jobs")
     jobs.settings |= {"jobs_batch_size": 20, "max_credits": LIMIT}
-    assert len(rows_of(jobs.succeed(), "jobs")) == 40
+    assert len(jobs.succeed().of("jobs").rows) == 40

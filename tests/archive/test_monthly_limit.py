@@ -27,7 +27,7 @@ from tap_jobo.streams.career_sites import CAREER_SITES
 from tap_jobo.streams.feed_spec import FeedSpec
 from tap_jobo.streams.jobs import JOBS
 from tests.archive.helpers import archive_command, new_header, pass_time, spent_in, succeeded
-from tests.support import Run, Tap, commands_in, complaint, error_code
+from tests.support import Run, Tap, commands_in
 from tests.support.clock import FakeClock
 from tests.support.crash import cut_in_request
 from tests.support.jobs import tap_of
@@ -119,8 +119,8 @@ def test_a_connection_check_counts(tap: Tap) -> None:
     assert sum(spent(tap).values()) == 50
     _reached(tap.run(max_credits_per_month=PAGE + 49))
     assert tap.sandbox.credits_billed == 50
-    assert "max_credits_per_month" in complaint(tap.run("--test", max_credits_per_month=99))
-    assert "max_credits_per_month (49)" in complaint(tap.run("--test", max_credits_per_month=49))
+    assert "max_credits_per_month" in tap.run("--test", max_credits_per_month=99).complaint
+    assert "max_credits_per_month (49)" in tap.run("--test", max_credits_per_month=49).complaint
     assert sum(spent(tap).values()) == tap.sandbox.credits_billed == 50
 
 
@@ -133,7 +133,7 @@ def test_a_page_counts_once_however_often_it_is_tried(
     tap: Tap, fault: dict[str, Any], code: int, billed: int
 ) -> None:
     tap.sandbox.faults.add(Fault(**fault), on=2)
-    run = tap.run_quickly()
+    run = tap.quick.run()
     assert run.returncode == code
     assert "max_credits_per_month: 5,000 of 6,000 used" in run.stderr
     assert run.codes("CRITICAL") == ["api-unavailable"] * code
@@ -408,9 +408,10 @@ def test_a_damaged_count_ends_a_run_with_a_limit_until_it_is_removed(tap: Tap, s
     tap.run()
     (file,) = _files(tap)
     file.write_bytes(b"")
-    run = tap_of(tap.sandbox, tap.folder, stream).run(**tap.settings, jobs_batch_size=10)
-    assert error_code(run) == "archive-damaged"
-    assert f" v4/pending/{file.parent.name}/{file.name}" in complaint(run)
+    run = tap_of(tap.sandbox, tap.folder, stream).fail(
+        code="archive-damaged", **tap.settings, jobs_batch_size=10
+    )
+    assert f" v4/pending/{file.parent.name}/{file.name}" in run.complaint
     file.unlink()
     _reached(tap.run())  # the last page has the count, too
     assert tap.sandbox.credits_billed == 2 * PAGE
@@ -431,7 +432,7 @@ def test_a_file_that_cannot_be_written_ends_the_run_before_a_request(tap: Tap) -
     (file,) = _files(tap)
     file.unlink()
     file.mkdir()
-    assert error_code(tap.run()) == "archive-unusable"
+    tap.fail(code="archive-unusable")
     assert tap.sandbox.rows_billed == 1
 
 

@@ -20,7 +20,7 @@ from tap_jobo.archive import layout, open_store
 from tap_jobo.archive.store import ExistsError, Store, StoreError
 from tap_jobo.clock import Clock
 from tap_jobo.errors import ArchiveError
-from tests.support import Tap, complaint, error_code
+from tests.support import Tap
 from tests.support.archives import Files, files_at
 from tests.support.crash import (
     cut_in_request,
@@ -102,8 +102,7 @@ def test_a_run_above_whose_page_another_one_has_written_ends(
         return ""
 
     weather.decide = decide
-    run = tap.run()
-    assert error_code(run) == "run-in-progress"
+    run = tap.fail(code="run-in-progress")
     assert len(run.ids) == 50
     assert len(tap.sandbox.feed_requests) == 2
 
@@ -127,13 +126,12 @@ def test_a_page_that_is_refused_costs_one_page_however_often_it_is_tried(
         return "403" if method == "PUT" and large.search(path) else ""
 
     weather.decide = decide
-    run = tap.run()
-    assert error_code(run) == "archive-unusable"
-    assert "$2.50" in complaint(run)
+    run = tap.fail(code="archive-unusable")
+    assert "$2.50" in run.complaint
     assert (run.progress["rows"], len(run.ids), tap.sandbox.rows_billed) == (50, 50, 100)
     for _ in range(2):
         again = tap.run(state=run.state)
-        assert (error_code(again), again.records) == ("archive-unusable", [])
+        assert (again.error_code, again.records) == ("archive-unusable", [])
     assert tap.sandbox.rows_billed == 100
     weather.decide = lambda *_: ""
     last = tap.succeed(state=run.state)
@@ -170,7 +168,7 @@ def test_no_request_is_sent_once_a_wait_was_longer_than_the_lease(tap: Tap) -> N
     busy = Fault(status=503, headers={"Retry-After": "100"})
     later.sandbox.faults.add(busy, endpoint="career_sites", on=2)
     run = later.run()
-    assert "not be renewed" in complaint(run)
+    assert "not be renewed" in run.complaint
     assert run.progress["rows"] == len(run.ids) == later.sandbox.rows_billed == 50
 
 

@@ -16,7 +16,7 @@ from tap_jobo.archive.store import HeldError
 from tap_jobo.errors import TapJoboError
 from tap_jobo.singer.loop import StreamLoop
 from tests.archive.helpers import Warehouse, succeeded
-from tests.support import Tap, error_code
+from tests.support import Tap
 from tests.support.archives import Files
 from tests.support.clock import FakeClock
 from tests.support.crash import BIG_PIPE, finish, held_run, rows_billed_twice, wait_until_quiet

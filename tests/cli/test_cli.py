@@ -12,11 +12,9 @@ from tap_jobo.streams.career_sites import FILTERS
 from tests.support import (
     Run,
     Tap,
-    complaint,
     discover,
     entry_of,
     environment,
-    error_code,
     execute,
 )
 from tests.support.archives import files_at
@@ -91,8 +89,8 @@ class TestWithoutSettings:
 
     def test_test_mode_without_settings_asks_for_the_key(self, tmp_path: Path) -> None:
         run = _offline(tmp_path, "--test")
-        line = complaint(run)
-        assert error_code(run) == "invalid-setting"
+        line = run.complaint
+        assert run.error_code == "invalid-setting"
         assert "'api_key' is missing" in line
         assert "TAP_JOBO_API_KEY" in line
 
@@ -135,7 +133,7 @@ class TestTestMode:
         before = {path: path.read_bytes() for path in archive.rglob("*") if path.is_file()}
         other = str(tap.folder / "another")
         tap.succeed(archive_dir=other)
-        assert error_code(tap.run(state=state, country_codes=["DE"])) == "archive-damaged"
+        tap.fail(code="archive-damaged", state=state, country_codes=["DE"])
         for how in ({}, {"archive_dir": other}):
             run = tap.succeed("--test", state=state, country_codes=["FR"], **how)
             assert (len(run.records), run.states) == (1, [])
@@ -196,8 +194,8 @@ class TestTestMode:
 
     def test_it_gives_up_soon(self, tap: Tap, sandbox: Sandbox) -> None:
         sandbox.faults.add(Fault(status=503, times=None))
-        run = tap.run_quickly("--test")
-        spent = re.search(r"Gave up after (\d+) s\b", complaint(run))
+        run = tap.quick.run("--test")
+        spent = re.search(r"Gave up after (\d+) s\b", run.complaint)
         assert spent
         assert len(sandbox.feed_requests) > 1
         assert int(spent[1]) <= 10

@@ -12,7 +12,7 @@ import pytest
 from singer_sdk import metrics
 
 from jobo_sandbox import Fault, Sandbox
-from tests.support import COMMAND, Run, Tap, environment, execute, shows_a_key
+from tests.support import COMMAND, Run, Tap, environment, execute
 from tests.support.repository import REPOSITORY
 
 PAGE = (REPOSITORY / "docs/run/monitor.md").read_text("utf-8")
@@ -122,7 +122,7 @@ def test_the_log_is_json_and_without_the_key(tap: Tap, sandbox: Sandbox) -> None
     last = json.loads(run.stderr.splitlines()[-1])
     assert last["level"] == "critical"
     assert "[api_key]" in last["message"]
-    assert not shows_a_key(run)
+    assert not run.shows_a_key
 
 
 @pytest.mark.parametrize(

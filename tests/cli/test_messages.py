@@ -312,11 +312,11 @@ def refusals(on: Stage) -> Iterator[Run]:
 def outages_and_clocks(on: Stage) -> Iterator[Run]:
     tap = on.tap()
     tap.sandbox.faults.add(Fault(status=503, times=None), endpoint="career_sites")
-    yield tap.run_quickly()
-    yield on.tap().run_quickly(api_url="http://127.0.0.1:9")  # where nothing listens
+    yield tap.quick.run()
+    yield on.tap().quick.run(api_url="http://127.0.0.1:9")  # where nothing listens
     lost = on.tap()
     lost.sandbox.faults.add(Fault(send_as=504, times=None), endpoint="career_sites")
-    yield lost.run_quickly()
+    yield lost.quick.run()
     large = on.tap()
     state = large.succeed(max_credits=2_500).state
     large.oddities["TEST_MOST_BYTES"] = "5000"
@@ -411,7 +411,7 @@ def two_runs(on: Stage) -> Iterator[Run]:
     tap.sandbox.faults.add(Fault(hold=hold), endpoint="career_sites")
     process = tap.start()
     hold.wait()
-    yield tap.run_quickly()
+    yield tap.quick.run()
     hold.release()
     finish(process, [])
 

@@ -22,10 +22,6 @@ from tests.support import (
     COMMAND,
     Run,
     Tap,
-    complaint,
-    complaints,
-    error_code,
-    error_codes,
     execute,
 )
 
@@ -124,8 +120,8 @@ class TestSources:
     ) -> None:
         (tap.folder / ".env").write_text(text, encoding)
         run = _run_with_variables(tap, {})
-        assert error_code(run) == "invalid-file"
-        assert f"{tap.folder / '.env'} " in complaint(run)
+        assert run.error_code == "invalid-file"
+        assert f"{tap.folder / '.env'} " in run.complaint
         assert sandbox.ledger == []
 
     def test_a_working_folder_that_was_deleted(self, tap: Tap, sandbox: Sandbox) -> None:
@@ -134,7 +130,7 @@ class TestSources:
         deleted.mkdir()
         code = "import os, sys; os.rmdir(os.getcwd()); os.execv(sys.argv[1], sys.argv[1:])"
         program = [sys.executable, "-c", code, str(COMMAND), "--config", "ENV"]
-        assert error_code(execute(program, tap.environment(), deleted)) == "invalid-file"
+        assert execute(program, tap.environment(), deleted).error_code == "invalid-file"
         assert sandbox.ledger == []
 
     def test_null_is_as_if_not_set(self, tap: Tap, sandbox: Sandbox) -> None:
@@ -148,11 +144,11 @@ class TestRefusedByTheProcess:
     def test_empty_values_are_errors_in_a_file(self, tap: Tap, sandbox: Sandbox) -> None:
         """`"country_codes": []` must not mean every country."""
         run = tap.run(country_codes=[], start_date="", jobs_locations=[], company_ids_file="")
-        assert [line.split(".")[0] for line in complaints(run)] == [
+        assert [line.split(".")[0] for line in run.complaints] == [
             f"Setting '{name}' is empty"
             for name in ("start_date", "country_codes", "jobs_locations", "company_ids_file")
         ]
-        assert error_codes(run) == ["invalid-setting"] * 4
+        assert run.error_codes == ["invalid-setting"] * 4
         assert NOTHING_BILLED in run.stderr
         assert sandbox.ledger == []
 
@@ -160,7 +156,7 @@ class TestRefusedByTheProcess:
         """As a CI system passes variables that are not set."""
         names = [name for name in NAMES if name != "company_ids_file"]
         empty = {f"TAP_JOBO_{name.upper()}": "" for name in names}
-        lines = complaints(_run_with_variables(tap, empty))
+        lines = _run_with_variables(tap, empty).complaints
         assert [line.split(".")[0] for line in lines] == [
             f"Setting '{name}' is empty" for name in names
         ]
@@ -179,9 +175,9 @@ class TestRefusedByTheProcess:
         )
         names = ["api_key", "batch_size", "max_credits", "stream_maps", "stream_map_config"]
         names += ["flattening_max_depth", "max_credit", "nonsense"]
-        for line, name in zip(complaints(run), names, strict=True):
+        for line, name in zip(run.complaints, names, strict=True):
             assert line.startswith(f"Setting '{name}' ")
-        assert error_codes(run) == ["invalid-setting"] * len(names)
+        assert run.error_codes == ["invalid-setting"] * len(names)
         assert NOTHING_BILLED in run.stderr
         assert run.stdout == ""
         assert sandbox.ledger == []
@@ -221,17 +217,15 @@ class TestVariablesThatAreNotRead:
             "TAP_JOBO_MAX_CREDITS": "5000",
             "TAP_JOBO_STREAM_MAPS": '{"career_sites": {"name": "md5(name)"}}',
         }
-        run = tap.run(env=variables)
-        assert error_code(run) == "ignored-variable"
-        assert all(name in complaint(run) for name in variables)
+        run = tap.fail(code="ignored-variable", env=variables)
+        assert all(name in run.complaint for name in variables)
         assert "my-other-secret" not in run.stderr
         assert sandbox.ledger == []
 
     def test_an_empty_one(self, tap: Tap, sandbox: Sandbox) -> None:
         """A secret of a CI system that is not set: the run would have no limit."""
-        run = tap.run(env={"TAP_JOBO_MAX_CREDITS": ""}, max_credits=None)
-        assert error_code(run) == "ignored-variable"
-        assert complaint(run).startswith("Nothing reads TAP_JOBO_MAX_CREDITS.")
+        run = tap.fail(code="ignored-variable", env={"TAP_JOBO_MAX_CREDITS": ""}, max_credits=None)
+        assert run.complaint.startswith("Nothing reads TAP_JOBO_MAX_CREDITS.")
         assert sandbox.ledger == []
 
     def test_the_same_value(self) -> None:
@@ -412,5 +406,5 @@ def test_a_country_by_another_name_is_told_as_its_code() -> None:
 
 
 def test_a_code_of_no_country_is_named(tap: Tap) -> None:
-    assert "'EU'" in complaint(tap.run(country_codes=["DE", "EU"]))
+    assert "'EU'" in tap.run(country_codes=["DE", "EU"]).complaint
     assert NAMED["country_codes"].narrows(["DE", "EU"], ["DE"])  # as an earlier version allowed

@@ -17,9 +17,8 @@ from jobo_sandbox import Fault, Sandbox
 from tests.archive.helpers import (
     archive_command,
 )
-from tests.support import Run, Tap, entry_of, schema_message
+from tests.support import Run, Tap, entry_of
 from tests.support.archives import files_of
-from tests.support.companies import records_of
 from tests.support.crash import cut_after, parse, some_signal, wait_until_quiet
 from tests.support.jobs import PRICED, STREAMS, tap_of
 from tests.support.target import Target
@@ -39,7 +38,7 @@ def tap(hiring: Sandbox, tmp_path: Path) -> Tap:
 
 def bill_of(run: Run) -> list[dict[str, Any]]:
     assert run.returncode == 0, run.stderr
-    return records_of(run.messages, "billed_pages")
+    return run.of("billed_pages").records
 
 
 def test_each_billed_page_has_a_row_before_a_state_says_so(hiring: Sandbox, tmp_path: Path) -> None:
@@ -62,7 +61,7 @@ def test_each_billed_page_has_a_row_before_a_state_says_so(hiring: Sandbox, tmp_
     )
 
     assert run.messages[0]["stream"] == "billed_pages"
-    assert schema_message(run, "billed_pages")["key_properties"] == ["id"]
+    assert run.of("billed_pages").schema_message["key_properties"] == ["id"]
     written: Counter[str] = Counter()
     for message in run.messages:
         if message.get("stream") == "billed_pages" and message["type"] == "RECORD":
@@ -159,7 +158,7 @@ def test_selected_fields_and_stream_maps_apply(tap: Tap) -> None:
             entry["metadata"]["selected"] = False
     maps = {"__filter__": "stream == 'jobs'", "__alias__": "bill", "dollars": "credits / 1000"}
     run = tap.succeed(stream_maps={"billed_pages": maps})
-    rows = records_of(run.messages, "bill")
+    rows = run.of("bill").records
     assert [row["dollars"] for row in rows] == [0.12, 0.12, 0.03]
     assert all("filters" not in row for row in rows)
     assert bill_of(tap.run(stream_maps={"billed_pages": None})) == []
@@ -221,5 +220,5 @@ def test_the_row_of_a_page_that_can_be_read_again_comes_then(tap: Tap) -> None:
     assert run.returncode == 1
     files.restore(intact)
     again = tap.succeed(state=run.state)
-    rows = [*records_of(run.messages, "billed_pages"), *bill_of(again)]
+    rows = [*run.of("billed_pages").records, *bill_of(again)]
     assert sorted(row["stream"] for row in rows) == ["career_sites"] * 2 + ["jobs"] * 3

@@ -18,14 +18,9 @@ from tap_jobo.tap import TapJobo
 from tests.support import (
     COMMAND,
     Tap,
-    complaint,
-    complaints,
     entry_of,
-    error_code,
-    error_codes,
     execute,
     kept_signals,
-    schema_message,
     state_at,
 )
 
@@ -81,8 +76,8 @@ class TestCatalog:
         sites["metadata"].append({"breadcrumb": ["properties", "nmae"], "metadata": {}})
         sites["schema"]["properties"]["zzz"] = {"type": "string"}
         run = tap.run(catalog=catalog)
-        assert error_codes(run) == ["invalid-catalog"] * 3
-        field, other, stream = sorted(complaints(run))
+        assert run.error_codes == ["invalid-catalog"] * 3
+        field, other, stream = sorted(run.complaints)
         assert "career_sites, field 'nmae' " in field
         assert "career_sites, field 'zzz' " in other
         assert "stream 'job' " in stream
@@ -145,9 +140,9 @@ class TestCatalog:
             if item["breadcrumb"][-1:] == ["id"]:
                 item["metadata"].update(inclusion="available", selected=False)
         run = tap.run(catalog=catalog)
-        assert schema_message(run)["key_properties"] == ["id"]
-        assert schema_message(run)["schema"]["properties"].keys() == fields
-        assert schema_message(run)["schema"]["properties"]["id"]["format"] == "uuid"
+        assert run.schema_message["key_properties"] == ["id"]
+        assert run.schema_message["schema"]["properties"].keys() == fields
+        assert run.schema_message["schema"]["properties"]["id"]["format"] == "uuid"
         assert len(run.ids) == 120
         assert run.bookmark["replication_key_value"]
 
@@ -218,9 +213,8 @@ class TestState:
         ],
     )
     def test_state_that_is_not_one_of_this_tap(self, tap: Tap, state: object, words: str) -> None:
-        run = tap.run(state=state)
-        assert error_code(run) == ("invalid-state" if state else "invalid-file")
-        assert words in complaint(run)
+        run = tap.fail(code="invalid-state" if state else "invalid-file", state=state)
+        assert words in run.complaint
         assert run.stdout == ""
         assert tap.sandbox.ledger == []
 
@@ -277,8 +271,8 @@ def test_a_state_may_be_as_meltano_prints_it(tap: Tap, sandbox: Sandbox) -> None
 def test_path_that_is_no_file(tap: Tap, sandbox: Sandbox, option: str) -> None:
     for path in ("missing.json", ""):
         run = execute([*tap.command(), option, path], tap.environment(), tap.folder)
-        assert error_code(run) == "invalid-file"
-        assert complaint(run).startswith(f"{option} {path} ")
+        assert run.error_code == "invalid-file"
+        assert run.complaint.startswith(f"{option} {path} ")
     assert sandbox.ledger == []
 
 
@@ -286,5 +280,5 @@ def test_settings_or_the_key_in_place_of_a_path_are_not_shown(tap: Tap, sandbox:
     inline = json.dumps({"api_key": "secret"})
     for args in ([inline], [sandbox.api_key], ["ENV", "--catalog", sandbox.api_key]):
         run = execute([str(COMMAND), "--config", *args], tap.environment())
-        assert error_code(run) == "invalid-file"
+        assert run.error_code == "invalid-file"
         assert "secret" not in run.stdout + run.stderr

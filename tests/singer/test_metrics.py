@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from jobo_sandbox import Fault, Sandbox
-from tests.support import Run, Tap, discover, error_code
+from tests.support import Run, Tap, discover
 from tests.support.companies import selecting
 from tests.support.jobs import tap_of
 
@@ -41,8 +41,7 @@ def test_a_sync_that_a_limit_ends_is_not_complete(hiring: Sandbox, tmp_path: Pat
 def test_a_stream_that_fails_has_not_succeeded(tap: Tap, sandbox: Sandbox, status: int) -> None:
     """401 ends the run, and 403 the stream."""
     sandbox.faults.add(Fault(status=status, times=None), endpoint="career_sites", on=2)
-    run = tap.run()
-    assert error_code(run) == "access-denied"
+    run = tap.fail(code="access-denied")
     (duration,) = (point for point in run.points if point["metric"] == "sync_duration")
     assert duration["tags"]["status"] == "failed"
     assert "50 rows in 1 page" in run.summaries["career_sites"]
@@ -63,8 +62,7 @@ def test_streams_of_a_run_that_stops_with_a_question_have_a_summary(
     catalog = selecting(discover(), expired_jobs=True, billed_pages=True)
     state = tap.succeed(catalog=catalog, country_codes=["DE"]).state
     sent, billed = len(sandbox.feed_requests), sandbox.credits_billed
-    run = tap.run(catalog=catalog, state=state, **{"country_codes": ["DE"], **settings})
-    assert error_code(run) == code
+    run = tap.fail(code=code, catalog=catalog, state=state, **{"country_codes": ["DE"], **settings})
     incomplete = {name for name, text in run.summaries.items() if "sync not complete" in text}
     assert incomplete == {"billed_pages", "career_sites"}
     # What is free is read.
@@ -79,8 +77,7 @@ def test_every_stream_of_a_run_that_ends_early_has_a_summary(
     """A key that is revoked ends the run, which has written rows of some streams."""
     tap = tap_of(hiring, tmp_path, "billed_pages", "career_sites", "companies", "jobs")
     hiring.faults.add(Fault(status=401, times=None), endpoint="career_sites", on=2)
-    run = tap.run(batch_size=5)
-    assert error_code(run) == "access-denied"
+    run = tap.fail(code="access-denied", batch_size=5)
     assert complete_by_stream(run) == dict.fromkeys(run.summaries, 0)
     incomplete = {name for name, text in run.summaries.items() if "sync not complete" in text}
     assert run.summaries.keys() - incomplete == {"jobs"}

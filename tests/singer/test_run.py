@@ -12,10 +12,10 @@ import requests
 from jobo_sandbox import Fault, Sandbox
 from tap_jobo.signals import ShutdownSignal
 from tap_jobo.singer.run import RunContext
-from tests.support import Tap, discover, error_code
+from tests.support import Tap, discover
 from tests.support.archives import files_of
 from tests.support.clock import FakeClock
-from tests.support.companies import ids_of, selecting
+from tests.support.companies import selecting
 from tests.support.crash import cut_in_request, run_meanwhile
 from tests.support.loggers import LOGGER
 
@@ -51,7 +51,7 @@ class TestBudget:
         self, tap: Tap, sandbox: Sandbox
     ) -> None:
         run = tap.run(max_credits=2_999, jobs_batch_size=1_000)
-        assert (error_code(run), _read(sandbox)) == ("limit-too-low", [])
+        assert (run.error_code, _read(sandbox)) == ("limit-too-low", [])
 
     def test_free_streams_need_none(self, tap: Tap, sandbox: Sandbox) -> None:
         tap.catalog = selecting(tap.catalog, career_sites=False, jobs=False, expired_jobs=True)
@@ -69,9 +69,8 @@ class TestOneStreamThatFails:
         files = files_of(tap)
         files.damage(files.pages[0])
         billed, tap.catalog = sandbox.credits_billed, both
-        run = tap.run()
-        assert error_code(run) == "archive-damaged"
-        assert len(ids_of(run, "jobs")) == 40
+        run = tap.fail(code="archive-damaged")
+        assert len(run.of("jobs").ids) == 40
         assert sandbox.credits_billed == billed + 120
 
     def test_it_is_reported_at_once_and_at_the_end(self, tap: Tap, sandbox: Sandbox) -> None:
@@ -79,14 +78,14 @@ class TestOneStreamThatFails:
         (error,) = cut_in_request(tap, 2, billed=False).lines("ERROR")  # the one for jobs
         assert error.startswith("career_sites failed")
         run = tap.run()
-        assert (error_code(run), len(run.lines("ERROR"))) == ("access-denied", 1)
-        assert len(ids_of(run, "jobs")) == 40
+        assert (run.error_code, len(run.lines("ERROR"))) == ("access-denied", 1)
+        assert len(run.of("jobs").ids) == 40
 
     def test_each_one_that_fails_has_an_error(self, tap: Tap, sandbox: Sandbox) -> None:
         tap.catalog = selecting(tap.catalog, expired_jobs=True)
         sandbox.faults.add(Fault(status=503, times=None), endpoint="career_sites")
         sandbox.faults.add(Fault(replace={"jobs": 1}), endpoint="jobs")
-        run = tap.run_quickly()
+        run = tap.quick.run()
         assert run.codes("CRITICAL") == ["api-unavailable", "format-changed"]
         assert run.returncode == 1
         assert run.state["bookmarks"]["expired_jobs"]["replication_key_value"]
@@ -95,8 +94,7 @@ class TestOneStreamThatFails:
         state = tap.succeed(jobs_sources=["workday"]).state
         billed = sandbox.credits_billed
         sandbox.world.touch(next(iter(sandbox.world.rows())))
-        run = tap.run(state=state)
-        assert error_code(run) == "filters-changed"
+        run = tap.fail(code="filters-changed", state=state)
         assert run.records == []
         assert sandbox.credits_billed == billed
 
@@ -153,15 +151,15 @@ class TestLocks:
         tap.catalog = selecting(both, career_sites=False)
 
         def run_another(_: object) -> None:
-            others.append(tap.run_quickly(catalog=both))
+            others.append(tap.quick.run(catalog=both))
 
         run = run_meanwhile(tap, run_another, endpoint="jobs", when=lambda e: bool(e.cursor))
         assert run.returncode == 0, run.stderr
         (other,) = others
-        assert error_code(other) == "run-in-progress"
-        assert len(ids_of(other, "career_sites")) == 120
-        assert ids_of(other, "jobs") == ids_of(run, "jobs")[:10]
+        assert other.error_code == "run-in-progress"
+        assert len(other.of("career_sites").ids) == 120
+        assert other.of("jobs").ids == run.of("jobs").ids[:10]
         billed = sandbox.credits_billed
         later = tap.succeed(catalog=both, state=other.state)
-        assert ids_of(later, "jobs") == ids_of(run, "jobs")[10:]
+        assert later.of("jobs").ids == run.of("jobs").ids[10:]
         assert sandbox.credits_billed == billed

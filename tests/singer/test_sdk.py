@@ -19,7 +19,7 @@ from uv import find_uv_bin
 from jobo_sandbox import Sandbox
 from tap_jobo.tap import TapJobo
 from tests.support import Tap as TapProcess
-from tests.support import entry_of, kept_signals, schema_message
+from tests.support import entry_of, kept_signals
 from tests.support.jobs import STREAMS, tap_of
 
 # The standard tests are made when this module is imported, and keep these settings by reference:
@@ -105,7 +105,7 @@ def test_fast_path_writes_the_same_records_as_the_sdk(sandbox: Sandbox, tmp_path
     assert slow.records == quick.records
     assert slow.metrics["record_count"] == quick.metrics["record_count"] == 20
     assert all(before != after for before, after in pairwise(quick.states))
-    assert schema_message(slow)["key_properties"] == schema_message(quick)["key_properties"]
+    assert slow.schema_message["key_properties"] == quick.schema_message["key_properties"]
     for run in (slow, quick):
         messages = [json.loads(line) for line in run.stdout.split("\n") if '"RECORD"' in line]
         assert {frozenset(message) for message in messages} == {

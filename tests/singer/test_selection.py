@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from jobo_sandbox import Fault, Sandbox
-from tests.support import Tap, discover, entry_of, error_code, schema_message
+from tests.support import Tap, discover, entry_of
 from tests.support.companies import selecting
 from tests.support.jobs import STREAMS, tap_of
 
@@ -32,7 +32,7 @@ def test_deselected_field_is_in_neither_schema_nor_records(tap: Tap, sandbox: Sa
     for name in ("website", "_rescued_data"):
         del entry_of(catalog)["schema"]["properties"][name]
     run = tap.succeed(catalog=catalog)
-    fields = list(schema_message(run)["schema"]["properties"])
+    fields = list(run.schema_message["schema"]["properties"])
     assert len(fields) == 9
     assert {*names, "website", "_rescued_data"} & {*fields} == {"id", "updated_at"}
     assert all(list(record) == fields for record in run.records)
@@ -50,7 +50,7 @@ def test_a_field_that_the_catalog_does_not_mention_is_rescued(tap: Tap, sandbox:
         next(each for each in entry["metadata"] if each["breadcrumb"] == ["properties", "summary"])
     )
     run = tap.succeed(catalog=catalog)
-    assert "summary" not in schema_message(run)["schema"]["properties"]
+    assert "summary" not in run.schema_message["schema"]["properties"]
     rescued = {record["id"]: json.loads(record["_rescued_data"]) for record in run.records}
     assert rescued == {
         key: {"summary": row["summary"]} for key, row in sandbox.world.rows().items()
@@ -74,7 +74,7 @@ def test_deselected_member_is_in_neither_schema_nor_records(tmp_path: Path) -> N
             if entry["breadcrumb"] == ["properties", "company", "properties", "summary"]:
                 entry["metadata"]["selected"] = False
         run = tap.run()
-    members = schema_message(run, "jobs")["schema"]["properties"]["company"]["properties"].keys()
+    members = run.of("jobs").schema_message["schema"]["properties"]["company"]["properties"].keys()
     assert "name" in members
     assert "summary" not in members
     assert len(run.records) == 20
@@ -113,7 +113,7 @@ def test_maps_from_variables_rename_compute_remove_and_flatten(tap: Tap, sandbox
         assert json.loads(record["industries"]) == row["industries"]
         expected = md5(f"pepper{record['id']}".encode(), usedforsecurity=False).hexdigest()
         assert record["hash"] == expected
-    message = schema_message(run, "employers")
+    message = run.of("employers").schema_message
     assert message["key_properties"] == ["id"]
     assert {"company", "hash"} <= message["schema"]["properties"].keys()
     assert "name" not in message["schema"]["properties"]
@@ -123,8 +123,7 @@ def test_maps_from_variables_rename_compute_remove_and_flatten(tap: Tap, sandbox
 
 def test_a_failing_map_shows_no_row_and_requests_no_other_page(tap: Tap, sandbox: Sandbox) -> None:
     for failing in ({"x": "int(name)"}, {"__filter__": "1 / 0"}, {"x": "'\\ud800'"}):
-        run = tap.run(stream_maps={"career_sites": failing})
-        assert error_code(run) == "map-failed"
+        run = tap.fail(code="map-failed", stream_maps={"career_sites": failing})
         assert not any(row["name"] in run.stderr for row in sandbox.world.rows().values())
         assert run.summaries["career_sites"].startswith("0 rows in 1 page")
         assert len(sandbox.feed_requests) == 1  # then the page is loaded

@@ -18,7 +18,7 @@ from tap_jobo.errors import InterruptedRunError
 from tap_jobo.signals import ShutdownSignal
 from tap_jobo.singer import writer as writer_module
 from tap_jobo.singer.writer import StdoutWriter
-from tests.support import Run, Tap, complaint, error_code, execute, kept_signals
+from tests.support import Run, Tap, execute, kept_signals
 from tests.support.systems import need_sizes, needs_full_device, resize, size_of
 
 pytestmark = pytest.mark.slow
@@ -136,7 +136,7 @@ def place_of(what: str, run: Run) -> int:
 def test_a_reader_that_goes_away_ends_the_run_with_one_line(tap: Tap, *, is_empty: bool) -> None:
     tap.sandbox.empty_every = 2 if is_empty else 0
     run = run_without_reader(tap)
-    assert "Standard output" in complaint(run)
+    assert "Standard output" in run.complaint
     assert run.lines("ERROR") == []
     assert place_of("The target has ended", run) > place_of("Summary: career_sites", run)
     assert len(tap.sandbox.feed_requests) == 2
@@ -155,5 +155,5 @@ def test_a_run_that_is_ended_with_its_target_says_so(tap: Tap) -> None:
 def test_output_that_cannot_be_written_costs_no_request(tap: Tap, redirection: str) -> None:
     shell = ["sh", "-c", f'exec "$@" {redirection}', "sh"]
     run = execute([*shell, *tap.command()], tap.environment())
-    assert error_code(run) == "output-closed"
+    assert run.error_code == "output-closed"
     assert tap.sandbox.ledger == []

@@ -13,10 +13,10 @@ from jobo_sandbox import Fault, Sandbox
 from tap_jobo.clock import format_timestamp
 from tap_jobo.sync.wanted import MARGIN
 from tests.archive.helpers import archive_command, pass_time
-from tests.support import Run, Tap, commands_in, complaint, error_code, state_until
+from tests.support import Run, Tap, commands_in, state_until
 from tests.support.clock import with_clock
 from tests.support.companies import Json
-from tests.support.jobs import bookmark_of, instant, metrics_of, rows_of, tap_of
+from tests.support.jobs import instant, tap_of
 
 WEEK = timedelta(days=7)
 SECOND = timedelta(seconds=1)
@@ -56,10 +56,10 @@ def to_minute(at: datetime) -> datetime:
 def test_rows_are_ids_with_the_start_of_the_sync(both: Tap, hiring: Sandbox) -> None:
     hiring.world.expire_job(next(iter(hiring.world.jobs())))
     run = both.succeed()
-    bookmark = bookmark_of(run, "expired_jobs")
+    bookmark = run.of("expired_jobs").bookmark
     week_ago = hiring.now() - WEEK + MARGIN
     recent = {key for key, at in hiring.world.expired_jobs().items() if at >= week_ago}
-    rows = rows_of(run, "expired_jobs")
+    rows = run.of("expired_jobs").rows
     assert rows.keys() == recent != set()
     assert {row["reported_at"] for row in rows.values()} == {bookmark["replication_key_value"]}
     assert instant(bookmark["replication_key_value"]) <= hiring.requests_to("expired_jobs")[0].time
@@ -157,10 +157,9 @@ def more(body: Json) -> Json:
 def test_second_rejection_in_a_run_ends_the_stream(alone: Tap, hiring: Sandbox) -> None:
     rejected = Fault(replace=more, times=2)
     hiring.faults.add(rejected, endpoint="expired_jobs", when=lambda e: not e.cursor)
-    run = alone.run()
-    assert error_code(run) == "cursor-rejected"
-    assert commands_in(complaint(run)) == []
-    assert "$" not in complaint(run)
+    run = alone.fail(code="cursor-rejected")
+    assert commands_in(run.complaint) == []
+    assert "$" not in run.complaint
     assert len(hiring.requests_to("expired_jobs")) == 4
     assert alone.run(state=run.state).returncode == 0
 
@@ -171,7 +170,7 @@ def test_a_price_that_it_starts_to_have_counts_toward_the_limit(
     billed = {"X-Credits-Deducted": "40"}
     hiring.faults.add(Fault(replace=more, headers=billed), endpoint="expired_jobs")
     run = alone.succeed(max_credits=70)
-    assert metrics_of(run, "expired_jobs")["jobo_credits"] == 40
+    assert run.of("expired_jobs").metrics["jobo_credits"] == 40
     assert run.messages_of("WARNING", "limit-reached")
     assert len(hiring.requests_to("expired_jobs")) == 1
 
@@ -194,6 +193,6 @@ def test_a_new_warehouse_gets_all_that_were_ever_read(alone: Tap, hiring: Sandbo
     assert {*late.ids} == read
     assert late.loaded == len(first.ids) + 3
     (warning,) = gaps(late)
-    bookmark = bookmark_of(second, "expired_jobs")["replication_key_value"]
+    bookmark = second.of("expired_jobs").bookmark["replication_key_value"]
     assert interval(warning)[0] == to_minute(instant(bookmark))
-    assert metrics_of(late, "expired_jobs")["jobo_credits"] == 0
+    assert late.of("expired_jobs").metrics["jobo_credits"] == 0

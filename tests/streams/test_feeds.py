@@ -23,8 +23,7 @@ from tap_jobo.settings.setting import Setting
 from tap_jobo.streams import FEEDS, SETTINGS
 from tap_jobo.streams.feed_spec import FeedSpec
 from tests.sandbox.helpers import page
-from tests.support import complaint, schema_message
-from tests.support.jobs import bookmark_of, instant, rows_of, tap_of
+from tests.support.jobs import instant, tap_of
 
 NEVER_SENT = {"updated_at"}
 """Fields that only some accounts get, of career sites."""
@@ -120,9 +119,9 @@ def test_its_rows_arrive_as_they_are_fit_the_schema_and_are_billed_once(
 ) -> None:
     tap = tap_of(hiring, tmp_path, spec.name)
     run = tap.succeed()
-    rows = rows_of(run, spec.name)
+    rows = run.of(spec.name).rows
     assert list(rows) == [key for page in hiring.requests_to(spec.name) for key in page.row_ids]
-    validator = DEFAULT_JSONSCHEMA_VALIDATOR(schema_message(run, spec.name)["schema"])
+    validator = DEFAULT_JSONSCHEMA_VALIDATOR(run.of(spec.name).schema_message["schema"])
     for row in rows.values():
         validator.validate(row)
         assert row.get("_rescued_data") is None
@@ -132,7 +131,7 @@ def test_its_rows_arrive_as_they_are_fit_the_schema_and_are_billed_once(
     )
     assert run.codes("WARNING") == ["no-jobs-filter"] * bool(spec.suggested_filters)
     assert hiring.credits_billed == len(rows) * spec.list_price
-    assert rows_of(tap.succeed(state=run.state), spec.name) == {}
+    assert tap.succeed(state=run.state).of(spec.name).rows == {}
     assert hiring.credits_billed == len(rows) * spec.list_price
     for item in page(hiring, path=spec.path)[spec.item_key]:
         if isinstance(item, dict):
@@ -145,16 +144,16 @@ def test_a_sync_that_fails_goes_on_at_its_page_and_the_next_one_at_the_bookmark(
     hiring: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spec: FeedSpec
 ) -> None:
     tap = tap_of(hiring, tmp_path, spec.name)
-    count = len(rows_of(tap.succeed(archive_dir=str(tmp_path / "whole")), spec.name))
+    count = len(tap.succeed(archive_dir=str(tmp_path / "whole")).of(spec.name).rows)
     half = replace(SERVED[spec.name], usual_page=count // 2)
     monkeypatch.setitem(SERVED, spec.name, half)
     hiring.ignored = {"batch_size"}
     fault = Fault(status=400, body={"detail": "made-up failure"})
     hiring.faults.add(fault, endpoint=spec.name, on=3)
     billed = hiring.credits_billed
-    assert "made-up failure" in complaint(tap.run())
+    assert "made-up failure" in tap.run().complaint
     run = tap.succeed()  # without a state: the target stored nothing
-    assert len(rows_of(run, spec.name)) == count
+    assert len(run.of(spec.name).rows) == count
     assert run.loaded == count // 2
     assert hiring.credits_billed == billed + count * spec.list_price
     first, failed, again = (each.body for each in hiring.requests_to(spec.name)[1:])
@@ -162,6 +161,6 @@ def test_a_sync_that_fails_goes_on_at_its_page_and_the_next_one_at_the_bookmark(
     if not spec.is_free:  # of which all that the API lists is read again
         tap.succeed(state=run.state)
         since = hiring.requests_to(spec.name)[-1].body[spec.since_parameter]
-        bookmark = bookmark_of(run, spec.name)["replication_key_value"]
+        bookmark = run.of(spec.name).bookmark["replication_key_value"]
         earlier = timedelta(minutes=15, milliseconds=not spec.since_is_inclusive)
         assert instant(bookmark) - instant(since) == earlier

@@ -16,9 +16,6 @@ from tests.support.jobs import (
     FILTERS,
     POSTED_AFTER,
     STREAMS,
-    bookmark_of,
-    metrics_of,
-    rows_of,
     tap_of,
 )
 
@@ -70,7 +67,7 @@ def test_whatever_a_cursor_carries_no_page_costs_more_and_no_row_is_unmatched(
     assert hiring.credits_billed == 30
     second = jobs_tap.succeed(state=first.state, **settings)
     assert hiring.billed_ids() == dict.fromkeys(wanted, 1)
-    assert rows_of(first, "jobs").keys() | rows_of(second, "jobs").keys() == wanted
+    assert first.of("jobs").rows.keys() | second.of("jobs").rows.keys() == wanted
 
 
 def test_state_keeps_a_feeds_filters_in_order_by_settings_names(both: Tap) -> None:
@@ -81,7 +78,7 @@ def test_state_keeps_a_feeds_filters_in_order_by_settings_names(both: Tap) -> No
     kept = {**FILTERS, "jobs_posted_after": POSTED_AFTER}
     of_managed = ("jobs_sources", "jobs_work_models", "jobs_posted_after")
     for stream, names in (("jobs", kept), ("managed_jobs", of_managed)):
-        position = bookmark_of(run, stream)["position"]
+        position = run.of(stream).bookmark["position"]
         assert position["filter_sets"] == [{name: kept[name] for name in names}]
 
 
@@ -92,7 +89,7 @@ def test_streams_are_read_in_their_order(hiring: Sandbox, tmp_path: Path) -> Non
     asked = dict.fromkeys(each.endpoint for each in hiring.ledger if each.endpoint != "profile")
     assert list(asked) == ["clock", *(name for name in STREAMS if name in FEEDS)]
     for stream in STREAMS:
-        assert rows_of(run, stream), stream
+        assert run.of(stream).rows, stream
 
 
 def test_first_sync_without_a_row_names_the_filters(jobs_tap: Tap, hiring: Sandbox) -> None:
@@ -117,7 +114,7 @@ def test_cost_is_what_the_plan_bills(
     hiring.jobs_plan, hiring.jobs_quota = plan, 40
     run = jobs_tap.succeed()
     assert hiring.credits_billed == billed
-    assert metrics_of(run, "jobs")["jobo_credits"] == billed
+    assert run.of("jobs").metrics["jobo_credits"] == billed
     assert f"{billed:,} credits (${billed / 1000:.2f})" in run.summaries["jobs"]
     assert run.codes("WARNING").count("no-price") == (plan == "no_headers")
     assert "unexpected-bill" not in run.codes("WARNING")
@@ -127,7 +124,7 @@ def test_a_lost_page_after_a_free_one_counts(jobs_tap: Tap, hiring: Sandbox) -> 
     """The quota ends with the page before it."""
     hiring.jobs_plan, hiring.jobs_quota = "included", 40
     hiring.faults.add(Fault(drop=True, billed=True), endpoint="jobs", when=lambda e: bool(e.cursor))
-    metrics = metrics_of(jobs_tap.run_quickly(), "jobs")
+    metrics = jobs_tap.quick.run().of("jobs").metrics
     assert metrics["jobo_credits"] == hiring.credits_billed == 2 * 40 * PRICE + 10 * PRICE
     assert metrics["jobo_credits_unconfirmed"] == 40 * PRICE
 
@@ -146,14 +143,14 @@ def test_one_budget_covers_all_streams(everything: Tap, hiring: Sandbox) -> None
     first = everything.succeed(max_credits=1_250)
     assert hiring.credits_billed == 1_180
     assert first.codes("WARNING").count("limit-reached") == 2
-    assert len(rows_of(first, "jobs")) == 60
-    assert rows_of(first, "expired_jobs")
+    assert len(first.of("jobs").rows) == 60
+    assert first.of("expired_jobs").rows
 
     second = everything.succeed(state=first.state, max_credits=2_500)
-    assert rows_of(first, "jobs").keys() | rows_of(second, "jobs").keys() == (
+    assert first.of("jobs").rows.keys() | second.of("jobs").rows.keys() == (
         hiring.world.jobs().keys()
     )
-    assert rows_of(second, "managed_jobs").keys() == hiring.world.managed_jobs().keys()
+    assert second.of("managed_jobs").rows.keys() == hiring.world.managed_jobs().keys()
     billed = hiring.billed_ids()
     assert all(billed[key] <= 2 for key in hiring.world.managed_jobs())
     assert all(billed[key] == 1 for key in hiring.world.jobs().keys() - hiring.world.managed_jobs())

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from jobo_sandbox import Fault, Sandbox
-from tests.support import Tap, commands_in, complaint, error_code
+from tests.support import Tap, commands_in
 from tests.support.companies import Json
-from tests.support.jobs import bookmark_of, rows_of, tap_of
+from tests.support.jobs import tap_of
 
 pytestmark = pytest.mark.slow
 
@@ -87,13 +87,12 @@ def test_ids_of_expired_jobs_in_another_envelope_end_their_stream_alone(
 ) -> None:
     spoil(hiring, "expired_jobs", camel_case)
     tap = tap_of(hiring, tmp_path, "expired_jobs", "jobs")
-    run = tap.run()
-    assert error_code(run) == "format-changed"
-    line = complaint(run)
+    run = tap.fail(code="format-changed")
+    line = run.complaint
     assert commands_in(line) == [["drop", "expired_jobs", "1"]]
     assert amounts_in(line) == {"$0.00"}
     assert len(hiring.requests_to("expired_jobs")) == 1
-    assert len(rows_of(run, "jobs")) == 90
+    assert len(run.of("jobs").rows) == 90
 
 
 # Rows
@@ -177,7 +176,7 @@ def test_rows_in_another_form_are_delivered(  # noqa: PLR0913, PLR0917 - a row o
     sizes = {"batch_size": size, "jobs_batch_size": size} if size else {}
     run = tap_of(with_nulls, tmp_path, stream).succeed(**sizes)
     assert [code for code in run.codes("WARNING") if code != "no-jobs-filter"] == warnings
-    assert len(rows_of(run, stream)) == rows
+    assert len(run.of(stream).rows) == rows
     assert "sync complete" in run.summaries[stream]
     for line in run.messages_of("WARNING", "missing-rows"):
         assert_buys_again(line, stream)
@@ -188,9 +187,10 @@ def test_rows_without_most_documented_fields_are_a_changed_format(
     with_nulls: Sandbox, tmp_path: Path, stream: str, size: int, change: Change
 ) -> None:
     spoil(with_nulls, stream, change)
-    run = tap_of(with_nulls, tmp_path, stream).run(batch_size=size, jobs_batch_size=size)
-    assert error_code(run) == "format-changed"
-    assert commands_in(complaint(run)) == [["drop", stream, "1"]]
+    run = tap_of(with_nulls, tmp_path, stream).fail(
+        code="format-changed", batch_size=size, jobs_batch_size=size
+    )
+    assert commands_in(run.complaint) == [["drop", stream, "1"]]
     assert run.records == []
     assert len(with_nulls.requests_to(stream)) == 1
 
@@ -237,10 +237,9 @@ def test_an_empty_last_page_in_another_form_ends_the_sync(
 def test_an_empty_last_page_that_was_billed_is_kept(jobs_tap: Tap, hiring: Sandbox) -> None:
     spoil(hiring, "jobs", ENDS["null"])
     for _ in range(2):
-        run = jobs_tap.run()
-        assert error_code(run) == "format-changed"
-    assert commands_in(complaint(run)) == [["drop", "jobs", "1"]]
-    assert amounts_in(complaint(run)) == {"$0.12"}
+        run = jobs_tap.fail(code="format-changed")
+    assert commands_in(run.complaint) == [["drop", "jobs", "1"]]
+    assert amounts_in(run.complaint) == {"$0.12"}
     assert len(hiring.requests_to("jobs")) == 1
 
 
@@ -255,7 +254,7 @@ def test_a_cursor_that_leads_to_nothing_is_a_warning(
     spoil(hiring, stream, empty, headers={"X-Credits-Deducted": "0"})
     run = tap.succeed(state=first.state)
     assert_buys_again(run.messages_of("WARNING", "missing-rows")[-1], stream)
-    assert bookmark_of(run, stream)["replication_key_value"]
+    assert run.of(stream).bookmark["replication_key_value"]
 
 
 @pytest.mark.parametrize("stream", [*BILLED, "managed_jobs"])
@@ -287,10 +286,9 @@ def test_the_connection_check_fails_for_one_row_where_a_run_would_for_a_page(
     hiring: Sandbox, tmp_path: Path, stream: str, change: Change
 ) -> None:
     spoil(hiring, stream, change)
-    run = tap_of(hiring, tmp_path, stream).run("--test")
-    assert error_code(run) == "format-changed"
+    run = tap_of(hiring, tmp_path, stream).fail("--test", code="format-changed")
     amount = "$0.05" if stream == "career_sites" else "$0.003"
-    assert amounts_in(complaint(run)) == {amount}
+    assert amounts_in(run.complaint) == {amount}
     assert (run.records, hiring.rows_billed) == ([], 1)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +10,7 @@ from singer_sdk.typing import DEFAULT_JSONSCHEMA_VALIDATOR
 
 from jobo_sandbox import Sandbox
 from jobo_sandbox.company_data import make_profile
-from tests.support.process import Run, entry_of, schema_message
+from tests.support.process import Run, entry_of
 
 Json = dict[str, Any]
 
@@ -61,18 +60,6 @@ def selecting(discovered: Json, **streams: bool) -> Json:
     return catalog
 
 
-def records_of(messages: Iterable[Json], stream: str) -> list[Json]:
-    return [m["record"] for m in messages if m["type"] == "RECORD" and m["stream"] == stream]
-
-
-def profiles_of(run: Run) -> list[Json]:
-    return records_of(run.messages, "companies")
-
-
-def ids_of(run: Run, stream: str = "companies") -> list[str]:
-    return [record["id"] for record in records_of(run.messages, stream)]
-
-
 def asked_for(sandbox: Sandbox) -> list[str | None]:
     return [entry.company_id for entry in sandbox.profile_requests]
 
@@ -85,16 +72,11 @@ def expected_profile(sandbox: Sandbox, company_id: str) -> Json:
 
 
 def validate_profiles(run: Run) -> None:
-    validator = DEFAULT_JSONSCHEMA_VALIDATOR(schema_message(run, "companies")["schema"])
-    for record in profiles_of(run):
+    validator = DEFAULT_JSONSCHEMA_VALIDATOR(run.of("companies").schema_message["schema"])
+    for record in run.of("companies").records:
         validator.validate(record)
 
 
 def ids_of_page(sandbox: Sandbox, number: int) -> list[str]:
     """The companies of a page that was bought, in its order."""
     return sandbox.feed_requests[number - 1].row_ids
-
-
-def is_kept_at(run: Run, rows: int) -> bool:
-    """Whether the state's sync in progress stands after so many rows."""
-    return bool(run.progress["rows"] == rows)

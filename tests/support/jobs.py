@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from datetime import UTC, datetime
 from pathlib import Path
 
 from jobo_sandbox import Sandbox
 from jobo_sandbox.feeds import FEEDS
 from tests.support import Tap, discover
-from tests.support.companies import Json, records_of, selecting
-from tests.support.process import Run
+from tests.support.companies import Json, selecting
 
 STREAMS = tuple(sorted(["billed_pages", "companies", *FEEDS]))
 """All streams, by the feeds of the sandbox, in the order in which a run reads them."""
@@ -34,26 +32,6 @@ def tap_of(sandbox: Sandbox, folder: Path, *streams: str) -> Tap:
     return Tap(sandbox, folder, catalog=selecting(discover(), **selected))
 
 
-def bookmark_of(run: Run, stream: str) -> Json:
-    """A stream's part of the last state."""
-    part: Json = run.state["bookmarks"][stream]
-    return part
-
-
-def rows_of(run: Run, stream: str) -> dict[str, Json]:
-    """The rows of a stream, by id; none may come twice."""
-    records = records_of(run.messages, stream)
-    rows = {record["id"]: record for record in records}
-    assert len(rows) == len(records)
-    return rows
-
-
 def instant(text: str) -> datetime:
     """Read an instant of the API or of the state."""
     return datetime.fromisoformat(text).astimezone(UTC)
-
-
-def metrics_of(run: Run, stream: str) -> dict[str, float]:
-    """The figures of a stream's METRIC lines, by name; one without a line is zero."""
-    ours = (each for each in run.points if each["tags"]["stream"] == stream)
-    return defaultdict(float, {each["metric"]: each["value"] for each in ours})

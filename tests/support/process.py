@@ -55,6 +55,49 @@ def log_records(log: str) -> list[str]:
 
 
 @dataclass(frozen=True)
+class Part:
+    """What a run has written, said, and counted of one stream."""
+
+    run: Run
+    stream: str
+
+    @property
+    def records(self) -> list[dict[str, Any]]:
+        ours = (each for each in self.run.messages if each.get("stream") == self.stream)
+        return [message["record"] for message in ours if message["type"] == "RECORD"]
+
+    @property
+    def ids(self) -> list[str]:
+        return [record["id"] for record in self.records]
+
+    @property
+    def rows(self) -> dict[str, dict[str, Any]]:
+        """The records by id; none may come twice."""
+        rows = {record["id"]: record for record in self.records}
+        assert len(rows) == len(self.records)
+        return rows
+
+    @property
+    def schema_message(self) -> dict[str, Any]:
+        """The only SCHEMA message."""
+        ours = (each for each in self.run.messages if each.get("stream") == self.stream)
+        (message,) = (message for message in ours if message["type"] == "SCHEMA")
+        return message
+
+    @property
+    def bookmark(self) -> dict[str, Any]:
+        """Its part of the last state."""
+        part: dict[str, Any] = self.run.state["bookmarks"][self.stream]
+        return part
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """The figures of its METRIC lines, by name; one without a line is zero."""
+        ours = (each for each in self.run.points if each["tags"]["stream"] == self.stream)
+        return defaultdict(float, {each["metric"]: each["value"] for each in ours})
+
+
+@dataclass(frozen=True)
 class Run:
     """A run that is over: its exit code, its messages, its log."""
 
@@ -83,11 +126,19 @@ class Run:
     def state(self) -> dict[str, Any]:
         return self.states[-1]
 
+    def of(self, stream: str) -> Part:
+        """Return what concerns one stream."""
+        return Part(self, stream)
+
     @property
     def bookmark(self) -> dict[str, Any]:
-        """The stream's part of the last state."""
-        part: dict[str, Any] = self.state["bookmarks"]["career_sites"]
-        return part
+        """The part of the last state that career sites have."""
+        return self.of("career_sites").bookmark
+
+    @property
+    def schema_message(self) -> dict[str, Any]:
+        """The SCHEMA message of career sites."""
+        return self.of("career_sites").schema_message
 
     @property
     def progress(self) -> dict[str, Any]:
@@ -120,6 +171,47 @@ class Run:
     def logged_at(self, level: str) -> list[str]:
         """The messages of a level, as they are."""
         return [text for each, text in self.logged() if each == level]
+
+    @property
+    def complaint(self) -> str:
+        """The one message with which a run that failed in order says why, without the key."""
+        (line,) = self.complaints
+        return line
+
+    @property
+    def error_code(self) -> str:
+        """The code of the error with which a run failed in order."""
+        (code,) = self.error_codes
+        return code
+
+    @property
+    def error_codes(self) -> list[str]:
+        """The codes of the errors with which a run failed in order."""
+        return self.codes("CRITICAL")[-len(self.complaints) :]
+
+    @property
+    def complaints(self) -> list[str]:
+        """The last messages of a run that failed in order, which say why, without the key.
+
+        What comes above them, for all of them, is not one of them.
+        """
+        assert self.returncode == 1, self.stderr
+        assert not self.shows_a_key
+        records = [record for record in log_records(self.stderr) if record]
+        assert all(record.count(" | ") >= 3 for record in records), self.stderr
+        log = [record for record in records if " | DEBUG    | " not in record]
+        assert " | CRITICAL | " in log[-1]
+        lines, codes = self.lines("CRITICAL"), self.codes("CRITICAL")
+        if lines[0] == NOTHING_BILLED:
+            del lines[0], codes[0]
+        assert lines, self.stderr
+        assert all(codes), self.stderr
+        return lines
+
+    @property
+    def shows_a_key(self) -> bool:
+        """Whether a good part of a key, the sandbox's or another, is in the output or the log."""
+        return re.search(r"jbe_(live|test)_[A-Za-z0-9]{6}", self.stdout + self.stderr) is not None
 
     @property
     def summaries(self) -> dict[str, str]:
@@ -206,6 +298,12 @@ class Tap:
         assert run.returncode == 0, run.stderr
         return run
 
+    def fail(self, *args: str, code: str, **how: Any) -> Run:
+        """Run it to its end, which must be one error with this code; `how` is as for `run`."""
+        run = self.run(*args, **how)
+        assert run.error_code == code
+        return run
+
     def refuse(self, *args: str, code: str | None = None, **how: Any) -> str:
         """Run it; it must end before a request, a row, or a state. Return the line with the reason.
 
@@ -215,12 +313,13 @@ class Tap:
         run = self.run(*args, **how)
         assert len(self.sandbox.ledger) == sent
         assert run.records == run.states == []
-        assert code in (None, error_code(run))
-        return complaint(run)
+        assert code in (None, run.error_code)
+        return run.complaint
 
-    def run_quickly(self, *args: str, state: object = None, **settings: Any) -> Run:
-        """Run it to its end without the time that waits take."""
-        return replace(self, oddities={"TEST_WAITS": "none"}).run(*args, state=state, **settings)
+    @property
+    def quick(self) -> Tap:
+        """The same tap, whose waits take no time."""
+        return replace(self, oddities={"TEST_WAITS": "none"})
 
     def start(
         self,
@@ -269,42 +368,6 @@ def execute(
     return Run(done.returncode, done.stdout, done.stderr)
 
 
-def complaint(run: Run) -> str:
-    """The one message with which a run that failed in order says why, without the key."""
-    (line,) = complaints(run)
-    return line
-
-
-def error_code(run: Run) -> str:
-    """The code of the error with which a run failed in order."""
-    (code,) = error_codes(run)
-    return code
-
-
-def error_codes(run: Run) -> list[str]:
-    """The codes of the errors with which a run failed in order."""
-    return run.codes("CRITICAL")[-len(complaints(run)) :]
-
-
-def complaints(run: Run) -> list[str]:
-    """The last messages of a run that failed in order, which say why, without the key.
-
-    What comes above them, for all of them, is not one of them.
-    """
-    assert run.returncode == 1, run.stderr
-    assert not shows_a_key(run)
-    records = [record for record in log_records(run.stderr) if record]
-    assert all(record.count(" | ") >= 3 for record in records), run.stderr
-    log = [record for record in records if " | DEBUG    | " not in record]
-    assert " | CRITICAL | " in log[-1]
-    lines, codes = run.lines("CRITICAL"), run.codes("CRITICAL")
-    if lines[0] == NOTHING_BILLED:
-        del lines[0], codes[0]
-    assert lines, run.stderr
-    assert all(codes), run.stderr
-    return lines
-
-
 def state_at(bookmark: object, **more: object) -> dict[str, Any]:
     """A state as any SDK tap writes it, with this bookmark."""
     part = {"replication_key": "updated_at", "replication_key_value": bookmark, **more}
@@ -350,26 +413,11 @@ def kept_signals() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def schema_message(run: Run, stream: str = "career_sites") -> dict[str, Any]:
-    """The only SCHEMA message of a stream."""
-    (message,) = (
-        message
-        for message in run.messages
-        if message["type"] == "SCHEMA" and message["stream"] == stream
-    )
-    return message
-
-
 def entry_of(catalog: dict[str, Any], stream: str = "career_sites") -> dict[str, Any]:
     """The catalog's entry of a stream."""
     entry: dict[str, Any]
     (entry,) = (entry for entry in catalog["streams"] if entry["tap_stream_id"] == stream)
     return entry
-
-
-def shows_a_key(run: Run) -> bool:
-    """Whether a good part of a key, be it the sandbox's or another, is in the output or the log."""
-    return re.search(r"jbe_(live|test)_[A-Za-z0-9]{6}", run.stdout + run.stderr) is not None
 
 
 def psql() -> Path:

@@ -14,7 +14,7 @@ from jobo_sandbox import Sandbox
 from tap_jobo.clock import format_timestamp
 from tap_jobo.streams.career_sites import CAREER_SITES
 from tap_jobo.sync.state import as_raw, read_state
-from tests.support import Tap, discover, entry_of, schema_message, state_until
+from tests.support import Tap, discover, entry_of, state_until
 
 OLD = "2020-01-01T00:00:00.000000Z"
 
@@ -102,7 +102,7 @@ def test_a_plain_catalog_is_incremental(tap: Tap) -> None:
     stream = {name: entry[name] for name in ("tap_stream_id", "stream", "schema")}
     run = tap.succeed(state=state_until(tap, OLD), catalog={"streams": [stream]})
     assert tap.sandbox.feed_requests[0].body["updated_after"]
-    schema = schema_message(run)
+    schema = run.schema_message
     assert schema["bookmark_properties"] == ["updated_at"]
     assert schema["key_properties"] == ["id"]
 

@@ -10,7 +10,7 @@ import pytest
 from jobo_sandbox import Fault
 from tap_jobo.errors import EndlessFeedError
 from tap_jobo.sync.watch import MAX_EMPTY, MAX_REPEATED, MORE, SyncWatch
-from tests.support import Tap, complaint, error_code
+from tests.support import Tap
 from tests.support.archives import files_of
 
 PAGES = 1 + MAX_REPEATED
@@ -23,23 +23,21 @@ def test_the_same_rows_for_ever_end_after_ten_repeated_pages_and_later_after_two
 ) -> None:
     """The archive shows those of earlier runs, also if one of its pages is damaged."""
     tap.sandbox.wraps_after = 1
-    run = tap.run()
-    assert error_code(run) == "endless-feed"
-    assert "10 pages in a row" in complaint(run)
+    run = tap.fail(code="endless-feed")
+    assert "10 pages in a row" in run.complaint
     assert len(tap.sandbox.feed_requests) == PAGES
     assert len(run.ids) == run.progress["rows"] == PAGES * 50
     assert run.messages[-1]["type"] == "STATE"
     assert run.bookmark["replication_key_value"] is None
     for before in (PAGES, PAGES + MORE):
-        run = tap.run(state=run.state if has_state else None)
-        assert error_code(run) == "endless-feed"
+        run = tap.fail(code="endless-feed", state=run.state if has_state else None)
         assert run.loaded == (0 if has_state else before * 50)
         assert len(tap.sandbox.feed_requests) == before + MORE
         assert run.progress["rows"] == (before + MORE) * 50
     files = files_of(tap)
     files.damage(files.pages[3])
     code = "endless-feed" if has_state else "archive-damaged"
-    assert error_code(tap.run(state=run.state if has_state else None)) == code
+    tap.fail(code=code, state=run.state if has_state else None)
 
 
 @pytest.mark.parametrize("archive", [True, False])
@@ -48,8 +46,7 @@ def test_once_it_is_mended_the_next_run_goes_on(tap: Tap, *, archive: bool) -> N
     tap.settings["archive"] = archive
     tap.sandbox.wraps_after = 1
     first = tap.run()
-    second = tap.run(state=first.state)
-    assert error_code(second) == "endless-feed"
+    second = tap.fail(code="endless-feed", state=first.state)
     assert len(tap.sandbox.feed_requests) == PAGES + (MORE if archive else PAGES)
     tap.sandbox.wraps_after = 0
     third = tap.succeed(state=None if archive else second.state)
@@ -59,14 +56,13 @@ def test_once_it_is_mended_the_next_run_goes_on(tap: Tap, *, archive: bool) -> N
 
 def test_empty_pages_for_ever_end_after_a_hundred(tap: Tap) -> None:
     tap.sandbox.empty_every = 1
-    run = tap.run()
-    assert error_code(run) == "endless-feed"
-    assert f"{MAX_EMPTY} pages" in complaint(run)
+    run = tap.fail(code="endless-feed")
+    assert f"{MAX_EMPTY} pages" in run.complaint
     assert len(tap.sandbox.feed_requests) == MAX_EMPTY
     assert run.ids == []
     assert run.progress["cursor"] not in {None, tap.sandbox.feed_requests[-1].cursor}
     assert tap.sandbox.credits_billed == 0
-    assert error_code(tap.run()) == "endless-feed"
+    tap.fail(code="endless-feed")
     assert len(tap.sandbox.feed_requests) == MAX_EMPTY + MORE
 
 
@@ -74,7 +70,7 @@ def test_repeated_pages_are_counted_anew_after_a_rejected_cursor(tap: Tap) -> No
     tap.sandbox.wraps_after = 1
     tap.sandbox.faults.add(Fault(reject_cursor="400"), on=10)
     run = tap.run()
-    assert "10 pages in a row" in complaint(run)
+    assert "10 pages in a row" in run.complaint
     assert len(tap.sandbox.feed_requests) == 10 + PAGES
     assert run.progress["sync"]["restarts"] == 1
 
@@ -110,15 +106,13 @@ def test_cursors_in_circles_end_the_run_and_are_not_billed_again(
     tap: Tap, *, archive: bool
 ) -> None:
     circle(tap, 2)
-    run = tap.run(batch_size=10, archive=archive)
-    assert error_code(run) == "format-changed"
-    assert "was used before" in complaint(run)
+    run = tap.fail(code="format-changed", batch_size=10, archive=archive)
+    assert "was used before" in run.complaint
     assert len(run.ids) == 20
     assert run.bookmark["replication_key_value"] is None
     if archive:
         for state in (run.state, None):
-            again = tap.run(state=state, batch_size=10)
-            assert error_code(again) == "format-changed"
+            tap.fail(code="format-changed", state=state, batch_size=10)
     assert tap.sandbox.rows_billed == 30
 
 
@@ -131,7 +125,7 @@ def test_a_small_budget_does_not_hide_cursors_in_circles(tap: Tap, *, has_state:
     while run.returncode == 0:
         assert len(tap.sandbox.feed_requests) < 6
         run = tap.run(state=run.state if has_state else None, **small)
-    assert "was used before" in complaint(run)
+    assert "was used before" in run.complaint
     assert len(tap.sandbox.feed_requests) == 6
 
 

@@ -11,9 +11,9 @@ import pytest
 from jobo_sandbox import Sandbox
 from tap_jobo.streams import FEEDS, SETTINGS
 from tests.archive.helpers import change
-from tests.support import Tap, complaint, complaints, error_code
+from tests.support import Tap
 from tests.support.archives import files_of
-from tests.support.jobs import rows_of, tap_of
+from tests.support.jobs import tap_of
 
 NAMED = {setting.name: setting for setting in SETTINGS}
 GERMANY, BERLIN = {"country": "Germany"}, {"country": "Germany", "city": "Berlin"}
@@ -63,10 +63,10 @@ def test_a_price_is_at_least_what_the_same_rows_have_cost(tap: Tap) -> None:
     run = tap.succeed(**settings)
     tap.sandbox.world.touch(run.ids[0])
     state = tap.succeed(state=run.state, **settings).state  # which costs more, but no other rows
-    line = complaint(tap.run(state=state, country_codes=["DE", "FR"], founded_after=1850))
+    line = tap.run(state=state, country_codes=["DE", "FR"], founded_after=1850).complaint
     least = f"${len(run.ids) * 0.05:.2f}"
     assert f"(at least {least}; $50.00 per 1,000 rows)" in line
-    line = complaint(tap.run(state=state, country_codes=["FR"], founded_after=1850))
+    line = tap.run(state=state, country_codes=["FR"], founded_after=1850).complaint
     assert "($50.00 per 1,000 rows)" in line
 
 
@@ -89,14 +89,13 @@ def test_the_questions_of_all_streams_are_asked_before_any_is_billed(
     jobs: Any = {"jobs_work_models": ["onsite", "remote"]}
     requests = len(hiring.feed_requests)
     run = both.run(state=state, country_codes=["DE"], **jobs)
-    ours, theirs = complaints(run)
+    ours, theirs = run.complaints
     assert re.search(r"\bcareer_sites\b.*\bcountry_codes\b.*\bUS\b.*\bDE\b", ours)
     assert "$50.00 per 1,000" in ours
     assert re.search(r"\bjobs\b.*\bjobs_work_models\b.*\bremote\b.*\bonsite, remote\b", theirs)
     assert "jobs_work_models=onsite ($3.00 per 1,000 rows)" in theirs
     assert run.codes("CRITICAL") == ["filters-changed"] * 2
-    run = both.run(state=state, country_codes=["US"], **jobs)
-    assert error_code(run) == "filters-changed"
+    run = both.fail(code="filters-changed", state=state, country_codes=["US"], **jobs)
     assert run.summaries["career_sites"].startswith("not read ")
     assert run.records == []
     asked = both.run("--plan", state=state, country_codes=["US"], **jobs).stdout
@@ -110,20 +109,19 @@ def test_the_questions_of_all_streams_are_asked_before_any_is_billed(
 def test_a_damaged_page_stops_only_its_own_stream(both: Tap) -> None:
     both.settings["country_codes"] = ["US"]
     first = both.succeed()
-    change(both, next(iter(rows_of(first, "career_sites"))))
+    change(both, next(iter(first.of("career_sites").rows)))
     both.succeed(state=first.state)
     files = files_of(both)
     files.damage([page for page in files.pages if "career_sites" in page][-1])
     plan = both.run("--plan", state=first.state).stdout
     assert plan.count("[archive-damaged]") == plan.count("  ask: ") == 1
-    run = both.run(state=first.state)
-    assert error_code(run) == "archive-damaged"
+    run = both.fail(code="archive-damaged", state=first.state)
     assert "; sync complete." in run.summaries["jobs"]
 
 
 def test_the_limits_of_all_streams_are_checked_at_once(both: Tap) -> None:
     both.settings |= {"batch_size": 50, "jobs_batch_size": 1_000}
-    said = complaints(both.run(max_credits=2_400))
+    said = both.run(max_credits=2_400).complaints
     assert [line.split()[0] for line in said] == ["career_sites", "jobs"]
 
 
@@ -134,5 +132,5 @@ def test_one_decision_is_for_all_streams(both: Tap, hiring: Sandbox) -> None:
     run = both.succeed(state=state, on_filter_change="keep", **change)
     (warning,) = run.messages_of("WARNING", "filters-applied")
     assert warning.startswith("jobs: ")
-    assert rows_of(run, "jobs").keys() < hiring.world.jobs().keys()
+    assert run.of("jobs").rows.keys() < hiring.world.jobs().keys()
     assert [warned.split()[2] for warned in run.messages_of("WARNING", "gap")] == ["jobs"]

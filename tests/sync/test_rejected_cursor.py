@@ -13,7 +13,7 @@ from jobo_sandbox import Fault
 from tap_jobo.api.responses import ApiResponse, require_success
 from tap_jobo.errors import RejectedError
 from tests.archive.helpers import archive_command, pass_time, succeeded
-from tests.support import Run, Tap, commands_in, complaint
+from tests.support import Run, Tap, commands_in
 
 pytestmark = pytest.mark.slow
 
@@ -67,16 +67,16 @@ def test_an_error_names_the_cursor_or_echoes_it(
 def test_an_error_that_is_not_about_the_cursor_does_not_start_a_sync_over(tap: Tap) -> None:
     tap.sandbox.faults.add(Fault(status=400, body=ECHOES["the request"]), on=2)
     cut = tap.run()
-    complaint(cut)
+    assert cut.returncode == 1
     tap.sandbox.faults.add(Fault(status=403, body={"detail": "Your plan has no cursor."}), on=3)
-    complaint(tap.run(state=cut.state))
+    tap.fail(state=cut.state, code="access-denied")
     assert len(tap.succeed(state=cut.state).ids) == 70
     assert tap.sandbox.rows_billed == 120
 
 
 def test_a_rejected_page_without_a_cursor_is_an_error(tap: Tap) -> None:
     tap.sandbox.faults.add(Fault(status=400, body={"detail": "Invalid cursor"}, times=None))
-    assert "Invalid cursor" in complaint(tap.run())
+    assert "Invalid cursor" in tap.run().complaint
     assert len(tap.sandbox.feed_requests) == 1
 
 
@@ -94,7 +94,7 @@ def test_a_cursor_that_expires_between_runs_states_the_cost_and_the_way_out(
     assert "$5.00" in warning
     billed = tap.sandbox.credits_billed
     third = later(second.state)
-    line = complaint(third)
+    line = third.complaint
     assert third.codes("CRITICAL") == ["cursor-rejected"]
     stuck = third.progress["sync"]["id"] if archive else ""
     assert commands_in(line) == ([[*RESTART[:2], "--sync", stuck]] if archive else [])

@@ -9,7 +9,7 @@ import pytest
 
 from jobo_sandbox import Fault, Sandbox
 from tap_jobo.clock import format_timestamp
-from tests.support import Tap, complaint, error_code, state_until
+from tests.support import Tap, state_until
 from tests.support.clock import NOON, with_clock
 from tests.support.crash import cut_in_request
 
@@ -67,7 +67,7 @@ def test_two_syncs_within_a_second_bill_nothing_twice(tmp_path: Path) -> None:
 @pytest.mark.parametrize("ahead", [MONTH, -MONTH], ids=["ahead", "behind"])
 def test_a_local_clock_31_days_off_bills_nothing_twice(tap: Tap, ahead: timedelta) -> None:
     cut_in_request(tap, 2, billed=False)
-    assert error_code(with_clock(tap, ahead).run()) == "clock-wrong"
+    with_clock(tap, ahead).fail(code="clock-wrong")
     assert tap.sandbox.rows_billed == 50
     again = tap.succeed()
     assert again.loaded == 50
@@ -94,9 +94,8 @@ def test_a_bookmark_in_the_future_ends_the_run_also_if_there_is_a_question(
     bookmark = format_timestamp(tap.sandbox.now() + timedelta(hours=hours))
     state = state_until(tap, bookmark, country_codes=["DE"])
     for countries in (["DE"], ["DE", "FR"]):
-        run = tap.run(state=state, country_codes=countries)
-        assert error_code(run) == "future-bookmark"
-        assert bookmark[:16] in complaint(run)
+        run = tap.fail(code="future-bookmark", state=state, country_codes=countries)
+        assert bookmark[:16] in run.complaint
         assert tap.sandbox.feed_requests == []
         assert all(emitted == state for emitted in run.states)
 
@@ -107,8 +106,7 @@ def test_a_sync_in_progress_from_the_future_ends_the_run_before_it_is_billed(tap
     start = format_timestamp(tap.sandbox.now() + HOUR)
     state = cut.state
     state["bookmarks"]["career_sites"]["position"]["progress"][0]["sync"]["started"] = start
-    run = with_clock(tap, 5 * HOUR).run(state=state, archive=False)
-    assert error_code(run) == "future-bookmark"
-    assert start[:16] in complaint(run)
+    run = with_clock(tap, 5 * HOUR).fail(code="future-bookmark", state=state, archive=False)
+    assert start[:16] in run.complaint
     assert run.records == []
     assert len(tap.sandbox.feed_requests) == requests

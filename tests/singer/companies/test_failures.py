@@ -11,18 +11,15 @@ import pytest
 
 from jobo_sandbox import Fault, Hold, Sandbox
 from jobo_sandbox.patience import patient
-from tests.support import Run, Tap, error_code
+from tests.support import Run, Tap
 from tests.support.companies import (
     Json,
     asked_for,
     expected_profile,
-    ids_of,
     ids_of_page,
-    is_kept_at,
-    profiles_of,
 )
 from tests.support.crash import BIG_PIPE, finish, kill_until_full, rows_billed_twice
-from tests.support.jobs import metrics_of, tap_of
+from tests.support.jobs import tap_of
 from tests.support.systems import need_sizes
 from tests.support.target import Message, Target
 
@@ -41,7 +38,9 @@ def is_complete_but_for(run: Run, *victims: str) -> bool:
     """Whether a run succeeded and wrote all profiles but those of the victims."""
     assert run.returncode == 0, run.stderr
     assert run.bookmark["replication_key_value"]
-    return ids_of(run) == [key for key in ids_of(run, "career_sites") if key not in victims]
+    return run.of("companies").ids == [
+        key for key in run.of("career_sites").ids if key not in victims
+    ]
 
 
 class TestOneProfile:
@@ -51,7 +50,7 @@ class TestOneProfile:
         faults = [*refusals, Fault(truncate=0.5), Fault(drop=True), Fault(garbage="")]
         for number, fault in enumerate(faults):
             sandbox.faults.add(fault, endpoint="profile", on=10 + 20 * number)
-        run = tap.run_quickly()
+        run = tap.quick.run()
         assert is_complete_but_for(run)
         assert len(sandbox.profile_requests) == 125
         assert len(run.lines("WARNING")) == 5
@@ -73,7 +72,7 @@ class TestOneProfile:
         failing = list(sandbox.world.rows())[60]
         sandbox.faults.add(Fault(status=500, times=None), company_id=failing)
         odd += [huge, failing]
-        run = tap.run_quickly()
+        run = tap.quick.run()
         assert is_complete_but_for(run, *victims, *odd)
         assert asked_for(sandbox).count(failing) >= 2
         assert all(asked_for(sandbox).count(victim) == 1 for victim in victims)
@@ -100,9 +99,8 @@ class TestEveryProfile:
         spoiled = Fault(replace=change, times=None)
         for company_id in ids[:4] + ids[5:9] + ids[60:65]:
             sandbox.faults.add(spoiled, company_id=company_id)
-        run = tap.run()
-        assert error_code(run) == "format-changed"
-        assert is_kept_at(run, 50)
+        run = tap.fail(code="format-changed")
+        assert run.progress["rows"] == 50
         assert sandbox.rows_billed == 100
 
     @pytest.mark.parametrize(("status", "on"), [(503, 51), (401, 60)])
@@ -110,10 +108,9 @@ class TestEveryProfile:
         self, tap: Tap, sandbox: Sandbox, status: int, on: int
     ) -> None:
         sandbox.faults.add(Fault(status=status, times=None), endpoint="profile", on=on)
-        run = tap.run_quickly()
-        assert error_code(run) == ("access-denied" if status < 429 else "api-unavailable")
-        assert is_kept_at(run, 50)
-        assert len(ids_of(run)) >= 50
+        run = tap.quick.fail(code="access-denied" if status < 429 else "api-unavailable")
+        assert run.progress["rows"] == 50
+        assert len(run.of("companies").ids) >= 50
         assert run.lines("ERROR") == []
         assert run.metrics["jobo_profiles_skipped"] == 0
         assert sandbox.rows_billed == 100
@@ -121,8 +118,10 @@ class TestEveryProfile:
         sandbox.faults.clear()
         again = tap.run(state=run.state)
         assert is_complete_but_for(again)
-        assert ids_of(again, "career_sites")[:50] == ids_of_page(sandbox, 2)
-        assert set(ids_of(run) + ids_of(again)) == sandbox.world.rows().keys()
+        assert again.of("career_sites").ids[:50] == ids_of_page(sandbox, 2)
+        assert (
+            set(run.of("companies").ids + again.of("companies").ids) == sandbox.world.rows().keys()
+        )
         assert sandbox.rows_billed == 120
 
 
@@ -144,7 +143,7 @@ class TestKey:
             assert other.ledger == []
         headers = [entry.headers for entry in sandbox.profile_requests]
         assert {header["x-api-key"] for header in headers} == {sandbox.api_key}
-        names = {record["id"]: record["name"] for record in profiles_of(run)}
+        names = {record["id"]: record["name"] for record in run.of("companies").records}
         assert names[keys[0]] == "[api_key] Inc."
         assert sandbox.api_key[:20] not in run.stdout + run.stderr
 
@@ -194,8 +193,8 @@ def test_signal_during_hanging_requests_ends_the_run_at_once(tap: Tap, sandbox: 
         hold.release()
     run, _ = finish(process, [])
     assert "signal 15" in run.lines("WARNING")[-1]
-    assert is_kept_at(run, 50)
-    figures = metrics_of(run, "career_sites")  # of what was written and billed
-    assert len(ids_of(run, "career_sites")) == figures["record_count"] == 100
+    assert run.progress["rows"] == 50
+    figures = run.of("career_sites").metrics  # of what was written and billed
+    assert len(run.of("career_sites").ids) == figures["record_count"] == 100
     assert figures["jobo_credits"] == sandbox.credits_billed == 5_000
-    assert len(ids_of(run)) == metrics_of(run, "companies")["record_count"]
+    assert len(run.of("companies").ids) == run.of("companies").metrics["record_count"]

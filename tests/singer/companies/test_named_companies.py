@@ -12,7 +12,7 @@ import pytest
 
 from jobo_sandbox import Fault, Hold, Sandbox
 from tests.support import Run, Tap, discover
-from tests.support.companies import Json, Plain, asked_for, expected_profile, profiles_of
+from tests.support.companies import Json, Plain, asked_for, expected_profile
 from tests.support.crash import BIG_PIPE, finish, wait_for, wait_until_quiet
 from tests.support.systems import need_sizes
 
@@ -41,7 +41,7 @@ class TestNamedCompanies:
         named = file_of_ids(alone, [*map(str.upper, ids), nobody, ids[0]])
         run = alone.succeed(company_ids_file=named)
         assert run.ids == [key for key in ids if key != ids[4]]
-        assert profiles_of(run) == [expected_profile(sandbox, key) for key in run.ids]
+        assert run.of("companies").records == [expected_profile(sandbox, key) for key in run.ids]
         assert sandbox.feed_requests == []
         assert sorted(map(str, asked_for(sandbox))) == sorted([*ids, nobody])
         assert run.summaries.keys() == {"companies"}

@@ -8,16 +8,14 @@ from datetime import timedelta
 import pytest
 
 from jobo_sandbox import Fault, Sandbox
-from tests.support import Tap, entry_of, schema_message
+from tests.support import Tap, entry_of
 from tests.support.companies import (
     FIELDS,
     Json,
     Plain,
     asked_for,
     expected_profile,
-    ids_of,
     ids_of_page,
-    profiles_of,
     selecting,
     validate_profiles,
 )
@@ -57,7 +55,7 @@ def test_profiles_follow_the_pages_of_a_load_too(tap: Tap, sandbox: Sandbox) -> 
     asked = len(asked_for(sandbox))
     run = tap.succeed(lookback_minutes=0)
     assert sorted(map(str, asked_for(sandbox)[asked:])) == sorted(sandbox.world.rows())
-    assert sorted(row["id"] for row in profiles_of(run)) == sorted(sandbox.world.rows())
+    assert sorted(row["id"] for row in run.of("companies").records) == sorted(sandbox.world.rows())
     assert sandbox.rows_billed == 130
     assert run.state["bookmarks"]["companies"]["followed"]
     assert any("profiles of these companies" in line for line in run.lines("INFO"))
@@ -76,7 +74,7 @@ def test_a_load_without_them_asks_for_none(tap: Tap, sandbox: Sandbox) -> None:
 
 def test_records_are_the_profiles_and_valid(plain: Plain) -> None:
     validate_profiles(plain.run)
-    records = profiles_of(plain.run)
+    records = plain.run.of("companies").records
     assert len(records) == 120
     for record in records:
         assert record == expected_profile(plain.sandbox, record["id"])
@@ -99,7 +97,7 @@ def test_what_is_not_as_documented_is_rescued(tap: Tap) -> None:
     )
     run = tap.succeed()
     validate_profiles(run)
-    records = {record["id"]: record for record in profiles_of(run)}
+    records = {record["id"]: record for record in run.of("companies").records}
     assert len(records) == 120
     assert records[bare] == {**dict.fromkeys(FIELDS), "id": bare}
     expected = expected_profile(tap.sandbox, spoiled)
@@ -131,10 +129,10 @@ def test_stream_map_that_drops_career_sites_drops_their_profiles(
         key: f"{row['name']}!" for key, row in sandbox.world.rows().items() if row["ats"] == "lever"
     }
     assert 0 < len(names) < 120
-    assert {*ids_of(run, "career_sites")} == names.keys()
+    assert {*run.of("career_sites").ids} == names.keys()
     assert sorted(map(str, asked_for(sandbox))) == sorted(names)
-    assert {record["id"]: record["label"] for record in profiles_of(run)} == names
-    assert schema_message(run, "companies")["schema"]["properties"].keys() == {"id", "label"}
+    assert {record["id"]: record["label"] for record in run.of("companies").records} == names
+    assert run.of("companies").schema_message["schema"]["properties"].keys() == {"id", "label"}
 
 
 def test_profiles_of_sites_that_were_read_without_them_are_told_to_be_missing(
@@ -147,7 +145,7 @@ def test_profiles_of_sites_that_were_read_without_them_are_told_to_be_missing(
     root["selected"] = True
     run = tap.succeed(state=state, max_credits=2_500)
     assert "missing-profiles" in run.codes("WARNING")
-    assert len(profiles_of(run)) == 50
+    assert len(run.of("companies").records) == 50
     rest = tap.succeed(state=run.state)
     assert "missing-profiles" not in rest.codes("WARNING")
     assert rest.summaries["companies"].endswith("; sync complete.")
