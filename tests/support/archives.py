@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +11,7 @@ from msgspec.structs import replace
 
 from tap_jobo.archive import layout, open_store
 from tap_jobo.archive.files import decode_entry, encode_entry
-from tap_jobo.archive.store import Store
+from tap_jobo.archive.store import MissingError, Store
 from tap_jobo.clock import Clock
 from tap_jobo.model import Entry, EntryHeader
 from tests.support.loggers import LOGGER
@@ -70,8 +71,12 @@ class Files:
         self.store.remove(names)
 
     def copy(self) -> dict[str, bytes]:
-        """Return a backup of all files."""
-        return {name: self.store.read(name) for name in self.names}
+        """Return a backup of all files; a run may remove one meanwhile."""
+        found: dict[str, bytes] = {}
+        for name in self.names:
+            with suppress(MissingError):
+                found[name] = self.store.read(name)
+        return found
 
     def restore(self, backup: Mapping[str, bytes]) -> None:
         """Put a backup in place of all files."""

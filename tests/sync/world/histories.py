@@ -326,7 +326,7 @@ class ProcessMoves(Moves):
 
     def loses_lock(self) -> None:
         """In a folder, it can't be lost."""
-        if self.world.place.env and (other := self._other):
+        if self.world.is_in_bucket and (other := self._other):
             die_at = self._step() if self._chance(0.5) else None
             self.world.lose_lock(self.pipe.name, other, self.rng.randint(0, 2), die_at=die_at)
 

@@ -17,6 +17,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
+from unittest.mock import patch
 
 from jobo_sandbox import Fault, Hold
 from jobo_sandbox.ledger import Entry as Request
@@ -27,8 +28,8 @@ from tap_jobo.sync.plan import best
 from tap_jobo.sync.start import Question, Way
 from tap_jobo.sync.state import as_raw, read_state
 from tests.support import ARCHIVE_COMMAND, Run, Tap, execute
+from tests.support.archives import Files, files_at
 from tests.support.crash import parse, wait_for
-from tests.support.places import Folders, Objects, Place
 from tests.support.s3 import serve_s3
 from tests.support.target import Message, merge
 from tests.support.warm import _fork
@@ -87,7 +88,6 @@ class ProcessRun(AnyRun):
         state = {"bookmarks": {STREAM: raw}} if raw else None
         command = tap.command(state=state, settings=self._config())
         env = {
-            **world.place.env,
             "TEST_RUN": f"{self.number}",
             "TEST_TIME": str(world.clock_file),
             "TEST_SKEW": f"{-60 * world.skew}",
@@ -137,7 +137,7 @@ class ProcessRun(AnyRun):
         assert self.is_over, "the run never ends"
         run = self._read()
         if run.returncode == -signal.SIGKILL:
-            self.world.place.release_locks()
+            self.world.release_locks()
         self._settle(is_whole=run.returncode == 0)
         self._deliver(run)
         told = self._note_gap(run)
@@ -317,7 +317,7 @@ class ProcessWorld(World):
     """A world whose runs are processes.
 
     Attributes:
-        place: Holds the archives.
+        place: The folder or the bucket that holds the archives.
         root: Holds all other files.
         suspended: How many runs wait for something that the test does.
         limit: That of each month, in credits, None if there is none.
@@ -328,7 +328,7 @@ class ProcessWorld(World):
     api: ServedApi
     steps = 100
 
-    def __init__(self, place: Place, root: Path, *names: str, order: RowOrder = "time") -> None:
+    def __init__(self, place: str, root: Path, *names: str, order: RowOrder = "time") -> None:
         super().__init__(*names, order=order)
         self.place, self.root = place, root
         self.clock_file = root / "time"
@@ -387,17 +387,31 @@ class ProcessWorld(World):
     # Archives
 
     def location(self, pipe: Pipe) -> str:
-        return self.place.location(pipe.folder)
+        return f"{self.place}/{pipe.folder}"
+
+    @property
+    def is_in_bucket(self) -> bool:
+        """Whether the archives are in a bucket."""
+        return "://" in self.place
+
+    def stored(self, name: str) -> Files:
+        """Return the files of an archive."""
+        return files_at(f"{self.place}/{name}")
+
+    def release_locks(self) -> None:
+        """Let a minute pass, so that a killed run holds no lease."""
+        for name in {pipe.folder for pipe in self.pipes.values()}:
+            self.stored(name).expire_leases()
 
     def new_folder(self, name: str) -> Folder:
         sandbox = self.api.sandbox
         key = archive_key(CAREER_SITES, api_key=sandbox.api_key, api_url=sandbox.url)
-        return Folder(Stored(self.place, name), key)
+        return Folder(Stored(self.stored(name)), key)
 
     def look(self) -> None:
         """Look at the archives that runs have written."""
         for name in {pipe.folder for pipe in self.pipes.values()}:
-            if name not in self.folders and self.place.files(name):
+            if name not in self.folders and self.stored(name).names:
                 self.folders[name] = self.new_folder(name)
         for folder in self.folders.values():
             assert isinstance(folder.disk, Stored)
@@ -405,13 +419,13 @@ class ProcessWorld(World):
 
     def lose_folder(self, name: str) -> None:
         super().lose_folder(name)
-        self.place.write(name, {})
+        self.stored(name).lose()
 
     def restore_folder(self, name: str, number: int = -1) -> None:
         super().restore_folder(name, number)
-        copy = self.folders[name]
-        self.place.write(name, copy.disk.files)
-        self.folders[name] = replace(copy, disk=Stored(self.place, name))
+        copy, stored = self.folders[name], self.stored(name)
+        stored.restore(copy.disk.files)
+        self.folders[name] = replace(copy, disk=Stored(stored))
 
     # The user, who runs the commands of messages
 
@@ -434,7 +448,7 @@ class ProcessWorld(World):
         shown = [shlex.split(each) for each in re.findall(r"`([^`]+)`", text)]
         command = next((each for each in shown if name in each), [])
         self.require(command and most, text)
-        environment = Tap(self.api.sandbox, self.root).environment(self.place.env)
+        environment = Tap(self.api.sandbox, self.root).environment()
         run = execute([str(ARCHIVE_COMMAND), *command[1:], "--yes"], environment)
         self.note(f"tap-jobo-archive {' '.join(command[3:])}: {run.stdout or run.stderr}")
         self.look()
@@ -462,7 +476,7 @@ class ProcessWorld(World):
         """Suspend a run beyond its lease, let another one go on, and wake it up."""
 
         def happen() -> None:
-            self.place.release_locks()
+            self.release_locks()
             self.run(other, **conditions)
 
         self.run(name, meanwhile=(page, happen))
@@ -505,9 +519,11 @@ def process_world(
     with ExitStack() as stack:
         memory = _MEMORY if _MEMORY.is_dir() else None
         root = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=memory)))
-        place: Place = Folders(root / "archives")
+        place = str(root / "archives")
         if is_in_bucket:
-            place = Objects(stack.enter_context(serve_s3()), root.name)
+            s3 = stack.enter_context(serve_s3())
+            stack.enter_context(patch.dict(os.environ, s3.env))
+            place = s3.url
         world = ProcessWorld(place, root, *names, order=order)
         stack.enter_context(world.api.sandbox)
         yield world

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from jobo_sandbox import Sandbox
-from tests.support.places import Place
+from tests.support.archives import Files
 from tests.sync.world.parts import BEGINNING, Api, Disk, RowOrder, minutes
 
 
@@ -64,17 +64,16 @@ class ServedApi(Api):
 class Stored(Disk):
     """The files of an archive that processes write, as they were after the last run."""
 
-    def __init__(self, place: Place, name: str) -> None:
+    def __init__(self, stored: Files) -> None:
         super().__init__()
-        self._place, self._name = place, name
+        self._stored = stored
         self.pull()
 
     def pull(self) -> None:
-        files = self._place.files(self._name)
-        self.files = {each: files[each] for each in files if not each.endswith(".tmp")}
+        self.files = self._stored.copy()
 
     def push(self) -> None:
-        self._place.write(self._name, self.files)
+        self._stored.restore(self.files)
 
     def create(self, name: str, content: bytes) -> None:
         super().create(name, content)
