@@ -5,8 +5,9 @@ archive that is written, and one that has got its name; an object that is writte
 
 TEST_RUN is the number of the run. TEST_TIME is the file with the model's time, TEST_SKEW the
 seconds that the local clock is ahead. TEST_DIE_AT is the step at which a signal arrives,
-TEST_SIGNAL its name. TEST_FULL is set if the archive has no room. TEST_WAITS is the seconds that a
-wait takes for each second by the clocks.
+TEST_SIGNAL its name. TEST_ROOM is the most bytes that a file of the archive may have. TEST_FAILS_AT
+is the number of the request to the bucket that fails; TEST_FAILURE is `lost` if only its response
+is. TEST_WAITS is the seconds that a wait takes for each second by the clocks.
 """
 
 from __future__ import annotations
@@ -14,9 +15,11 @@ from __future__ import annotations
 import errno
 import os
 import signal
+import stat
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -65,9 +68,14 @@ def _sleep(_: Clock, seconds: float) -> None:
     time.sleep(seconds * float(os.environ["TEST_WAITS"]))
 
 
-def _sync_file(_descriptor: int) -> None:
+def _has_room(size: int) -> bool:
+    return size <= int(os.environ["TEST_ROOM"])
+
+
+def _sync_file(descriptor: int) -> None:
     """Whatever is written is synced before anything depends on it."""
-    if os.environ.get("TEST_FULL"):
+    status = os.fstat(descriptor)
+    if stat.S_ISREG(status.st_mode) and not _has_room(status.st_size):
         raise OSError(errno.ENOSPC, "No space left on device")
     _step()
 
@@ -93,11 +101,32 @@ def _put(action: Callable[..., None]) -> Callable[..., None]:
     """Return the writing of an object, unless there is no room."""
 
     def put(store: Store, name: str, content: bytes) -> None:
-        if os.environ.get("TEST_FULL"):
+        if not _has_room(len(content)):
             raise StoreError(store.location, "no room")
         action(store, name, content)
 
     return _around(put)
+
+
+class _Shaky:
+    """A bucket, one of whose requests fails."""
+
+    def __init__(self, bucket: Any) -> None:
+        self._bucket = bucket
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        call = getattr(self._bucket, name)
+
+        def act(*args: Any, **options: Any) -> Any:
+            is_failing = next(_requests) == int(os.environ["TEST_FAILS_AT"])
+            if is_failing and os.environ["TEST_FAILURE"] != "lost":
+                raise GenericError("timed out")
+            result = call(*args, **options)
+            if is_failing:
+                raise GenericError("the response was lost")
+            return result
+
+        return act
 
 
 def _write(lines: bytearray, shutdown: ShutdownSignal) -> None:
@@ -117,6 +146,7 @@ def _new_id() -> str:
 
 _send_request = requests.Session.send
 _write_all = writer._write
+_requests = count(1)
 
 if __name__ == "__main__":
     os.fsync = _sync_file  # type: ignore[assignment]
@@ -124,9 +154,12 @@ if __name__ == "__main__":
         setattr(Clock, name, replacement)
     requests.Session.send = _around(_send)  # type: ignore[method-assign]
     if os.environ.get("AWS_ENDPOINT_URL"):
-        from tap_jobo.archive import lease  # not for a folder: it takes long to load
-        from tap_jobo.archive.bucket import Bucket
+        from obstore.exceptions import GenericError  # not for a folder: it takes long to load
 
+        from tap_jobo.archive import bucket, lease
+        from tap_jobo.archive.bucket import Bucket, open_bucket
+
+        bucket.open_bucket = lambda *args, **how: _Shaky(open_bucket(*args, **how))  # type: ignore[assignment]
         patch.object(lease, "DURATION", 1e9).start()  # a minute of a simulated world is short
         Bucket.create = _put(Bucket.create)  # type: ignore[method-assign]
         Bucket.replace = _put(Bucket.replace)  # type: ignore[method-assign]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.archive.helpers import spent_in
 from tests.sync import test_traps as traps
 from tests.sync.test_traps import TRAPS, Trap, both, put
 from tests.sync.world import histories
@@ -22,6 +23,7 @@ NEAR = [
     "a page dropped at the head is bought again",
     "a restored backup",
     "a lost archive",
+    "a full disk costs one page",
     "a limit of nothing loads in spite of a question",
     "a paid sync that is rejected twice ends the run",
     "changes that are rejected twice are begun over since their start",
@@ -29,10 +31,8 @@ NEAR = [
     "an erased row is skipped and still counts",
 ]
 """The traps that the tests play with processes; the exhaustive ones play all others."""
-IN_MEMORY = {
-    "an old backup buys nothing old unasked",  # where a week is short
-    "a full disk costs one page",  # which has room for less than a page
-}
+IN_MEMORY = {"an old backup buys nothing old unasked"}
+"""Where a week is short."""
 
 
 def play(trap: Trap) -> None:
@@ -86,6 +86,21 @@ def test_a_run_that_lost_its_lock_delivers_no_page_more() -> None:
         put(*range(9))(world)
         world.lose_lock("prod", "dev", page=1)
         both(traps.total(11), traps.run(), traps.has_all("prod", "dev"))(world)
+
+
+@pytest.mark.parametrize("loses_response", [False, True])
+def test_each_request_to_a_bucket_fails_once(*, loses_response: bool) -> None:
+    """Each time, a run that follows mends what it left, and what was billed counts."""
+    with process_world("prod", is_in_bucket=True) as world:
+        put(*range(9))(world)
+        world.set_limit(10**9)  # so that each request counts before it is sent
+        for number in range(1, 24):
+            world.run("prod", fails_at=number, loses_response=loses_response, batch=1)
+            put(number % 9)(world)
+        world.limit = None
+        world.quiesce()
+        world.check_all("prod")
+        assert sum(spent_in(world.stored("main").store).values()) >= world.total * PRICE
 
 
 def test_no_run_exceeds_the_limit_of_a_month() -> None:

@@ -313,9 +313,6 @@ class ProcessMoves(Moves):
 
     world: ProcessWorld
 
-    def store_fails(self) -> None:
-        """In memory only."""
-
     def is_ended(self) -> None:
         self._run(die_at=self._step(), signal="SIGTERM", other=None)
 

@@ -53,6 +53,8 @@ _MORTAL_TAP: Final = str(Path(__file__).parents[2] / "support/mortal_tap.py")
 _SINCE: Final = re.compile(r"missing since (\S+Z)")
 _MEMORY: Final = Path("/dev/shm")
 """A folder in memory, where there is one: a killed process loses nothing that it has written."""
+_ROOM: Final = {"ok": 10**9, "big": 500, "full": 0}
+"""Bytes of a file that a disk has room for: for all, for none that has a page, for none at all."""
 _WAYS: Final[dict[str, Way]] = {
     "=resync ": "resync",
     "=keep ": "keep",
@@ -94,7 +96,9 @@ class ProcessRun(AnyRun):
             "TEST_WAITS": f"{waits}",
             "TEST_DIE_AT": f"{-1 if step is None else step}",
             "TEST_SIGNAL": "SIGSTOP" if stops else happens.signal,
-            **({} if world.disk == "ok" else {"TEST_FULL": "1"}),
+            "TEST_ROOM": f"{_ROOM[world.disk]}",
+            "TEST_FAILS_AT": f"{happens.fails_at}",
+            "TEST_FAILURE": "lost" if happens.loses_response else "refused",
         }
         with self._output.open("wb") as output, self._log.open("wb") as log:
             streams = output.fileno(), log.fileno()
@@ -136,7 +140,7 @@ class ProcessRun(AnyRun):
         self._process.join(120)
         assert self.is_over, "the run never ends"
         run = self._read()
-        if run.returncode == -signal.SIGKILL:
+        if run.returncode == -signal.SIGKILL or self.conditions.fails_at:
             self.world.release_locks()
         self._settle(is_whole=run.returncode == 0)
         self._deliver(run)
