@@ -1,8 +1,9 @@
-"""What the streams of a run share: one budget, one warning, and the locks of all feeds."""
+"""What the streams of a run share: questions, one budget, figures, and the locks of all feeds."""
 
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,13 @@ import requests
 from jobo_sandbox import Fault, Sandbox
 from tap_jobo.signals import ShutdownSignal
 from tap_jobo.singer.run import RunContext
-from tests.support import Tap, discover
+from tests.archive.helpers import change
+from tests.support import Run, Tap, discover
 from tests.support.archives import files_of
 from tests.support.clock import FakeClock
 from tests.support.companies import selecting
 from tests.support.crash import cut_in_request, run_meanwhile
+from tests.support.jobs import tap_of
 from tests.support.loggers import LOGGER
 
 pytestmark = pytest.mark.slow
@@ -29,8 +32,26 @@ def tap(sandbox: Sandbox, tmp_path: Path) -> Tap:
     return Tap(sandbox, tmp_path, {"jobs_batch_size": 10}, catalog=catalog)
 
 
+@pytest.fixture
+def filtered(hiring: Sandbox, tmp_path: Path) -> Tap:
+    """The tap with two feeds, and filters of one of them."""
+    tap = tap_of(hiring, tmp_path, "career_sites", "jobs")
+    tap.settings |= {"batch_size": 2, "jobs_batch_size": 10, "jobs_work_models": ["remote"]}
+    return tap
+
+
 def _read(sandbox: Sandbox) -> list[str]:
     return [entry.endpoint for entry in sandbox.ledger if entry.endpoint != "clock"]
+
+
+def complete_by_stream(run: Run) -> dict[str, float]:
+    points = [each for each in run.points if each["metric"] == "jobo_sync_complete"]
+    return {each["tags"]["stream"]: each["value"] for each in points}
+
+
+def incomplete(run: Run) -> set[str]:
+    """The streams whose summaries say that their sync is not complete."""
+    return {name for name, text in run.summaries.items() if "sync not complete" in text}
 
 
 def test_passwords_for_other_programs_are_not_sent(
@@ -46,12 +67,68 @@ def test_passwords_for_other_programs_are_not_sent(
     assert "Authorization" not in prepared.headers
 
 
-class TestBudget:
-    def test_one_that_covers_no_page_of_a_later_feed_is_refused_before_a_page(
-        self, tap: Tap, sandbox: Sandbox
+class TestQuestions:
+    """What all streams ask comes before a page is billed, and one answer is for all of them."""
+
+    def test_the_filters_of_two_streams_changed(self, filtered: Tap, hiring: Sandbox) -> None:
+        state = filtered.succeed(country_codes=["US"]).state
+        hiring.world.touch(next(iter(hiring.world.rows())))
+        jobs: Any = {"jobs_work_models": ["onsite", "remote"]}
+        requests = len(hiring.feed_requests)
+        run = filtered.run(state=state, country_codes=["DE"], **jobs)
+        ours, theirs = run.complaints
+        assert re.search(r"\bcareer_sites\b.*\bcountry_codes\b.*\bUS\b.*\bDE\b", ours)
+        assert re.search(r"\bjobs\b.*\bjobs_work_models\b.*\bremote\b.*\bonsite, remote\b", theirs)
+        assert run.codes("CRITICAL") == ["filters-changed"] * 2
+        run = filtered.fail(code="filters-changed", state=state, country_codes=["US"], **jobs)
+        assert run.summaries["career_sites"].startswith("not read ")
+        assert run.records == []
+        asked = filtered.run("--plan", state=state, country_codes=["US"], **jobs).stdout
+        assert asked.count("[filters-changed]") == 1
+        answered = filtered.run("--plan", state=state, on_filter_change="resync", **jobs).stdout
+        assert "[filters-changed]" not in answered
+        assert re.search(r"added values \(.*\), and then", answered)
+        assert len(hiring.feed_requests) == requests
+
+    def test_one_decision_is_for_all_streams(self, filtered: Tap, hiring: Sandbox) -> None:
+        """For one of them, it leaves no row missing, so only the other one warns."""
+        state = filtered.succeed().state
+        changed: Any = {"country_codes": ["DE"], "jobs_work_models": ["onsite", "remote"]}
+        run = filtered.succeed(state=state, on_filter_change="keep", **changed)
+        (warning,) = run.messages_of("WARNING", "filters-applied")
+        assert warning.startswith("jobs: ")
+        assert run.of("jobs").rows.keys() < hiring.world.jobs().keys()
+        assert [warned.split()[2] for warned in run.messages_of("WARNING", "gap")] == ["jobs"]
+
+    @pytest.mark.parametrize(
+        ("settings", "code"),
+        [({"country_codes": ["FR"]}, "filters-changed"), ({"max_credits": 2_499}, "limit-too-low")],
+    )
+    def test_free_streams_are_read(
+        self, tap: Tap, sandbox: Sandbox, settings: Any, code: str
     ) -> None:
-        run = tap.run(max_credits=2_999, jobs_batch_size=1_000)
-        assert (run.error_code, _read(sandbox)) == ("limit-too-low", [])
+        tap.settings["country_codes"] = ["DE"]
+        tap.catalog = selecting(tap.catalog, jobs=False, expired_jobs=True, billed_pages=True)
+        state = tap.succeed().state
+        sent, billed = len(sandbox.feed_requests), sandbox.credits_billed
+        run = tap.fail(code=code, state=state, **settings)
+        assert incomplete(run) == {"billed_pages", "career_sites"}
+        assert complete_by_stream(run) == {"billed_pages": 0, "career_sites": 0, "expired_jobs": 1}
+        assert len(sandbox.feed_requests) == sent
+        assert sandbox.credits_billed == billed
+
+
+class TestBudget:
+    @pytest.mark.parametrize(
+        ("most", "streams"), [(2_400, ["career_sites", "jobs"]), (2_999, ["jobs"])]
+    )
+    def test_one_that_covers_no_page_of_a_feed_is_refused_before_a_page(
+        self, tap: Tap, sandbox: Sandbox, most: int, streams: list[str]
+    ) -> None:
+        run = tap.run(max_credits=most, jobs_batch_size=1_000)
+        assert [line.split()[0] for line in run.complaints] == streams
+        assert {*run.error_codes} == {"limit-too-low"}
+        assert _read(sandbox) == []
 
     def test_free_streams_need_none(self, tap: Tap, sandbox: Sandbox) -> None:
         tap.catalog = selecting(tap.catalog, career_sites=False, jobs=False, expired_jobs=True)
@@ -59,19 +136,38 @@ class TestBudget:
         assert _read(sandbox) == ["expired_jobs"]
         assert sandbox.credits_billed == 0
 
+    def test_one_covers_all_streams(self, hiring: Sandbox, tmp_path: Path) -> None:
+        """20 career sites are 1,000 credits, a page of jobs is 90: the third does not fit."""
+        names = ("career_sites", "companies", "expired_jobs", "jobs", "managed_jobs")
+        tap, world = tap_of(hiring, tmp_path, *names), hiring.world
+        tap.settings |= {"jobs_batch_size": 30, "batch_size": 20}
+        first = tap.succeed(max_credits=1_250)
+        assert hiring.credits_billed == 1_180
+        assert first.codes("WARNING").count("limit-reached") == 2
+        assert first.of("expired_jobs").rows
+        complete = {"career_sites": 1, "companies": 1, "expired_jobs": 1}
+        assert complete_by_stream(first) == {**complete, "jobs": 0, "managed_jobs": 0}
+        second = tap.succeed(state=first.state, max_credits=2_500)
+        assert first.of("jobs").rows.keys() | second.of("jobs").rows.keys() == world.jobs().keys()
+        assert second.of("managed_jobs").rows.keys() == world.managed_jobs().keys()
+        twice = dict.fromkeys(world.managed_jobs(), 2)
+        assert hiring.billed_ids() == {**dict.fromkeys([*world.rows(), *world.jobs()], 1), **twice}
+
 
 class TestOneStreamThatFails:
     """The others are read; what a state shows ends the run before a billed request."""
 
-    def test_damaged_page(self, tap: Tap, sandbox: Sandbox) -> None:
-        tap.catalog = selecting(both := tap.catalog, jobs=False)
-        tap.run()
-        files = files_of(tap)
-        files.damage(files.pages[0])
-        billed, tap.catalog = sandbox.credits_billed, both
-        run = tap.fail(code="archive-damaged")
-        assert len(run.of("jobs").ids) == 40
-        assert sandbox.credits_billed == billed + 120
+    def test_damaged_page(self, filtered: Tap) -> None:
+        filtered.settings["country_codes"] = ["US"]
+        first = filtered.succeed()
+        change(filtered, next(iter(first.of("career_sites").rows)))
+        filtered.succeed(state=first.state)
+        files = files_of(filtered)
+        files.damage([page for page in files.pages if "career_sites" in page][-1])
+        plan = filtered.run("--plan", state=first.state).stdout
+        assert plan.count("[archive-damaged]") == plan.count("  ask: ") == 1
+        run = filtered.fail(code="archive-damaged", state=first.state)
+        assert "; sync complete." in run.summaries["jobs"]
 
     def test_it_is_reported_at_once_and_at_the_end(self, tap: Tap, sandbox: Sandbox) -> None:
         sandbox.faults.add(Fault(status=403, times=2), endpoint="career_sites")
@@ -90,13 +186,46 @@ class TestOneStreamThatFails:
         assert run.returncode == 1
         assert run.state["bookmarks"]["expired_jobs"]["replication_key_value"]
 
-    def test_change_of_filters_of_a_later_feed(self, tap: Tap, sandbox: Sandbox) -> None:
-        state = tap.succeed(jobs_sources=["workday"]).state
-        billed = sandbox.credits_billed
-        sandbox.world.touch(next(iter(sandbox.world.rows())))
-        run = tap.fail(code="filters-changed", state=state)
-        assert run.records == []
-        assert sandbox.credits_billed == billed
+    @pytest.mark.parametrize("status", [401, 403])
+    def test_it_has_not_succeeded(self, tap: Tap, sandbox: Sandbox, status: int) -> None:
+        """401 ends the run, and 403 the stream."""
+        tap.catalog = selecting(tap.catalog, jobs=False)
+        sandbox.faults.add(Fault(status=status, times=None), endpoint="career_sites", on=2)
+        run = tap.fail(code="access-denied")
+        (duration,) = (point for point in run.points if point["metric"] == "sync_duration")
+        assert duration["tags"]["status"] == "failed"
+        assert "50 rows in 1 page" in run.summaries["career_sites"]
+
+    def test_every_stream_of_a_run_that_ends_early_has_a_summary(
+        self, hiring: Sandbox, tmp_path: Path
+    ) -> None:
+        """A key that is revoked ends the run, which has written rows of some streams."""
+        tap = tap_of(hiring, tmp_path, "billed_pages", "career_sites", "companies", "jobs")
+        hiring.faults.add(Fault(status=401, times=None), endpoint="career_sites", on=2)
+        run = tap.fail(code="access-denied", batch_size=5)
+        assert complete_by_stream(run) == dict.fromkeys(run.summaries, 0)
+        assert run.summaries.keys() - incomplete(run) == {"jobs"}
+        assert incomplete(run) == {"billed_pages", "career_sites", "companies"}
+        assert run.summaries["billed_pages"].startswith("0 rows,")
+        again = tap.run(batch_size=5)  # which fails at once
+        assert again.summaries["billed_pages"].startswith("1 row,")
+
+
+def test_rows_that_are_loaded_have_a_figure_of_their_own(tap: Tap, sandbox: Sandbox) -> None:
+    """An older version of a row is not loaded."""
+    tap.catalog = selecting(tap.catalog, jobs=False)
+    state = tap.succeed().state
+    assert "jobo_rows_loaded" not in tap.succeed(state=state).metrics
+    for key in [*sandbox.world.rows()][:10]:
+        at = sandbox.now() - timedelta(minutes=1)
+        sandbox.world.touch(key, name="Changed", at=at)
+    tap.succeed(state=state)
+    sandbox.world.add()
+    run = tap.succeed(lookback_minutes=0)
+    assert run.metrics["jobo_rows_loaded"] == 120
+    assert run.metrics["record_count"] == 121
+    assert run.metrics["jobo_credits"] == 50
+    assert run.summaries["career_sites"].startswith("120 rows in 4 pages ")
 
 
 class TestMeltanoEnvironment:
