@@ -11,9 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from benchmarks.processes import Contender, environment
-from tests.support import discover
-from tests.support.companies import selecting
-from tests.support.jobs import STREAMS
+from tests.support import STREAMS, discover, selecting
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

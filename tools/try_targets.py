@@ -25,8 +25,7 @@ from obstore.store import S3Store
 from uv import find_uv_bin
 
 from jobo_sandbox.postgres import running_postgres
-from tests.support import environment
-from tests.support.jobs import STREAMS
+from tests.support import STREAMS, environment
 from tests.support.pipeline import odd_runs
 from tests.support.s3 import S3, serve_s3
 

@@ -13,9 +13,8 @@ import pytest
 from jobo_sandbox import Fault, Sandbox
 from tap_jobo.api.api_clock import ApiClock, read_api_clock
 from tap_jobo.api.responses import ApiResponse
-from tests.support import Tap, discover
+from tests.support import Tap, discover, selecting
 from tests.support.clock import NOON, FakeClock
-from tests.support.companies import selecting
 
 LOGGER = logging.getLogger("tests.api_clock")
 SECOND = timedelta(seconds=1)

@@ -18,9 +18,8 @@ from msgspec.structs import replace
 from jobo_sandbox import Fault, Sandbox
 from jobo_sandbox.patience import patient
 from tests.archive.helpers import spent_in
-from tests.support import Run, Tap, execute
+from tests.support import Run, Tap, execute, tap_of
 from tests.support.archives import Files, files_at
-from tests.support.jobs import tap_of
 from tests.support.raw_api import RawApi, drip, head, page, send, send_page, serve_raw
 
 pytestmark = pytest.mark.slow

@@ -17,8 +17,7 @@ from tap_jobo.errors import NOT_BILLED, ApiError
 from tap_jobo.streams.career_sites import CAREER_SITES
 from tap_jobo.streams.feed_spec import FeedSpec
 from tap_jobo.streams.jobs import EXPIRED_JOBS, JOBS
-from tests.support import Tap, commands_in
-from tests.support.jobs import tap_of
+from tests.support import Tap, commands_in, tap_of
 
 PAGE_CREDITS = 2_500
 

@@ -9,9 +9,8 @@ import pytest
 
 from jobo_sandbox import Entry, Fault, Sandbox
 from tests.archive.helpers import archive_command
-from tests.support import Run, Tap
+from tests.support import Run, Tap, tap_of
 from tests.support.crash import cut_in_request
-from tests.support.jobs import tap_of
 
 pytestmark = pytest.mark.slow
 

@@ -28,14 +28,13 @@ from tests.archive.helpers import (
     succeeded,
     written,
 )
-from tests.support import ARCHIVE_COMMAND, Run, Tap, commands_in, execute
+from tests.support import ARCHIVE_COMMAND, Run, Tap, commands_in, execute, tap_of
 from tests.support.archives import Files, files_at
 from tests.support.crash import (
     cut_in_request,
     rows_billed_twice,
     run_meanwhile,
 )
-from tests.support.jobs import tap_of
 
 pytestmark = pytest.mark.slow
 

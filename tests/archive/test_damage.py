@@ -25,10 +25,9 @@ from tests.archive.helpers import (
     run_unprivileged,
     succeeded,
 )
-from tests.support import Run, Tap, commands_in
+from tests.support import Run, Tap, commands_in, tap_of
 from tests.support.archives import Files
 from tests.support.crash import finish, rows_billed_twice, run_meanwhile
-from tests.support.jobs import tap_of
 
 pytestmark = pytest.mark.slow
 

@@ -7,9 +7,8 @@ from pathlib import Path
 import pytest
 
 from jobo_sandbox import Sandbox
-from tests.support import Tap
+from tests.support import Tap, tap_of
 from tests.support.crash import cut_in_request
-from tests.support.jobs import tap_of
 
 pytestmark = pytest.mark.slow
 

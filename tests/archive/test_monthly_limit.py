@@ -27,10 +27,9 @@ from tap_jobo.streams.career_sites import CAREER_SITES
 from tap_jobo.streams.feed_spec import FeedSpec
 from tap_jobo.streams.jobs import JOBS
 from tests.archive.helpers import archive_command, new_header, pass_time, spent_in, succeeded
-from tests.support import Run, Tap, commands_in
+from tests.support import Run, Tap, commands_in, tap_of
 from tests.support.clock import FakeClock
 from tests.support.crash import cut_in_request
-from tests.support.jobs import tap_of
 from tests.support.loggers import LOGGER
 
 pytestmark = pytest.mark.slow

@@ -10,16 +10,16 @@ from jobo_sandbox import Fault, Sandbox
 from tap_jobo.streams import SETTINGS
 from tap_jobo.streams.career_sites import FILTERS
 from tests.support import (
+    STREAMS,
     Run,
     Tap,
     discover,
     entry_of,
     environment,
     execute,
+    selecting,
 )
 from tests.support.archives import files_at
-from tests.support.companies import selecting
-from tests.support.jobs import STREAMS
 
 OFFLINE = """
 import os, sys

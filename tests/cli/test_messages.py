@@ -21,11 +21,9 @@ import pytest
 from jobo_sandbox import Fault, Hold, Sandbox
 from tap_jobo.messages import entries
 from tests.archive.helpers import archive_command, pass_time
-from tests.support import Run, Tap, discover, entry_of, execute, state_until
+from tests.support import Run, Tap, discover, entry_of, execute, selecting, state_until, tap_of
 from tests.support.archives import files_of
-from tests.support.companies import selecting
 from tests.support.crash import cut_in_request, finish
-from tests.support.jobs import tap_of
 from tests.support.repository import REPOSITORY
 
 pytestmark = pytest.mark.slow

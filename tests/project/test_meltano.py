@@ -13,11 +13,10 @@ import pytest
 import yaml
 from singer_sdk.helpers.capabilities import PluginCapabilities
 
-from tests.support import ARCHIVE_COMMAND, COMMAND, environment, execute
+from tests.support import ARCHIVE_COMMAND, COMMAND, STREAMS, environment, execute
 from tests.support.archives import files_at
 from tests.support.companies import FIELDS, OBJECTS, expected_profile
 from tests.support.docs import block
-from tests.support.jobs import STREAMS
 from tests.support.meltano import PIPELINE, Project
 from tests.support.pipeline import Pipeline
 from tests.support.repository import REPOSITORY

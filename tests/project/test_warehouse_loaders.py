@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from jobo_sandbox import Sandbox
-from tests.support.companies import selecting
+from tests.support import STREAMS, discover, selecting
 from tests.support.dbt import PACKAGE
 from tests.support.jobs import STREAMS, rows_of
 from tests.support.pipeline import load, odd_runs, tool_of

@@ -14,18 +14,20 @@ from typing import Any
 import pytest
 
 from jobo_sandbox import Fault, Sandbox
+from jobo_sandbox.feeds import FEEDS
 from tests.archive.helpers import (
     archive_command,
 )
-from tests.support import Run, Tap, entry_of
+from tests.support import STREAMS, Run, Tap, entry_of, tap_of
 from tests.support.archives import files_of
 from tests.support.crash import cut_after, parse, some_signal, wait_until_quiet
-from tests.support.jobs import PRICED, STREAMS, tap_of
 from tests.support.target import Target
 
 pytestmark = pytest.mark.slow
 
 BILLED = ("billed_pages", "career_sites", "jobs")
+PRICED = {name for name, feed in FEEDS.items() if feed.price}
+"""The streams whose rows cost something."""
 
 
 @pytest.fixture
@@ -50,7 +52,7 @@ def test_each_billed_page_has_a_row_before_a_state_says_so(hiring: Sandbox, tmp_
     assert [(row["rows"], row["credits"]) for row in bill] == [
         (len(entry.row_ids), entry.credits) for entry in entries
     ]
-    assert {row["stream"] for row in bill} == {*PRICED}
+    assert {row["stream"] for row in bill} == PRICED
     assert all(row["is_confirmed"] for row in bill)
     jobs = [row for row in bill if row["stream"] == "jobs"]
     assert [row["page"] for row in jobs] == [1, 2, 3]
@@ -69,7 +71,7 @@ def test_each_billed_page_has_a_row_before_a_state_says_so(hiring: Sandbox, tmp_
         elif message["type"] == "STATE":
             places = message["value"]["bookmarks"].get("billed_pages", {}).get("feeds", {})
             assert {name: place["offset"] for name, place in places.items()} == written
-    assert written.keys() == {*PRICED}
+    assert written.keys() == PRICED
 
 
 def test_a_page_that_is_loaded_again_has_the_same_row_and_one_billed_again_another(

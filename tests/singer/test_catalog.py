@@ -6,8 +6,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from tests.support import discover
-from tests.support.jobs import STREAMS
+from tests.support import STREAMS, discover
 
 REPLICATION_KEYS = {
     "career_sites": "updated_at",

@@ -14,12 +14,10 @@ from jobo_sandbox import Fault, Sandbox
 from tap_jobo.signals import ShutdownSignal
 from tap_jobo.singer.run import RunContext
 from tests.archive.helpers import change
-from tests.support import Run, Tap, discover
+from tests.support import Run, Tap, discover, selecting, tap_of
 from tests.support.archives import files_of
 from tests.support.clock import FakeClock
-from tests.support.companies import selecting
 from tests.support.crash import cut_in_request, run_meanwhile
-from tests.support.jobs import tap_of
 from tests.support.loggers import LOGGER
 
 pytestmark = pytest.mark.slow

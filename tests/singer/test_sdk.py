@@ -18,9 +18,8 @@ from uv import find_uv_bin
 
 from jobo_sandbox import Sandbox
 from tap_jobo.tap import TapJobo
+from tests.support import STREAMS, entry_of, kept_signals, tap_of
 from tests.support import Tap as TapProcess
-from tests.support import entry_of, kept_signals
-from tests.support.jobs import STREAMS, tap_of
 
 # The standard tests are made when this module is imported, and keep these settings by reference:
 # the fixture below fills in where the sandbox is before they run.

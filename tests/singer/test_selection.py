@@ -9,9 +9,7 @@ from typing import Any
 import pytest
 
 from jobo_sandbox import Fault, Sandbox
-from tests.support import Tap, discover, entry_of
-from tests.support.companies import selecting
-from tests.support.jobs import STREAMS, tap_of
+from tests.support import STREAMS, Tap, discover, entry_of, selecting, tap_of
 
 Catalog = dict[str, Any]
 

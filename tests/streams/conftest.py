@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from jobo_sandbox import Sandbox
-from tests.support import Tap
-from tests.support.jobs import tap_of
+from tests.support import Tap, tap_of
 
 
 @pytest.fixture

@@ -10,13 +10,11 @@ from pathlib import Path
 import pytest
 
 from jobo_sandbox import Fault, Sandbox
-from tap_jobo.clock import format_timestamp
+from tap_jobo.clock import format_timestamp, parse_timestamp
 from tap_jobo.sync.wanted import MARGIN
 from tests.archive.helpers import archive_command, pass_time
-from tests.support import Run, Tap, commands_in, state_until
+from tests.support import Json, Run, Tap, commands_in, state_until, tap_of
 from tests.support.clock import with_clock
-from tests.support.companies import Json
-from tests.support.jobs import instant, tap_of
 
 WEEK = timedelta(days=7)
 SECOND = timedelta(seconds=1)
@@ -36,7 +34,7 @@ def both(hiring: Sandbox, tmp_path: Path) -> Tap:
 
 def asked_since(sandbox: Sandbox) -> datetime:
     """The start of the window of the last request."""
-    return instant(sandbox.requests_to("expired_jobs")[-1].body["expired_since"])
+    return parse_timestamp(sandbox.requests_to("expired_jobs")[-1].body["expired_since"])
 
 
 def gaps(run: Run) -> list[str]:
@@ -46,7 +44,7 @@ def gaps(run: Run) -> list[str]:
 def interval(warning: str) -> tuple[datetime, datetime]:
     """Return what a warning names, to the minute."""
     start, end = re.findall(r"\d{4}-\S+Z", warning)
-    return instant(start), instant(end)
+    return parse_timestamp(start), parse_timestamp(end)
 
 
 def to_minute(at: datetime) -> datetime:
@@ -61,8 +59,9 @@ def test_rows_are_ids_with_the_start_of_the_sync(both: Tap, hiring: Sandbox) -> 
     recent = {key for key, at in hiring.world.expired_jobs().items() if at >= week_ago}
     rows = run.of("expired_jobs").rows
     assert rows.keys() == recent != set()
-    assert {row["reported_at"] for row in rows.values()} == {bookmark["replication_key_value"]}
-    assert instant(bookmark["replication_key_value"]) <= hiring.requests_to("expired_jobs")[0].time
+    started = bookmark["replication_key_value"]
+    assert {row["reported_at"] for row in rows.values()} == {started}
+    assert parse_timestamp(started) <= hiring.requests_to("expired_jobs")[0].time
     assert bookmark["replication_key"] == "reported_at"
     assert bookmark["position"]["filter_sets"] == [{}]
 
@@ -194,5 +193,5 @@ def test_a_new_warehouse_gets_all_that_were_ever_read(alone: Tap, hiring: Sandbo
     assert late.loaded == len(first.ids) + 3
     (warning,) = gaps(late)
     bookmark = second.of("expired_jobs").bookmark["replication_key_value"]
-    assert interval(warning)[0] == to_minute(instant(bookmark))
+    assert interval(warning)[0] == to_minute(parse_timestamp(bookmark))
     assert late.of("expired_jobs").metrics["jobo_credits"] == 0

@@ -9,18 +9,20 @@ import pytest
 
 from jobo_sandbox import Sandbox
 from jobo_sandbox.feeds import FEEDS
-from tests.support import Tap
-from tests.support.companies import Json
-from tests.support.jobs import (
-    FILTERS,
-    POSTED_AFTER,
-    STREAMS,
-    tap_of,
-)
+from tests.support import STREAMS, Json, Tap, tap_of
 
 pytestmark = pytest.mark.slow
 
-PRICE = 3
+FILTERS: Json = {
+    "jobs_locations": [{"city": "London", "country": "United Kingdom"}, {"country": "Germany"}],
+    "jobs_sources": ["ashby", "greenhouse", "lever_co", "personio", "recruitee", "workday"],
+    "jobs_work_models": ["onsite", "remote"],
+    "jobs_employment_types": ["contract", "full-time"],
+    "jobs_experience_levels": ["lead", "mid", "senior"],
+    "jobs_posted_after": "2020-01-31",
+}
+"""A value of each filter of the jobs, as the state keeps it but for the date."""
+POSTED_AFTER = "2020-01-31T00:00:00.000000Z"
 
 
 @pytest.fixture

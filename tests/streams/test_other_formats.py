@@ -11,9 +11,7 @@ from typing import Any
 import pytest
 
 from jobo_sandbox import Fault, Sandbox
-from tests.support import Tap, commands_in
-from tests.support.companies import Json
-from tests.support.jobs import tap_of
+from tests.support import Json, Tap, commands_in, tap_of
 
 pytestmark = pytest.mark.slow
 

@@ -1,11 +1,10 @@
 """What tests share: the tap as a process, what it is given, and what is made of its output."""
 
+from tests.support.catalog import STREAMS, Json, discover, entry_of, selecting, tap_of
 from tests.support.process import (
     Run,
     Tap,
     commands_in,
-    discover,
-    entry_of,
     environment,
     execute,
     kept_signals,
@@ -19,6 +18,8 @@ from tests.support.warm import ARCHIVE_COMMAND, COMMAND
 __all__ = [
     "ARCHIVE_COMMAND",
     "COMMAND",
+    "STREAMS",
+    "Json",
     "Run",
     "Tap",
     "commands_in",
@@ -28,7 +29,9 @@ __all__ = [
     "execute",
     "kept_signals",
     "psql",
+    "selecting",
     "state_at",
     "state_until",
+    "tap_of",
     "without_place",
 ]

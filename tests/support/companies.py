@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from copy import deepcopy
 from dataclasses import dataclass
-from typing import Any
 
 from singer_sdk.typing import DEFAULT_JSONSCHEMA_VALIDATOR
 
 from jobo_sandbox import Sandbox
 from jobo_sandbox.company_data import make_profile
-from tests.support.process import Run, entry_of
-
-Json = dict[str, Any]
+from tests.support.catalog import Json
+from tests.support.process import Run
 
 TEXTS = """
     legal_name summary description website listing_url logo_url linkedin_url linkedin_company_id
@@ -49,15 +46,6 @@ class Plain:
 
     sandbox: Sandbox
     run: Run
-
-
-def selecting(discovered: Json, **streams: bool) -> Json:
-    catalog = deepcopy(discovered)
-    for stream, selected in streams.items():
-        for entry in entry_of(catalog, stream)["metadata"]:
-            if entry["breadcrumb"] == []:
-                entry["metadata"]["selected"] = selected
-    return catalog
 
 
 def asked_for(sandbox: Sandbox) -> list[str | None]:

@@ -17,7 +17,7 @@ from uv import find_uv_bin
 
 from jobo_sandbox import Sandbox
 from jobo_sandbox.company_data import Json
-from tests.support.jobs import STREAMS, tap_of
+from tests.support import STREAMS, tap_of
 from tests.support.meltano import environment
 from tests.support.process import Run, Tap
 from tests.support.repository import REPOSITORY

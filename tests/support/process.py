@@ -13,10 +13,8 @@ import sys
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from jobo_sandbox import Sandbox
@@ -386,18 +384,6 @@ def state_until(
     return {"bookmarks": {stream: as_raw(state, spec, until)}}
 
 
-def discover() -> dict[str, Any]:
-    """The catalog that the tap discovers."""
-    catalog: dict[str, Any] = json.loads(_discovered())
-    return catalog
-
-
-@cache
-def _discovered() -> str:
-    with TemporaryDirectory() as folder:
-        return execute([str(COMMAND), "--discover"], environment(Path(folder))).stdout
-
-
 _TAKEN = {"SIGINT", "SIGTERM", "SIGHUP", "SIGALRM"} & {*signal.Signals.__members__}
 """Those that this system has."""
 
@@ -411,13 +397,6 @@ def kept_signals() -> Iterator[None]:
     finally:
         for number, handler in handlers.items():
             signal.signal(number, handler)
-
-
-def entry_of(catalog: dict[str, Any], stream: str = "career_sites") -> dict[str, Any]:
-    """The catalog's entry of a stream."""
-    entry: dict[str, Any]
-    (entry,) = (entry for entry in catalog["streams"] if entry["tap_stream_id"] == stream)
-    return entry
 
 
 def psql() -> Path:

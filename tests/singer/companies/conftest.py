@@ -8,9 +8,8 @@ from pathlib import Path
 import pytest
 
 from jobo_sandbox import Sandbox
-from tests.support import Tap
+from tests.support import Tap, tap_of
 from tests.support.companies import Plain
-from tests.support.jobs import tap_of
 
 
 @pytest.fixture

@@ -11,15 +11,9 @@ import pytest
 
 from jobo_sandbox import Fault, Hold, Sandbox
 from jobo_sandbox.patience import patient
-from tests.support import Run, Tap
-from tests.support.companies import (
-    Json,
-    asked_for,
-    expected_profile,
-    ids_of_page,
-)
+from tests.support import Json, Run, Tap, tap_of
+from tests.support.companies import asked_for, expected_profile, ids_of_page
 from tests.support.crash import BIG_PIPE, finish, kill_until_full, rows_billed_twice
-from tests.support.jobs import tap_of
 from tests.support.systems import need_sizes
 from tests.support.target import Message, Target
 

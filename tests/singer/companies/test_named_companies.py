@@ -11,8 +11,8 @@ from uuid import UUID
 import pytest
 
 from jobo_sandbox import Fault, Hold, Sandbox
-from tests.support import Run, Tap, discover
-from tests.support.companies import Json, Plain, asked_for, expected_profile
+from tests.support import Json, Run, Tap, discover
+from tests.support.companies import Plain, asked_for, expected_profile
 from tests.support.crash import BIG_PIPE, finish, wait_for, wait_until_quiet
 from tests.support.systems import need_sizes
 

@@ -8,15 +8,13 @@ from datetime import timedelta
 import pytest
 
 from jobo_sandbox import Fault, Sandbox
-from tests.support import Tap, entry_of
+from tests.support import Json, Tap, entry_of, selecting
 from tests.support.companies import (
     FIELDS,
-    Json,
     Plain,
     asked_for,
     expected_profile,
     ids_of_page,
-    selecting,
     validate_profiles,
 )
 
