@@ -74,13 +74,13 @@ def run_unprivileged(tap: Tap) -> Run:
     return execute(command, tap.environment())
 
 
-def spent_in(store: Store) -> dict[str, int]:
+def spent_in(store: Store) -> Counter[str]:
     """What all streams of an archive were billed, by month."""
     total: Counter[str] = Counter()
     for name in all_keys(store):
         archive = StreamArchive(store, key_of_name(name))
         total.update(spent_so_far(read_pending(store, name), archive))
-    return dict(total)
+    return total
 
 
 def archive_command(tap: Tap, *args: str) -> Run:

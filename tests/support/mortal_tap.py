@@ -6,8 +6,9 @@ archive that is written, and one that has got its name; an object that is writte
 TEST_RUN is the number of the run. TEST_TIME is the file with the model's time, TEST_SKEW the
 seconds that the local clock is ahead. TEST_DIE_AT is the step at which a signal arrives,
 TEST_SIGNAL its name. TEST_ROOM is the most bytes that a file of the archive may have. TEST_FAILS_AT
-is the number of the request to the bucket that fails; TEST_FAILURE is `lost` if only its response
-is. TEST_WAITS is the seconds that a wait takes for each second by the clocks.
+is the number of the request from which on the bucket is away; TEST_FAILURE is `lost` if only the
+response to that one is lost. TEST_WAITS is the seconds that a wait takes for each second by the
+clocks.
 """
 
 from __future__ import annotations
@@ -109,7 +110,7 @@ def _put(action: Callable[..., None]) -> Callable[..., None]:
 
 
 class _Shaky:
-    """A bucket, one of whose requests fails."""
+    """A bucket that goes away, or loses a response."""
 
     def __init__(self, bucket: Any) -> None:
         self._bucket = bucket
@@ -118,11 +119,12 @@ class _Shaky:
         call = getattr(self._bucket, name)
 
         def act(*args: Any, **options: Any) -> Any:
-            is_failing = next(_requests) == int(os.environ["TEST_FAILS_AT"])
-            if is_failing and os.environ["TEST_FAILURE"] != "lost":
+            number, fails_at = next(_requests), int(os.environ["TEST_FAILS_AT"])
+            is_lost = os.environ["TEST_FAILURE"] == "lost"
+            if 0 < fails_at <= number and not is_lost:
                 raise GenericError("timed out")
             result = call(*args, **options)
-            if is_failing:
+            if number == fails_at:
                 raise GenericError("the response was lost")
             return result
 

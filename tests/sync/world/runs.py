@@ -31,7 +31,8 @@ class Conditions:
         changes: Rows that change meanwhile.
         other: Another pipeline that runs from some step on. In memory, only if this run does not
             have the lock; a process is stopped for that time, and may have it.
-        fails_at: The call of the store that fails, of processes only in a bucket.
+        fails_at: The call of the store that fails. Of processes, a bucket is away from then on, and
+            a folder never fails.
         loses_response: Whether that call does what it should, and only its response is lost.
         signal: Of what a process dies.
         meanwhile: What happens while a process waits for its so-many-th page.
