@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from unittest.mock import Mock, patch
+from unittest.mock import patch
 
 import pytest
 
 from jobo_sandbox import Fault
 from tap_jobo.api.budget import Budget, FeedCost
-from tap_jobo.archive.month import Limit
 from tap_jobo.errors import BudgetReachedError
 from tap_jobo.streams.career_sites import CAREER_SITES
 from tap_jobo.streams.feed_spec import FeedSpec
@@ -225,44 +224,6 @@ class TestDispute:
         with pytest.raises(BudgetReachedError):
             cost.reserve(1_000)
         assert not read(cost, 0, {}, 50)
-
-
-def month_with(*limits: Limit) -> Mock:
-    """A count of the month with limits."""
-    return Mock(price=0, limits=[*limits], newest_balance=lambda: 10_000)
-
-
-def test_costs_and_balances_are_counted_with_those_of_other_runs() -> None:
-    month, cost = month_with(), jobs(make_budget())
-    cost.count_in(month)
-    cost.reserve(20)
-    month.reserve.assert_called_once_with(60)
-    assert receive(cost, 20, deducted(0, balance=9_950), 20) == 50
-    assert sum(call.args[0] for call in month.add.call_args_list) == 50
-    cost.settle()
-    month.settle.assert_called_once_with()
-
-
-def test_what_other_runs_have_reserved_counts() -> None:
-    month, cost = month_with(), jobs(make_budget())
-    cost.count_in(month)
-
-    def reserve(_: int) -> None:
-        month.limits = [Limit(setting="max_credits_per_month", most=100, used=90, month="2026-11")]
-
-    month.reserve = reserve
-    with pytest.raises(BudgetReachedError, match=r"90 of 100 used in 2026-11\. "):
-        cost.reserve(20)
-
-
-def test_a_price_above_the_list_price_is_written_when_it_changes() -> None:
-    month, cost = month_with(), sites(make_budget())
-    cost.count_in(month)
-    written: list[float] = []
-    month.settle = lambda: written.append(month.price)
-    for price in (50, 100, 100, 60, 50, 50):
-        receive(cost, 50, deducted(50 * price))
-    assert written == [100, 60, 0]
 
 
 # In a run

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from tap_jobo.api.pages import ParsedPage
 from tap_jobo.errors import FormatError
-from tap_jobo.model import ALL, Charge, Receipt, Sync, entry_outside, hash_cursor
+from tap_jobo.model import ALL, Charge, Receipt, Sync, entry_outside
 from tap_jobo.records.converter import RecordConverter
 from tap_jobo.records.values import ERASED
 from tap_jobo.streams.career_sites import CAREER_SITES
@@ -94,22 +94,6 @@ def test_without_most_fields_five_rows_or_a_full_page_show_another_format(
 
 def test_an_erased_row_shows_no_format() -> None:
     assert Judge().see([*[ERASED] * 5, *ids(4)]) == 4
-
-
-def test_a_cursor_that_was_used_before_stops() -> None:
-    judge = Judge()
-    assert judge.see([], "b", cursors={hash_cursor("a")}) == 0
-    with pytest.raises(FormatError):
-        judge.see([], "a", cursors={hash_cursor("a")})
-    assert judge.see([], None, cursors={hash_cursor(None)}) == 0
-
-
-def test_a_short_page_without_a_cursor_is_a_warning_and_a_full_one_stops() -> None:
-    judge = Judge()
-    judge.see(ids(1), "")
-    assert judge.codes == ["missing-rows"]
-    with pytest.raises(FormatError):
-        judge.see(ids(1), "", batch_size=1)
 
 
 @pytest.mark.parametrize(("is_bought", "codes"), [(True, ["missing-rows"]), (False, [])])
