@@ -94,7 +94,7 @@ def test_a_body_that_is_too_large_is_kept_as_it_came_until_a_version_decodes_it(
     body = page(padding=" " * 1_000_000)
     bomb, encoding = gzip.compress(body), "Content-Encoding: gzip"
     raw.respond = lambda connection: send(connection, bomb, encoding, deducted=deducted)
-    tap.oddities["TEST_MOST_BYTES"] = "500000"
+    tap.constants["api.session.MOST_BYTES"] = 500_000
     for _ in range(2):
         assert fails(tap.run()) == "format-changed"
     assert (raw.pages, counted(files)) == (1, deducted or 2_500)
@@ -113,7 +113,7 @@ def test_a_body_that_is_too_large_and_has_the_key_is_not_kept(
 ) -> None:
     body = page(padding=tap.sandbox.api_key + " " * 1_000_000)
     raw.respond = lambda connection: send(connection, gzip.compress(body), "Content-Encoding: gzip")
-    tap.oddities["TEST_MOST_BYTES"] = "500000"
+    tap.constants["api.session.MOST_BYTES"] = 500_000
     assert fails(tap.run()) == "response-cut-off"
     assert (files.pages, counted(files)) == ([], 2_500)
 
@@ -127,7 +127,7 @@ def test_a_body_that_is_too_large_on_the_wire_is_cut_off_and_charged(
             connection.sendall(b" " * 100_000)
 
     raw.respond = respond
-    tap.oddities["TEST_MOST_BYTES"] = "500000"
+    tap.constants["api.session.MOST_BYTES"] = 500_000
     assert fails(tap.run()) == "response-cut-off"
     assert (raw.pages, files.pages, counted(files)) == (1, [], 2_500)
 
@@ -176,11 +176,11 @@ def test_a_page_that_drips_is_cut_off_and_charged_once(
             whole(connection)
 
         raw.respond = respond
-    tap.oddities["TEST_DEADLINES"] = f"{patient(0.3)},5"
+    tap.constants["api.client.PAGE_SECONDS"] = patient(0.3)
     assert fails(tap.run()) == "response-cut-off"
     assert (raw.pages, files.pages, counted(files)) == (1, [], 2_500)
     raw.respond = send_page
-    tap.oddities.clear()
+    tap.constants.clear()
     assert len({*tap.succeed().ids}) == 2  # the lock is free
 
 
@@ -193,7 +193,7 @@ def test_a_profile_that_drips_ends_the_stream(
     tap = tap_of(sandbox, tmp_path, "companies")
     tap.settings |= {"api_url": raw.url, "company_ids_file": str(ids)}
     raw.respond_to_clock = drip(b"HTTP/1.1 200 OK\r\nX-", pause)
-    tap.oddities["TEST_DEADLINES"] = "5,0.3"
+    tap.constants["singer.run.FREE_RETRY_SECONDS"] = 0.3
     assert fails(tap.run()) == "api-unavailable"
 
 

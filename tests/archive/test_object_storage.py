@@ -164,7 +164,7 @@ def test_a_page_whose_responses_were_lost_is_in_the_bucket(
 
 def test_no_request_is_sent_once_a_wait_was_longer_than_the_lease(tap: Tap) -> None:
     """As that of a machine that was suspended meanwhile: another run may go on."""
-    later = replace(tap, oddities={"TEST_WAITS": "none"})
+    later = replace(tap, oddities={"TEST_WAITS": "0"})
     busy = Fault(status=503, headers={"Retry-After": "100"})
     later.sandbox.faults.add(busy, endpoint="career_sites", on=2)
     run = later.run()

@@ -34,7 +34,9 @@ SECOND: Any = {"endpoint": "career_sites", "on": 2}
 @pytest.fixture
 def tap(sandbox: Sandbox, tmp_path: Path) -> Tap:
     """The tap without a lookback: no change is billed twice."""
-    return Tap(sandbox, tmp_path, {"lookback_minutes": 0}, oddities={"TEST_LOOKS": "0.05"})
+    return Tap(
+        sandbox, tmp_path, {"lookback_minutes": 0}, constants={"singer.loop._LOOK_EVERY": 0.05}
+    )
 
 
 def start_second(tap: Tap, **settings: Any) -> subprocess.Popen[str]:

@@ -317,10 +317,10 @@ def outages_and_clocks(on: Stage) -> Iterator[Run]:
     yield lost.quick.run()
     large = on.tap()
     state = large.succeed(max_credits=2_500).state
-    large.oddities["TEST_MOST_BYTES"] = "5000"
+    large.constants["api.session.MOST_BYTES"] = 5_000
     yield large.run(state=state)
     large = on.tap()
-    large.oddities["TEST_MOST_BYTES"] = "5000"
+    large.constants["api.session.MOST_BYTES"] = 5_000
     yield large.run()
     for seconds in (400, -400, 10**6):
         tap = on.tap()

@@ -244,6 +244,7 @@ class Tap:
         settings: Its settings, besides those that every test needs.
         catalog: Its catalog, if none is given to a run.
         oddities: What `odd_tap` reads; without any, it is the installed command.
+        constants: Other values for constants of the tap, such as `api.session.MOST_BYTES`.
     """
 
     sandbox: Sandbox
@@ -251,6 +252,7 @@ class Tap:
     settings: dict[str, Any] = field(default_factory=dict)
     catalog: dict[str, Any] = field(default_factory=dict)
     oddities: dict[str, str] = field(default_factory=dict)
+    constants: dict[str, float] = field(default_factory=dict)
 
     def command(
         self,
@@ -270,7 +272,8 @@ class Tap:
         }
         catalog = catalog or self.catalog or None
         given = {"config": config, "state": state, "catalog": catalog}
-        command = [*(_ODD_TAP if self.oddities else [str(COMMAND)]), *args]
+        is_odd = self.oddities or self.constants
+        command = [*(_ODD_TAP if is_odd else [str(COMMAND)]), *args]
         for name, content in given.items():
             if content is not None:
                 path = self.folder / f"{name}.json"
@@ -317,7 +320,7 @@ class Tap:
     @property
     def quick(self) -> Tap:
         """The same tap, whose waits take no time."""
-        return replace(self, oddities={"TEST_WAITS": "none"})
+        return replace(self, oddities={"TEST_WAITS": "0"})
 
     def start(
         self,
@@ -339,7 +342,8 @@ class Tap:
 
     def environment(self, extra: Mapping[str, str] | None = None) -> dict[str, str]:
         """The environment of a user whose state folder is the test's."""
-        return environment(self.folder, {**self.oddities, **(extra or {})})
+        constants = {"TEST_CONSTANTS": json.dumps(self.constants)}
+        return environment(self.folder, {**constants, **self.oddities, **(extra or {})})
 
 
 def environment(folder: Path, extra: Mapping[str, str] | None = None) -> dict[str, str]:

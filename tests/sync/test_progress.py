@@ -25,7 +25,7 @@ def test_a_line_every_minute(
 
 
 def test_each_page_of_a_feed_may_write_one(tap: Tap) -> None:
-    tap.oddities["TEST_PROGRESS"] = "0"
+    tap.constants["sync.report._INTERVAL"] = 0
     lines = [line for line in tap.succeed().lines("INFO") if line.startswith("Progress")]
     assert lines == [  # once the rows of the page are written
         "Progress: career_sites: 50 rows, $2.50.",

@@ -72,7 +72,7 @@ def test_request_that_fails_after_the_signal_is_not_retried(tap: Tap) -> None:
 
 
 def test_second_signal_aborts_a_request_at_once(tap: Tap) -> None:
-    tap.oddities["TEST_SIGNALS"] = "apart"
+    tap.constants |= {"signals._ECHO": 0, "signals._REQUEST_GRACE": 3_600}
     process = start_until(tap, Fault(hang=True), 3)
     process.send_signal(signal.SIGINT)
 

@@ -150,7 +150,7 @@ def test_kills_leave_exactly_the_profiles_that_exist(tmp_path: Path) -> None:
     with Sandbox(size=260, seed=6) as sandbox:
         tap, target = tap_of(sandbox, tmp_path, "career_sites", "companies"), Target()
         tap.settings["batch_size"] = page
-        tap.oddities["TEST_WAITS"] = "none"
+        tap.oddities["TEST_WAITS"] = "0"
         every = sandbox.world.rows().keys()
         gone = set(rng.sample([*every], 26))
         for key in gone:

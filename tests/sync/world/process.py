@@ -1,6 +1,6 @@
 """The simulated world around the installed tap, which is a process.
 
-The tap dies at any step, or is stopped there (see `mortal_tap`). What it does is read from what
+The tap dies at any step, or is stopped there (see `odd_tap`). What it does is read from what
 others see of it: its output, its log, the sandbox's ledger, and the files of the archive.
 """
 
@@ -32,7 +32,7 @@ from tests.support.archives import Files, files_at
 from tests.support.crash import parse, wait_for
 from tests.support.s3 import serve_s3
 from tests.support.target import Message, merge
-from tests.support.warm import _fork
+from tests.support.warm import _fork, warm_arguments
 from tests.sync.world.parts import (
     Folder,
     Pipe,
@@ -49,7 +49,6 @@ STREAM: Final = CAREER_SITES.name
 FILTERS: Final = [each.name for each in CAREER_SITES.filters]
 PRICE: Final = 50
 """Credits of a row."""
-_MORTAL_TAP: Final = str(Path(__file__).parents[2] / "support/mortal_tap.py")
 _SINCE: Final = re.compile(r"missing since (\S+Z)")
 _MEMORY: Final = Path("/dev/shm")
 """A folder in memory, where there is one: a killed process loses nothing that it has written."""
@@ -85,14 +84,12 @@ class ProcessRun(AnyRun):
         world, happens = self.world, self.conditions
         stops = happens.other is not None
         step = happens.other[1] if happens.other else happens.die_at
-        tap = Tap(world.api.sandbox, world.root, {"archive_dir": world.location(self.pipe)})
         raw = as_raw(self.state, CAREER_SITES, None) if self.state else None
         state = {"bookmarks": {STREAM: raw}} if raw else None
-        command = tap.command(state=state, settings=self._config())
-        env = {
+        oddities = {
             "TEST_RUN": f"{self.number}",
             "TEST_TIME": str(world.clock_file),
-            "TEST_SKEW": f"{-60 * world.skew}",
+            "TEST_CLOCK": f"{-60 * world.skew}",
             "TEST_WAITS": f"{waits}",
             "TEST_DIE_AT": f"{-1 if step is None else step}",
             "TEST_SIGNAL": "SIGSTOP" if stops else happens.signal,
@@ -100,15 +97,17 @@ class ProcessRun(AnyRun):
             "TEST_FAILS_AT": f"{happens.fails_at}",
             "TEST_FAILURE": "lost" if happens.loses_response else "away",
         }
+        tap = Tap(world.api.sandbox, world.root, self._config(), oddities=oddities)
+        env = tap.environment()
+        command = warm_arguments(tap.command(state=state), env)
         with self._output.open("wb") as output, self._log.open("wb") as log:
-            streams = output.fileno(), log.fileno()
-            environment = tap.environment(env)
-            self._process = _fork([_MORTAL_TAP, *command[1:]], environment, None, streams)
+            self._process = _fork(command, env, None, (output.fileno(), log.fileno()))
 
     def _config(self) -> dict[str, Any]:
         wanted, happens = self.wanted, self.conditions
         config = {
             **wanted.filters,
+            "archive_dir": self.world.location(self.pipe),
             "on_filter_change": wanted.choice,
             "batch_size": wanted.batch_size,
             "lookback_minutes": self.pipe.lookback,
