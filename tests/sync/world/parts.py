@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 from unittest.mock import patch
 from uuid import UUID
@@ -235,6 +235,13 @@ def _entry(content: bytes) -> Entry:
     return Entry(entry.header, rows, is_last=not page["has_more"])
 
 
+@lru_cache(maxsize=8)
+def _position(key: ArchiveKey, files: frozenset[tuple[str, bytes]]) -> Position:
+    whole = Memory()
+    whole.files = dict(files)
+    return log_of(StreamArchive(whole, key)).position
+
+
 class Disk(Memory):
     """Files that last, of an archive on a disk.
 
@@ -325,9 +332,8 @@ class Folder:
     @property
     def position(self) -> Position:
         """The position of one who loads everything, and who can read all pages."""
-        whole = Memory()
-        whole.files = self.disk.files | {self._page(n): each for n, each in self.intact.items()}
-        return log_of(StreamArchive(whole, self.key)).position
+        whole = self.disk.files | {self._page(n): each for n, each in self.intact.items()}
+        return _position(self.key, frozenset(whole.items()))
 
     @property
     def order(self) -> Order | None:
