@@ -302,7 +302,7 @@ TRIES = 2
 def run_with_room(tap: Tap, size: int = 1_000) -> Run:
     """Run where no file may have more bytes; of those of the default, none can hold a page."""
     tap = dataclasses.replace(tap, oddities={"TEST_ROOM": f"{size}"})
-    return finish(tap.start(), [])[0]
+    return finish(tap.start())
 
 
 def test_a_full_disk_costs_nothing_however_often_it_is_tried(

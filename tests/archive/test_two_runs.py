@@ -82,9 +82,9 @@ def test_the_second_run_goes_on_once_the_first_one_is_killed(tap: Tap, files: Fi
     with held_run(tap, SECOND) as first:
         process = start_second(tap)
         first.process.kill()
-        finish(first.process, [])
+        finish(first.process)
         files.expire_leases()
-        second, _ = finish(process, [])
+        second = finish(process)
     wait_until_quiet(tap.sandbox)
     assert succeeded(second).loaded == 50
     assert len(second.ids) == 120
@@ -95,7 +95,7 @@ def test_a_signal_ends_the_wait(tap: Tap, files: Files) -> None:
     with held_run(tap, SECOND) as first:
         process = start_second(tap)
         process.send_signal(signal.SIGTERM)
-        second, _ = finish(process, [])
+        second = finish(process)
         assert second.returncode == 128 + signal.SIGTERM
         assert len(second.ids) == 50
         assert second.bookmark["offset"] == 1
@@ -117,7 +117,7 @@ def test_of_runs_that_start_together_one_buys(tap: Tap, files: Files, tmp_path: 
         folder = tmp_path / str(number)
         folder.mkdir()
         processes.append(replace(tap, folder=folder).start(pipe_size=BIG_PIPE))
-    for run in [finish(process, [])[0] for process in processes]:
+    for run in [finish(process) for process in processes]:
         assert {*succeeded(run).ids} == tap.sandbox.world.rows().keys()
         assert run.bookmark["offset"] == 3
     assert tap.sandbox.rows_billed == 120

@@ -411,7 +411,7 @@ def two_runs(on: Stage) -> Iterator[Run]:
     hold.wait()
     yield tap.quick.run()
     hold.release()
-    finish(process, [])
+    finish(process)
 
 
 @scene

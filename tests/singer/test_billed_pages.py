@@ -20,7 +20,7 @@ from tests.archive.helpers import (
 )
 from tests.support import STREAMS, Run, Tap, entry_of, tap_of
 from tests.support.archives import files_of
-from tests.support.crash import cut_after, parse, some_signal, wait_until_quiet
+from tests.support.crash import cut_after, some_signal, wait_until_quiet
 from tests.support.target import Target
 
 pytestmark = pytest.mark.slow
@@ -193,10 +193,10 @@ def test_the_bill_agrees_with_the_ledger_over_50_crashes_and_budgets(
             states_lost = 0
             if how == "kill":
                 signum, billed = some_signal(rng), len(ledger_of(sandbox))
-                _, written = cut_after(tap, rng.randint(0, 120), signum, state=target.state)
+                cut = cut_after(tap, rng.randint(0, 120), signum, state=target.state)
                 wait_until_quiet(sandbox)
                 in_flight.update(ledger_of(sandbox)[billed:][-1:] * (signum == signal.SIGKILL))
-                messages = parse(written)
+                messages = cut.whole_messages
             else:
                 limit = rng.choice([250, 300, 560, 1_200]) if how == "budget" else 10**9
                 messages = tap.succeed(state=target.state, max_credits=limit).messages

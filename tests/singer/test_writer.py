@@ -12,13 +12,13 @@ from types import SimpleNamespace
 
 import pytest
 
-from jobo_sandbox import Fault, Hold
 from jobo_sandbox.patience import patient
 from tap_jobo.errors import InterruptedRunError
 from tap_jobo.signals import ShutdownSignal
 from tap_jobo.singer import writer as writer_module
 from tap_jobo.singer.writer import StdoutWriter
 from tests.support import Run, Tap, execute, kept_signals
+from tests.support.crash import held_run
 from tests.support.systems import need_sizes, needs_full_device, resize, size_of
 
 pytestmark = pytest.mark.slow
@@ -113,16 +113,13 @@ def test_a_pipe_is_as_wide_as_linux_allows_or_as_its_reader_chose(
 
 def run_without_reader(tap: Tap, *, signum: int | None = None) -> Run:
     """Run the tap, whose reader goes away during the request of page 2."""
-    hold = Hold()
-    tap.sandbox.faults.add(Fault(hold=hold), on=2)
-    with tap.start() as process:
+    with held_run(tap, {"on": 2}) as held, held.process as process:
         assert process.stdout
         assert process.stderr
-        hold.wait()
         process.stdout.close()
         if signum:
             process.send_signal(signum)
-        hold.release()
+        held.hold.release()
         return Run(process.wait(patient(60)), "", process.stderr.read())
 
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from random import Random
@@ -16,7 +15,6 @@ from jobo_sandbox import Fault, Hold, Sandbox
 from jobo_sandbox.patience import patient
 from tests.support.process import Run, Tap
 from tests.support.systems import need_sizes
-from tests.support.target import Message, Target
 
 _SMALL_PIPE = 4096
 """Bytes: the tap cannot run far ahead of its reader, so that a kill meets it anywhere."""
@@ -24,50 +22,14 @@ BIG_PIPE = 1 << 20
 """Bytes: nobody needs to read while the tap runs."""
 
 
-def parse(lines: Iterable[str]) -> list[Message]:
-    """Read a killed tap's lines; only the last may be torn."""
-    kept = list(lines)
-    if kept and not kept[-1].endswith("\n"):
-        kept.pop()
-    return [json.loads(line) for line in kept]
-
-
-def cut_after(
-    tap: Tap, lines: int, signum: int, *, state: object = None, **settings: Any
-) -> tuple[Run, list[str]]:
-    """Run the tap, send a signal after so many lines of its output; return the run and them."""
+def cut_after(tap: Tap, lines: int, signum: int, *, state: object = None, **settings: Any) -> Run:
+    """Run the tap, and send a signal after so many lines of its output."""
     need_sizes()
     process = tap.start(state=state, pipe_size=_SMALL_PIPE, **settings)
     assert process.stdout
-    read = [line for _ in range(lines) if (line := process.stdout.readline())]
+    read = "".join(process.stdout.readline() for _ in range(lines))
     process.send_signal(signum)
     return finish(process, read)
-
-
-def kill_until_full(
-    tap: Tap,
-    target: Target,
-    *,
-    kills: int,
-    page: int,
-    receive: Callable[[Target, list[Message]], None] = Target.receive,
-) -> int:
-    """Kill so many runs, then run to the end; return how many of the kills were SIGKILLs.
-
-    Some runs die before the first page of so many rows, most in the middle of one. `receive` lets
-    the target have some of what a killed run wrote.
-    """
-    rng, killed = Random(kills), 0
-    for _ in range(kills):
-        signum = some_signal(rng)
-        lines = rng.choice([0, 1, *range(2, 3 * page)])
-        run, read = cut_after(tap, lines, signum, state=target.state)
-        assert run.returncode != 0, run.stderr
-        killed += signum == signal.SIGKILL
-        receive(target, parse(read))
-        wait_until_quiet(tap.sandbox)
-    target.receive(tap.succeed(state=target.state).messages)
-    return killed
 
 
 @dataclass
@@ -85,8 +47,7 @@ class HeldRun:
     def end(self) -> Run:
         """Let it go on, and wait for its end."""
         self.hold.release()
-        run, _ = finish(self.process, [])
-        return run
+        return finish(self.process)
 
 
 @contextmanager
@@ -149,14 +110,14 @@ def run_meanwhile(
         return held.end()
 
 
-def finish(process: subprocess.Popen[str], read: list[str]) -> tuple[Run, list[str]]:
+def finish(process: subprocess.Popen[str], read: str = "") -> Run:
     """Read what a process still writes, until its end."""
     assert process.stdout
     assert process.stderr
     with process:
-        read += process.stdout
+        read += process.stdout.read()
         stderr = process.stderr.read()
-    return Run(process.returncode, "".join(read), stderr), read
+    return Run(process.returncode, read, stderr)
 
 
 def wait_until_quiet(sandbox: Sandbox) -> None:

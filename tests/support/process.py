@@ -109,6 +109,11 @@ class Run:
         return [json.loads(line) for line in self.stdout.split("\n") if line]
 
     @property
+    def whole_messages(self) -> list[dict[str, Any]]:
+        """The messages of a run that was killed: only the last line may be torn."""
+        return replace(self, stdout=self.stdout[: self.stdout.rfind("\n") + 1]).messages
+
+    @property
     def records(self) -> list[dict[str, Any]]:
         return [message["record"] for message in self.messages if message["type"] == "RECORD"]
 

@@ -21,7 +21,6 @@ from tests.support.clock import FakeClock
 from tests.support.crash import (
     cut_in_request,
     finish,
-    parse,
     rows_billed_twice,
     run_meanwhile,
     wait_for,
@@ -82,7 +81,7 @@ def test_second_signal_aborts_a_request_at_once(tap: Tap) -> None:
 
     wait_for(ends_by_another)
     assert process.returncode in EITHER
-    run, _ = finish(process, [])
+    run = finish(process)
     assert len(run.ids) == 20
     # What was broken off may be paid for, as far as the tap can tell.
     assert run.metrics["jobo_credits"] == 30 * 50
@@ -112,7 +111,7 @@ def test_a_signal_ends_a_wait(tap: Tap) -> None:
     process = start_until(tap, Fault(status=503, headers={"Retry-After": "3000"}), 3)
     until_it_waits(process)
     process.send_signal(signal.SIGTERM)
-    run, _ = finish(process, [])
+    run = finish(process)
     assert run.returncode == 143
     assert len(run.ids) == 20
     assert len(tap.sandbox.feed_requests) == 3
@@ -162,7 +161,7 @@ def test_sighup_that_is_ignored_stays_so(tap: Tap) -> None:
     hold.wait()
     process.send_signal(signal.SIGHUP)
     hold.release()
-    run, _ = finish(process, [])
+    run = finish(process)
     assert run.returncode == 0, run.stderr
     assert len(run.ids) == 120
 
@@ -184,11 +183,11 @@ def test_a_signal_ends_a_run_whose_output_is_not_read(tap: Tap) -> None:
     process = start_blocked(tap)
     process.send_signal(signal.SIGTERM)
     assert process.wait(patient(60)) == 143
-    run, lines = finish(process, [])
+    run = finish(process)
     assert "signal 15" in run.lines("WARNING")[-1]
     assert "Traceback" not in run.stderr
-    assert parse(lines)[0]["type"] == "SCHEMA"
-    assert len(lines) < 50
+    assert run.whole_messages[0]["type"] == "SCHEMA"
+    assert len(run.whole_messages) < 50
     assert len(tap.sandbox.feed_requests) == 1
     assert 0 < run.metrics["record_count"] <= 50
     assert run.metrics["jobo_credits"] == tap.sandbox.credits_billed == 2_500
@@ -198,7 +197,7 @@ def test_a_signal_ends_a_run_whose_output_is_not_read(tap: Tap) -> None:
 def test_a_reader_that_reads_on_gets_the_page_whole(tap: Tap) -> None:
     process = start_blocked(tap)
     process.send_signal(signal.SIGTERM)
-    run, _ = finish(process, [])
+    run = finish(process)
     assert run.returncode == 143
     assert len(run.ids) == 50
     assert run.messages[-1]["type"] == "STATE"

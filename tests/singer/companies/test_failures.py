@@ -13,9 +13,16 @@ from jobo_sandbox import Fault, Hold, Sandbox
 from jobo_sandbox.patience import patient
 from tests.support import Json, Run, Tap, tap_of
 from tests.support.companies import asked_for, expected_profile, ids_of_page
-from tests.support.crash import BIG_PIPE, finish, kill_until_full, rows_billed_twice
+from tests.support.crash import (
+    BIG_PIPE,
+    cut_after,
+    finish,
+    rows_billed_twice,
+    some_signal,
+    wait_until_quiet,
+)
 from tests.support.systems import need_sizes
-from tests.support.target import Message, Target
+from tests.support.target import Target
 
 pytestmark = pytest.mark.slow
 
@@ -156,15 +163,20 @@ def test_kills_leave_exactly_the_profiles_that_exist(tmp_path: Path) -> None:
         for key in gone:
             sandbox.company_gone(key)
 
-        def receive(target: Target, messages: list[Message]) -> None:
-            target.receive(messages)
+        killed = 0
+        for _ in range(8):  # some before the first page, most in the middle of one
+            signum, lines = some_signal(rng), rng.choice([0, 1, *range(2, 3 * page)])
+            run = cut_after(tap, lines, signum, state=target.state)
+            assert run.returncode != 0, run.stderr
+            killed += signum == signal.SIGKILL
+            target.receive(run.whole_messages)
+            wait_until_quiet(sandbox)
             assert target.tables["companies"].keys() < every - gone
             for status in (429, 503):
                 fault = Fault(status=status, headers={"Retry-After": "0.02"})
                 on = len(sandbox.profile_requests) + rng.randint(1, 40)
                 sandbox.faults.add(fault, endpoint="profile", on=on)
-
-        killed = kill_until_full(tap, target, kills=8, page=page, receive=receive)
+        target.receive(tap.succeed(state=target.state).messages)
         assert target.tables["career_sites"].keys() == every
         assert target.tables["companies"] == {
             key: expected_profile(sandbox, key) for key in every - gone
@@ -185,7 +197,7 @@ def test_signal_during_hanging_requests_ends_the_run_at_once(tap: Tap, sandbox: 
     assert len(sandbox.profile_requests) == 63
     for hold in holds:
         hold.release()
-    run, _ = finish(process, [])
+    run = finish(process)
     assert "signal 15" in run.lines("WARNING")[-1]
     assert run.progress["rows"] == 50
     figures = run.of("career_sites").metrics  # of what was written and billed

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import errno
 import os
-import signal
 from collections.abc import Iterable
 from uuid import UUID
 
 import pytest
 
-from jobo_sandbox import Fault, Hold, Sandbox
-from tests.support import Json, Run, Tap, discover
+from jobo_sandbox import Sandbox
+from tests.support import Tap, discover
 from tests.support.companies import Plain, asked_for, expected_profile
-from tests.support.crash import BIG_PIPE, finish, wait_for, wait_until_quiet
-from tests.support.systems import need_sizes
+from tests.support.crash import held_run, wait_for, wait_until_quiet
 
 pytestmark = pytest.mark.slow
 
@@ -26,11 +24,6 @@ def file_of_ids(tap: Tap, lines: Iterable[str]) -> str:
     path = tap.folder / "ids.txt"
     path.write_text("".join(f"{line}\n" for line in lines))
     return str(path)
-
-
-def part_of(run: Run) -> Json:
-    part: Json = run.state["bookmarks"]["companies"]
-    return part
 
 
 class TestNamedCompanies:
@@ -116,44 +109,38 @@ class TestRefused:
 
 class TestResume:
     def test_killed_list_resumes_then_starts_over(self, alone: Tap, sandbox: Sandbox) -> None:
-        need_sizes()
         ids = list(sandbox.world.rows())
         sandbox.company_gone(ids[60])
-        hold = Hold()
-        sandbox.faults.add(Fault(hold=hold), company_id=ids[70])
         path = file_of_ids(alone, ids)
-        process = alone.start(company_ids_file=path, pipe_size=BIG_PIPE)
-        hold.wait()
-        wait_for(lambda: len(sandbox.ledger) == 2 * BATCH and sandbox.open_requests == 1)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-        hold.release()
-        cut, _ = finish(process, [])
+        with held_run(alone, {"company_id": ids[70]}, company_ids_file=path) as held:
+            wait_for(lambda: len(sandbox.ledger) == 2 * BATCH and sandbox.open_requests == 1)
+            held.process.kill()
+            cut = held.end()
         wait_until_quiet(sandbox)
         before_state = [message["type"] for message in cut.messages].index("STATE")
         written = [message["record"]["id"] for message in cut.messages[1:before_state]]
         assert written == ids[:BATCH]
-        assert part_of(cut).keys() == {"ids_hash", "ids_done"}
-        assert part_of(cut)["ids_done"] == BATCH
+        assert cut.of("companies").bookmark.keys() == {"ids_hash", "ids_done"}
+        assert cut.of("companies").bookmark["ids_done"] == BATCH
 
         before = len(sandbox.profile_requests)
         again = alone.succeed(company_ids_file=path, state=cut.state)
         assert again.ids == [key for key in ids[BATCH:] if key != ids[60]]
         assert sorted(map(str, asked_for(sandbox)[before:])) == sorted(ids[BATCH:])
         assert any("after 50 of 120" in line for line in again.lines("INFO"))
-        assert part_of(again) == {**part_of(cut), "ids_done": 120}
+        assert again.of("companies").bookmark == {**cut.of("companies").bookmark, "ids_done": 120}
 
         third = alone.run(company_ids_file=path, state=again.state)
         assert third.ids == [key for key in ids if key != ids[60]]
         assert alone.run("--test", company_ids_file=path, state=cut.state).ids == ids[:1]
         other = alone.run(company_ids_file=file_of_ids(alone, ids[:3]), state=cut.state)
         assert other.ids == ids[:3]
-        assert part_of(other)["ids_done"] == 3
+        assert other.of("companies").bookmark["ids_done"] == 3
 
     @pytest.mark.parametrize("done", ["3", 9_999])
     def test_state_that_the_tap_did_not_write_starts_over(self, alone: Tap, done: object) -> None:
         ids = [*alone.sandbox.world.rows()][:3]
         path = file_of_ids(alone, ids)
-        part = {**part_of(alone.run(company_ids_file=path)), "ids_done": done}
+        part = {**alone.run(company_ids_file=path).of("companies").bookmark, "ids_done": done}
         run = alone.succeed(company_ids_file=path, state={"bookmarks": {"companies": part}})
         assert run.ids == ids

@@ -29,7 +29,7 @@ from tap_jobo.sync.start import Question, Way
 from tap_jobo.sync.state import as_raw, read_state
 from tests.support import ARCHIVE_COMMAND, Run, Tap, execute
 from tests.support.archives import Files, files_at
-from tests.support.crash import parse, wait_for
+from tests.support.crash import wait_for
 from tests.support.s3 import serve_s3
 from tests.support.target import Message, merge
 from tests.support.warm import _fork, warm_arguments
@@ -237,7 +237,7 @@ class ProcessRun(AnyRun):
         if is_behind:
             self.world.note_behind(self.pipe, state.offset if state else 0)
         raw = as_raw(state, CAREER_SITES, None) if state else {}
-        for message in parse(run.stdout.splitlines(keepends=True)):
+        for message in run.whole_messages:
             if message["type"] == "RECORD" and message["stream"] == STREAM:
                 self.target.row(row_of(message["record"]))
             elif message["type"] == "STATE" and _part(message) not in ({}, raw):
