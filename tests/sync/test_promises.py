@@ -113,14 +113,11 @@ def test_no_run_exceeds_the_limit_of_a_month() -> None:
         both(traps.run(), traps.has_all("prod"))(world)
 
 
-@pytest.mark.parametrize("kind", ["folder", "bucket"])
-def test_random_histories_are_right(kind: histories.Kind) -> None:
-    assert not histories.find_wrong(seed=1, count=1, kind=kind)
+def test_a_random_history_is_right() -> None:
+    assert not histories.find_wrong(seed=1, count=1, kind="bucket")
 
 
 @pytest.mark.exhaustive
-@pytest.mark.parametrize(
-    ("kind", "count", "seed"), [("folder", 8, 2), ("folder", 8, 3), ("bucket", 6, 4)]
-)
-def test_many_random_histories_are_right(kind: histories.Kind, count: int, seed: int) -> None:
-    assert not histories.find_wrong(seed, count, kind)
+@pytest.mark.parametrize(("kind", "seed"), [("folder", 2), ("bucket", 4)])
+def test_many_random_histories_are_right(kind: histories.Kind, seed: int) -> None:
+    assert not histories.find_wrong(seed, 8, kind)
