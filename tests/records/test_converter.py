@@ -15,7 +15,13 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 from singer_sdk import typing as th
 
-from tap_jobo.records.converter import Conversion, RecordConverter, missing_fields, most_missing
+from tap_jobo.records.converter import (
+    Conversion,
+    RecordConverter,
+    missing_fields,
+    most_missing,
+    writes_nulls,
+)
 from tap_jobo.streams import career_sites, companies, jobs
 from tap_jobo.streams.fields import RESCUED_DATA, boolean, instant, integer, number, object_of, text
 from tests.records.strategies import (
@@ -251,6 +257,19 @@ class TestFormat:
         assert most_missing([whole, bare], ["id", "name", "ats"]) == ["name", "ats"]
         assert most_missing([whole, 7], ["id", "name", "ats"]) == []
         assert most_missing([], ["id"]) == []
+
+    @pytest.mark.parametrize(
+        ("row", "has_null"),
+        [
+            ({"a": 1, "b": None}, True),
+            ({"a": {"b": {"c": None}}}, True),
+            ({"a": ["x", [{"b": None}]]}, True),
+            ({"a": [None], "b": {"c": 0}}, False),  # no member
+            ("a text", False),
+        ],
+    )
+    def test_nulls_are_those_of_members_at_any_depth(self, row: object, *, has_null: bool) -> None:
+        assert writes_nulls([7, row]) == has_null
 
 
 class TestLog:
