@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from jobo_sandbox import Sandbox
-from tests.support import STREAMS, Run, execute
+from tests.support import Run, execute
 from tests.support.docs import block
 from tests.support.meltano import environment
 from tests.support.repository import REPOSITORY, files

@@ -16,9 +16,8 @@ import yaml
 from jobo_sandbox import Sandbox
 from tests.support import STREAMS, discover, selecting
 from tests.support.dbt import PACKAGE
-from tests.support.jobs import STREAMS, rows_of
 from tests.support.pipeline import load, odd_runs, tool_of
-from tests.support.process import Run, Tap, discover
+from tests.support.process import Run, Tap
 from tests.support.repository import REPOSITORY
 from tests.support.warehouses import Postgres
 
@@ -129,7 +128,7 @@ def test_target_postgres_stores_odd_rows_in_the_columns_that_the_package_reads(
     as_they_are = {"text", "object", "list of text", "list of object"}
     for stream in STREAMS:
         stored = {str(row["id"]): row for row in postgres.rows(f"SELECT * FROM {stream}")}
-        last = {key: row for run in runs for key, row in rows_of(run, stream).items()}
+        last = {key: row for run in runs for key, row in run.of(stream).rows.items()}
         assert stored.keys() == last.keys() != set()
         for key, row in last.items():
             texts = {name for name in row if kinds[stream, name] in as_they_are}
