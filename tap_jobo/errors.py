@@ -2,14 +2,13 @@
 
 import re
 import signal
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 from typing_extensions import override
 
 from tap_jobo.messages import message
-from tap_jobo.wording import dollars, one_line
+from tap_jobo.wording import dollars, one_line, plural
 
 _CODE: Final = re.compile(r" \[[a-z-]+\]\Z")
 
@@ -71,6 +70,8 @@ class ApiError(TapJoboError):
     """Jobo refused a request, or returned no usable response."""
 
     ends_run = False
+    may_be_billed = False
+    """Whether the request may have been billed although it returned no page."""
 
 
 class UnauthorizedError(ApiError):
@@ -89,8 +90,8 @@ class FailedTryError(ApiError):
 
     message: str
     is_unreachable: bool = False  # the API has not received the request
-    may_be_billed: bool = False  # otherwise, the try was free
-    headers: Mapping[str, str] = field(default_factory=dict)  # of the response, if there is one
+    may_be_billed: bool = False
+    charged: int = 0  # the credits that count for it
     retry_after: float | None = None  # seconds that the response asks to wait
     is_rate_limit: bool = False  # which holds back all workers
 
@@ -98,32 +99,35 @@ class FailedTryError(ApiError):
         super().__init__(self.message)
 
 
-class CutOffError(ApiError):
+class CutOffError(FailedTryError):
     """A response took too long, or is too large. The text is a sentence without its period."""
 
     def __init__(self, why: str = "Jobo's response took too long") -> None:
-        super().__init__(why)
+        super().__init__(why, may_be_billed=True)
 
 
 class PageCutOffError(ApiError):
-    """The response with a page was cut off.
+    """The response with a page was cut off. It is not requested again in the run.
 
     Attributes:
         why: What happened, without advice.
-        setting: That for smaller pages, empty if there is none.
+        setting: That for smaller pages, None if there is none.
         credits: What the page may have cost.
     """
 
-    def __init__(self, why: str, setting: str | None, credits_: int) -> None:
-        known = {"page_price": dollars(credits_), "page_size": setting}
-        super().__init__(message("response-cut-off", why, **known))
-        self.why, self.setting, self.credits = why, setting, credits_
+    def __init__(self, why: str, rows: int, setting: str | None, credits_: int) -> None:
+        price = dollars(credits_)
+        self.why = f"{why}. {plural(rows, 'row')} ({price}) may have been billed."
+        self.setting, self.credits = setting, credits_
+        known = {"page_price": price, "page_size": setting}
+        super().__init__(message("response-cut-off", self.why, **known))
 
 
 class RetriesExhaustedError(ApiError):
     """Every try got no response, or one that asks to try again later; `why` has no advice."""
 
-    def __init__(self, why: str, bill: str = NOT_BILLED, subject: str | None = None) -> None:
+    def __init__(self, why: str, charged: int = 0, subject: str | None = None) -> None:
+        bill = f"{dollars(charged)} may have been billed." if charged else NOT_BILLED
         known = {"subject": subject} if subject else {"later": "later"}
         super().__init__(message("api-unavailable", f"{why}. {bill}", **known))
         self.why = why

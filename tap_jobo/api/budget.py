@@ -76,13 +76,14 @@ class FeedCost:
     """What one feed costs, within the budget of the run.
 
     Attributes:
+        spec: The feed.
         price: Credits that the next row may cost.
         month: The count of the month, None until it is open, and if the archive is off.
     """
 
     def __init__(self, budget: Budget, spec: FeedSpec) -> None:
         self._budget = budget
-        self._spec = spec
+        self.spec = spec
         self._raised = 0.0  # the price of the last page, if that was above the list price
         self._told: set[str] = set()
         self.price = spec.list_price
@@ -93,7 +94,7 @@ class FeedCost:
     def expect_price(self, last: float) -> None:
         """Take up the price that the last page of an earlier run has shown, 0 if it is usual."""
         self._raised = last
-        self.price = max(last, self._spec.list_price)
+        self.price = max(last, self.spec.list_price)
 
     def count_in(self, month: MonthCount | None) -> None:
         """Go on with the count of earlier runs, and with the balance that they saw."""
@@ -105,11 +106,6 @@ class FeedCost:
     def spent(self) -> dict[str, int]:
         """The credits of the last months, for the header of a page."""
         return self.month.spent if self.month else {}
-
-    @property
-    def page_size_setting(self) -> str | None:
-        """The name of the setting for fewer rows per page, None if there is none."""
-        return self._spec.page_size_setting.name if self._spec.page_size_setting else None
 
     def settle(self) -> None:
         """Leave to later runs what no page has."""
@@ -132,7 +128,7 @@ class FeedCost:
         """
         cost = math.ceil(rows * self.price)
         if below := [limit for limit in self.limits if cost > limit.most]:
-            page_size = self.page_size_setting if begins_sync else None
+            page_size = self.spec.page_size_name if begins_sync else None
             raise ConfigError(self._too_low(below, cost, page_size))
 
     def reserve(self, rows: int) -> None:
@@ -157,7 +153,7 @@ class FeedCost:
             month = f" in {limit.month}" if limit.month else ""
             fact = (
                 f"{limit.setting}: {limit.used:,} of {limit.most:,} used{month}. A page of "
-                f"{self._spec.name} may cost {cost:,}."
+                f"{self.spec.name} may cost {cost:,}."
             )
             raise BudgetReachedError(message("limit-reached", fact, **limit.known))
 
@@ -170,9 +166,9 @@ class FeedCost:
             page_size: The setting for fewer rows on it, None if that does not help.
         """
         names, first = " and ".join(limit.setting for limit in below), below[0]
-        per_row = f" ({self.price:g} per row)" if self.price > self._spec.list_price else ""
+        per_row = f" ({self.price:g} per row)" if self.price > self.spec.list_price else ""
         fact = (
-            f"{self._spec.name} stopped: a page costs {cost:,} credits{per_row}, more than "
+            f"{self.spec.name} stopped: a page costs {cost:,} credits{per_row}, more than "
             f"{first.setting} ({first.most:,})."
         )
         beside = ", beside what this month has cost" if "per_month" in names else ""
@@ -188,7 +184,12 @@ class FeedCost:
 
     def charge(self, headers: Mapping[str, str], rows: int) -> Charge:
         """Charge what a complete response deducted, else what `rows` may have cost; return it."""
-        charge = self._charge_of(headers, rows)
+        deducted, fall = reported_credits(headers), self._budget.note_balance(headers)
+        if deducted is None and self.spec.missing_charge_means_free and has_plan(headers):
+            deducted = 0
+        if deducted or self.spec.is_free:
+            fall = 0
+        charge = Charge(requested=rows, price=self._most, deducted=deducted, fall=fall)
         self._add(charge.full)
         return charge
 
@@ -197,23 +198,13 @@ class FeedCost:
 
         A page may cost its list price although those before it were free, or cheaper.
         """
-        charge = self._charge_of(headers, rows)
-        self._add(charge.full)
+        charge = self.charge(headers, rows)
         if not charge.deducted:
             self.possibly_billed += charge.full
             if not charge.fall:
                 self._budget.expect_fall(charge.full)
         self.settle()  # because no page will have it
         return charge.full
-
-    def _charge_of(self, headers: Mapping[str, str], rows: int) -> Charge:
-        """Return what the headers of a response say of its cost."""
-        deducted, fall = reported_credits(headers), self._budget.note_balance(headers)
-        if deducted is None and self._spec.missing_charge_means_free and has_plan(headers):
-            deducted = 0
-        if deducted or self._spec.is_free:
-            fall = 0
-        return Charge(requested=rows, price=self._most, deducted=deducted, fall=fall)
 
     def reconcile(self, charge: Charge, rows: int) -> None:
         """Correct what `charge` returned, learn the price, and report what was not expected."""
@@ -231,7 +222,7 @@ class FeedCost:
     def _learn(self, price: float, *, is_clear: bool) -> None:
         """Note what a row has cost, and tell later runs at once if it is above the list price."""
         self.price, before = price, self._raised
-        self._raised = price if price > self._spec.list_price else 0.0
+        self._raised = price if price > self.spec.list_price else 0.0
         if self._raised == before:
             return
         if self.month:
@@ -239,14 +230,14 @@ class FeedCost:
             self.month.settle()
         if is_clear and self._raised:
             fact = (
-                f"A row of {self._spec.name} now costs {price:g} credits (list price: "
-                f"{self._spec.list_price:g})."
+                f"A row of {self.spec.name} now costs {price:g} credits (list price: "
+                f"{self.spec.list_price:g})."
             )
             self._budget.logger.warning("%s", message("unexpected-bill", fact))
 
     def _report(self, charge: Charge, cost: int, rows: int, *, is_disputed: bool) -> None:
         """Log what a page has cost, if that was not to be expected."""
-        logger, name = self._budget.logger, self._spec.name
+        logger, name = self._budget.logger, self.spec.name
         if is_disputed and self._is_first("deduction"):
             fact = (
                 f"Jobo deducted {dollars(cost)} for {plural(rows, 'row')} of {name}, at a price of "
@@ -277,7 +268,7 @@ class FeedCost:
     @property
     def _most(self) -> float:
         """What a row may cost: a price below the list price may not last."""
-        return max(self.price, self._spec.list_price)
+        return max(self.price, self.spec.list_price)
 
     def _add(self, credits_: int) -> None:
         self.credits += credits_

@@ -4,7 +4,7 @@ import io
 import logging
 import re
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from http.client import HTTPException
@@ -16,7 +16,6 @@ from requests import PreparedRequest
 from typing_extensions import override
 
 from tap_jobo.api.budget import FeedCost
-from tap_jobo.api.headers import reported_credits
 from tap_jobo.api.responses import PROXY, ApiResponse, require_success
 from tap_jobo.api.retry import RETRY_SECONDS, RateLimiter, Retry
 from tap_jobo.api.session import (
@@ -34,14 +33,12 @@ from tap_jobo.errors import (
     CutOffError,
     FailedTryError,
     PageCutOffError,
-    TapJoboError,
     UnreachableError,
 )
 from tap_jobo.messages import message
 from tap_jobo.redaction import without_key
 from tap_jobo.signals import ShutdownSignal
-from tap_jobo.streams.feed_spec import FeedSpec
-from tap_jobo.wording import dollars, plural
+from tap_jobo.wording import dollars
 
 IDLE_SECONDS: Final = 60.0
 """Until an idle connection is not used again: a gateway may have dropped it without a word, and a
@@ -81,17 +78,16 @@ class Client:
         *,
         rows: int = 0,
         cost: FeedCost | None = None,
-        feed: FeedSpec | None = None,
         any_status: bool = False,
     ) -> ApiResponse:
         """Return the complete response to a request.
 
-        With a `feed`, a success is a page of it. With a `cost`, at most `rows` are reserved before
-        each try, and each try that may have been billed without returning a page is charged in
-        full. The returned page is not: its reader charges and reconciles it. With `any_status`,
-        any response is returned.
+        With a `cost`, a success is a page of its feed. At most `rows` are reserved before each try,
+        and each try that may have been billed without returning a page is charged in full. The
+        returned page is not: its reader charges and reconciles it. With `any_status`, any response
+        is returned.
         """
-        retry, wait, failed = Retry(self.retry_seconds, is_paid=cost is not None), 0.0, ""
+        retry, wait, failed = Retry(self.retry_seconds), 0.0, ""
         while True:
             self._reserve(cost, rows, failed)
             self.shutdown.wait(wait)
@@ -99,19 +95,15 @@ class Client:
                 self.raise_if_over()
                 self._reserve(cost, rows, failed)
             started = self.clock.monotonic()
-            seconds = PAGE_SECONDS if cost or feed else max(1, retry.seconds_left)
+            seconds = PAGE_SECONDS if cost else max(1, retry.seconds_left)
             try:
-                response = self._send(request, seconds, cost, rows)
-                self._limiter.note_response(response.headers)
-                if any_status:
-                    return response
-                return _require_success(response, rows, cost, feed)
+                return self._try(request, seconds, rows, cost, any_status=any_status)
             except FailedTryError as failure:
-                charged = _charge_failed(failure, cost, rows)
-                billed = f". This page ({dollars(charged)}) may have been billed" if charged else ""
-                failed = f"{failure}{billed}"
-                wait = retry.wait_after(failure, self.clock.monotonic() - started, charged)
-                about = f"{feed.name}: " if feed else ""
+                failed = str(failure)
+                if failure.charged:
+                    failed += f". This page ({dollars(failure.charged)}) may have been billed"
+                wait = retry.wait_after(failure, self.clock.monotonic() - started)
+                about = f"{cost.spec.name}: " if cost else ""
                 self.logger.warning("%s%s. %s in %.1f s.", about, failed, retry.name, wait)
                 if failure.is_rate_limit:  # which all workers share
                     self._limiter.pause(wait)
@@ -130,13 +122,19 @@ class Client:
                 raise ApiError(message("api-unavailable", fact, later="later")) from None
             raise
 
-    def _send(
-        self, request: PreparedRequest, seconds: float, cost: FeedCost | None = None, rows: int = 0
+    def _try(
+        self,
+        request: PreparedRequest,
+        seconds: float,
+        rows: int,
+        cost: FeedCost | None,
+        *,
+        any_status: bool,
     ) -> ApiResponse:
         """Send a request once, and return its response.
 
-        Whatever is raised once the API may have got the request, it is charged in full, unless
-        another try may follow.
+        Whatever is raised once the API may have got the request, it is charged in full, unless the
+        error shows that nothing was billed.
         """
         if cost and self.clock.monotonic() - self._last_used > IDLE_SECONDS:
             self.session.close()  # its connections; it opens new ones
@@ -144,56 +142,38 @@ class Client:
         request = request.copy()  # as each try sends a body of its own
         request.body = body  # type: ignore[assignment]
         request.headers["Content-Length"] = str(len(body.getvalue()))
-        timeout = min(READ_SECONDS, seconds)
+        headers: Mapping[str, str] = {}
         try:
-            send = partial(receive, self.session, request, timeout=timeout, seconds=seconds)
-            return decode(self.shutdown.request(send, seconds), self.session.key)
-        except FailedTryError:
-            raise
-        except CutOffError as error:
-            raise _cut_off(error, cost, rows) from error
-        except NETWORK_ERRORS as error:
-            raise _failure(request, error, is_sent=body.is_taken) from error
+            response = self._send(request, body, seconds)
+            headers = response.headers
+            self._limiter.note_response(headers)
+            if any_status:
+                return response
+            return require_success(response, cost.spec if cost else None, rows)
         except BaseException as error:
-            if isinstance(error, ValueError) and not body.is_taken:
-                raise _failure(request, error, is_sent=False) from error
-            if cost and body.is_taken:
-                cost.charge_in_full({}, rows)
+            if cost and body.is_taken and getattr(error, "may_be_billed", True):
+                credits_ = cost.charge_in_full(headers, rows)
+                if isinstance(error, FailedTryError):
+                    error.charged = credits_
+                if isinstance(error, CutOffError) and credits_:
+                    setting = cost.spec.page_size_name
+                    raise PageCutOffError(f"{error}", rows, setting, credits_) from error
             raise
         finally:
             self._last_used = self.clock.monotonic()
 
-
-def _cut_off(error: CutOffError, cost: FeedCost | None, rows: int) -> ApiError:
-    """Return the error for a response that was cut off. A page is not requested again."""
-    if cost is None:
-        return FailedTryError(str(error))
-    credits_ = cost.charge_in_full({}, rows)
-    billed = f"{plural(rows, 'row')} ({dollars(credits_)}) may have been billed."
-    return PageCutOffError(f"{error}. {billed}", cost.page_size_setting, credits_)
-
-
-def _charge_failed(failure: FailedTryError, cost: FeedCost | None, rows: int) -> int:
-    """Charge a failed try that may have been billed, and return how many credits."""
-    return cost.charge_in_full(failure.headers, rows) if cost and failure.may_be_billed else 0
-
-
-def _require_success(
-    response: ApiResponse, rows: int, cost: FeedCost | None, feed: FeedSpec | None
-) -> ApiResponse:
-    """Return a response that succeeded. A refusal is charged if it says that it was billed."""
-    try:
-        return require_success(response, feed, rows)
-    except FailedTryError:  # which may be tried again
-        raise
-    except TapJoboError:
-        if cost and reported_credits(response.headers):
-            cost.charge_in_full(response.headers, rows)
-        raise
-    except Exception:  # none that we foresee: what was billed must count
-        if cost:
-            cost.charge_in_full(response.headers, rows)
-        raise
+    def _send(self, request: PreparedRequest, body: "_Body", seconds: float) -> ApiResponse:
+        """Send a request, and return what the API responds."""
+        timeout = min(READ_SECONDS, seconds)
+        send = partial(receive, self.session, request, timeout=timeout, seconds=seconds)
+        try:
+            return decode(self.shutdown.request(send, seconds), self.session.key)
+        except NETWORK_ERRORS as error:
+            raise _failure(request, error, is_sent=body.is_taken) from error
+        except ValueError as error:
+            if body.is_taken:
+                raise
+            raise _failure(request, error, is_sent=False) from error
 
 
 class _Body(io.BytesIO):

@@ -45,8 +45,7 @@ class FeedReader:
         response = self.client.fetch(
             build(self.spec.path, self._parameters(sync, cursor), self.spec.method),
             rows=sync.batch_size,
-            cost=self.cost if self.cost.price or not self.spec.is_free else None,
-            feed=self.spec,
+            cost=self.cost,
         )
         receipt = Receipt(
             charge=self.cost.charge(response.headers, sync.batch_size),

@@ -111,24 +111,26 @@ def require_success(
         raise FailedTryError(
             fact,
             may_be_billed=meaning.may_be_billed or bool(deducted),
-            headers=headers,
             retry_after=retry_after(status, headers, members),
             is_rate_limit=status == HTTPStatus.TOO_MANY_REQUESTS,
         )
     stream = feed.name if feed else "companies"
     if meaning.code == "balance-too-low":
         fact = _balance(members, headers, stream) or f"{fact} for a page of {stream}"
-    page_size = feed.page_size_setting if feed and rows > 1 else None
     told = message(
         meaning.code,
         f"{fact}.{_bill(deducted) if feed else ''}",
-        page_size=page_size.name if page_size else None,
+        page_size=feed.page_size_name if feed and rows > 1 else None,
         **{name: text.format(stream=stream) for name, text in meaning.known.items()},
     )
     if meaning.error is RejectedError:
         is_of_api = status in _CURSOR_STATUSES and not response.is_html
-        raise RejectedError(fact, told, status, names_cursor=is_of_api and _says_cursor(said))
-    raise meaning.error(told)
+        names_cursor = is_of_api and _says_cursor(said)
+        error: ApiError = RejectedError(fact, told, status, names_cursor=names_cursor)
+    else:
+        error = meaning.error(told)
+    error.may_be_billed = bool(deducted)
+    raise error
 
 
 def _meaning(response: ApiResponse) -> _Meaning:

@@ -10,7 +10,6 @@ from tap_jobo.api.headers import parse_number, seconds_until
 from tap_jobo.clock import Clock
 from tap_jobo.errors import FailedTryError, RetriesExhaustedError, UnreachableError
 from tap_jobo.signals import ShutdownSignal
-from tap_jobo.wording import dollars
 
 RETRY_SECONDS: Final = 300.0  # of backoff and failed tries for a page that was not billed
 FREE_RETRY_SECONDS: Final = 50.0  # the same for a profile or the clock, which are free
@@ -24,31 +23,29 @@ _LOGGED_PAUSE: Final = 60.0  # longer ones are logged: a first sync may pause ea
 class Retry:
     """The waits between the tries of one request, `seconds` of backoff and failed tries at most.
 
-    A request that cannot be billed is tried again whatever became of it.
+    Those that cost nothing are not counted.
     """
 
-    def __init__(self, seconds: float, *, is_paid: bool) -> None:
+    def __init__(self, seconds: float) -> None:
         self._seconds = self.seconds_left = seconds
-        self._is_paid = is_paid
         self._tries = 0
         self._asked = 0.0
         self._possibly_billed = self._charged = 0
         self.name = ""  # of the next try, for the log
 
-    def wait_after(self, failure: FailedTryError, spent: float, charged: int = 0) -> float:
+    def wait_after(self, failure: FailedTryError, spent: float) -> float:
         """Return the seconds to wait before the next try, or raise ApiError if there is none.
 
         Args:
             failure: Why the last try returned no page.
             spent: The seconds that it took.
-            charged: The credits that it may have cost.
         """
-        self._charged += charged
-        if self._is_paid and failure.may_be_billed:
+        self._charged += failure.charged
+        if failure.charged:
             tries, most = self._possibly_billed + 1, len(POSSIBLY_BILLED_WAITS)
             if tries > most:
                 why = f"{failure}. Gave up after {tries} tries"
-                raise RetriesExhaustedError(why, *self._bill)
+                raise RetriesExhaustedError(why, self._charged)
             self.name, self._possibly_billed = f"Retry {tries} of {most}", tries
             pause = POSSIBLY_BILLED_WAITS[tries - 1]
             return pause * random.uniform(0.9, 1.1)  # noqa: S311 - jitter
@@ -60,7 +57,7 @@ class Retry:
             self._asked += asked
             if self._asked > RETRY_AFTER_MAX:
                 why = f"{failure}, and asks to wait {asked:,.0f} seconds"
-                raise RetriesExhaustedError(why, *self._bill)
+                raise RetriesExhaustedError(why, self._charged)
             return asked
         backoff = min(longest, first * 2**self._tries)
         wait: float = max(first, backoff * random.uniform(0.5, 1))  # noqa: S311 - jitter
@@ -68,16 +65,11 @@ class Retry:
         if wait > self.seconds_left:
             spent = self._seconds - self.seconds_left
             why = f"{failure}. Gave up after {spent:.0f} s"
-            if failure.is_unreachable and not self._possibly_billed:
+            if failure.is_unreachable and not self._charged:
                 raise UnreachableError(why)
-            raise RetriesExhaustedError(why, *self._bill)
+            raise RetriesExhaustedError(why, self._charged)
         self.seconds_left -= wait
         return wait
-
-    @property
-    def _bill(self) -> list[str]:
-        """What the tries may have cost, for the error, unless it is nothing."""
-        return [f"{dollars(self._charged)} may have been billed."] if self._charged else []
 
 
 class RateLimiter:

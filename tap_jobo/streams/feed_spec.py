@@ -92,10 +92,14 @@ class FeedSpec:
         page_size = (self.page_size_setting,) if self.page_size_setting else ()
         return (*page_size, *self.filters)
 
+    @property
+    def page_size_name(self) -> str | None:
+        """The name of the setting for fewer rows per page, None if there is none."""
+        return self.page_size_setting.name if self.page_size_setting else None
+
     def page_size(self, config: Mapping[str, Any]) -> int:
         """Return the rows per page that the settings ask for."""
-        name = self.page_size_setting and self.page_size_setting.name
-        return int(config.get(name, self.page_cap)) if name else self.page_cap
+        return int(config.get(self.page_size_name or "", self.page_cap))
 
     def filters_of(self, config: Mapping[str, Any]) -> Filters:
         """Return the filters that the settings ask for, each normalized."""

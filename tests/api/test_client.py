@@ -32,7 +32,6 @@ from tap_jobo.errors import (
     RetriesExhaustedError,
     UnreachableError,
 )
-from tap_jobo.streams.career_sites import CAREER_SITES
 from tests.support import kept_signals
 from tests.support.client import FeedClient
 from tests.support.raw_api import Respond, Server
@@ -55,7 +54,7 @@ class Api(FeedClient):
     def fetch(self, address: str, scheme: str = "http") -> ApiResponse:
         """Request a page of 50 rows."""
         request = self.request(address, scheme)
-        return self.client.fetch(request, rows=50, cost=self.cost, feed=CAREER_SITES)
+        return self.client.fetch(request, rows=50, cost=self.cost)
 
     def request(self, address: str, scheme: str = "http") -> requests.PreparedRequest:
         url, headers = f"{scheme}://{address}/feed", {"X-Api-Key": self.session.key}

@@ -50,7 +50,7 @@ class FeedClient:
         """Fetch a page; `TapJoboError` if the client gives up."""
         parameters = {"batch_size": rows, "cursor": cursor}
         request = self.session.build(CAREER_SITES.path, parameters, "POST")
-        response = self.client.fetch(request, rows=rows, cost=self.cost, feed=CAREER_SITES)
+        response = self.client.fetch(request, rows=rows, cost=self.cost)
         return PageParser(CAREER_SITES).parse(response.body)
 
     def waited(self) -> float:
