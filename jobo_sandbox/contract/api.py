@@ -125,7 +125,7 @@ class Answer:
     @property
     def asked_wait(self) -> float:
         """The seconds to wait after a 429."""
-        asked = retry_after(self.status, self.headers, self.body())
+        asked = retry_after(self.headers, self.body())
         return max(_PAUSE, _WAIT if asked is None else asked)
 
     @property

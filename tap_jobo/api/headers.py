@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Mapping
-from http import HTTPStatus
 from typing import Any, Final
 
 from tap_jobo.clock import parse_http_date
@@ -40,7 +39,7 @@ def has_plan(headers: Mapping[str, str]) -> bool:
     return has_quota or reported_balance(headers) is not None
 
 
-def retry_after(status: int, headers: Mapping[str, str], facts: Mapping[str, Any]) -> float | None:
+def retry_after(headers: Mapping[str, str], facts: Mapping[str, Any]) -> float | None:
     """Return the seconds that a response asks to wait; None if it does not ask.
 
     A wait of more than a day is no wait but, for example, an instant or milliseconds.
@@ -51,10 +50,7 @@ def retry_after(status: int, headers: Mapping[str, str], facts: Mapping[str, Any
         parse_number(header),
         seconds_until(date.timestamp(), headers) if date else None,
         parse_number(facts.get("retry_after_seconds")),
-        parse_number(facts.get("retry_after")),
     ]
-    if status == HTTPStatus.TOO_MANY_REQUESTS:
-        asked.append(seconds_until(parse_number(headers.get("X-RateLimit-Reset")), headers))
     return next((each for each in asked if each is not None and each <= _LONGEST_WAIT), None)
 
 

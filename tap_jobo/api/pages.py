@@ -28,11 +28,11 @@ class ParsedPage:
     """What a page of a feed says."""
 
     items: list[Any]
-    next_cursor: str | None
-    has_more: bool
-    estimated_total: int | None  # items in the whole sync
-    are_rows_checked: bool  # otherwise, each is when it is converted to a record
-    has_error: bool  # beside its items, of which some may be missing
+    next_cursor: str | None = None
+    has_more: bool = False
+    estimated_total: int | None = None  # items in the whole sync
+    are_rows_checked: bool = False  # otherwise, each is when it is converted to a record
+    has_error: bool = False  # beside its items, of which some may be missing
 
     @property
     def following(self) -> str | None:
@@ -165,14 +165,7 @@ class PageParser:
         with suppress(ValueError):
             data = parse_json(body)
             items = data.get(self._spec.item_key) if isinstance(data, dict) else None
-        return ParsedPage(
-            items=items if isinstance(items, list) else [],
-            next_cursor=None,
-            has_more=False,
-            estimated_total=None,
-            are_rows_checked=False,
-            has_error=False,
-        )
+        return ParsedPage(items if isinstance(items, list) else [])
 
     def count_items(self, body: bytes) -> int:
         """Return the number of items of a page."""

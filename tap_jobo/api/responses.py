@@ -111,7 +111,7 @@ def require_success(
         raise FailedTryError(
             fact,
             may_be_billed=meaning.may_be_billed or bool(deducted),
-            retry_after=retry_after(status, headers, members),
+            retry_after=retry_after(headers, members),
             is_rate_limit=status == HTTPStatus.TOO_MANY_REQUESTS,
         )
     stream = feed.name if feed else "companies"

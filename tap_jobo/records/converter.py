@@ -50,7 +50,8 @@ class RecordConverter:
         self.fields = fields
         self._convert_row = object_converter(fields)
         self._never_null = {name: field_converter(fields[name]) for name in never_null}
-        self._log = ProblemLog(logger)
+        self._logger = logger
+        self._lines: Counter[str] = Counter()  # that were logged, by their kind
         self._deselected = [f"{path}." for path in deselected]
         self.row_type = object_type(fields, {"id", *never_null})
 
@@ -93,7 +94,7 @@ class RecordConverter:
         page: str = "a page",
         known: Mapping[str, str | None] | None = None,
     ) -> None:
-        """Log rows that are skipped.
+        """Log rows without a usable id, but not their other values, which may be about a person.
 
         Args:
             rows: The rows, by their numbers in the page.
@@ -101,7 +102,9 @@ class RecordConverter:
             known: What the message may name.
         """
         for number, row in rows.items():
-            self._log.row_skipped(row, f"row {number} of {page}", known or {})
+            row_id = _shown(row.get("id") if isinstance(row, dict) else row)
+            fact = f"Skipped row {number} of {page}, because its id is not a UUID: {row_id}."
+            self._error("skipped rows", message("rows-skipped", fact, **(known or {})))
 
     def _is_deselected(self, problem: Problem) -> bool:
         """Return whether a value must be neither emitted nor logged."""
@@ -125,40 +128,16 @@ class RecordConverter:
         record: Row = self._convert_row(row, "", problems)
         problems = [each for each in problems if not self._is_deselected(each)]
         if problems:
-            self._log.problems_found(problems, row_id)
+            self._log_problems(problems, row_id)
         if self._is_rescuing:
             record[RESCUED_DATA] = rescue(problems)
         return record
 
-
-# Values that do not fit a record: they are logged, and kept in its field `_rescued_data`
-
-
-def rescue(problems: Sequence[Problem]) -> str | None:
-    """Return a JSON object of the values by their paths, which Postgres accepts as JSONB."""
-    values = {sanitize_text(each.path): _storable(each.value) for each in problems}
-    return _ENCODER.encode(values) if values else None
-
-
-class ProblemLog:
-    """Logs rows that are skipped, unknown fields, and values of the wrong type."""
-
-    def __init__(self, logger: logging.Logger) -> None:
-        self._logger = logger
-        self._is_unknown_reported = False
-        self._lines: Counter[str] = Counter()
-
-    def row_skipped(self, row: object, place: str, known: Mapping[str, str | None]) -> None:
-        """Log a row without a usable id, but not its other values, which may be about a person."""
-        row_id = row.get("id") if isinstance(row, dict) else row
-        fact = f"Skipped {place}, because its id is not a UUID: {_shown(row_id)}."
-        self._error("skipped rows", message("rows-skipped", fact, **known))
-
-    def problems_found(self, problems: Sequence[Problem], row_id: str) -> None:
+    def _log_problems(self, problems: Sequence[Problem], row_id: str) -> None:
         """Log the values of a row that are not emitted as received."""
         unknown = {re.sub(r"\[\d+\]", "[]", each.path) for each in problems if each.is_unknown}
-        if unknown and not self._is_unknown_reported:
-            self._is_unknown_reported = True
+        if unknown and not self._lines["unknown fields"]:
+            self._lines["unknown fields"] = 1
             names = _cut(", ".join(map(ascii, sorted(unknown))))
             fact = f"Jobo sent unknown fields: {names}."
             self._logger.warning("%s", message("new-fields", fact))
@@ -176,6 +155,15 @@ class ProblemLog:
             self._logger.error("%s", text)
         if self._lines[kind] == _MAX_LINES:
             self._logger.error("Further errors of this kind are not logged.")
+
+
+# Values that do not fit a record: they are logged, and kept in its field `_rescued_data`
+
+
+def rescue(problems: Sequence[Problem]) -> str | None:
+    """Return a JSON object of the values by their paths, which Postgres accepts as JSONB."""
+    values = {sanitize_text(each.path): _storable(each.value) for each in problems}
+    return _ENCODER.encode(values) if values else None
 
 
 def _shown(value: object) -> str:

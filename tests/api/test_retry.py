@@ -65,19 +65,13 @@ IN_THE_BODY = {"retry_after_seconds": 12}
         (fail(503, Retry_After="7"), 7),
         (fail(503, Retry_After=date(90)), 90),
         (fail(429, body=IN_THE_BODY), 12),
-        (fail(429, body={"retry_after": 9}), 9),
-        (fail(429, body=IN_THE_BODY | {"retry_after": 9}), 12),
         (fail(429, body=IN_THE_BODY, Retry_After="5"), 5),
-        (fail(429, X_RateLimit_Reset=unix_time(40)), 40),
         (fail(503, X_RateLimit_Reset=unix_time(40)), 0.5),
         *((fail(503, Retry_After=text), 0.5) for text in GARBAGE),
         # More than a day is no wait: an instant, or milliseconds.
         *((fail(429, Retry_After=text), 0.5) for text in ("86401", unix_time(40))),
         (fail(429, Retry_After=date(86_500)), 0.5),
-        (fail(429, Retry_After=unix_time(40), X_RateLimit_Reset=unix_time(40)), 40),
-        (fail(429, body={"retry_after": 1_794_067_062_949}), 0.5),
         (fail(503, body={"retry_after_seconds": int(unix_time(40))}), 0.5),
-        (fail(429, X_RateLimit_Reset=unix_time(40) + "000"), 0.5),
     ],
 )
 def test_what_the_server_asks_for_is_honored(
@@ -88,18 +82,16 @@ def test_what_the_server_asks_for_is_honored(
 
 
 @pytest.mark.parametrize("offset", [DAY, -DAY])
-@pytest.mark.parametrize("name", ["Retry-After", "X-RateLimit-Reset"])
 def test_dates_are_relative_to_the_response(
-    sandbox: Sandbox, feed: FeedClient, name: str, offset: float
+    sandbox: Sandbox, feed: FeedClient, offset: float
 ) -> None:
     sandbox.clock_offset = offset
-    text = date(offset + 90) if name == "Retry-After" else unix_time(offset + 90)
-    sandbox.faults.add(Fault(status=429, headers={name: text}))
+    sandbox.faults.add(fail(429, Retry_After=date(offset + 90)))
     assert feed.waited() == pytest.approx(90, abs=1e-3)
 
 
 def test_a_date_to_wait_for_needs_the_date_of_the_response() -> None:
-    assert retry_after(503, {"Retry-After": date(90)}, {}) is None
+    assert retry_after({"Retry-After": date(90)}, {}) is None
 
 
 @pytest.mark.parametrize(
@@ -107,7 +99,6 @@ def test_a_date_to_wait_for_needs_the_date_of_the_response() -> None:
     [
         fail(429, Retry_After="0", times=8),
         fail(429, Retry_After=date(-3_600), times=8),
-        fail(429, X_RateLimit_Reset=unix_time(-3_600), times=8),
     ],
 )
 def test_wait_of_zero_leaves_our_own_growing_backoff(
