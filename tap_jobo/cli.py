@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import click
 
-from tap_jobo.errors import InterruptedRunError, TapJoboError
+from tap_jobo.errors import TapJoboError
 from tap_jobo.messages import codes, explain, message
 from tap_jobo.redaction import without_key
 from tap_jobo.tap import TapJobo
@@ -60,11 +60,8 @@ def run() -> None:
         sys.exit(f"Error: {message('invalid-file', fact)}")
     try:
         sys.exit(command.main(prog_name=TapJobo.name, standalone_mode=False))
-    except InterruptedRunError as error:  # an end in order, as at a limit
-        _end_log(*error.messages, level=logging.WARNING)
-        sys.exit(error.exit_code)
     except TapJoboError as error:
-        _end_log(*error.messages)
+        _end_log(*error.messages, level=error.level)
         sys.exit(error.exit_code)
     except click.BadParameter as error:
         _end_log(message("invalid-setting", without_key(error.format_message())))

@@ -1,5 +1,6 @@
 """Expected errors: each is reported as a short message, never as a traceback."""
 
+import logging
 import re
 import signal
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ class TapJoboError(Exception):
     """
 
     exit_code = 1
+    level = logging.CRITICAL
     ends_run = True
     """Whether no other stream can be read; otherwise, the run goes on with the next stream."""
 
@@ -156,6 +158,8 @@ class BudgetReachedError(TapJoboError):
 
 class InterruptedRunError(TapJoboError):
     """A signal asked the run to end; the exit code is 128 + signal number, as in a shell."""
+
+    level = logging.WARNING  # an end in order, as at a limit
 
     def __init__(self, signum: int) -> None:
         name = signal.Signals(signum).name

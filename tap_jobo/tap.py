@@ -18,7 +18,6 @@ from typing_extensions import override
 from tap_jobo.errors import NOTHING_BILLED, ConfigError
 from tap_jobo.messages import message
 from tap_jobo.redaction import redact_logs
-from tap_jobo.settings.common import known_of_archive
 from tap_jobo.settings.reading import read_environment, validated
 from tap_jobo.settings.setting import config_schema
 from tap_jobo.signals import ShutdownSignal
@@ -102,7 +101,7 @@ class TapJobo(Tap):
         self._writer = cast("StdoutWriter", self.message_writer)
         self._writer.shutdown = self._shutdown
         if validate_config:
-            self._writer.known = known_of_archive(self.config)
+            self._writer.known = self.run.known_of_archive
 
     @override
     def _setup_signal_handlers(self) -> None:
@@ -159,10 +158,11 @@ class TapJobo(Tap):
 
     @override
     def load_state(self, state: dict[str, Any]) -> None:
-        others = {CompaniesStream.name, BilledPagesStream.name}
-        check_state(state, self.config, others, self.logger)
         environment = os.environ.get("MELTANO_ENVIRONMENT")
-        check_environment(state, environment)
+        if state:
+            others = {CompaniesStream.name, BilledPagesStream.name}
+            check_state(state, self.run.known_of_archive, others, self.logger)
+            check_environment(state, environment)
         super().load_state(state)
         if environment:
             self.state.setdefault("bookmarks", {})

@@ -1,7 +1,6 @@
 """The settings that do not belong to one stream."""
 
-from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 from tap_jobo.settings import setting as of
 from tap_jobo.settings.setting import Setting
@@ -41,11 +40,6 @@ START_DATE: Final = Setting(
     ),
     type=of.past_date(),
 )
-
-
-def known_of_archive(config: Mapping[str, Any]) -> dict[str, str]:
-    """Return what the ways out of a message may name: the archive, or that it is off."""
-    return {"archive": "the archive"} if config["archive"] else {"off": "The archive is off"}
 
 
 SOURCE: Final = (  # what to read and from where; listed before the settings of the feeds

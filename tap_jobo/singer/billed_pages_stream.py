@@ -68,7 +68,7 @@ class BilledPagesStream(JoboStream):
     def __init__(self, tap: Tap, run: RunContext) -> None:
         super().__init__(tap, run)
         self.forced_replication_method = REPLICATION_FULL_TABLE
-        self._read_in_memory: dict[str, int] = {}  # of feeds whose archive is off
+        self._read: dict[str, int] = {}  # the last page of each feed that the run has read
 
     @override
     def check_selection(self) -> None:
@@ -86,7 +86,7 @@ class BilledPagesStream(JoboStream):
 
     def _read_feed(self, feed: FeedStream) -> None:
         archive = self._run.open_archive(feed.spec, 0)
-        after = self._find_place(feed, archive)
+        after = self._read.get(feed.name) or self._find_place(feed, archive)
         if archive.head <= after:
             return
         for header, row in _read_bills(archive, after, feed.reader.count_rows):
@@ -94,17 +94,14 @@ class BilledPagesStream(JoboStream):
             after += 1
             if row:
                 self.write_rows([row], parse_timestamp(header.time))
+        self._read[feed.name] = after
         if archive.lasts:
             own = self.stream_state.setdefault(_PLACES, {})
             own[feed.name] = {"offset": after, "entry": archive.id_of(after)}
-        else:
-            self._read_in_memory[feed.name] = after
         self.emit_state()
 
     def _find_place(self, feed: FeedStream, archive: StreamArchive) -> int:
-        """Return the number of the last page that was read of a feed, 0 if it is not there."""
-        if not archive.lasts:
-            return self._read_in_memory.get(feed.name, 0)
+        """Return the number of the last page that earlier runs read, 0 if it is not there."""
         places = self.tap_state.get("bookmarks", {}).get(self.name, {}).get(_PLACES, {})
         place = places.get(feed.name, {})
         offset, entry = place.get("offset"), place.get("entry")

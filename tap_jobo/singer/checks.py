@@ -15,9 +15,8 @@ from singer_sdk.singerlib import Catalog
 from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE, REPLICATION_INCREMENTAL
 
 from tap_jobo.errors import NOTHING_BILLED, ConfigError, StateError
-from tap_jobo.messages import message
+from tap_jobo.messages import Known, message
 from tap_jobo.redaction import without_key
-from tap_jobo.settings.common import known_of_archive
 from tap_jobo.streams import FEEDS
 from tap_jobo.sync.state import STATE_KEYS, read_state
 
@@ -113,34 +112,38 @@ def check_environment(state: Mapping[str, Any], environment: str | None) -> None
         raise StateError(message("other-environment", fact))
 
 
-def _unusable(why: str, config: Mapping[str, Any], price: str | None = None) -> StateError:
+def _unusable(why: str, known: Known, price: str | None = None) -> StateError:
     """Return the error for a state that this tap did not write, or not so."""
     fact = f"Invalid state: {why}. Nothing was billed."
-    return StateError(message("invalid-state", fact, price=price, **known_of_archive(config)))
+    return StateError(message("invalid-state", fact, price=price, **known))
 
 
 def check_state(
-    state: Mapping[str, Any],
-    config: Mapping[str, Any],
-    others: Collection[str],
-    logger: logging.Logger,
+    state: Mapping[str, Any], known: Known, others: Collection[str], logger: logging.Logger
 ) -> None:
-    """Check a state, and warn of streams in it that do not exist: Meltano never removes one."""
-    bookmarks = state.get("bookmarks", None if state else {})
+    """Check a state, and warn of streams in it that do not exist: Meltano never removes one.
+
+    Args:
+        state: The state.
+        known: What the ways out of a message may name.
+        others: The streams besides the feeds.
+        logger: Where the warning goes.
+    """
+    bookmarks: Any = state.get("bookmarks")
     is_valid = isinstance(bookmarks, dict)
     if not (is_valid and all(isinstance(each, dict) for each in bookmarks.values())):
-        raise _unusable("'bookmarks' must be an object with an object for each stream", config)
+        raise _unusable("'bookmarks' must be an object with an object for each stream", known)
     specs = {spec.name: spec for spec in FEEDS}
     for name, bookmark in bookmarks.items():
         if spec := specs.get(name):
             if bookmark and bookmark.keys().isdisjoint(STATE_KEYS):
-                raise _unusable(f"bookmarks.{name} has none of this tap's keys", config)
+                raise _unusable(f"bookmarks.{name} has none of this tap's keys", known)
             try:
                 read_state(bookmark, spec)
             except ValueError as error:
                 price = f"{spec.describe_price()} of {name}"
-                raise _unusable(str(error), config, price) from None
+                raise _unusable(str(error), known, price) from None
         elif near := get_close_matches(name.lower(), specs, 1, _SIMILAR):
-            raise _unusable(_no_stream(name, near).rstrip("."), config)
+            raise _unusable(_no_stream(name, near).rstrip("."), known)
         elif name not in others:
             logger.warning("Ignoring the bookmark of stream %a, which does not exist.", name)

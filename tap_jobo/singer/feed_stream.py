@@ -211,8 +211,8 @@ class FeedStream(JoboStream):
             except (ApiError, FormatError) as error:
                 cost = dollars(self._cost.credits)
                 fact = f"The test of {self.name} ({cost}) failed: {error}."
-                off = {"archive": None, "off": "A test keeps no page", "page_price": cost}
-                raise FormatError(self._messages.text("format-changed", fact, **off)) from error
+                told = self._messages.text("format-changed", fact, page_price=cost)
+                raise FormatError(told) from error
         self._converter.log_skipped(converted.skipped)
         if (total := page.estimated_total) is not None:
             cost = dollars(total * self._cost.price)

@@ -119,13 +119,23 @@ class RunContext:
 
     def known(self, spec: FeedSpec) -> Mapping[str, str | None]:
         """Return what the ways out of a message about a feed may name."""
-        if not self._config["archive"]:
+        known = self.known_of_archive
+        if "off" in known:
             priced = [each for each in self.feeds if not each.is_free]
             prices = [f"{each.describe_price()} of {each.name}" for each in priced]
             price = ", ".join(prices) or "free"  # as the other streams are bought, too
-            return {"stream": spec.name, "price": price, "off": "The archive is off"}
-        known = known_of(self._store, self._key(spec).name, spec)
-        return known | {"state": self._state_command()}
+            return {"stream": spec.name, "price": price, **known}
+        state = self._state_command()
+        return {**known_of(self._store, self._key(spec).name, spec), "state": state}
+
+    @property
+    def known_of_archive(self) -> Mapping[str, str]:
+        """What the ways out of any message may name: the archive, or that it keeps no page."""
+        if self.is_test:
+            return {"off": "A test keeps no page"}
+        if not self._config["archive"]:
+            return {"off": "The archive is off"}
+        return {"archive": "the archive"}
 
     def _state_command(self) -> str | None:
         """Return the command line that prints the state of all feeds of which there are pages."""

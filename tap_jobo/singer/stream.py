@@ -20,7 +20,6 @@ from typing_extensions import override
 from tap_jobo.errors import ConfigError, TapJoboError
 from tap_jobo.messages import message
 from tap_jobo.records.converter import RecordConverter, Row
-from tap_jobo.settings.common import known_of_archive
 from tap_jobo.singer.run import RunContext
 from tap_jobo.singer.writer import StdoutWriter
 from tap_jobo.wording import completeness, dollars, plural
@@ -251,11 +250,8 @@ class JoboStream(RESTStream[Any]):
         if isinstance(error, MapExpressionError):  # its text has the expression only
             why += f" in {str(error).removeprefix(_SDK_PREFIX).rstrip('.')}"
         billed = dollars(self._run.budget.credits)
-        known = known_of_archive(self.config)
-        if self._run.is_test:
-            known = {"off": "A test keeps no page"}
         fact = f"The map of {self.name} fails ({why}). The run was billed {billed}."
-        return ConfigError(message("map-failed", fact, **known))
+        return ConfigError(message("map-failed", fact, **self._run.known_of_archive))
 
     def emit_state(self) -> None:
         """Write the tap's state, after all records before it."""
