@@ -101,7 +101,6 @@ def require_success(
     if is_success and _is_usable(response, feed):
         return response
     said = _parse_error(response)
-    members = said if isinstance(said, dict) else {}
     deducted = reported_credits(headers)
     who = "The proxy" if status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED else "Jobo"
     fact = f"{who} responded with {status}{_quote(said)}"
@@ -111,12 +110,12 @@ def require_success(
         raise FailedTryError(
             fact,
             may_be_billed=meaning.may_be_billed or bool(deducted),
-            retry_after=retry_after(headers, members),
+            retry_after=retry_after(headers, said),
             is_rate_limit=status == HTTPStatus.TOO_MANY_REQUESTS,
         )
     stream = feed.name if feed else "companies"
     if meaning.code == "balance-too-low":
-        fact = _balance(members, headers, stream) or f"{fact} for a page of {stream}"
+        fact = _balance(said, headers, stream) or f"{fact} for a page of {stream}"
     told = message(
         meaning.code,
         f"{fact}.{_bill(deducted) if feed else ''}",
@@ -160,10 +159,10 @@ def _is_usable(response: ApiResponse, feed: FeedSpec | None) -> bool:
     return True
 
 
-def _balance(members: Mapping[str, Any], headers: Mapping[str, str], stream: str) -> str:
+def _balance(said: Mapping[str, Any], headers: Mapping[str, str], stream: str) -> str:
     """Return what was asked up front, and what the account has, empty if Jobo does not say."""
-    required = parse_number(members.get("credits_required", headers.get("X-Credits-Required")))
-    balance = parse_number(members.get("credits_balance", headers.get("X-Credits-Balance")))
+    required = parse_number(said.get("credits_required", headers.get("X-Credits-Required")))
+    balance = parse_number(said.get("credits_balance", headers.get("X-Credits-Balance")))
     has = "" if balance is None else f" ({dollars(balance)})"
     if required is None:
         return ""
@@ -177,34 +176,31 @@ def _bill(deducted: int | None) -> str:
     return f" {NOT_BILLED}"
 
 
-def _parse_error(response: ApiResponse) -> Any:
+def _parse_error(response: ApiResponse) -> dict[str, Any]:
     """Return what an error says: JSON, the title of an HTML page, text, or where it redirects."""
-    location = response.headers.get("Location")
-    if location and response.status < HTTPStatus.BAD_REQUEST:
-        return location
-    with suppress(ValueError):
-        return parse_json(response.body)
-    text = response.body[:100_000].decode("utf-8", "replace")
-    return "".join(_TITLE.findall(text)[:1]) if response.is_html else text
+    said: Any = response.headers.get("Location")
+    if not said or response.status >= HTTPStatus.BAD_REQUEST:
+        try:
+            said = parse_json(response.body)
+        except ValueError:
+            text = response.body[:100_000].decode("utf-8", "replace")
+            said = "".join(_TITLE.findall(text)[:1]) if response.is_html else text
+    return said if isinstance(said, dict) else {_SAYS[0]: said}
 
 
-def _says_cursor(said: Any) -> bool:
+def _says_cursor(said: Mapping[str, Any]) -> bool:
     """Return whether an error is about the cursor; members that echo the request do not count."""
-    texts = [said]
-    if isinstance(said, dict):
-        errors = said.get("errors")
-        invalid = errors if isinstance(errors, dict) else ()  # by the names of the parameters
-        texts = [*(said.get(name) for name in (*_SAYS, "code")), *invalid]
+    errors = said.get("errors")
+    invalid = errors if isinstance(errors, dict) else ()  # by the names of the parameters
+    texts = [*map(said.get, (*_SAYS, "code")), *invalid]
     return any(isinstance(text, str) and "cursor" in text.lower() for text in texts)
 
 
-def _quote(said: Any) -> str:
+def _quote(said: Mapping[str, Any]) -> str:
     """Return the start of what an error says, on one line."""
-    texts = [said] if isinstance(said, str) else []
-    if isinstance(said, dict):
-        texts = [text for name in _SAYS if isinstance(text := said.get(name), str) and text][:1]
-        if errors := said.get("errors"):
-            with suppress(RecursionError):
-                texts.append(json.dumps(errors, ensure_ascii=False))
+    texts = [text for text in map(said.get, _SAYS) if isinstance(text, str) and text][:1]
+    if errors := said.get("errors"):
+        with suppress(RecursionError):
+            texts.append(json.dumps(errors, ensure_ascii=False))
     line = re.sub(r"[^ -~]+", " ", without_key(" ".join(texts))).strip().rstrip(".")[:300]
     return f" ({line})" if line else ""
