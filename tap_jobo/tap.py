@@ -22,10 +22,16 @@ from tap_jobo.settings.reading import read_environment, validated
 from tap_jobo.settings.setting import config_schema
 from tap_jobo.signals import ShutdownSignal
 from tap_jobo.singer.billed_pages_stream import BilledPagesStream
-from tap_jobo.singer.checks import check_environment, check_names, check_state, read_catalog
+from tap_jobo.singer.checks import (
+    check_environment,
+    check_names,
+    check_state,
+    read_catalog,
+    read_input_file,
+    read_object,
+)
 from tap_jobo.singer.companies_stream import CompaniesStream
 from tap_jobo.singer.feed_stream import FeedStream
-from tap_jobo.singer.input_files import read_input_file, read_object
 from tap_jobo.singer.loop import StreamLoop
 from tap_jobo.singer.run import RunContext
 from tap_jobo.singer.writer import StdoutWriter

@@ -30,6 +30,17 @@ def completeness(*, is_complete: bool) -> str:
     return f"sync {'complete' if is_complete else 'not complete'}"
 
 
+class Told(set[object]):
+    """What was told in a run, so that it is told once."""
+
+    def is_first(self, what: object) -> bool:
+        """Return whether something is told for the first time, and note it."""
+        if what in self:
+            return False
+        self.add(what)
+        return True
+
+
 class Lines(str):
     """A message whose line breaks are its template's. Any other text is one line of the log."""
 

@@ -40,7 +40,7 @@ class ApiClock:
         return timedelta(seconds=self._clock.monotonic() - self._started)
 
 
-def read_api_clock(client: Client, clock: Clock) -> ApiClock:
+def read_api_clock(client: Client) -> ApiClock:
     """Read the API's clock from the `Date` of any response to a free request."""
     path = f"{PROFILE_PATH}/{uuid4()}"  # of no company, so that nothing is cached
     request = client.session.build(path)
@@ -51,7 +51,7 @@ def read_api_clock(client: Client, clock: Clock) -> ApiClock:
         fact = "Jobo's clock is not known: its response has no Date header. Nothing was billed."
         passes_date = "the proxy so that it passes on the Date header"
         raise TapJoboError(message("clock-wrong", fact, clock=passes_date))
-    skew = clock.now() - date
+    skew = client.clock.now() - date
     if abs(skew) > _MAX_SKEW:
         local, jobo = to_minute(format_timestamp(date + skew)), to_minute(format_timestamp(date))
         fact = f"The local clock shows {local}, but Jobo's shows {jobo}. Nothing was billed."
@@ -62,4 +62,4 @@ def read_api_clock(client: Client, clock: Clock) -> ApiClock:
         if skew < timedelta(0):
             fact = f"{minutes} behind. Each run is billed again for the rows of these minutes."
         client.logger.warning("%s", message("clock-wrong", fact, clock=_LOCAL_OR_PROXY))
-    return ApiClock(date, clock)
+    return ApiClock(date, client.clock)

@@ -18,7 +18,7 @@ from tap_jobo.errors import BudgetReachedError, ConfigError
 from tap_jobo.messages import message
 from tap_jobo.model import Charge
 from tap_jobo.streams.feed_spec import FeedSpec
-from tap_jobo.wording import Lines, dollars, plural
+from tap_jobo.wording import Lines, Told, dollars, plural
 
 _ABSURD: Final = 10
 """No price would rise to so many times the highest one so far."""
@@ -85,7 +85,7 @@ class FeedCost:
         self._budget = budget
         self.spec = spec
         self._raised = 0.0  # the price of the last page, if that was above the list price
-        self._told: set[str] = set()
+        self._told = Told()
         self.price = spec.list_price
         self.credits = 0
         self.possibly_billed = 0
@@ -238,13 +238,13 @@ class FeedCost:
     def _report(self, charge: Charge, cost: int, rows: int, *, is_disputed: bool) -> None:
         """Log what a page has cost, if that was not to be expected."""
         logger, name = self._budget.logger, self.spec.name
-        if is_disputed and self._is_first("deduction"):
+        if is_disputed and self._told.is_first("deduction"):
             fact = (
                 f"Jobo deducted {dollars(cost)} for {plural(rows, 'row')} of {name}, at a price of "
                 f"{charge.price:g} credits per row."
             )
             logger.error("%s", message("unexpected-bill", fact))
-        if not cost or charge.deducted or not self._is_first("price"):
+        if not cost or charge.deducted or not self._told.is_first("price"):
             return
         if charge.fall:
             fact = (
@@ -259,11 +259,6 @@ class FeedCost:
         )
         limits = " and ".join(limit.setting for limit in self.limits) or None
         logger.warning("%s", message("no-price", fact, limits=limits))
-
-    def _is_first(self, what: str) -> bool:
-        is_first = what not in self._told
-        self._told.add(what)
-        return is_first
 
     @property
     def _most(self) -> float:

@@ -57,15 +57,13 @@ class RecordConverter:
 
     def convert(self, rows: Sequence[object]) -> Conversion:
         """Convert the rows of a page, without those that were erased."""
-        numbered = {number: row for number, row in enumerate(rows, 1) if row != ERASED}
-        rows = [*numbered.values()]
         records: list[Row] = []
         skipped: dict[int, object] = {}
-        for number, row in numbered.items():
+        for number, row in enumerate(rows, 1):
             row_id = parse_uuid(row.get("id")) if isinstance(row, dict) else None
             if row_id:
                 records.append(self._record(row, row_id))
-            else:
+            elif row != ERASED:
                 skipped[number] = row
         return Conversion(records, skipped)
 
@@ -202,10 +200,9 @@ def missing_fields(rows: Sequence[object], fields: Collection[str]) -> list[str]
     """
     objects = [row for row in rows if isinstance(row, dict)]
     comparable = [row for row in objects if parse_uuid(row.get("id"))] or objects
-    missing = dict.fromkeys(fields if comparable else ())
-    for row in comparable:
-        missing = {name: None for name in missing if name not in row}
-    return [*missing]
+    if not comparable:
+        return []
+    return [name for name in fields if not any(name in row for row in comparable)]
 
 
 def most_missing(rows: Sequence[object], fields: Collection[str]) -> list[str]:

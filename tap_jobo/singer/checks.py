@@ -1,15 +1,19 @@
-"""Refuses names of streams and fields that do not exist in the catalog, stream maps, and state.
+"""Reads the files of `--config`, `--catalog`, and `--state`, and refuses what is wrong in them.
 
-A field that a misspelled name was to remove would be loaded, and a misspelled stream billed or
-not read. So such a name is an error before the first request.
+An error shows nothing of a file. A field that a misspelled name was to remove would be loaded, and
+a misspelled stream billed or not read. So names that do not exist in the catalog, stream maps, and
+state are errors before the first request.
 """
 
+import json
 import logging
 from collections.abc import Collection, Iterator, Mapping
 from difflib import get_close_matches
 from fnmatch import fnmatch
+from pathlib import Path
 from typing import Any, Final
 
+import click
 from singer_sdk import mapper
 from singer_sdk.singerlib import Catalog
 from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE, REPLICATION_INCREMENTAL
@@ -22,6 +26,38 @@ from tap_jobo.sync.state import STATE_KEYS, read_state
 
 _OPTIONS: Final = [value for name, value in vars(mapper).items() if name.startswith("MAPPER_")]
 _SIMILAR: Final = 0.75  # similarity from which another name counts as a misspelled stream
+
+
+def read_input_file(
+    _ctx: click.Context, param: click.Parameter, path: str | None
+) -> dict[str, Any] | None:
+    """Return what is in the file of an option; a state may be as `meltano state get` prints it."""
+    if path is None:
+        return None
+    found = read_object(path, f"--{param.name}")
+    wrapped = found.get("singer_state")
+    if param.name == "state" and len(found) == 1 and isinstance(wrapped, dict):
+        found = wrapped
+    return found
+
+
+def read_object(path: str, option: str) -> dict[str, Any]:
+    """Return the JSON object in the file of a command-line option."""
+    try:
+        text = Path(path).read_text("utf-8")
+        found = json.loads(text)
+        # NaN and a lone surrogate would fail later.
+        json.dumps(found, ensure_ascii=False, allow_nan=False).encode()
+        if isinstance(found, dict):
+            return found
+        why = f"must be a JSON object, not a JSON {type(found).__name__}"
+    except OSError as error:
+        why = f"can't be read ({error.strerror or error})"
+    except (RecursionError, ValueError) as error:
+        why = f"is not JSON ({error})"
+    path = "" if "{" in path else f" {without_key(path)}"  # settings instead of a path
+    fact = f"{option}{path} {why}. Nothing was billed."
+    raise ConfigError(message("invalid-file", fact))
 
 
 def check_names(

@@ -68,20 +68,20 @@ class CompaniesStream(JoboStream):
     @override
     def check_selection(self) -> None:
         """Raise ConfigError if explicit ids are not read, or if there are no companies to read."""
-        if self.has_explicit_ids and self.leader.selected and not self.selected:
+        if not self.has_explicit_ids:
+            if self.is_read and not self.is_following:
+                fact = "companies follows career_sites, which is not selected. Nothing was billed."
+                select = "career_sites, or list companies in company_ids_file"
+                raise ConfigError(message("no-stream", fact, select=select))
+            return
+        if self.leader.selected and not self.selected:
             fact = "company_ids_file is set, but companies is not selected. Nothing was billed."
             raise ConfigError(message("no-stream", fact, select="companies"))
-        if not self.is_read:
-            return
-        if not (self.has_explicit_ids or self.is_following):
-            fact = "companies follows career_sites, which is not selected. Nothing was billed."
-            known = {"select": "career_sites, or list companies in company_ids_file"}
-            raise ConfigError(message("no-stream", fact, **known))
-        if self.has_explicit_ids and self.leader.selected:
+        if self.leader.selected and self.is_read:
             self.logger.info(
                 "%s is not read in this run, because company_ids_file is set.", self.leader.name
             )
-        if self.has_explicit_ids and not self._ids:  # as after a query without a result
+        if self.is_read and not self._ids:  # as after a query without a result
             path = self.config["company_ids_file"]
             fact = f"company_ids_file: {path} is empty, so no profiles are fetched."
             self.logger.warning("%s", message("invalid-file", fact))

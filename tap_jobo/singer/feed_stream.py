@@ -186,7 +186,7 @@ class FeedStream(JoboStream):
         with closing(self._feed_run.pages()) as deliveries:
             for delivery in deliveries:
                 ids = self.write_rows(delivery.records, delivery.received_at)
-                if follower and ids:
+                if follower:
                     follower.write_profiles(ids)
                 if delivery.state is None:
                     continue

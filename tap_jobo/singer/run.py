@@ -93,7 +93,7 @@ class RunContext:
     @cached_property
     def api_clock(self) -> ApiClock:
         """The API's clock, read once per run by a free request."""
-        return read_api_clock(self.profile_client, self.clock)
+        return read_api_clock(self.profile_client)
 
     # The archive
 

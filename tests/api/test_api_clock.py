@@ -24,10 +24,10 @@ DAY = 24 * 3600
 def _read(ahead: float) -> ApiClock:
     """Read the clock at noon, with a local clock that is so many seconds ahead."""
     response = ApiResponse(b"", 404, {"Date": format_datetime(NOON)})
-    client = Mock(fetch=Mock(return_value=response), logger=LOGGER)
-    client.session.build.return_value.headers = {}
     clock = FakeClock(skew=timedelta(seconds=ahead))
-    return read_api_clock(client, clock)
+    client = Mock(fetch=Mock(return_value=response), logger=LOGGER, clock=clock)
+    client.session.build.return_value.headers = {}
+    return read_api_clock(client)
 
 
 class TestRequest:
