@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import msgspec
@@ -60,8 +61,9 @@ class FeedReader:
         """Return all that a sync asks for, on every page: a cursor may carry none of it."""
         names = self.spec.filter_parameters
         given = {names[name]: value for name, value in sync.reads.items()}
+        margin = timedelta(milliseconds=0 if self.spec.since_is_inclusive else 1)
         given |= {
-            self.spec.since_parameter: sync.since and earlier(sync.since, self.spec.margin),
+            self.spec.since_parameter: sync.since and earlier(sync.since, margin),
             "batch_size": sync.batch_size,
             "cursor": cursor,
         }

@@ -46,13 +46,6 @@ class Profiles:
         parts = [f"{count:,} {what}" for what, count in others.items() if count]
         return ", ".join([plural(self.count, "profile"), *parts])
 
-    def metrics(self) -> dict[str, int | None]:
-        """Return the figures for METRIC lines."""
-        return {
-            "jobo_profiles_not_found": self.not_found or None,
-            "jobo_profiles_skipped": self.skipped or None,
-        }
-
     def read(self, ids: Sequence[str]) -> Generator[Row]:
         """Yield the profiles of companies, in order."""
         profiles: list[tuple[str, Future[Any]]] = [(company_id, Future()) for company_id in ids]

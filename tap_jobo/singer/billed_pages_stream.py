@@ -125,11 +125,6 @@ def _read_bills(
 
     Only the page at the head is parsed: the header of the next entry has the number of its rows. It
     ends before a page that can't be read, whose row comes once it can be.
-
-    Args:
-        archive: The archive.
-        after: The number of the entry.
-        count_rows: Returns the number of rows of a page.
     """
     numbers = range(after + 1, archive.head + 1)
     for number, header in zip(numbers, archive.headers(numbers), strict=True):

@@ -157,14 +157,7 @@ def _unusable(why: str, known: Known, price: str | None = None) -> StateError:
 def check_state(
     state: Mapping[str, Any], known: Known, others: Collection[str], logger: logging.Logger
 ) -> None:
-    """Check a state, and warn of streams in it that do not exist: Meltano never removes one.
-
-    Args:
-        state: The state.
-        known: What the ways out of a message may name.
-        others: The streams besides the feeds.
-        logger: Where the warning goes.
-    """
+    """Check a state, and warn of streams in it that do not exist: Meltano never removes one."""
     bookmarks: Any = state.get("bookmarks")
     is_valid = isinstance(bookmarks, dict)
     if not (is_valid and all(isinstance(each, dict) for each in bookmarks.values())):

@@ -151,7 +151,11 @@ class CompaniesStream(JoboStream):
 
     @override
     def log_summary(self) -> Mapping[str, int | None]:
-        return {**super().log_summary(), **self.profiles.metrics()}
+        return {
+            **super().log_summary(),
+            "jobo_profiles_not_found": self.profiles.not_found or None,
+            "jobo_profiles_skipped": self.profiles.skipped or None,
+        }
 
     @override
     def describe_rows(self) -> str:

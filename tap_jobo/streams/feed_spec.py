@@ -66,11 +66,6 @@ class FeedSpec:
         return f"at least {dollars(math.ceil(least * price))}; {per_thousand}"
 
     @property
-    def margin(self) -> timedelta:
-        """How far the start of a window lies before the first row that it returns."""
-        return timedelta(milliseconds=0 if self.since_is_inclusive else 1)
-
-    @property
     def field_names(self) -> set[str]:
         """The fields of a row, as the API names them."""
         return set(self.schema.to_dict()["properties"]) - {RESCUED_DATA}
