@@ -81,26 +81,25 @@ class ShutdownSignal:
         if not (self._signals and _is_main_thread()):
             self.raise_if_set()  # but not later: the requests of threads are free
             return in_time(send, seconds)
-        with self.abort_after(_REQUEST_GRACE):
-            self._set_alarm(seconds)
-            try:
-                self.raise_if_set()
-                return send()
-            finally:
-                self._set_alarm(0)
+        with self.abort_after(_REQUEST_GRACE, seconds):
+            self.raise_if_set()
+            return send()
 
     @contextmanager
-    def abort_after(self, grace: float) -> Iterator[None]:
-        """Raise `InterruptedRunError` `grace` seconds after a signal or its start, if later."""
+    def abort_after(self, grace: float, seconds: float = 0) -> Iterator[None]:
+        """Raise `InterruptedRunError` `grace` seconds after a signal or its start, if later.
+
+        Without a signal, raise `CutOffError` after `seconds`; 0 is no deadline.
+        """
         self._grace = grace
         try:
             if self._wish:
-                self._set_alarm(_POLL if self._wish.is_urgent else grace)
+                seconds = _POLL if self._wish.is_urgent else grace
+            self._set_alarm(seconds)
             yield
         finally:
             self._grace = None
-            if self._wish:
-                self._set_alarm(0)
+            self._set_alarm(0)
 
     def _note(self, signum: int, _frame: FrameType | None) -> None:
         now = self._clock.monotonic()

@@ -60,8 +60,8 @@ def test_nothing_follows_a_write_that_was_cut_off(reading: int) -> None:
         pieces = 0
 
         @contextmanager
-        def abort_after(self, grace: float) -> Iterator[None]:
-            assert grace == 5
+        def abort_after(self, grace: float, seconds: float = 0) -> Iterator[None]:
+            assert (grace, seconds) == (5, 0)
             self.pieces += 1
             if self.pieces == 2:
                 raise InterruptedRunError(signal.SIGTERM)

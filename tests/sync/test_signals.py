@@ -233,7 +233,7 @@ def test_without_a_signal_no_output_is_aborted(
     shutdown: ShutdownSignal, alarms: list[float]
 ) -> None:
     with shutdown.abort_after(5):
-        assert alarms == [0]
+        assert not any(alarms)
 
 
 def test_a_request_has_its_time_and_a_second(shutdown: ShutdownSignal, alarms: list[float]) -> None:
