@@ -11,17 +11,14 @@ from tap_jobo.api.api_clock import ApiClock
 from tap_jobo.api.budget import FeedCost
 from tap_jobo.api.client import Client
 from tap_jobo.api.headers import reported_balance, reports_more
-from tap_jobo.api.pages import PageParser, ParsedPage
-from tap_jobo.api.session import MOST_BYTES
+from tap_jobo.api.pages import PageParser
 from tap_jobo.clock import earlier, format_timestamp
-from tap_jobo.errors import ApiError
-from tap_jobo.model import Entry, Receipt, Sync
-from tap_jobo.records.values import parse_uuid
+from tap_jobo.model import Receipt, Sync
 from tap_jobo.streams.feed_spec import FeedSpec
 
 
 @dataclass(kw_only=True)
-class FeedReader:
+class FeedReader(PageParser):
     """Fetches the pages of a feed, and parses them.
 
     `clock` returns the API's clock: its first call in a run sends a free request.
@@ -34,7 +31,7 @@ class FeedReader:
     row_type: type[msgspec.Struct]
 
     def __post_init__(self) -> None:
-        self._parser = PageParser(self.spec, self.row_type)
+        super().__init__(self.spec, self.row_type)
 
     def fetch_page(self, sync: Sync, cursor: str | None) -> tuple[Receipt, bytes]:
         """Fetch and charge a page of a sync, or raise as `Client.fetch` does.
@@ -68,44 +65,3 @@ class FeedReader:
             "cursor": cursor,
         }
         return {name: value for name, value in given.items() if value not in (None, "")}
-
-    def parse_page(self, entry: Entry) -> ParsedPage:
-        """Return what a page says. Raises `ApiError` if it is not as documented."""
-        check_encoding(entry)
-        receipt = entry.header.receipt
-        return self._parser.parse(entry.body, is_billed=bool(receipt and receipt.charge.deducted))
-
-    def parse_loaded(self, entry: Entry) -> ParsedPage:
-        """Return what a page says that was checked when it was bought.
-
-        A stricter check of a later version does not keep it from being loaded again.
-        """
-        try:
-            return self.parse_page(entry)
-        except ApiError:
-            return self._parser.parse_items(entry.body)
-
-    def rows(self, entry: Entry, page: ParsedPage) -> list[Any]:
-        """Return the rows of a page as received."""
-        sync = entry.header.sync
-        return self.spec.rows(page.items, sync.started if sync else "")
-
-    def count_rows(self, entry: Entry) -> int:
-        """Return the number of rows of a page."""
-        return self._parser.count_items(entry.body)
-
-    def read_ids(self, entry: Entry) -> list[str]:
-        """Return the usable ids of a page, without parsing the rest of rows as documented."""
-        ids = self._parser.read_ids(entry.body)
-        if ids is None:
-            rows = self.rows(entry, self.parse_loaded(entry))
-            ids = [row.get("id") for row in rows if isinstance(row, dict)]
-        return [*filter(None, map(parse_uuid, ids))]
-
-
-def check_encoding(entry: Entry) -> None:
-    """Raise `ApiError` if a page is kept as it came, because it is too large decoded."""
-    receipt = entry.header.receipt
-    if receipt and receipt.encoding:
-        most = f"{MOST_BYTES // 10**6} MB"
-        raise ApiError(f"{receipt.encoding} can't be decompressed within {most}")

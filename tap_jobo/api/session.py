@@ -14,6 +14,7 @@ from requests import PreparedRequest, Request, Response
 from requests.structures import CaseInsensitiveDict
 from typing_extensions import override
 
+from tap_jobo.api.pages import MOST_BYTES
 from tap_jobo.api.responses import ApiResponse
 from tap_jobo.errors import CutOffError, FailedTryError
 from tap_jobo.redaction import holds_key, redact_body, redact_url
@@ -21,7 +22,6 @@ from tap_jobo.redaction import holds_key, redact_body, redact_url
 CONNECT_SECONDS: Final = 10.0
 READ_SECONDS: Final = 120.0  # between two parts of a response: Jobo asks for at least this
 PAGE_SECONDS: Final = 300.0  # for a page as a whole, from its request to its last byte
-MOST_BYTES: Final = 512_000_000  # of a body, on the wire and decoded
 _PART: Final = 1 << 16
 _COMPRESSED: Final = {b"\x1f": "gzip", b"x": "deflate"}
 """The first byte of bodies that are compressed, which JSON never has."""

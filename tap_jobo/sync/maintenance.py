@@ -9,7 +9,6 @@ from typing import Any, Final, TypeVar
 import msgspec
 from msgspec.structs import replace
 
-from tap_jobo.api.feed import check_encoding
 from tap_jobo.api.pages import PageParser
 from tap_jobo.archive.archive import StreamArchive
 from tap_jobo.clock import to_minute
@@ -43,8 +42,7 @@ def _read_end(archive: StreamArchive, entry: Entry) -> tuple[int, str | None]:
         FormatError: the page cannot be parsed.
     """
     try:
-        check_encoding(entry)
-        page = PageParser(archive.spec).parse(entry.body)
+        page = PageParser(archive.spec).parse_page(entry)
     except ApiError as error:
         logger = getLogger(__name__)
         messages = Messages(spec=archive.spec, logger=logger, known=lambda _: archive.known)
@@ -73,7 +71,7 @@ def describe_archive(archive: StreamArchive, problems: Problems) -> Iterator[str
     contents, parser = Contents(), PageParser(archive.spec)
     for number in archive.numbers:
         if entry := problems.note(partial(archive.read, number)):
-            contents.note(entry.header, parser.count_items(entry.body))
+            contents.note(entry.header, parser.count_rows(entry))
     pages, rows = plural(contents.pages, "page"), plural(contents.rows, "row")
     known = next(filter(None, map(archive.header, archive.numbers)), None)
     begins = f", since {known.time}" if known else ""
