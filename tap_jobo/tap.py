@@ -117,12 +117,8 @@ class TapJobo(Tap):
     @override
     def discover_streams(self) -> Sequence[Stream]:
         """Return the streams in the order in which a run reads them, which is that of names."""
-        self.run = run = RunContext(
-            self.config,
-            shutdown=self._shutdown,
-            logger=self.logger,
-            user_agent=f"{self.name}/{self.plugin_version}",
-        )
+        run = RunContext(self.config, shutdown=self._shutdown, logger=self.logger)
+        self.run = run
         bill, companies = BilledPagesStream(self, run), CompaniesStream(self, run)
         feeds = [
             FeedStream(self, run, spec, companies if spec is CAREER_SITES else None)

@@ -169,7 +169,7 @@ class Api:
         self._unseen = 0  # what pages may have cost that neither `credits` nor a balance can show
         self._is_size_ignored = False  # whether a page had more rows than requested
         self._prices: dict[str, float] = {}  # per requested row, by the path of the feed
-        self._session = ApiSession(url, key, tap.USER_AGENT)
+        self._session = ApiSession(url, key)
         self._known: dict[str, Answer | Differs] = {}
 
     @property

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from jobo_sandbox.contract import tap
 from jobo_sandbox.contract.api import LIMIT, Api, Json, most_requests
 from jobo_sandbox.contract.feed_checks import nothing_to_check
 from jobo_sandbox.contract.outcomes import CutOff, Differs, NotTestable
@@ -19,6 +18,7 @@ from jobo_sandbox.contract.registry import CHECKS, LAST_CHECKS
 from jobo_sandbox.contract.report import Redaction
 from jobo_sandbox.limits import FEED_LIMITS, PROFILE_LIMITS
 from jobo_sandbox.server import Sandbox
+from tap_jobo.api.session import USER_AGENT
 from tap_jobo.streams import FEEDS
 
 DOCUMENTED, DIFFERS, NOT_TESTABLE, CUT_OFF = "as documented", "differs", "not testable", "cut off"
@@ -131,7 +131,7 @@ def _report(target: str, api: Api, results: list[dict[str, str]], redaction: Red
     return {
         "api": target,
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
-        "user_agent": tap.USER_AGENT,
+        "user_agent": USER_AGENT,
         "requests": len(api.answers),
         "credits": api.credits,
         "counts": {outcome: counts[outcome] for outcome in _OUTCOMES},

@@ -5,7 +5,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from importlib.metadata import version
 from types import SimpleNamespace
 from typing import Any
 
@@ -18,8 +17,6 @@ from tap_jobo.model import ALL, Sync, entry_outside, new_id
 from tap_jobo.records.converter import RecordConverter
 from tap_jobo.streams.feed_spec import FeedSpec
 from tap_jobo.sync.checks import PageChecks
-
-USER_AGENT = f"tap-jobo/{version('tap-jobo')}"
 
 
 @dataclass

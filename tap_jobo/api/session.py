@@ -6,6 +6,7 @@ import time
 import zlib
 from collections.abc import Mapping
 from http import HTTPStatus
+from importlib.metadata import version
 from typing import Any, Final
 
 import requests
@@ -19,6 +20,7 @@ from tap_jobo.api.responses import ApiResponse
 from tap_jobo.errors import CutOffError, FailedTryError
 from tap_jobo.redaction import holds_key, redact_body, redact_url
 
+USER_AGENT: Final = f"tap-jobo/{version('tap-jobo')}"
 CONNECT_SECONDS: Final = 10.0
 READ_SECONDS: Final = 120.0  # between two parts of a response: Jobo asks for at least this
 PAGE_SECONDS: Final = 300.0  # for a page as a whole, from its request to its last byte
@@ -37,7 +39,7 @@ class ApiSession(requests.Session):
         key: The API key.
     """
 
-    def __init__(self, url: str, key: str, user_agent: str = "tap-jobo") -> None:
+    def __init__(self, url: str, key: str) -> None:
         super().__init__()
         self.url, self.key = url, key
         self._templates: dict[str, PreparedRequest] = {}
@@ -45,7 +47,7 @@ class ApiSession(requests.Session):
         self.trust_env = url.startswith("https:")
         self.auth = lambda request: request  # not what a `.netrc` file has for the host
         self.headers["Accept-Encoding"] = "gzip"
-        self.headers.update({"X-Api-Key": key, "User-Agent": user_agent})
+        self.headers.update({"X-Api-Key": key, "User-Agent": USER_AGENT})
         # It would log headers that it cannot parse as they came, and with a traceback.
         logging.getLogger("urllib3.connection").disabled = True
 

@@ -44,12 +44,7 @@ class RunContext:
     """
 
     def __init__(
-        self,
-        config: Mapping[str, Any],
-        *,
-        shutdown: ShutdownSignal,
-        logger: logging.Logger,
-        user_agent: str = "tap-jobo",
+        self, config: Mapping[str, Any], *, shutdown: ShutdownSignal, logger: logging.Logger
     ) -> None:
         self._config = config
         self._logger = logger
@@ -60,7 +55,7 @@ class RunContext:
         self.shutdown = shutdown
         self.clock = Clock()
         url = str(config["api_url"]).rstrip("/")
-        self.session = ApiSession(url, config["api_key"], user_agent)
+        self.session = ApiSession(url, config["api_key"])
         self.budget = Budget(
             logger=logger,
             max_credits=config.get("max_credits"),
