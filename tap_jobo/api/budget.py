@@ -46,18 +46,6 @@ class Budget:
         """Whether the run only loads from the archive, and reads free streams."""
         return self.max_credits == 0
 
-    def limits(self, month: MonthCount | None = None) -> list[Limit]:
-        """Return the limits that are set; without a count of the month, as if it were new."""
-        limits = []
-        if (most := self.max_credits) is not None:
-            known = {"run_limit": "max_credits"}
-            limits.append(Limit(setting="max_credits", most=most, used=self.credits, known=known))
-        if month:
-            limits += month.limits
-        elif (most := self.max_credits_per_month) is not None:
-            limits.append(Limit(setting="max_credits_per_month", most=most))
-        return limits
-
     def note_balance(self, headers: Mapping[str, str]) -> int:
         """Record the balance that a response reports, and return its fall."""
         if (balance := reported_balance(headers)) is None:
@@ -116,8 +104,16 @@ class FeedCost:
 
     @property
     def limits(self) -> list[Limit]:
-        """The limits that are set."""
-        return self._budget.limits(self.month)
+        """The limits that are set; without a count of the month, as if it were new."""
+        budget, limits = self._budget, list[Limit]()
+        if (most := budget.max_credits) is not None:
+            known = {"run_limit": "max_credits"}
+            limits.append(Limit(setting="max_credits", most=most, used=budget.credits, known=known))
+        if self.month:
+            limits += self.month.limits
+        elif (most := budget.max_credits_per_month) is not None:
+            limits.append(Limit(setting="max_credits_per_month", most=most))
+        return limits
 
     def check_page(self, rows: int, *, begins_sync: bool) -> None:
         """Raise ConfigError if a limit does not cover a page, even if nothing of it was used.

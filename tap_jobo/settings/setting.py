@@ -95,7 +95,7 @@ def text(expected: str, pattern: str) -> SettingType:
 
 
 def boolean() -> SettingType:
-    """Return the type of true or false; `check` also accepts the usual strings for them."""
+    """Return the type of true or false; `validated` also accepts the usual strings for them."""
     return SettingType({"type": ["boolean"]}, "true or false")
 
 

@@ -162,13 +162,13 @@ class FeedStream(JoboStream):
         wanted = self._feed_run.wanted
         if wanted.filters or not self._buys_everything:
             return
-        limits, price = self._run.budget.limits(), self._feed_run.archive.describe_price()
+        price = self._feed_run.archive.describe_price()
         if self.spec.suggested_filters:
             yield self._messages.text(
                 "no-jobs-filter",
                 f"{self.name} has no filter, so this buys all jobs worldwide ({price}).",
             )
-        elif not (limits or wanted.start):
+        elif not (self._cost.limits or wanted.start):
             fact = f"The first sync of {self.name} buys every row ({price})."
             yield self._messages.text("no-limit", fact)
 
