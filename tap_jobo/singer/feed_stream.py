@@ -1,7 +1,7 @@
 """The stream of a feed: a `RESTStream` whose records come from a `FeedRun`."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, suppress
 from datetime import timedelta
 from functools import cached_property, partial
 from typing import Final
@@ -13,7 +13,6 @@ from typing_extensions import override
 
 from tap_jobo.api.budget import FeedCost
 from tap_jobo.api.feed import FeedReader
-from tap_jobo.api.pages import ParsedPage
 from tap_jobo.clock import format_timestamp, parse_timestamp
 from tap_jobo.errors import (
     NOTHING_BILLED,
@@ -23,8 +22,8 @@ from tap_jobo.errors import (
     ConfigError,
     FormatError,
 )
-from tap_jobo.model import NOTHING, Entry, entry_outside
-from tap_jobo.records.converter import Conversion, Row
+from tap_jobo.model import NOTHING, Sync, entry_outside
+from tap_jobo.records.converter import Row
 from tap_jobo.singer.companies_stream import CompaniesStream
 from tap_jobo.singer.run import RunContext
 from tap_jobo.singer.stream import JoboStream, json_schema
@@ -199,53 +198,49 @@ class FeedStream(JoboStream):
 
     @override
     def sample(self, limit: int) -> Sequence[Row]:
-        """Fetch at most `limit` rows with one request; pages and state stay as they are."""
-        run = self._feed_run
+        """Fetch at most `limit` rows with one request, and store only what that costs."""
+        run, cost = self._feed_run, self._cost
         request = plan(NOTHING, Log(), run.wanted, Run(), run.new_sync())
         assert isinstance(request, Request)  # noqa: S101 - nothing was decided before
         sync = replace(request.sync, batch_size=min(limit, request.sync.batch_size))
-        with self._counted_in_month(sync.batch_size):
-            receipt, body = self.reader.fetch_page(sync, None)
-            try:
-                page, converted = self._read_sample(entry_outside(sync, receipt, body))
-            except (ApiError, FormatError) as error:
-                cost = dollars(self._cost.credits)
-                fact = f"The test of {self.name} ({cost}) failed: {error}."
-                told = self._messages.text("format-changed", fact, page_price=cost)
-                raise FormatError(told) from error
-        self._converter.log_skipped(converted.skipped)
-        if (total := page.estimated_total) is not None:
-            cost = dollars(total * self._cost.price)
-            what = self.name.replace("_", " ")
-            self._run.matches.append(f"about {total:,} {what} match: {cost}")
-        return converted.records[:limit]
-
-    def _read_sample(self, entry: Entry) -> tuple[ParsedPage, Conversion]:
-        page = self.reader.parse_page(entry)
-        if receipt := entry.header.receipt:
-            self._cost.reconcile(receipt.charge, len(page.items))
-        converted = self._converter.convert(self.reader.rows(entry, page))
-        if converted.skipped and not converted.records:
-            raise FormatError("No row has a usable 'id'")
-        return page, converted
-
-    @contextmanager
-    def _counted_in_month(self, rows: int) -> Iterator[None]:
-        """Count in the month what a test of so many rows costs. It stores nothing else."""
         archive = self._run.open_archive(self.spec, 0)
-        self._cost.expect_price(archive.last_price)
-        self._cost.check_page(rows, begins_sync=False)
+        cost.expect_price(archive.last_price)
+        cost.check_page(sync.batch_size, begins_sync=False)
         with self._run.hold(archive) as raise_if_lost:
-            self._cost.count_in(self._run.open_month(archive, raise_if_lost))
+            cost.count_in(self._run.open_month(archive, raise_if_lost))
             try:
-                yield
+                return self._read_sample(sync)[:limit]
             except BudgetReachedError as reached:
                 limits = "the limit to cover a row of each selected stream"
                 raise ConfigError(
                     self._messages.text("limit-too-low", f"{reached.fact}", limits=limits)
                 ) from reached
             finally:
-                self._cost.settle()
+                cost.settle()
+
+    def _read_sample(self, sync: Sync) -> Sequence[Row]:
+        """Return the records of the first page of a sync, and note how many rows match."""
+        receipt, body = self.reader.fetch_page(sync, None)
+        entry = entry_outside(sync, receipt, body)
+        try:
+            page = self.reader.parse_page(entry)
+        except ApiError as error:
+            raise self._failed_test(f"{error}") from error
+        self._cost.reconcile(receipt.charge, len(page.items))
+        converted = self._converter.convert(self.reader.rows(entry, page))
+        if converted.skipped and not converted.records:
+            raise self._failed_test("No row has a usable 'id'")
+        self._converter.log_skipped(converted.skipped)
+        if (total := page.estimated_total) is not None:
+            cost = dollars(total * self._cost.price)
+            what = self.name.replace("_", " ")
+            self._run.matches.append(f"about {total:,} {what} match: {cost}")
+        return converted.records
+
+    def _failed_test(self, why: str) -> FormatError:
+        cost = dollars(self._cost.credits)
+        fact = f"The test of {self.name} ({cost}) failed: {why}."
+        return FormatError(self._messages.text("format-changed", fact, page_price=cost))
 
     @property
     @override
