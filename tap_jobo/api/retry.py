@@ -21,9 +21,10 @@ _LOGGED_PAUSE: Final = 60.0  # longer ones are logged: a first sync may pause ea
 
 
 class Retry:
-    """The waits between the tries of one request, `seconds` of backoff and failed tries at most.
+    """The waits between the tries of one request.
 
-    Those that cost nothing are not counted.
+    Few tries follow one that may have been billed. Otherwise, they end after `seconds` of backoff
+    and failed tries.
     """
 
     def __init__(self, seconds: float) -> None:
