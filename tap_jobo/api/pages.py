@@ -80,8 +80,7 @@ def _is_page(data: object, spec: FeedSpec) -> bool:
         has_error = any(value for name, value in data.items() if _names_error(name))
         if items is not None and not (items == [] and has_error):
             return True
-        known = {spec.item_key, *_ENVELOPE}
-        if _has_only_envelope(data, spec) and not data.keys().isdisjoint(known):
+        if data and _has_only_envelope(data, spec):
             return True
     return any(_starts_with_row(each, spec) for each in lists(data))
 
