@@ -50,6 +50,7 @@ def retry_after(headers: Mapping[str, str], facts: Mapping[str, Any]) -> float |
         parse_number(header),
         seconds_until(date.timestamp(), headers) if date else None,
         parse_number(facts.get("retry_after_seconds")),
+        parse_number(facts.get("retry_after")),
     ]
     return next((each for each in asked if each is not None and each <= _LONGEST_WAIT), None)
 
