@@ -22,7 +22,7 @@ from tap_jobo.archive.pending import Pending, read_pending
 from tap_jobo.archive.store import MissingError, Store
 from tap_jobo.clock import Clock, format_timestamp, parse_timestamp, to_minute
 from tap_jobo.errors import ArchiveError, FormatError
-from tap_jobo.model import ALL, DroppedPage, EntryHeader, Filters, Order, State
+from tap_jobo.model import ALL, DroppedPage, Entry, EntryHeader, Filters, Order, State
 from tap_jobo.records.values import ERASED, parse_uuid
 from tap_jobo.settings.reading import read_environment
 from tap_jobo.settings.setting import config_schema
@@ -214,10 +214,8 @@ def drop(archive_dir: str | None, stream: str, page: int, *, yes: bool) -> None:
     The last page of a stream is bought again with the next run. The rows of any other page stay
     missing until `restart` buys them again. So it asks before it drops a page that can be read.
     """
-    with _opened(archive_dir) as (store, keys):
-        archive = _archive(store, _key_of(keys, stream))
-        with archive.lock():
-            _drop(archive.again(0), page, yes=yes)
+    with _locked(archive_dir, stream) as archive:
+        _drop(archive, page, yes=yes)
 
 
 def _drop(archive: StreamArchive, number: int, *, yes: bool) -> None:
@@ -243,7 +241,7 @@ def _drop(archive: StreamArchive, number: int, *, yes: bool) -> None:
     new = header_of_dropped(log, number, page, now)
     if note:  # first: if the page stays as it is, the note only says too much
         archive.save(replace(archive.file, dropped=(*archive.file.dropped, note)))
-    archive.drop(number, replace(new, dropped=dropped.dropped))
+    archive.rewrite(Entry(number, replace(new, dropped=dropped.dropped), b""))
     then = _after_drop(archive, note, new)
     _echo(f"Dropped page {number} of {stream}. {then}")
 
@@ -307,10 +305,8 @@ def restart(
     """
     if since and over is not None:
         raise click.UsageError("Give --since or --sync, not both: --sync keeps its own window.")
-    with _opened(archive_dir) as (store, keys):
-        archive = _archive(store, _key_of(keys, stream))
-        with archive.lock():
-            _restart(archive.again(0), _timestamp(since), over, yes=yes)
+    with _locked(archive_dir, stream) as archive:
+        _restart(archive, _timestamp(since), over, yes=yes)
 
 
 def _restart(archive: StreamArchive, since: str | None, over: str | None, *, yes: bool) -> None:
@@ -398,16 +394,14 @@ def erase(archive_dir: str | None, names: Sequence[str], page: int | None, row: 
     """
     if (page is None) != (row is None) or (page and len(names) > 1):
         raise click.UsageError("Name ids, or one stream with --page and --row.")
-    with _opened(archive_dir) as (store, keys):
-        if page and row:
-            archive = _archive(store, _key_of(keys, names[0]))
-            with archive.lock():
-                _erase_row(archive.again(0), page, row)
-        else:
+    if page and row:
+        with _locked(archive_dir, names[0]) as archive:
+            _erase_row(archive, page, row)
+    else:
+        with _opened(archive_dir) as (store, keys):
             for name in keys:
-                archive = _archive(store, name)
-                with archive.lock():
-                    _erase_ids(archive.again(0), {comparable_id(each) for each in names})
+                with store.lock(name, stream_of(name)):
+                    _erase_ids(_archive(store, name), {comparable_id(each) for each in names})
     _echo(
         "If Jobo sends a row again, it returns. Copies may be in versioned buckets, in backups, in "
         "other archives, and in warehouses."
@@ -541,6 +535,15 @@ def _opened(archive_dir: str | None) -> Iterator[tuple[Store, list[str]]]:
         raise click.ClickException(
             f"Standard output cannot be written ({error.strerror}): its disk may be full."
         ) from None
+
+
+@contextmanager
+def _locked(archive_dir: str | None, stream: str) -> Iterator[StreamArchive]:
+    """Yield the archive of a stream, and keep runs from buying it."""
+    with _opened(archive_dir) as (store, keys):
+        name = _key_of(keys, stream)
+        with store.lock(name, stream_of(name)):
+            yield _archive(store, name)
 
 
 if __name__ == "__main__":

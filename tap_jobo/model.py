@@ -288,6 +288,11 @@ class EntryHeader(_Stored, frozen=True):
     dropped: Dropped | None
 
     @property
+    def live_sync(self) -> Sync | None:
+        """Its sync, None if it was dropped."""
+        return None if self.dropped else self.sync
+
+    @property
     def buyer(self) -> Position:
         """The position of its buyer before it."""
         return self.own or self.before

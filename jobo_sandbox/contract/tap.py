@@ -85,8 +85,9 @@ def _read(sync: Sync, response: ApiResponse, feed: FeedSpec, logger: logging.Log
             logger.warning("%s", fact)
 
     checks = PageChecks(feed, converter, warn)
-    checked = checks.check(entry.header, reader.parse_page(entry))
-    converter.log_skipped(checked.skipped)
+    page = reader.parse_page(entry)
+    checks.check(entry.header, page)
+    converter.log_skipped(converter.convert(reader.rows(entry, page)).skipped)
 
 
 def read_profile(profile: object, schema: Any, never_null: Sequence[str]) -> Reading:

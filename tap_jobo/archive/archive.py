@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, suppress
 from functools import cached_property, partial
-from typing import Final, Self
+from typing import Final
 
 import msgspec
 
@@ -27,14 +27,14 @@ from tap_jobo.archive.pending import last_price
 from tap_jobo.archive.store import ExistsError, Store, StoreError
 from tap_jobo.commands import archive_command
 from tap_jobo.errors import ArchiveError, FormatError
-from tap_jobo.messages import message
+from tap_jobo.messages import Known, message
 from tap_jobo.model import ArchiveFile, Entry, EntryHeader
 from tap_jobo.streams import FEEDS
 from tap_jobo.streams.feed_spec import FeedSpec
 from tap_jobo.wording import dollars, plural
 
 _AHEAD: Final = 8  # entries that are read ahead from a bucket
-_MOST_KEPT: Final = 32_000_000  # bytes of entries that the second reading of a load need not read
+_MOST_KEPT: Final = 32_000_000  # bytes of entries in memory
 _LEAST_PROOF: Final = 1_000_000  # bytes of the file that proves that a page could be written
 _NO_FILE: Final = ArchiveFile(order=None, dropped=())
 
@@ -75,17 +75,13 @@ class StreamArchive:
         self._has_unwritten = layout.UNWRITTEN.format(key.name) in found
         self._headers: dict[int, EntryHeader] = {}
         self._kept: dict[int, bytes] = {}
+        self._kept_bytes = 0
         self._largest = _LEAST_PROOF
 
     def _list(self, after: int) -> list[str]:
         """Return the names of the files of the entries after one, and of those beside them."""
-        folder = f"{layout.TOP}/{self.key.name}"
         start = layout.page_name(self.key.name, after) if after > 0 else ""
-        return self.store.list(folder, start)
-
-    def again(self, after: int) -> Self:
-        """Return the archive as its store is now."""
-        return type(self)(self.store, self.key, after)
+        return self.store.list(self.folder, start)
 
     @property
     def lasts(self) -> bool:
@@ -102,7 +98,7 @@ class StreamArchive:
         if not self._has_file:
             return _NO_FILE
         name = layout.FILE.format(self.key.name)
-        return files.read(self.store, name, ArchiveFile, lambda: self._known_of_file) or _NO_FILE
+        return files.read(self.store, name, ArchiveFile, self._known_of_file) or _NO_FILE
 
     def save(self, file: ArchiveFile) -> None:
         """Write `archive.json`. The caller has the lock."""
@@ -118,8 +114,11 @@ class StreamArchive:
 
     def read(self, number: int) -> Entry:
         """Return an entry. Raises `FormatError` if it cannot be read."""
+        return self._decoded(number, partial(self._content, number))
+
+    def _decoded(self, number: int, content: Callable[[], bytes]) -> Entry:
         try:
-            entry = decode_entry(number, partial(self._content, number))
+            entry = decode_entry(number, content(), self._headers.get(number))
         except DamagedEntryError as error:
             raise self.damaged(number, error) from None
         self._headers[number] = entry.header
@@ -157,76 +156,48 @@ class StreamArchive:
         header = self.header(number)
         return header.time if header else None
 
-    def read_all(
-        self, first: int, last: int | None = None, *, keep: bool = False
-    ) -> Iterator[Entry]:
+    def read_all(self, numbers: range) -> Iterator[Entry]:
         """Yield entries in order. Raises `FormatError` at one that cannot be read.
 
-        From a bucket, some are read ahead. Each entry has to name the one before it.
-
-        Args:
-            first: The number of the first one.
-            last: The number of the last one, by default the head.
-            keep: Keep some of them in memory, for the next call.
+        Each entry has to name the one before it.
         """
-        previous = self.id_of(first - 1) if first > 1 else None
-        last_header = self.header(first - 1)
-        for number, read in self._read_ahead(range(first, (last or self.head) + 1), keep=keep):
-            try:
-                entry = decode_entry(number, read, self._headers.get(number))
-            except DamagedEntryError as error:
-                raise self.damaged(number, error) from None
+        before = numbers.start - 1
+        previous = self.id_of(before) if before else None
+        last_header = self.header(before)
+        for number, content in zip(numbers, self._contents(numbers), strict=True):
+            entry = self._decoded(number, content)
             named = entry.header.previous
             is_known = (named.id if named else None) == previous
             if not (is_known or _was_dropped(last_header) or (named and named.dropped)):
                 raise self.damaged(number, "is of another archive")
             previous, last_header = entry.header.id, entry.header
-            self._headers[number] = entry.header
             yield entry
 
-    def _read_ahead(
-        self, wanted: range, *, keep: bool
-    ) -> Iterator[tuple[int, Callable[[], bytes]]]:
-        """Yield what returns the content of each entry, in order."""
-        numbers = deque(wanted)
-        ahead: deque[tuple[int, Callable[[], bytes]]] = deque()
-        size = 0
-        pool = ThreadPoolExecutor(_AHEAD) if self.store.is_remote else None
+    def _contents(self, numbers: range) -> Iterator[Callable[[], bytes]]:
+        """Yield what returns the content of each entry; from a bucket, some are read ahead."""
+        most = _AHEAD if self.store.is_remote else 1
+        ahead: deque[Future[bytes]] = deque()
+        pool = ThreadPoolExecutor(most)
         try:
-            while numbers or ahead:
-                while numbers and len(ahead) < (_AHEAD if pool else 1):
-                    number = numbers.popleft()
-                    ahead.append((number, self._reader(number, pool)))
-                number, read = ahead.popleft()
-                if keep and size < _MOST_KEPT:
-                    with suppress(Exception):  # raised again where it is decoded
-                        content = read()
-                        size += len(content)
-                        self._kept[number] = content
-                        read = partial(_same, content)
-                yield number, read
+            for number in numbers:
+                ahead.append(pool.submit(self._content, number))
+                if len(ahead) == most:
+                    yield ahead.popleft().result
+            for content in ahead:
+                yield content.result
         finally:
-            if pool:
-                pool.shutdown(wait=False, cancel_futures=True)
+            pool.shutdown(wait=False, cancel_futures=True)
 
     def _content(self, number: int) -> bytes:
-        """Return the content of an entry's file. That of the head is needed more than once."""
+        """Return the content of an entry's file. A load needs it twice, so the first ones stay."""
         if number in self._kept:
             return self._kept[number]
-        content = self.store.read(layout.page_name(self.key.name, number))
+        content = files.read_entry(self.store, self.key.name, number)
         self._largest = max(self._largest, len(content))
-        if number == self.head:
+        if self._kept_bytes < _MOST_KEPT:
             self._kept[number] = content
+            self._kept_bytes += len(content)
         return content
-
-    def _reader(self, number: int, pool: ThreadPoolExecutor | None) -> Callable[[], bytes]:
-        if number in self._kept:
-            return partial(_same, self._kept.pop(number))
-        read = partial(self._content, number)
-        if pool is None:
-            return read
-        future: Future[bytes] = pool.submit(read)
-        return future.result
 
     # Entries in
 
@@ -265,7 +236,6 @@ class StreamArchive:
         # Of two runs that a lease failed to keep apart, the later one sees the other's entry.
         if self.store.is_remote and _numbers(self._list(entry.number)):
             raise self._fenced()
-        self._kept.pop(self.head, None)
         self.head = entry.number
         self._headers[entry.number] = header
         self._largest = max(self._largest, len(content))
@@ -292,16 +262,10 @@ class StreamArchive:
         if header := self.header(number):
             self.rewrite(Entry(number, header, b""))
 
-    def drop(self, number: int, header: EntryHeader) -> None:
-        """Replace an entry by one without rows. The caller has the lock."""
-        content = encode_entry(Entry(number, header, b""))
-        self.store.replace(layout.page_name(self.key.name, number), content)
-        self._headers[number] = header
-        self._kept.pop(number, None)
-
     def rewrite(self, entry: Entry) -> None:
-        """Replace the body of an entry, as `erase` does. The caller has the lock."""
+        """Replace an entry. The caller has the lock."""
         self.store.replace(layout.page_name(self.key.name, entry.number), encode_entry(entry))
+        self._headers[entry.number] = entry.header
         self._kept.pop(entry.number, None)
 
     # Messages
@@ -339,8 +303,7 @@ class StreamArchive:
         name = shortest_name(self.store, self.key.name)
         return archive_command(command, name, *arguments, location=self.store.location)
 
-    @property
-    def _known_of_file(self) -> dict[str, str | None]:
+    def _known_of_file(self) -> Known:
         """What a message may name if `archive.json` is damaged."""
         return {"folder": self.folder, "price": self.describe_price()}
 
@@ -374,10 +337,6 @@ def _numbers(names: Sequence[str]) -> list[int]:
 def _was_dropped(header: EntryHeader | None) -> bool:
     """Return whether an entry was dropped without its header, so that its id may be made up."""
     return header is not None and header.dropped is not None and header.receipt is None
-
-
-def _same(content: bytes) -> bytes:
-    return content
 
 
 def refuse_old_layout(store: Store, stream: str) -> None:

@@ -112,18 +112,8 @@ def encode_entry(entry: Entry) -> bytes:
     return line + zstd.compress(entry.body, options=_OPTIONS)
 
 
-def decode_entry(number: int, read: Any, header: EntryHeader | None = None) -> Entry:
-    """Return the entry in a file. Raises `DamagedEntryError`.
-
-    Args:
-        number: Its number.
-        read: Returns the content of its file.
-        header: Its header, None if that is not known.
-    """
-    try:
-        content = read()
-    except MissingError:
-        raise DamagedEntryError("is missing") from None
+def decode_entry(number: int, content: bytes, header: EntryHeader | None = None) -> Entry:
+    """Return the entry in a file. Raises `DamagedEntryError`; a known header is not read again."""
     header = header or _decode_header(content)
     try:
         return Entry(number, header, zstd.decompress(content.partition(b"\n")[2]))
@@ -131,15 +121,19 @@ def decode_entry(number: int, read: Any, header: EntryHeader | None = None) -> E
         raise DamagedEntryError("is damaged") from None
 
 
-def read_header(store: Store, key: str, number: int) -> EntryHeader:
-    """Read the header of an entry, even if its body is damaged. Raises as `read_entry` does."""
-    name = layout.page_name(key, number)
+def read_entry(store: Store, key: str, number: int, size: int | None = None) -> bytes:
+    """Return the content of an entry's file, or its start. Raises `DamagedEntryError`."""
     try:
-        content = store.read(name, _HEADER_BYTES)
-        if b"\n" not in content and len(content) == _HEADER_BYTES:
-            content = store.read(name)
+        return store.read(layout.page_name(key, number), size)
     except MissingError:
         raise DamagedEntryError("is missing") from None
+
+
+def read_header(store: Store, key: str, number: int) -> EntryHeader:
+    """Read the header of an entry, even if its body is damaged. Raises `DamagedEntryError`."""
+    content = read_entry(store, key, number, _HEADER_BYTES)
+    if b"\n" not in content and len(content) == _HEADER_BYTES:
+        content = read_entry(store, key, number)
     return _decode_header(content)
 
 

@@ -14,7 +14,6 @@ from tap_jobo.clock import format_timestamp, parse_timestamp, to_minute
 from tap_jobo.errors import FormatError
 from tap_jobo.model import Entry, EntryHeader, Sync, hash_cursor
 from tap_jobo.records.converter import (
-    Conversion,
     RecordConverter,
     missing_fields,
     most_missing,
@@ -43,7 +42,6 @@ class Seen:
         sync: Its sync.
         page: What its body says.
         rows: Its rows as received, without those that were erased.
-        page_size: The rows of a full page of a run: a test requests fewer.
         cursors: Hashes of the cursors that led to the page and those before it.
         estimate: The rows of the whole sync, by its first page; 0 if that does not say.
         is_bought: Whether a run has just bought it.
@@ -55,7 +53,6 @@ class Seen:
     sync: Sync
     page: ParsedPage
     rows: Sequence[Any]
-    page_size: int
     cursors: Collection[str] = ()
     estimate: int = 0
     is_bought: bool = False
@@ -68,7 +65,7 @@ class Seen:
     @property
     def shows_format(self) -> bool:
         """Whether the page has enough rows, none of them erased, to show what all rows lack."""
-        is_enough = len(self.rows) >= min(MIN_BAD_ROWS, self.page_size)
+        is_enough = len(self.rows) >= min(MIN_BAD_ROWS, self.sync.batch_size)
         is_whole = len(self.rows) == len(self.page.items)
         return is_enough and is_whole and not self.page.are_rows_checked
 
@@ -156,7 +153,7 @@ def _lacks_fields(seen: Seen) -> str:
     if seen.page.are_rows_checked:
         return ""
     missing = seen.converter.left_out(seen.rows)
-    if len(seen.page.items) >= seen.page_size and writes_nulls(seen.rows):
+    if seen.is_full and writes_nulls(seen.rows):
         missing = missing_fields(seen.rows, seen.converter.fields)
     names = [name for name in missing if name not in seen.spec.undocumented]
     return f"No row of a page of {seen.spec.name} has {', '.join(names)}." if names else ""
@@ -189,11 +186,11 @@ WARNINGS: Final[Mapping[Check, str]] = {
 
 
 class PageChecks:
-    """Checks pages, and makes records of their rows.
+    """Checks pages.
 
     Args:
         spec: The feed.
-        converter: Makes the records.
+        converter: Knows the fields of its rows.
         warn: Logs a warning, given its code, its fact, and what its ways out may name.
     """
 
@@ -205,8 +202,8 @@ class PageChecks:
         self._warn = warn
         self._told: set[str | Check] = set()  # what is said once in a run
 
-    def check(self, header: EntryHeader, page: ParsedPage, **more: Any) -> Conversion:
-        """Return the records of a page.
+    def check(self, header: EntryHeader, page: ParsedPage, **more: Any) -> None:
+        """Check a page.
 
         Args:
             header: The header of its entry.
@@ -222,10 +219,9 @@ class PageChecks:
         for check, code in WARNINGS.items():
             if fact := check(seen):
                 self._warn_once(check, code, fact)
-        return self._convert(seen)
 
-    def accept(self, entry: Entry, page: ParsedPage) -> Conversion:
-        """Return the records of a page that was checked when it was bought.
+    def accept(self, entry: Entry, page: ParsedPage) -> None:
+        """Check a page again that was checked when it was bought.
 
         A stricter check of a later version is only a WARNING: otherwise, each new warehouse would
         stop at it.
@@ -235,7 +231,6 @@ class PageChecks:
             which = f"Page {entry.number} of {self._spec.name}, and perhaps others,"
             fact = f"{which} is in a format that this version does not expect."
             self._warn_once("accept", "new-fields", fact)
-        return self._convert(seen)
 
     def warn_of_nothing(self, sync: Sync, *, is_first: bool) -> None:
         """Warn of a sync of everything that has no row.
@@ -265,13 +260,8 @@ class PageChecks:
             sync=sync,
             page=page,
             rows=[row for row in self._spec.rows(page.items, sync.started) if row != ERASED],
-            **{"page_size": sync.batch_size, **more},
+            **more,
         )
-
-    def _convert(self, seen: Seen) -> Conversion:
-        if seen.page.are_rows_checked:
-            return Conversion(self._converter.complete(seen.page.items), {})
-        return self._converter.convert(self._spec.rows(seen.page.items, seen.sync.started))
 
     def _warn_once(self, what: str | Check, code: str, fact: str, **known: str | None) -> None:
         if what not in self._told:

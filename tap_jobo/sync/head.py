@@ -11,9 +11,9 @@ from tap_jobo.api.pages import ParsedPage
 from tap_jobo.archive.archive import StreamArchive
 from tap_jobo.errors import ApiError, FormatError
 from tap_jobo.model import Entry, Sync
-from tap_jobo.records.converter import Conversion
 from tap_jobo.sync.checks import PageChecks
 from tap_jobo.sync.messages import Messages
+from tap_jobo.sync.start import last_until
 from tap_jobo.sync.watch import SyncWatch
 
 
@@ -51,20 +51,14 @@ class HeadReader:
         page = self.parse(entry)
         return len(page.items), page.following
 
-    def check(self, entry: Entry, page: ParsedPage, *, is_bought: bool) -> Conversion:
-        """Check the page, and return its records. Raises `FormatError`.
-
-        Args:
-            entry: The page.
-            page: What it says.
-            is_bought: Whether it was just bought.
-        """
+    def check(self, entry: Entry, page: ParsedPage, *, is_bought: bool) -> None:
+        """Check the page, which was just bought or is loaded. Raises `FormatError`."""
         header = entry.header
         self._watch.note_cursor(header.cursor)
         if header.page == 1:
             self._watch.estimate = page.estimated_total or 0
         try:
-            checked = self._checks.check(
+            self._checks.check(
                 header,
                 page,
                 cursors=self._watch.cursors,
@@ -73,22 +67,18 @@ class HeadReader:
             )
         except FormatError as error:
             raise self._messages.unreadable(error, entry, self.archive) from error
-        self._watch.note_ids([record["id"] for record in checked.records])
+        self._watch.note_ids(self._reader.read_ids(entry))
         self._watch.head = entry.number
-        return checked
 
-    def check_loaded(self) -> tuple[ParsedPage, Conversion] | None:
-        """Check the page before it is loaded, None if it was dropped. Raises `FormatError`."""
+    def check_loaded(self) -> None:
+        """Check the page before it is loaded, unless it was dropped. Raises `FormatError`."""
         entry = self.archive.read(self.archive.head)
-        header = entry.header
-        if header.dropped is not None or header.sync is None:
-            return None
-        page = self.parse(entry)
-        is_resumed = header.page > 1 and page.following is not None
-        self.watch(header.sync, entry.number - 1, is_resumed=is_resumed)
-        checked = self.check(entry, page, is_bought=False)
-        self._watch.allow_more()
-        return page, checked
+        if sync := entry.header.live_sync:
+            page = self.parse(entry)
+            is_resumed = entry.header.page > 1 and page.following is not None
+            self.watch(sync, entry.number - 1, is_resumed=is_resumed)
+            self.check(entry, page, is_bought=False)
+            self._watch.allow_more()
 
     # The watch
 
@@ -96,10 +86,6 @@ class HeadReader:
         """Raise `EndlessFeedError` if a sync has stalled, before another page of it is bought."""
         self.watch(sync, self.archive.head, is_resumed=is_resumed)
         self._watch.detect_stall()
-
-    def begin_over(self, sync: Sync) -> None:
-        """Watch a sync from its first page on."""
-        self._watch = SyncWatch(sync.id)
 
     def watch(self, sync: Sync, head: int, *, is_resumed: bool) -> None:
         """Watch a sync, whose pages up to the entry `head` are known.
@@ -111,28 +97,15 @@ class HeadReader:
         self._watch = watch = SyncWatch(sync.id, head)
         if not is_resumed:
             return
-        first = self._first_of(sync, head)
+        first = last_until(sync.started, self.archive) + 1
         with suppress(FormatError):  # of a damaged entry, which this run may not need
-            for entry in self.archive.read_all(first, head) if first else ():
+            for entry in self.archive.read_all(range(first, head + 1)):
                 self._raise_if_over()
                 header = entry.header
-                if header.dropped or header.sync is None or header.sync.id != sync.id:
+                if header.live_sync is None or header.live_sync.id != sync.id:
                     continue
                 watch.note_cursor(header.cursor)
                 watch.note_ids(self._reader.read_ids(entry))
                 if header.page == 1:
                     watch.estimate = self._reader.parse_loaded(entry).estimated_total or 0
         watch.allow_more()
-
-    def _first_of(self, sync: Sync, head: int) -> int | None:
-        """Return the number of the first entry of a sync, None if the archive has none of it.
-
-        The entries of other syncs may lie between those of one, but hardly more than there are.
-        """
-        last = self.archive.header(head)
-        pages = last.page if last and last.sync and last.sync.id == sync.id else head
-        numbers = range(max(1, head - 2 * pages), head + 1)
-        for number, header in zip(numbers, self.archive.headers(numbers), strict=True):
-            if header and header.sync and header.sync.id == sync.id:
-                return number
-        return None

@@ -140,18 +140,18 @@ class ArchiveLog:
         complete: set[str] = set()
         numbers = self.archive.numbers[:_PRICED]
         for number, header in zip(numbers, self.archive.headers(numbers), strict=True):
-            if header is None or header.sync is None or header.dropped:
+            sync = header and header.live_sync
+            if not (header and sync):
                 continue
-            is_wanted = header.sync.since >= start
-            if is_wanted and self._rules.covers(filters, header.sync.reads):
+            if sync.since >= start and self._rules.covers(filters, sync.reads):
                 with suppress(FormatError):  # of the head
                     rows, cursor = self.end(number, header)
-                    counts[header.sync.id] += rows
-                    complete |= {header.sync.id} if cursor is None else set()
+                    counts[sync.id] += rows
+                    complete |= {sync.id} if cursor is None else set()
         return max((counts[each] for each in complete), default=None)
 
-    def note(self, entry: Entry, rows: int, cursor: str | None) -> None:
+    def note(self, number: int, rows: int, cursor: str | None) -> None:
         """Take up an entry that this run has just added, once its page was parsed."""
         before = self.position
-        self._ends[entry.number] = rows, cursor
-        self._position = advance(before, self.page(entry.number), self._rules)
+        self._ends[number] = rows, cursor
+        self._position = advance(before, self.page(number), self._rules)

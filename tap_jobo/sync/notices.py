@@ -47,9 +47,9 @@ class Notices:
 
     def note_loaded(self, header: EntryHeader, rows: int, wanted: Wanted) -> None:
         """Take up an entry that is loaded: another pipeline may have bought it."""
-        if header.sync is None or header.dropped:
+        if header.live_sync is None:
             return
-        filters = header.sync.reads
+        filters = header.live_sync.reads
         if not self._rules.covers(wanted.filters, filters) and not self._had(filters):
             self._other_rows += rows
             self._other_filters[json.dumps(filters, sort_keys=True)] = filters

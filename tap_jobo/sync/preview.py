@@ -34,7 +34,7 @@ def _describe_load(run: FeedRun) -> str:
     if not numbers:
         return "nothing"
     contents = Contents()
-    for entry in run.archive.read_all(numbers.start, numbers[-1]):
+    for entry in run.archive.read_all(numbers):
         contents.note(entry.header, run.reader.count_rows(entry))
     return contents.as_load
 

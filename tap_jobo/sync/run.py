@@ -124,9 +124,7 @@ class FeedRun:
         self._run_id = new_id()
         self._notices = Notices(self.messages, self._rules, self.state)
         self._start = Start(0, NOTHING)
-        self._head: tuple[ParsedPage, Conversion] | None = None  # the last page, if it is loaded
         self._bad: tuple[int, FormatError] | None = None  # the first page that can't be loaded
-        self._is_proved = False  # that a page can be written
 
     def pages(self) -> Generator[Delivery]:
         """Load, then buy. To resume means that the rows, and then the state, are written.
@@ -173,12 +171,12 @@ class FeedRun:
                 raise self.messages.question(start, self.standing(NOTHING))
             start = Start(0, NOTHING)
         self._start, self.position = start, start.position
-        self._head, self._bad = None, None
+        self._bad = None
         _ = self.log.order  # raises if its file is damaged, before anything is loaded
         try:
             _ = self.log.position
             if archive.head > start.offset:
-                self._head = self._head_reader.check_loaded()
+                self._head_reader.check_loaded()
         except FormatError as error:
             self._bad = archive.head, error
 
@@ -193,15 +191,15 @@ class FeedRun:
         self.planned = None
         if self._bad:
             return
-        at_head = self._position_at(self.archive.head)
+        loaded = self._position_once_loaded()
         if not self.only_loads:
-            self._check_limits(at_head)
-        self.planned = self._plan(at_head, self.new_sync())
-        standing = self.standing(at_head)
-        bought = None if self.only_loads else self.planned
+            self._check_limits(loaded)
+        self.planned = planned = self._plan(loaded, self.new_sync())
+        standing = self.standing(loaded)
+        bought = None if self.only_loads else planned
         self._notices.tell_behind(self._start, bought, standing)
-        if isinstance(self.planned, Question):
-            question = self.messages.question(self.planned, standing)
+        if isinstance(planned, Question):
+            question = self.messages.question(planned, standing)
             if not self.only_loads:
                 raise question
             for text in question.messages:
@@ -212,19 +210,15 @@ class FeedRun:
         unbegun = NewSync(id="", now="")  # the time is the API's, which is not known yet
         planned = self._plan(position, unbegun)
         if isinstance(planned, Request):
-            size, begins = planned.sync.batch_size, planned.page == 1
-        else:
-            size, begins = self.wanted.batch_size, True
-        self.reader.cost.check_page(size, begins_sync=begins)
+            begins_sync = planned.page == 1
+            self.reader.cost.check_page(planned.sync.batch_size, begins_sync=begins_sync)
 
-    def _position_at(self, last: int) -> Position:
-        """Return what the warehouse has read once an entry is loaded: a fold over the headers."""
-        archive, own = self.archive, self._start.position
-        numbers = range(self._start.offset + 1, last + 1)
-        is_whole = last == archive.head
-        if numbers and is_whole and own == self.log.position_before(numbers.start):
+    def _position_once_loaded(self) -> Position:
+        """Return what the warehouse has read once all is loaded: a fold over the headers."""
+        own, numbers = self._start.position, self.pages_to_load
+        if numbers and not self._bad and own == self.log.position_before(numbers.start):
             return self.log.position
-        for number, _ in zip(numbers, archive.headers(numbers), strict=True):
+        for number, _ in zip(numbers, self.archive.headers(numbers), strict=True):
             own = self.log.after(number, own)
         return own
 
@@ -291,14 +285,14 @@ class FeedRun:
 
     def _load(self) -> Iterator[Delivery]:
         """Yield what the archive has and the warehouse lacks, up to a page that can't be read."""
+        newest = self._read_ahead()
         numbers = self.pages_to_load
-        newest, last = self._read_ahead(numbers)
-        if not (isinstance(self.planned, Request) and self.planned.why == "restart"):
-            self._notices.tell_gap(self.standing(self._position_at(last)))  # before a state has it
-        if self.state is None and last:
-            nothing = self._state_at(0, None, "")
-            yield Delivery((), self.clock().now(), nothing)
-        for entry in self.archive.read_all(numbers.start, last) if last else ():
+        is_restarted = isinstance(self.planned, Request) and self.planned.why == "restart"
+        if not is_restarted:  # before a state has it
+            self._notices.tell_gap(self.standing(self._position_once_loaded()))
+        if self.state is None and numbers:
+            yield Delivery((), self.clock().now(), self._state_at(0, None, ""))
+        for entry in self.archive.read_all(numbers):
             self.raise_if_over()
             delivery = self._deliver_loaded(entry, newest)
             yield delivery
@@ -307,48 +301,38 @@ class FeedRun:
         if self._bad:
             raise self._bad[1]
 
-    def _read_ahead(self, numbers: range) -> tuple[NewestVersions, int]:
-        """Return the newest versions of the rows of entries, and the last one that can be read."""
-        newest, contents, last = NewestVersions(self.reader), Contents(), 0
-        if not numbers:
-            return newest, last
+    def _read_ahead(self) -> NewestVersions:
+        """Return the newest versions of the rows to load, up to a page that can't be read."""
+        newest, contents, numbers = NewestVersions(self.reader), Contents(), self.pages_to_load
+        number = numbers.start
         try:
-            for entry in self.archive.read_all(numbers.start, numbers[-1], keep=True):
+            for entry in self.archive.read_all(numbers):
                 self.raise_if_over()
                 newest.note(entry)
                 rows = self.reader.count_rows(entry)
                 contents.note(entry.header, rows)
                 self._notices.note_loaded(entry.header, rows, self.wanted)
-                last = entry.number
+                number = entry.number + 1
         except FormatError as error:
-            self._bad = (last or numbers.start - 1) + 1, error
+            self._bad = number, error
         if contents.pages:
             self.messages.announce_load(contents, has_state=self.state is not None)
             if self.state is None and self.report.profiles is not None:
                 self.messages.announce_profiles()
             self._notices.tell_other_rows()
-        return newest, last
+        return newest
 
     def _deliver_loaded(self, entry: Entry, newest: NewestVersions) -> Delivery:
-        """Return an entry of the archive to write.
-
-        Only the head is checked: every page behind it was, when it was bought.
-        """
-        header, records = entry.header, list[Row]()
-        if header.dropped is None and header.sync is not None:
-            older = set[str]()
-            if entry.number == self.archive.head and self._head:
-                page, checked = self._head
-            else:
-                page = self.reader.parse_loaded(entry)
-                older = newest.take_older(self.reader.rows(entry, page))
-                checked = self._checks.accept(entry, page)
-            self._log_skipped(entry, page, checked)
-            records = [record for record in checked.records if record["id"] not in older]
-            self.report.count_page(len(checked.skipped), is_loaded=True)
+        """Return an entry of the archive to write."""
+        records: Sequence[Row] = ()
+        if entry.header.live_sync:
+            page = self.reader.parse_loaded(entry)
+            self._checks.accept(entry, page)
+            older = newest.take_older(self.reader.rows(entry, page))
+            found = self._convert(entry, page, is_loaded=True)
+            records = [record for record in found if record["id"] not in older]
         self._move_to(entry)
-        is_settled = newest.are_settled(entry.number)
-        return self._delivery(entry, records, self.state if is_settled else None)
+        return self._delivery(entry, records, is_settled=newest.are_settled(entry.number))
 
     # Buy
 
@@ -372,7 +356,7 @@ class FeedRun:
         self.report.is_complete = True
 
     def _prepare(self, request: Request) -> None:
-        """Report what is bought next, stop a sync that makes no progress, and prove the place."""
+        """Report what is bought next, prove the place, and stop a sync without progress."""
         standing = self.standing(self.position)
         if request.page == 1:
             self.messages.report_decision(request, standing)
@@ -382,14 +366,12 @@ class FeedRun:
             self.report.announce(request, self.wanted.start)
             if request.page > 1 and self.wanted.start > request.sync.start:
                 self.messages.warn_of_start_date(request)
+            self.archive.prove_room()
         try:
             self._head_reader.raise_if_stalled(request.sync, is_resumed=request.page > 1)
         except EndlessFeedError as error:
             billed = self.reader.cost.credits
             raise self.messages.endless(error, billed, self._stuck(request)) from error
-        if not self._is_proved:
-            self.archive.prove_room()
-            self._is_proved = True
 
     def _stuck(self, request: Request) -> Known:
         """Return what a message may name if a sync can't go on."""
@@ -416,7 +398,7 @@ class FeedRun:
         if request is None:
             raise self.messages.rejected_twice(rejection, self._stuck(old)) from rejection
         self.messages.warn_of_restart(rejection, old.rows * self.reader.cost.price)
-        self._head_reader.begin_over(request.sync)
+        self._head_reader.watch(request.sync, self.archive.head, is_resumed=False)
         self._announced = request.sync.id
         return request
 
@@ -482,34 +464,52 @@ class FeedRun:
 
     def _deliver_bought(self, entry: Entry, request: Request) -> Delivery:
         """Return a page to write that was just bought, and settle what it cost."""
-        receipt, size = entry.header.receipt, request.sync.batch_size
+        receipt = entry.header.receipt
         assert receipt is not None  # noqa: S101 - it has just been bought
         page = self._head_reader.parse(entry)
-        self.reader.cost.reconcile(receipt.charge, len(page.items))
-        checked = self._head_reader.check(entry, page, is_bought=True)
-        self._log_skipped(entry, page, checked)
         rows, cursor = len(page.items), page.following
-        self.log.note(entry, rows, cursor)
+        self.reader.cost.reconcile(receipt.charge, rows)
+        self._head_reader.check(entry, page, is_bought=True)
+        records = self._convert(entry, page, is_loaded=False)
+        self.log.note(entry.number, rows, cursor)
         self._run.note(request, is_last=cursor is None)
-        self.report.count_page(rows - len(checked.records))
         if cursor and page.estimated_total is not None and request.page == 1:
-            self.report.estimate(page.estimated_total, size)
+            self.report.estimate(page.estimated_total, request.sync.batch_size)
         self._move_to(entry)
         if cursor is None:
             self._notices.tell_gap(self.standing(self.position))  # before the state has it
-            self.state = self._state_at(entry.number, entry.header.id, entry.header.time)
         if not self.archive.lasts:
             self.archive.forget_body(entry.number - 1)
-        return self._delivery(entry, checked.records, self.state)
+        return self._delivery(entry, records)
 
     # Both
 
+    def _convert(self, entry: Entry, page: ParsedPage, *, is_loaded: bool) -> Sequence[Row]:
+        """Return the records of a page, which was checked, and log the rows without a usable id."""
+        checked = Conversion(page.items, {})
+        if page.are_rows_checked:
+            self.converter.complete(page.items)
+        else:
+            checked = self.converter.convert(self.reader.rows(entry, page))
+        if checked.skipped:
+            where, known = self.messages.skipped(entry, len(page.items), self.archive)
+            self.converter.log_skipped(checked.skipped, where, known)
+        self.report.count_page(len(checked.skipped), is_loaded=is_loaded)
+        return checked.records
+
     def _move_to(self, entry: Entry) -> None:
-        """Move the position and the state past an entry."""
+        """Move the position past an entry."""
         page = self.log.page(entry.number)
         self._warn_of_hole(page)
         self.position = self.log.after(entry.number, self.position)
-        self.state = self._state_at(entry.number, entry.header.id, entry.header.time)
+
+    def _delivery(
+        self, entry: Entry, records: Sequence[Row], *, is_settled: bool = True
+    ) -> Delivery:
+        """Return what to write of an entry, and move the state past it."""
+        header = entry.header
+        self.state = self._state_at(entry.number, header.id, header.time)
+        return Delivery(records, parse_timestamp(header.time), self.state if is_settled else None)
 
     def _state_at(self, number: int, id_: str | None, time: str) -> State:
         """Return the state at an entry. Without an archive, no later run finds that."""
@@ -534,12 +534,3 @@ class FeedRun:
             since = min((each.sync.since for each in progress), default=None)
         if since is not None and since < new.start:
             self.messages.warn_of_hole(since, new.start)
-
-    def _delivery(self, entry: Entry, records: Sequence[Row], state: State | None) -> Delivery:
-        return Delivery(records, parse_timestamp(entry.header.time), state)
-
-    def _log_skipped(self, entry: Entry, parsed: ParsedPage, checked: Conversion) -> None:
-        """Log the rows without a usable id, where they can be found."""
-        if checked.skipped:
-            page, known = self.messages.skipped(entry, len(parsed.items), self.archive)
-            self.converter.log_skipped(checked.skipped, page, known)

@@ -45,10 +45,10 @@ def where(state: State | None, archive: StreamArchive) -> Start | Question:
         return Question("other-archive", ("no-state",))
     if state.entry is not None and archive.id_of(state.offset) == state.entry:
         return Start(state.offset, state.position)
-    return Start(_last_until(state.time, archive), state.position, is_behind=True)
+    return Start(last_until(state.time, archive), state.position, is_behind=True)
 
 
-def _last_until(time: str, archive: StreamArchive) -> int:
+def last_until(time: str, archive: StreamArchive) -> int:
     """Return the number of the last entry that is not newer than a time, 0 if all are.
 
     An entry whose header can't be read is at most as new as the next one, and counts as that. So

@@ -47,7 +47,7 @@ class Files:
 
     def entry(self, page: str) -> Entry:
         """What a page holds."""
-        return decode_entry(number_of(page), lambda: self.store.read(page))
+        return decode_entry(number_of(page), self.store.read(page))
 
     def header(self, page: str) -> EntryHeader:
         """The header of a page."""

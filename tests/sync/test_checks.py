@@ -45,9 +45,9 @@ class Judge:
     def __init__(self) -> None:
         self.codes: list[str] = []
         schema, never_null = CAREER_SITES.schema.to_dict(), CAREER_SITES.never_null
-        converter = RecordConverter(schema, LOGGER, never_null)
+        self._converter = RecordConverter(schema, LOGGER, never_null)
         self._checks = PageChecks(
-            CAREER_SITES, converter, lambda code, _fact, **_known: self.codes.append(code)
+            CAREER_SITES, self._converter, lambda code, _fact, **_known: self.codes.append(code)
         )
 
     def see(self, items: list[Any], cursor: str | None = None, **more: Any) -> int:
@@ -61,9 +61,8 @@ class Judge:
             are_rows_checked=False,
             has_error=False,
         )
-        return len(
-            self._checks.check(entry_outside(sync, RECEIPT, b"").header, page, **more).records
-        )
+        self._checks.check(entry_outside(sync, RECEIPT, b"").header, page, **more)
+        return len(self._converter.convert(items).records)
 
 
 def ids(count: int) -> list[Any]:

@@ -227,7 +227,7 @@ class Entry:
 
 @cache
 def _entry(content: bytes) -> Entry:
-    entry = decode_entry(1, lambda: content)
+    entry = decode_entry(1, content)
     if not entry.body:
         return Entry(entry.header, (), is_last=False)
     page = msgspec.json.decode(entry.body)
