@@ -28,8 +28,7 @@ from tap_jobo.settings.reading import read_environment
 from tap_jobo.settings.setting import config_schema
 from tap_jobo.streams import SETTINGS
 from tap_jobo.streams.feed_spec import FeedSpec
-from tap_jobo.sync.filters import FilterRules
-from tap_jobo.sync.fold import Page, advance, mark_dropped
+from tap_jobo.sync.fold import Page, advance
 from tap_jobo.sync.log import ArchiveLog
 from tap_jobo.sync.maintenance import (
     Problems,
@@ -40,9 +39,10 @@ from tap_jobo.sync.maintenance import (
     gap_of,
     header_of_dropped,
     log_of,
+    note_of_dropped,
+    time_of_order,
     without_rows,
 )
-from tap_jobo.sync.orders import is_refused, time_of_order
 from tap_jobo.sync.state import as_raw
 from tap_jobo.sync.wanted import Wanted
 from tap_jobo.wording import dollars, plural
@@ -146,9 +146,8 @@ def _last_state(archive: StreamArchive) -> dict[str, Any]:
         )
     if header is None:
         raise archive.damaged(archive.head, "is damaged")
-    position = advance(
-        header.buyer, log_of(archive).page(archive.head), FilterRules(archive.spec.filters)
-    )
+    log = log_of(archive)
+    position = advance(header.buyer, log.page(archive.head), log.rules)
     state = State(
         owner=archive.key.owner,
         offset=archive.head,
@@ -226,13 +225,8 @@ def _drop(archive: StreamArchive, number: int, *, yes: bool) -> None:
         return
     log = log_of(archive)
     page = _known_page(log, number)
-    log.assume(number, page)  # for the pages after it
-    following = [
-        (log.page(each), log.position_before(each) if archive.header(each) else None)
-        for each in range(number + 1, archive.head + 1)
-    ]
-    rules = FilterRules(archive.spec.filters)
-    dropped, note = mark_dropped(number, page, log.position_before(number), following, rules)
+    log.note(number, page.rows, page.cursor)  # for the pages after it
+    note = note_of_dropped(log, number, page)
     if page.rows and _can_be_read(archive, number) and not yes:
         cost = f" ({dollars(header.cost(page.rows))})" if header else ""
         rows = f"{plural(page.rows, 'row')}{cost}"
@@ -241,7 +235,7 @@ def _drop(archive: StreamArchive, number: int, *, yes: bool) -> None:
     new = header_of_dropped(log, number, page, now)
     if note:  # first: if the page stays as it is, the note only says too much
         archive.save(replace(archive.file, dropped=(*archive.file.dropped, note)))
-    archive.rewrite(Entry(number, replace(new, dropped=dropped.dropped), b""))
+    archive.rewrite(Entry(number, replace(new, dropped="behind" if note else "head"), b""))
     then = _after_drop(archive, note, new)
     _echo(f"Dropped page {number} of {stream}. {then}")
 
@@ -324,14 +318,7 @@ def _restart(archive: StreamArchive, since: str | None, over: str | None, *, yes
         since=since,
         over=over,
     )
-    rules, has_entries = FilterRules(spec.filters), archive.head > 0
-    is_named = over is not None
-    if is_refused(order, log.position, rules, has_entries=has_entries, is_named=is_named):
-        why = "has no complete sync of these filters yet"
-        then = "Complete that first, or restart without --since"
-        if not has_entries:
-            why, then = "is empty", "The next run without a state buys everything anyway"
-        raise click.ClickException(f"The archive of {stream} {why}. Nothing was changed. {then}.")
+    _refuse_needless(order, log)
     least = log.least_rows(filters, start) if since is None and over is None else None
     what = f"{describe_order(order, spec)} ({archive.describe_price(least)})."
     if log.order and log.order.time > log.position.order and log.order.over is None:
@@ -340,6 +327,24 @@ def _restart(archive: StreamArchive, since: str | None, over: str | None, *, yes
         _confirm(f"This {what}")
     archive.save(replace(archive.file, order=order))
     _echo(f"The next run {what}")
+
+
+def _refuse_needless(order: Order, log: ArchiveLog) -> None:
+    """Raise `ClickException` for an order of what the next run buys anyway.
+
+    A sync that begins over may be in progress in a state, although the archive is empty.
+    """
+    covers, why = log.rules.covers, ""
+    if not (log.archive.head or order.over):
+        why, then = "is empty", "The next run without a state buys everything anyway"
+    elif order.since is not None and not any(
+        covers(each.filters, order.filters) for each in log.position.reads
+    ):
+        why = "has no complete sync of these filters yet"
+        then = "Complete that first, or restart without --since"
+    if why:
+        stream = log.archive.key.stream
+        raise click.ClickException(f"The archive of {stream} {why}. Nothing was changed. {then}.")
 
 
 def _whose(archive: StreamArchive, log: ArchiveLog, over: str | None) -> tuple[Filters, str]:
@@ -355,8 +360,8 @@ def _whose(archive: StreamArchive, log: ArchiveLog, over: str | None) -> tuple[F
     last = next((each for each in map(archive.header, reversed(archive.numbers)) if each), None)
     if last is None or last.sync is None:
         return {}, ALL
-    filters, rules = last.sync.filters, FilterRules(archive.spec.filters)
-    starts = [read.start for read in last.buyer.reads if rules.covers(read.filters, filters)]
+    filters, covers = last.sync.filters, log.rules.covers
+    starts = [read.start for read in last.buyer.reads if covers(read.filters, filters)]
     return filters, min([*starts, last.sync.start])
 
 

@@ -58,8 +58,7 @@ class FilterRules:
 
     def __init__(self, settings: Iterable[Setting]) -> None:
         self._settings = {each.name: each for each in settings}
-        self._covered: dict[tuple[bytes, bytes], bool] = {}
-        self._added: dict[tuple[bytes, bytes], Filters | None] = {}
+        self._wider: dict[tuple[bytes, bytes], tuple[str, ...]] = {}
 
     def covers(self, wide: Filters, narrow: Filters) -> bool:
         """Return whether every row that matches the narrow filters matches the wide ones.
@@ -67,26 +66,13 @@ class FilterRules:
         A filter that is set selects rows, so one that the wide ones lack does not matter. One that
         this version does not know has to be the same in both.
         """
-        if not wide or wide == narrow:
-            return True
-        key = _key(wide, narrow)
-        if key not in self._covered:
-            self._covered[key] = not self._find_wider(wide, narrow)
-        return self._covered[key]
+        return not self._find_wider(wide, narrow)
 
     def added(self, old: Filters, new: Filters) -> Filters | None:
         """Return filters of only the rows that the new ones add to the old ones.
 
         None if no filters select these: only one list may have gained values.
         """
-        if not old or old == new:
-            return None
-        key = _key(old, new)
-        if key not in self._added:
-            self._added[key] = self._find_added(old, new)
-        return self._added[key]
-
-    def _find_added(self, old: Filters, new: Filters) -> Filters | None:
         wider = self._find_wider(old, new)
         if len(wider) != 1 or wider[0] not in self._settings:
             return None
@@ -96,14 +82,15 @@ class FilterRules:
 
     def _find_wider(self, old: Filters, new: Filters) -> tuple[str, ...]:
         """Return the names of the filters that match more rows than the old ones."""
-        return tuple(
-            name for name in sorted(old) if not self._narrows(name, old[name], new.get(name))
-        )
+        if not old or old == new:
+            return ()
+        key = _ENCODER.encode(old), _ENCODER.encode(new)
+        if key not in self._wider:
+            self._wider[key] = tuple(
+                name for name in sorted(old) if not self._narrows(name, old[name], new.get(name))
+            )
+        return self._wider[key]
 
     def _narrows(self, name: str, old: Any, new: Any) -> bool:
         setting = self._settings.get(name)
         return setting.narrows(old, new) if setting else bool(old == new)
-
-
-def _key(one: Filters, other: Filters) -> tuple[bytes, bytes]:
-    return _ENCODER.encode(one), _ENCODER.encode(other)

@@ -4,8 +4,7 @@ Headers suffice: the header of an entry has the result of the entry before it. S
 the head has to be parsed.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator
 
 import msgspec
 from msgspec.structs import replace
@@ -135,23 +134,6 @@ def gapped(position: Position, dropped: DroppedPage, rules: FilterRules) -> Posi
     return replace(position, reads=reads, progress=progress)
 
 
-def at_entry(
-    number: int, before: Position, dropped: Iterable[DroppedPage], rules: FilterRules
-) -> Position:
-    """Return the position before an entry, of one who loads everything, as it is true today.
-
-    Args:
-        number: The number of the entry.
-        before: What its header says.
-        dropped: The pages that were dropped. Only some headers after them lack the gap.
-        rules: How filters compare.
-    """
-    for each in dropped:
-        if each.number < number <= each.last:
-            before = gapped(before, each, rules)
-    return before
-
-
 def lost_page(
     before: Position, after: Position, end: tuple[int, str | None], rules: FilterRules
 ) -> Page | None:
@@ -172,41 +154,3 @@ def lost_page(
         if advance(before, page, rules) == after:
             return page
     return None
-
-
-def mark_dropped(
-    number: int,
-    page: Page,
-    before: Position,
-    following: Sequence[tuple[Page, Position | None]],
-    rules: FilterRules,
-) -> tuple[Page, DroppedPage | None]:
-    """Return a page as it is after it was dropped, and what `archive.json` notes of it.
-
-    At the head it is as if it never was: it is bought again. It is at the head if no entry follows
-    that was not dropped there itself.
-
-    Args:
-        number: The number of its entry.
-        page: The page, without a sync if its header can't be read.
-        before: The position before it, of one who loads everything.
-        following: The pages after it, each with the position before it, as far as that is known.
-        rules: How filters compare.
-    """
-    if all(each.dropped == "head" for each, _ in following):
-        return replace(page, dropped="head"), None
-    page, last = replace(page, dropped="behind"), number
-    own = advance(before, page, rules)
-    for each, position in following:
-        if own == position:  # a sync of all rows came after it, so nothing is missing
-            break
-        last += 1
-        own = advance(own, each, rules)
-    sync: Any = page.sync
-    note = DroppedPage(
-        number=number,
-        sync=sync and sync.id,
-        since=sync.since if sync else "",
-        last=last,
-    )
-    return page, note

@@ -11,10 +11,19 @@ from typing import Final
 
 from tap_jobo.archive.archive import StreamArchive
 from tap_jobo.errors import FormatError
-from tap_jobo.model import ALL, NOTHING, DroppedPage, Entry, EntryHeader, Filters, Order, Position
+from tap_jobo.model import (
+    ALL,
+    NOTHING,
+    DroppedPage,
+    Entry,
+    EntryHeader,
+    Filters,
+    Order,
+    Position,
+    Previous,
+)
 from tap_jobo.sync.filters import FilterRules
-from tap_jobo.sync.fold import Page, advance, at_entry, gapped, lost_page
-from tap_jobo.sync.plan import Log
+from tap_jobo.sync.fold import Page, advance, gapped, lost_page
 
 ReadEnd = Callable[[Entry], tuple[int, str | None]]
 """Returns the rows of a page, and where the next one starts. Raises `FormatError`."""
@@ -28,12 +37,13 @@ class ArchiveLog:
 
     Attributes:
         archive: The archive. Only this run adds entries to it.
+        rules: How its filters compare.
     """
 
     def __init__(self, archive: StreamArchive, read_end: ReadEnd, rules: FilterRules) -> None:
         self.archive = archive
         self._read_end = read_end
-        self._rules = rules
+        self.rules = rules
         self._ends: dict[int, tuple[int, str | None]] = {}
         self._position: Position | None = None
 
@@ -49,17 +59,11 @@ class ArchiveLog:
         """What `restart` ordered last."""
         return self.archive.file.order
 
-    def as_known(self, *, has_state: bool) -> Log:
-        """Return what a plan has to know of it.
-
-        Args:
-            has_state: Whether the run has a state. Otherwise, it may be that an earlier archive was
-                lost, and the buyer of the first entry shows that.
-        """
-        first = None if has_state else self.archive.header(1)
-        return Log(
-            position=self.position, order=self.order, first=first.buyer if first else NOTHING
-        )
+    @property
+    def has_lost(self) -> bool:
+        """Whether an earlier archive was lost: then the buyer of the first entry had rows."""
+        first = self.archive.header(1)
+        return first is not None and first.buyer.is_begun
 
     def _last(self) -> int:
         """Return the number of the last entry that was not dropped at the head."""
@@ -71,11 +75,15 @@ class ArchiveLog:
     def position_before(self, number: int) -> Position:
         """Return the position before an entry, of one who loads everything, as it is true today."""
         header = self.archive.header(number)
-        if header:
-            return at_entry(number, header.before, self.archive.file.dropped, self._rules)
-        if number <= 1:
+        if header is None and number <= 1:
             return NOTHING
-        return advance(self.position_before(number - 1), self.page(number - 1), self._rules)
+        if header is None:
+            return advance(self.position_before(number - 1), self.page(number - 1), self.rules)
+        position = header.before
+        for each in self.archive.file.dropped:
+            if each.number < number <= each.last:  # only some headers after a page lack its gap
+                position = gapped(position, each, self.rules)
+        return position
 
     def after(self, number: int, own: Position) -> Position:
         """Return the position after an entry, of whoever had the other one before it.
@@ -88,8 +96,8 @@ class ArchiveLog:
         is_lost = page.sync is None and page.dropped != "head" and has_next
         if is_lost and own == self.position_before(number):
             lost = DroppedPage(number=number, sync=None, since=ALL, last=number)
-            return gapped(self.position_before(number + 1), lost, self._rules)
-        return advance(own, page, self._rules)
+            return gapped(self.position_before(number + 1), lost, self.rules)
+        return advance(own, page, self.rules)
 
     def page(self, number: int) -> Page:
         """Return what the rules have to know of an entry. Raises `FormatError`."""
@@ -118,9 +126,24 @@ class ArchiveLog:
                 self._ends[number] = self._read_end(self.archive.read(number))
         return self._ends[number]
 
-    def assume(self, number: int, page: Page) -> None:
-        """Take the end of an entry as given, also if its page can't be read."""
-        self._ends[number] = page.rows, page.cursor
+    def previous(self, number: int) -> Previous | None:
+        """Return what the header of the next entry says of one, None if there is none.
+
+        Raises:
+            FormatError: Not even its id is known, which the next entry has to name.
+        """
+        if number < 1:
+            return None
+        header, id_ = self.archive.header(number), self.archive.id_of(number)
+        if id_ is None:
+            raise self.archive.damaged(number, "is damaged")
+        rows, cursor = 0, None
+        with suppress(FormatError):
+            page = self.page(number)
+            rows, cursor = page.rows, page.cursor
+        return Previous(
+            id=id_, rows=rows, cursor=cursor, dropped=header.dropped if header else None
+        )
 
     def _page_of_damaged(self, number: int) -> Page:
         following = self.archive.header(number + 1)
@@ -128,7 +151,7 @@ class ArchiveLog:
             return _UNKNOWN
         end = following.previous.rows, following.previous.cursor
         before, after = self.position_before(number), following.before
-        return lost_page(before, after, end, self._rules) or _UNKNOWN
+        return lost_page(before, after, end, self.rules) or _UNKNOWN
 
     def least_rows(self, filters: Filters, start: str) -> int | None:
         """Return how many rows match at least, None if the archive does not show that.
@@ -143,7 +166,7 @@ class ArchiveLog:
             sync = header and header.live_sync
             if not (header and sync):
                 continue
-            if sync.since >= start and self._rules.covers(filters, sync.reads):
+            if sync.since >= start and self.rules.covers(filters, sync.reads):
                 with suppress(FormatError):  # of the head
                     rows, cursor = self.end(number, header)
                     counts[sync.id] += rows
@@ -151,7 +174,6 @@ class ArchiveLog:
         return max((counts[each] for each in complete), default=None)
 
     def note(self, number: int, rows: int, cursor: str | None) -> None:
-        """Take up an entry that this run has just added, once its page was parsed."""
-        before = self.position
+        """Take the end of an entry as given: it was parsed, or perhaps it can't be."""
         self._ends[number] = rows, cursor
-        self._position = advance(before, self.page(number), self._rules)
+        self._position = None

@@ -1,7 +1,7 @@
 """What `tap-jobo-archive` shows of an archive, and what it changes in it."""
 
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from datetime import timedelta
 from functools import partial
 from logging import getLogger
 from typing import Any, Final, TypeVar
@@ -11,13 +11,13 @@ from msgspec.structs import replace
 
 from tap_jobo.api.pages import PageParser
 from tap_jobo.archive.archive import StreamArchive
-from tap_jobo.clock import to_minute
+from tap_jobo.clock import format_timestamp, parse_timestamp, to_minute
 from tap_jobo.errors import ApiError, FormatError
-from tap_jobo.model import ALL, Entry, EntryHeader, Order, Position, Previous, new_id
+from tap_jobo.model import ALL, DroppedPage, Entry, EntryHeader, Order, Position, new_id
 from tap_jobo.records.values import ERASED, parse_uuid
 from tap_jobo.streams.feed_spec import FeedSpec
 from tap_jobo.sync.filters import FilterRules, describe
-from tap_jobo.sync.fold import Page
+from tap_jobo.sync.fold import Page, advance
 from tap_jobo.sync.log import ArchiveLog
 from tap_jobo.sync.messages import Messages
 from tap_jobo.sync.reads import worse
@@ -27,6 +27,7 @@ from tap_jobo.wording import dollars, plural
 _MEMBERS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _ITEMS = msgspec.json.Decoder(list[msgspec.Raw])
 _STUB: Final = msgspec.Raw(msgspec.json.encode(ERASED))
+_TICK: Final = timedelta(microseconds=1)
 _Read = TypeVar("_Read")
 
 
@@ -76,8 +77,8 @@ def describe_archive(archive: StreamArchive, problems: Problems) -> Iterator[str
     known = next(filter(None, map(archive.header, archive.numbers)), None)
     begins = f", since {known.time}" if known else ""
     yield f"{pages}, {rows}, {dollars(contents.credits)}{begins}"
-    first, log = archive.header(1), log_of(archive)
-    if first and first.buyer.is_begun:
+    log = log_of(archive)
+    if log.has_lost:
         yield "begins with what changed: an earlier archive was lost"
     position = problems.note(lambda: log.position)
     if position is None:
@@ -128,6 +129,14 @@ def describe_order(order: Order, spec: FeedSpec) -> str:
         rows = f"what changed in {spec.name} since {to_minute(order.since)}"
     filters = f" with {describe(order.filters)}" if order.filters else ""
     return f"{verb} {rows}{filters} again"
+
+
+def time_of_order(now: str, last: Order | None, archive: Position) -> str:
+    """Return the time of a new order: later than that of every earlier one, whatever the clock."""
+    newest = max(last.time if last else "", archive.order)
+    if now > newest:
+        return now
+    return format_timestamp(parse_timestamp(newest) + _TICK)
 
 
 # `erase`
@@ -207,7 +216,7 @@ def _header_of_damaged(log: ArchiveLog, number: int, page: Page, now: str) -> En
     last = archive.header(number - 1)
     return EntryHeader(
         id=archive.id_of(number) or new_id(),
-        previous=_previous(log, number - 1),
+        previous=log.previous(number - 1),
         before=before,
         own=None,
         sync=page.sync,
@@ -220,18 +229,26 @@ def _header_of_damaged(log: ArchiveLog, number: int, page: Page, now: str) -> En
     )
 
 
-def _previous(log: ArchiveLog, number: int) -> Previous | None:
-    """Return what is known of an entry, None if there is none.
+def note_of_dropped(log: ArchiveLog, number: int, page: Page) -> DroppedPage | None:
+    """Return what `archive.json` notes of a page that is dropped, None if it is at the head.
 
-    Raises:
-        FormatError: not even its id is known, which the next entry has to name.
+    At the head it is as if it never was: it is bought again. It is at the head if no entry follows
+    that was not dropped there itself.
     """
-    if number < 1:
+    following = range(number + 1, log.archive.head + 1)
+    if all(log.page(each).dropped == "head" for each in following):
         return None
-    id_ = log.archive.id_of(number)
-    if id_ is None:
-        raise log.archive.damaged(number, "is damaged")
-    with suppress(FormatError):
-        page = log.page(number)
-        return Previous(id=id_, rows=page.rows, cursor=page.cursor)
-    return Previous(id=id_, rows=0, cursor=None)
+    last = number
+    own = advance(log.position_before(number), replace(page, dropped="behind"), log.rules)
+    for each in following:
+        if log.archive.header(each) and own == log.position_before(each):
+            break  # a sync of all rows came after it, so nothing is missing
+        last = each
+        own = advance(own, log.page(each), log.rules)
+    sync = page.sync
+    return DroppedPage(
+        number=number,
+        sync=sync.id if sync else None,
+        since=sync.since if sync else ALL,
+        last=last,
+    )

@@ -1,14 +1,13 @@
 """What a run tells once: rows of other filters, an archive that lacks something, and gaps."""
 
-import json
+from collections import Counter
 
 from tap_jobo.clock import to_minute
 from tap_jobo.model import NOTHING, EntryHeader, Filters, Position, State
 from tap_jobo.sync.filters import FilterRules, describe
 from tap_jobo.sync.log import ArchiveLog
 from tap_jobo.sync.messages import Messages
-from tap_jobo.sync.orders import applies
-from tap_jobo.sync.plan import Request, best, is_healed
+from tap_jobo.sync.plan import Request, applies, best, is_healed
 from tap_jobo.sync.questions import Standing
 from tap_jobo.sync.start import Question, Start
 from tap_jobo.sync.wanted import Wanted
@@ -35,8 +34,7 @@ class Notices:
         self._rules = rules
         self._given = state.position if state else NOTHING
         self._told: set[str] = set()
-        self._other_rows = 0
-        self._other_filters: dict[str, Filters] = {}
+        self._other_rows: Counter[str] = Counter()  # by their filters
 
     def warn_once(self, text: str) -> None:
         """Log a warning, once in the run."""
@@ -51,8 +49,7 @@ class Notices:
             return
         filters = header.live_sync.reads
         if not self._rules.covers(wanted.filters, filters) and not self._had(filters):
-            self._other_rows += rows
-            self._other_filters[json.dumps(filters, sort_keys=True)] = filters
+            self._other_rows[describe(filters) or "no filters"] += rows
 
     def _had(self, filters: Filters) -> bool:
         """Return whether the warehouse had rows of filters before."""
@@ -63,13 +60,13 @@ class Notices:
 
     def tell_other_rows(self) -> None:
         """Warn of rows that the settings do not ask for."""
-        if self._other_rows:
-            every = [describe(each) or "no filters" for each in self._other_filters.values()]
-            more = f", and {plural(len(every) - 1, 'other')}" if len(every) > 1 else ""
-            rows = f"{plural(self._other_rows, 'row')} of {self._messages.name}"
-            fact = f"Other filters have bought {rows}: {every[0]}{more}."
+        if count := self._other_rows.total():
+            first, *others = self._other_rows
+            more = f", and {plural(len(others), 'other')}" if others else ""
+            rows = f"{plural(count, 'row')} of {self._messages.name}"
+            fact = f"Other filters have bought {rows}: {first}{more}."
             self._messages.warn("other-rows", fact)
-        self._other_rows, self._other_filters = 0, {}
+        self._other_rows.clear()
 
     # What the archive lacks
 

@@ -4,15 +4,13 @@ It needs nothing of earlier runs. `best` is what decides: of the reads that cove
 that start by the start date, the newest.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final, Literal
 
 from msgspec.structs import replace
 
-from tap_jobo.clock import parse_timestamp
 from tap_jobo.model import NOTHING, Filters, Order, Position, Progress, Read, Sync
-from tap_jobo.sync.orders import applies
 from tap_jobo.sync.reads import joined_to, pruned
 from tap_jobo.sync.start import Question, Way
 from tap_jobo.sync.wanted import Wanted, before
@@ -33,25 +31,22 @@ class Run:
     Syncs of added values do not count, because what changed of the other rows follows.
 
     Attributes:
-        has_state: Whether it began with a state.
-        began: When the syncs started that it began.
-        finished: When the syncs started whose last page it bought.
+        has_begun: Whether it began a sync.
+        finished: When the newest sync started whose last page it bought, empty before that.
         restarts: How often it began a sync over because a cursor was rejected.
     """
 
-    has_state: bool = True
-    began: set[str] = field(default_factory=set)
-    finished: set[str] = field(default_factory=set)
+    has_begun: bool = False
+    finished: str = ""
     restarts: int = 0
 
     def note(self, request: "Request", *, is_last: bool) -> None:
         """Take up a page that was bought."""
         sync = request.sync
         if sync.reads == sync.filters:
-            if request.page == 1:
-                self.began.add(sync.started)
+            self.has_begun |= request.page == 1
             if is_last:
-                self.finished.add(sync.started)
+                self.finished = max(self.finished, sync.started)
         self.restarts += request.why == "rejected"
 
 
@@ -62,13 +57,12 @@ class Log:
     Attributes:
         position: The position of one who loads everything.
         order: What `restart` ordered, None if nothing.
-        first: What the buyer of the first entry had before it: more than nothing if an earlier
-            archive was lost.
+        has_lost: Whether the run has no state, and an earlier archive was lost.
     """
 
     position: Position = NOTHING
     order: Order | None = None
-    first: Position = NOTHING
+    has_lost: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,6 +90,25 @@ class Request:
     rows: int
     cursor: str | None
     why: Why
+
+
+def applies(order: Order | None, own: Position, archive: Position, wanted: Wanted) -> bool:
+    """Return whether a pipeline carries out an order, with what it buys next.
+
+    That is so if its filters and start date are those of the order: so the order buys no more than
+    its price says. It ends once a sync has begun that carries it out. A free feed has no start date
+    of its own. An order to begin a sync over is for those who have that sync in progress: it reads
+    the same rows.
+    """
+    if order is None:
+        return False
+    if order.over is not None:
+        return own.of(order.over) is not None
+    if order.filters != wanted.filters:
+        return False
+    if not (wanted.is_free or order.start == wanted.start):
+        return False
+    return order.time > max(own.order, archive.order)
 
 
 def best(position: Position, wanted: Wanted) -> Read | None:
@@ -130,7 +143,8 @@ def plan(
         run: What it has bought so far.
         new: What a sync gets that begins now.
     """
-    has, going = best(own, wanted), _going_on(own, wanted)
+    has = best(own, wanted)
+    going = _going_on(own, has, wanted)
     order = log.order if applies(log.order, own, log.position, wanted) else None
     if order and order.over is not None:
         if over := next((each for each in going if each.sync.id == order.over), None):
@@ -142,15 +156,14 @@ def plan(
     if going:
         return _next_page(going[0])
     if has is None:
-        return _plan_unread(own, log, wanted, run, _full(wanted, new, order))
+        return _plan_unread(own, log, wanted, _full(wanted, new, order))
     if order is None and _is_recent(wanted, run, new):
         return None
     return _changes(has, best(log.position, wanted), wanted, new, order)
 
 
-def _going_on(own: Position, wanted: Wanted) -> list[Progress]:
+def _going_on(own: Position, has: Read | None, wanted: Wanted) -> list[Progress]:
     """Return the syncs in progress that are for what is wanted, the newest first."""
-    has = best(own, wanted)
     going = [each for each in own.progress if _goes_on(each, has, wanted)]
     return sorted(going, key=lambda each: each.sync.started, reverse=True)
 
@@ -172,9 +185,7 @@ def _next_page(progress: Progress) -> Request:
     return Request(progress.sync, progress.pages + 1, progress.rows, progress.cursor, "go on")
 
 
-def _plan_unread(
-    own: Position, log: Log, wanted: Wanted, run: Run, full: Request
-) -> Request | Question:
+def _plan_unread(own: Position, log: Log, wanted: Wanted, full: Request) -> Request | Question:
     """Return what to buy where something is wanted that was never read.
 
     Nobody is asked before the first page. Later, the user decides whether to buy the rows.
@@ -182,7 +193,7 @@ def _plan_unread(
     if not own.is_begun:
         return full
     if wanted.choice == "error":
-        return _question(own, log, wanted, run)
+        return _question(own, log, wanted)
     if wanted.choice == "keep" and own.reads:
         since = wanted.since(_until_of_alike(own, wanted))
         return _decided(full, since=since, kept=wanted.start, order=None)
@@ -191,8 +202,8 @@ def _plan_unread(
     return _decided(full)
 
 
-def _question(own: Position, log: Log, wanted: Wanted, run: Run) -> Question:
-    if not run.has_state and log.first.is_begun:
+def _question(own: Position, log: Log, wanted: Wanted) -> Question:
+    if log.has_lost:
         return Question("archive-lacks-rows", ("state", "backup", "resync"))
     ways: list[Way] = ["resync"]
     if best(log.position, wanted):
@@ -237,8 +248,9 @@ def _is_recent(wanted: Wanted, run: Run, new: NewSync) -> bool:
     so the next run reads what changed since. That holds although a clock that is behind may have
     left the last read where it was.
     """
-    ages = (parse_timestamp(new.now) - parse_timestamp(started) for started in run.finished)
-    return bool(run.began) or any(age <= wanted.lookback for age in ages)
+    if run.has_begun or not run.finished:
+        return run.has_begun
+    return run.finished >= before(new.now, wanted.lookback)
 
 
 def is_healed(has: Read, there: Read | None) -> bool:
@@ -309,12 +321,6 @@ def after_rejection(old: Sync, wanted: Wanted, run: Run, new: NewSync) -> Reques
     """Return what to do after the API has rejected the cursor of a sync.
 
     It begins over once, and a free one once in each run. Then it is None: the user decides.
-
-    Args:
-        old: The sync.
-        wanted: What the run wants. Of this, only the page size counts.
-        run: What it has bought so far.
-        new: What a sync gets that begins now.
     """
     if run.restarts > 0 if wanted.is_free else old.restarts > 0:
         return None

@@ -5,7 +5,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from tap_jobo.model import Read
+from tap_jobo.model import Position, Read, Sync
 from tap_jobo.sync.filters import FilterRules
 
 MOST: Final = 20
@@ -94,11 +94,13 @@ def with_gap(reads: Iterable[Read], since: str) -> list[Read]:
     ]
 
 
-def hole(reads: Iterable[Read], new: Read, rules: FilterRules) -> str | None:
-    """Return since when rows are in no read, although a new one is later than all others.
+def hole(position: Position, sync: Sync, rules: FilterRules) -> str | None:
+    """Return since when rows are missing before the window of a sync that is complete, if any are.
 
-    That is so if a free feed was not read for longer than its API lists rows.
+    That is so if a free feed was not read for longer than its API lists rows, or if its first sync
+    never ended, and then waited for too long.
     """
-    alike = [each.until for each in reads if rules.covers(each.filters, new.filters)]
-    last = max(alike, default=None)
-    return last if last is not None and last < new.start else None
+    alike = [each.until for each in position.reads if rules.covers(each.filters, sync.reads)]
+    begun = [each.sync.since for each in position.progress if not position.reads]
+    last = max(alike, default=min(begun, default=sync.since))
+    return last if last < sync.since else None

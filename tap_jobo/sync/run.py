@@ -35,7 +35,6 @@ from tap_jobo.model import (
     Entry,
     EntryHeader,
     Position,
-    Previous,
     Receipt,
     State,
     entry_outside,
@@ -45,12 +44,13 @@ from tap_jobo.records.converter import Conversion, RecordConverter, Row
 from tap_jobo.streams.feed_spec import FeedSpec
 from tap_jobo.sync.checks import PageChecks
 from tap_jobo.sync.filters import FilterRules
-from tap_jobo.sync.fold import Page, read_of
+from tap_jobo.sync.fold import Page
 from tap_jobo.sync.head import HeadReader
 from tap_jobo.sync.log import ArchiveLog
 from tap_jobo.sync.messages import Messages
 from tap_jobo.sync.notices import Notices
 from tap_jobo.sync.plan import (
+    Log,
     NewSync,
     Request,
     Run,
@@ -120,7 +120,8 @@ class FeedRun:
         self._checks = PageChecks(self.spec, self.converter, self.messages.warn)
         self._head_reader = HeadReader(self.reader, self._checks, self.messages, self.raise_if_over)
         self._announced = ""  # the id of the sync that the user was told of
-        self._run = Run(has_state=self.state is not None)
+        self._run = Run()
+        self._had_state = self.state is not None
         self._run_id = new_id()
         self._notices = Notices(self.messages, self._rules, self.state)
         self._start = Start(0, NOTHING)
@@ -228,7 +229,8 @@ class FeedRun:
         return self.report.budget.buys_nothing and not self.spec.is_free
 
     def _plan(self, position: Position, new: NewSync) -> Request | Question | None:
-        log = self.log.as_known(has_state=self._run.has_state)
+        has_lost = self.log.has_lost and not self._had_state
+        log = Log(position=self.log.position, order=self.log.order, has_lost=has_lost)
         return plan(position, log, self.wanted, self._run, new)
 
     def new_sync(self) -> NewSync:
@@ -437,19 +439,14 @@ class FeedRun:
             ArchiveError: It can't be written, so it is lost, and nothing of it is delivered.
         """
         archive, before = self.archive, self.log.position
-        last = archive.header(archive.head)
-        previous = None
-        if last:
-            rows, cursor = self.log.end(archive.head, last)
-            previous = Previous(id=last.id, rows=rows, cursor=cursor, dropped=last.dropped)
         header = EntryHeader(
             id=new_id(),
-            previous=previous,
+            previous=self.log.previous(archive.head),
             before=before,
             own=None if self.position == before else self.position,
             sync=request.sync,
             page=request.page,
-            time=max(receipt.received_at, last.time if last else ""),
+            time=max(receipt.received_at, archive.time_of(archive.head) or ""),
             receipt=receipt,
             run=self._run_id,
             spent=self.reader.cost.spent,
@@ -527,10 +524,6 @@ class FeedRun:
         """Warn if rows lie between two syncs that the API lists no more."""
         if page.sync is None or page.cursor is not None or not self.spec.longest_lookback:
             return
-        new = read_of(page.sync, has_gap=False)
-        reads, progress = self.position.reads, self.position.progress
-        since = hole(reads, new, self._rules)
-        if not reads:  # the first sync never ended, and then waited for too long
-            since = min((each.sync.since for each in progress), default=None)
-        if since is not None and since < new.start:
-            self.messages.warn_of_hole(since, new.start)
+        since = hole(self.position, page.sync, self._rules)
+        if since is not None:
+            self.messages.warn_of_hole(since, page.sync.since)

@@ -16,7 +16,7 @@ from tap_jobo.sharing import expand_filters, share_filters
 from tap_jobo.streams.career_sites import CAREER_SITES
 from tap_jobo.streams.jobs import EXPIRED_JOBS
 from tap_jobo.sync.fold import Page, advance
-from tap_jobo.sync.orders import is_refused, time_of_order
+from tap_jobo.sync.maintenance import time_of_order
 from tap_jobo.sync.plan import (
     NewSync,
     begun_over,
@@ -132,11 +132,11 @@ def test_a_gap_starts_no_earlier_than_its_read_and_never_later_than_before() -> 
 
 
 def test_a_hole_is_between_a_read_and_all_before_it() -> None:
-    has = [read({}, 0, 10), read({}, 0, 5)]
-    assert hole(has, read({}, 20, 30), RULES) == at(10)
-    assert hole(has, read({}, 10, 30), RULES) is None
-    assert hole([], read({}, 10, 30), RULES) is None
-    assert hole([read(OF_AT, 0, 10)], read({}, 20, 30), RULES) is None
+    has = Position(reads=(read({}, 0, 10), read({}, 0, 5)))
+    assert hole(has, sync(since=at(20)), RULES) == at(10)
+    assert hole(has, sync(since=at(10)), RULES) is None
+    assert hole(NOTHING, sync(since=at(10)), RULES) is None
+    assert hole(Position(reads=(read(OF_AT, 0, 10),)), sync(since=at(20)), RULES) is None
 
 
 # The fold
@@ -262,30 +262,6 @@ def test_an_order_is_later_than_all_earlier_ones_whatever_the_clock() -> None:
     assert time_of_order(at(10), last, NOTHING) == at(10)
     assert at(9) < time_of_order(at(5), last, NOTHING) < at(10)
     assert time_of_order(at(5), None, Position(order=at(7))) > at(7)
-
-
-@pytest.mark.parametrize(
-    ("order", "archive", "has_entries", "is_named", "refused"),
-    [
-        (Order(time=at(1), filters={}, start=ALL), NOTHING, False, False, True),
-        (Order(time=at(1), filters={}, start=ALL), BEGUN, True, False, False),
-        (Order(time=at(1), filters={}, start=ALL, over="a"), NOTHING, False, True, False),
-        (Order(time=at(1), filters={}, start=ALL, over="a"), NOTHING, False, False, True),
-        (Order(time=at(1), filters={}, start=ALL, since=at(3)), BEGUN, True, False, True),
-        (
-            Order(time=at(1), filters=OF_AT, start=ALL, since=at(3)),
-            Position(reads=(read({}, 0, 5),), is_begun=True),
-            True,
-            False,
-            False,
-        ),
-    ],
-)
-def test_which_orders_are_refused(
-    order: Order, archive: Position, *, has_entries: bool, is_named: bool, refused: bool
-) -> None:
-    found = is_refused(order, archive, RULES, has_entries=has_entries, is_named=is_named)
-    assert found == refused
 
 
 # What is bought
