@@ -22,7 +22,7 @@ from tap_jobo.records.converter import (
 from tap_jobo.records.values import ERASED, PARSERS
 from tap_jobo.streams.feed_spec import FeedSpec
 from tap_jobo.sync.filters import describe
-from tap_jobo.wording import plural
+from tap_jobo.wording import Told, plural
 
 MIN_BAD_ROWS: Final = 5
 """Rows that a page must have, unless it is full, before bad rows count as a changed format."""
@@ -200,7 +200,7 @@ class PageChecks:
         self._spec = spec
         self._converter = converter
         self._warn = warn
-        self._told: set[str | Check] = set()  # what is said once in a run
+        self._told = Told()
 
     def check(self, header: EntryHeader, page: ParsedPage, **more: Any) -> None:
         """Check a page.
@@ -264,6 +264,5 @@ class PageChecks:
         )
 
     def _warn_once(self, what: str | Check, code: str, fact: str, **known: str | None) -> None:
-        if what not in self._told:
-            self._told.add(what)
+        if self._told.is_first(what):
             self._warn(code, fact, **known)

@@ -11,7 +11,7 @@ from tap_jobo.sync.plan import Request, applies, best, is_healed
 from tap_jobo.sync.questions import Standing
 from tap_jobo.sync.start import Question, Start
 from tap_jobo.sync.wanted import Wanted
-from tap_jobo.wording import plural
+from tap_jobo.wording import Told, plural
 
 
 class Notices:
@@ -33,12 +33,12 @@ class Notices:
         self._messages = messages
         self._rules = rules
         self._given = state.position if state else NOTHING
-        self._told: set[str] = set()
+        self._told = Told()
         self._other_rows: Counter[str] = Counter()  # by their filters
 
     def warn_once(self, text: str) -> None:
         """Log a warning, once in the run."""
-        if self._is_first(text):
+        if self._told.is_first(text):
             self._messages.logger.warning("%s", text)
 
     # Rows of other filters
@@ -84,7 +84,7 @@ class Notices:
         if not log.archive.lasts:
             return
         is_healed_now = isinstance(planned, Request) and planned.why == "behind"
-        if not (start.is_behind or is_healed_now) or not self._is_first("behind"):
+        if not (start.is_behind or is_healed_now) or not self._told.is_first("behind"):
             return
         name = messages.name
         fact = f"The archive lacks pages of {name} that this warehouse has. None is billed again."
@@ -115,7 +115,7 @@ class Notices:
         if gap is not None and self._is_being_read(gap, standing.position, standing.wanted):
             return  # to order it once more would bill it twice
         is_known, self.gap = gap == self.gap, gap
-        if gap is None or not self._is_first(f"gap {gap}"):
+        if gap is None or not self._told.is_first(f"gap {gap}"):
             return
         if is_known:
             date = f" since {to_minute(gap)}" if gap else ""
@@ -151,14 +151,9 @@ class Notices:
     def tell_order(self, log: ArchiveLog, standing: Standing) -> None:
         """Log that an order is for other pipelines."""
         order, position = log.order, standing.position
-        if order is None or order.over is not None or not self._is_first("order"):
+        if order is None or order.over is not None or not self._told.is_first("order"):
             return
         is_open = order.time > max(position.order, log.position.order)
         if is_open and not applies(order, position, log.position, standing.wanted):
             logger, filters = self._messages.logger, describe(order.filters) or "no filters"
             logger.info("%s: the `restart` for %s waits for its pipeline.", standing.name, filters)
-
-    def _is_first(self, what: str) -> bool:
-        is_first = what not in self._told
-        self._told.add(what)
-        return is_first
