@@ -214,7 +214,7 @@ class StreamArchive:
         if self._has_unwritten or not self.store.is_remote:
             self.store.prove(layout.PROBE.format(self.key.name), size)
         if self._has_unwritten:
-            self.store.remove([name])
+            self.store.remove(name)
             self._has_unwritten = False
 
     def create(self, header: EntryHeader, body: bytes) -> Entry:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
@@ -112,23 +112,17 @@ class Bucket:
         """Write an object of a size, as a page is written, and remove it."""
         with store_errors(self.location):
             self._pages.put(name, os.urandom(size), use_multipart=False)
-        self.remove([name])
+        self.remove(name)
 
     def replace(self, name: str, content: bytes) -> None:
         """Write an object, whether the name is free or taken."""
         with store_errors(self.location):
             self._bucket.put(name, content, use_multipart=False)
 
-    def remove(self, names: Sequence[str]) -> None:
-        """Remove objects, the last one after all others."""
-        with store_errors(self.location):
-            for some in filter(None, (names[:-1], names[-1:])):
-                try:
-                    self._bucket.delete(some)
-                except FileNotFoundError:  # of Azure, and of local stores
-                    for name in some:
-                        with suppress(FileNotFoundError):
-                            self._bucket.delete(name)
+    def remove(self, name: str) -> None:
+        """Remove an object."""
+        with store_errors(self.location), suppress(FileNotFoundError):  # of Azure, and local ones
+            self._bucket.delete(name)
 
     def lock(self, key: str, what: str) -> Lock:
         """Hold the lease of an archive key."""

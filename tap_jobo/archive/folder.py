@@ -6,7 +6,7 @@ import os
 import posixpath
 import secrets
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from logging import Logger, getLogger
 from pathlib import Path, PurePosixPath
@@ -75,15 +75,10 @@ class Folder:
             temporary.replace(path)
             _sync_folder(path.parent)
 
-    def remove(self, names: Sequence[str]) -> None:
-        """Remove files in the order of their names in the list, and folders that are then empty."""
+    def remove(self, name: str) -> None:
+        """Remove a file."""
         with self._errors():
-            paths = [self._path(name) for name in names]
-            for path in paths:
-                path.unlink(missing_ok=True)
-        for folder in {path.parent for path in paths}:
-            with suppress(OSError):  # it is not empty
-                folder.rmdir()
+            self._path(name).unlink(missing_ok=True)
 
     def prove(self, name: str, size: int) -> None:
         """Write and sync a file of a size, which no file system compresses, and remove it."""

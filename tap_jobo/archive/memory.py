@@ -1,6 +1,6 @@
 """The store of `archive: false`, and of tests: files that last as long as the process."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from tap_jobo.archive.store import ExistsError, MissingError
@@ -35,10 +35,9 @@ class Memory:
         """Write a file, whether the name is free or taken."""
         self.files[name] = content
 
-    def remove(self, names: Sequence[str]) -> None:
-        """Remove files."""
-        for name in names:
-            self.files.pop(name, None)
+    def remove(self, name: str) -> None:
+        """Remove a file."""
+        self.files.pop(name, None)
 
     def prove(self, name: str, size: int) -> None:
         """Prove nothing: there is always room."""

@@ -1,6 +1,6 @@
 """What the archive needs of the place that holds it: files, and a lock for those that write."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Protocol
 
@@ -75,8 +75,8 @@ class Store(Protocol):
     def replace(self, name: str, content: bytes) -> None:
         """Write a file durably and at once, whether the name is free or taken."""
 
-    def remove(self, names: Sequence[str]) -> None:
-        """Remove files, the last one after all others; a file that is missing is no error."""
+    def remove(self, name: str) -> None:
+        """Remove a file; one that is missing is no error."""
 
     def prove(self, name: str, size: int) -> None:
         """Write and sync a file of a size, and remove it, or raise `StoreError` if that fails."""

@@ -251,7 +251,7 @@ def test_a_folder_that_is_not_synced_is_an_error_unless_its_file_system_never_ca
         is_error = code in (errno.EIO, errno.ENOSPC)
         with pytest.raises(StoreError) if is_error else nullcontext():
             write(PAGE, CONTENT)
-        store.remove([PAGE])
+        store.remove(PAGE)
     assert psutil.Process().num_fds() == files
 
 
@@ -272,24 +272,6 @@ def test_a_file_system_without_links_keeps_names_too(
 
 
 # Its files
-
-
-def test_a_folder_that_is_empty_is_removed(tmp_path: Path) -> None:
-    store = Folder(tmp_path)
-    for name in (PAGE, FILE):
-        store.create(name, b"")
-    store.remove([PAGE])
-    assert [path.name for path in tmp_path.glob("v4/*/*/*")] == ["archive.json"]
-
-
-def test_files_are_removed_in_their_order(tmp_path: Path) -> None:
-    store, names = Folder(tmp_path), [f"v4/key/000000/{number}.page" for number in (3, 2, 1)]
-    for name in names[::2]:
-        store.create(name, b"")
-    (tmp_path / names[1]).mkdir()  # which is no file to remove
-    with pytest.raises(StoreError):
-        store.remove(names)
-    assert store.list("v4") == [names[2]]
 
 
 @pytest.mark.parametrize("is_there", [False, True])
@@ -354,7 +336,7 @@ def test_a_link_in_a_folder_is_refused_by_all_alike(tmp_path: Path, link: str) -
         lambda: store.read(PAGE),
         lambda: store.create(PAGE, b"page"),
         lambda: store.replace(PAGE, b""),
-        lambda: store.remove([PAGE]),
+        lambda: store.remove(PAGE),
     ]
     for call in calls:
         with pytest.raises(StoreError) as error:

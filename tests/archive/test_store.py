@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
-from unittest.mock import Mock, patch
+from unittest.mock import patch
 
 import pytest
 
@@ -74,8 +74,7 @@ def test_a_new_store_is_empty(store: Store) -> None:
     assert store.list("v4") == []
     with pytest.raises(MissingError):
         store.read(PAGE)
-    store.remove([PAGE])
-    store.remove([])
+    store.remove(PAGE)
 
 
 def test_what_is_created_lasts(opens: Opens) -> None:
@@ -110,17 +109,10 @@ def test_only_what_is_removed_is_missing(opens: Opens) -> None:
     others = [layout.page_name("host-test-0a/jobs", number) for number in range(1, 5)]
     for name in (*others, PAGE):
         opens().create(name, b"page")
-    for names in (others[1:2], others[1:], others[1:]):  # as two who remove the same
-        opens().remove(names)
+    for name in (*others[1:], *others[1:]):  # as two who remove the same
+        opens().remove(name)
     assert opens().list("v4") == [PAGE, others[0]]
     opens().create(others[2], b"another")
-
-
-def test_the_last_object_is_removed_after_all_others() -> None:
-    requests: list[list[str]] = []
-    bucket: Any = Mock(delete=requests.append)
-    Bucket(bucket, "s3://a/b", Clock()).remove(["1.page", "2.page", "archive.json"])
-    assert requests == [["1.page", "2.page"], ["archive.json"]]
 
 
 def test_of_those_who_write_a_key_one_has_the_lock(opens: Opens) -> None:
@@ -194,7 +186,7 @@ def test_a_bucket_out_of_reach_is_an_error() -> None:
         lambda: store.read(PAGE),
         lambda: store.create(PAGE, b""),
         lambda: store.replace(PAGE, b""),
-        lambda: store.remove([PAGE]),
+        lambda: store.remove(PAGE),
     ]
     for call in calls:
         with pytest.raises(StoreError, match=fake.AWAY):

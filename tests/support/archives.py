@@ -68,7 +68,8 @@ class Files:
 
     def remove(self, *names: str) -> None:
         """Remove files."""
-        self.store.remove(names)
+        for name in names:
+            self.store.remove(name)
 
     def copy(self) -> dict[str, bytes]:
         """Return a backup of all files; a run may remove one meanwhile."""
@@ -90,7 +91,7 @@ class Files:
 
     def expire_leases(self) -> None:
         """Free the locks of runs that were killed: in a bucket, they last for a minute."""
-        self.store.remove(self.store.list("leases"))
+        self.remove(*self.store.list("leases"))
 
 
 def files_at(location: str) -> Files:
