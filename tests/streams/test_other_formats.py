@@ -12,6 +12,7 @@ import pytest
 
 from jobo_sandbox import Fault, Sandbox
 from tests.support import Json, Tap, commands_in, tap_of
+from tests.support.crash import finish
 
 pytestmark = pytest.mark.slow
 
@@ -206,7 +207,7 @@ def test_a_deeply_nested_unknown_field_is_no_crash(
     text = json.dumps({"career_sites": rows, "has_more": False})
     text = text.replace('"DEEP"', "[" * 960 + "]" * 960)
     hiring.faults.add(Fault(garbage=text), endpoint="career_sites")
-    run = tap_of(hiring, tmp_path, "career_sites").run()
+    run = finish(tap_of(hiring, tmp_path, "career_sites").start())  # with all of the stack
     assert "Traceback" not in run.stderr
     assert (run.returncode, len(run.ids)) == (0, 19 if has_bad_id else 20)
 

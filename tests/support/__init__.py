@@ -7,12 +7,12 @@ from tests.support.process import (
     commands_in,
     environment,
     execute,
-    kept_signals,
     psql,
     state_at,
     state_until,
     without_place,
 )
+from tests.support.signals import kept_signals
 from tests.support.warm import ARCHIVE_COMMAND, COMMAND
 
 __all__ = [

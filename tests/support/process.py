@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import re
 import shlex
-import signal
 import subprocess
 import sys
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -24,6 +22,7 @@ from tap_jobo.errors import NOTHING_BILLED
 from tap_jobo.model import Position, Read, State
 from tap_jobo.streams import FEEDS
 from tap_jobo.sync.state import as_raw
+from tests.support.inside import run_inside
 from tests.support.warm import COMMAND, WarmProcess, run_warm, warm_arguments
 
 SETTINGS = ("TAP_JOBO_", "PYTHON", "MELTANO", "LOGLEVEL", "SINGER_SDK_")
@@ -294,8 +293,13 @@ class Tap:
         env: Mapping[str, str] | None = None,
         **settings: Any,
     ) -> Run:
-        """Run it to its end; `settings` go over those of the tap."""
+        """Run it to its end; `settings` go over those of the tap.
+
+        It is a process of its own only if it is odd, or has variables.
+        """
         command = self.command(*args, state=state, catalog=catalog, settings=settings)
+        if command[0] == str(COMMAND) and not env:
+            return Run(*run_inside(command, self.environment()))
         return execute(command, env=self.environment(env))
 
     def succeed(self, *args: str, **how: Any) -> Run:
@@ -391,21 +395,6 @@ def state_until(
     position = Position(reads=(read,), is_begun=True)
     state = State(owner=key.owner, offset=0, entry=None, time=until, position=position)
     return {"bookmarks": {stream: as_raw(state, spec, until)}}
-
-
-_TAKEN = {"SIGINT", "SIGTERM", "SIGHUP", "SIGALRM"} & {*signal.Signals.__members__}
-"""Those that this system has."""
-
-
-@contextlib.contextmanager
-def kept_signals() -> Iterator[None]:
-    """Give pytest its signal handlers back, which a tap within this process takes over."""
-    handlers = {signal.Signals[name]: signal.getsignal(signal.Signals[name]) for name in _TAKEN}
-    try:
-        yield
-    finally:
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
 
 
 def psql() -> Path:

@@ -18,7 +18,8 @@ from unittest.mock import patch
 
 from jobo_sandbox import Sandbox
 from tap_jobo.cli import run
-from tests.support.process import Tap, kept_signals
+from tests.support.process import Tap
+from tests.support.signals import kept_signals
 
 
 def _rehearse(command: list[str], env: dict[str, str]) -> None:
