@@ -34,7 +34,8 @@ def career_sites(api_key: str) -> None:
     if run.returncode:  # a retry loads what was billed and goes on
         raise AirflowException("meltano run failed: see the last lines of the log")
     if incomplete:  # what was loaded is in the warehouse, and a retry would change nothing
-        raise AirflowFailException(f"0: {', '.join(incomplete)}. See the WARNINGs in the log.")
+        where = "See its WARNINGs, or tap-jobo-archive list."
+        raise AirflowFailException(f"0: {', '.join(incomplete)}. {where}")
 
 
 with DAG(

@@ -9,6 +9,6 @@ read -ra target <<< "${TARGET:-target-jsonl}"
 state=${STATE:-state.json}
 [ -s "$state" ] || echo '{}' > "$state"
 status=0
-tap-jobo --config config.json --state "$state" | "${target[@]}" > "$state.lines" || status=$?
+tap-jobo --config ENV --config config.json --state "$state" | "${target[@]}" > "$state.lines" || status=$?
 [ ! -s "$state.lines" ] || { tail -n 1 "$state.lines" > "$state.new" && mv "$state.new" "$state"; }
 exit "$status"

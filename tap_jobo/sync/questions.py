@@ -54,6 +54,8 @@ def ask(asked: Question, standing: Standing, text: Callable[..., Lines]) -> Stat
     """
     if asked.code == "filters-changed":
         fact = f"{standing.name} lacks rows: {what_changed(standing)}"
+        if not standing.position.reads:
+            fact = f"{standing.name}: {what_changed(standing)} during the first sync"
         known = _answers(asked, standing)
     elif asked.code == "archive-lacks-rows":
         fact = f"{standing.name} has no state, and its archive lacks earlier rows"
@@ -75,6 +77,8 @@ def _answers(asked: Question, standing: Standing) -> dict[str, str | None]:
         "resync_rows": f"the rows with {new}" if new else "all matching rows",
         "price": standing.price if new else standing.price_of_everything(),
     }
+    if not standing.position.reads:
+        known |= {"changed": "the filters", "resync_rows": "all matching rows, even those bought"}
     if "keep" in asked.ways:
         known["keep"] = run_with("on_filter_change", "keep")
         known["kept_rows"] = f"rows with {new}" if new else "rows that only these match"

@@ -150,7 +150,7 @@ def test_a_crash_a_second_warehouse_and_a_lost_folder_cost_what_the_table_says(
     shutil.rmtree(script.folder)
     assert script.run().returncode == 0
     assert api.credits_billed == before + PAGES * PAGE_CREDITS
-    lost = ["everything is billed again", "goes on from the state, and buys only changes"]
+    lost = ["everything is billed again", "goes on from the state; a new warehouse lacks the rest"]
     assert _cells("folder of pages is lost") == lost
 
 
