@@ -93,9 +93,9 @@ class ShutdownSignal:
         """
         self._grace = grace
         try:
+            self._set_alarm(seconds)  # first, or it would undo that of a signal that comes now
             if self._wish:
-                seconds = _POLL if self._wish.is_urgent else grace
-            self._set_alarm(seconds)
+                self._set_alarm(_POLL if self._wish.is_urgent else grace)
             yield
         finally:
             self._grace = None

@@ -275,6 +275,22 @@ def test_blocked_output_has_five_seconds_after_a_signal(
             signal.raise_signal(signal.SIGALRM)
 
 
+def test_a_signal_while_an_alarm_is_set_still_ends_blocked_output(
+    shutdown: ShutdownSignal, alarms: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_alarm, calls = shutdown._set_alarm, list[float]()
+
+    def interrupted(seconds: float) -> None:
+        calls.append(seconds)
+        if len(calls) == 1:
+            signal.raise_signal(signal.SIGTERM)
+        set_alarm(seconds)
+
+    monkeypatch.setattr(shutdown, "_set_alarm", interrupted)
+    with shutdown.abort_after(5):
+        assert alarms[-1] == 5
+
+
 def test_a_second_signal_ends_blocked_output_at_once(
     shutdown: ShutdownSignal, clock: FakeClock
 ) -> None:
