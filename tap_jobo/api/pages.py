@@ -1,7 +1,7 @@
 """Pages of a feed: whether a body holds one, and what it says."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
@@ -200,9 +200,12 @@ class PageParser:
         """Return the usable ids of a page, without parsing the rest of rows as documented."""
         ids = self._ids_at_once(entry.body)
         if ids is None:
-            rows = self.rows(entry, self.parse_loaded(entry))
-            ids = [row.get("id") for row in rows if isinstance(row, dict)]
-        return [*filter(None, map(parse_uuid, ids))]
+            return self.ids(entry, self.parse_loaded(entry))
+        return _usable(ids)
+
+    def ids(self, entry: Entry, page: ParsedPage) -> list[str]:
+        """Return the usable ids of a page that was parsed."""
+        return _usable(row.get("id") for row in self.rows(entry, page) if isinstance(row, dict))
 
     def _ids_at_once(self, body: bytes) -> list[Any] | None:
         """Return the ids of the items of a page, None if one of them has no text as its id."""
@@ -255,3 +258,7 @@ def _known(data: object, spec: FeedSpec, *, is_billed: bool) -> object:
     is_end = data.get("has_more") is False and not data.get("next_cursor")
     is_without_list = data.get(spec.item_key) is None and _has_only_envelope(data, spec)
     return known | {spec.item_key: []} if is_end and is_without_list and not is_billed else known
+
+
+def _usable(ids: Iterable[object]) -> list[str]:
+    return [*filter(None, map(parse_uuid, ids))]

@@ -67,7 +67,7 @@ class HeadReader:
             )
         except FormatError as error:
             raise self._messages.unreadable(error, entry, self.archive) from error
-        self._watch.note_ids(self._reader.read_ids(entry))
+        self._watch.note_ids(self._reader.ids(entry, page))
         self._watch.head = entry.number
 
     def check_loaded(self) -> None:

@@ -57,12 +57,12 @@ class Log:
     Attributes:
         position: The position of one who loads everything.
         order: What `restart` ordered, None if nothing.
-        has_lost: Whether the run has no state, and an earlier archive was lost.
+        lacks_rows: Whether a run without a state does not get all rows from it.
     """
 
     position: Position = NOTHING
     order: Order | None = None
-    has_lost: bool = False
+    lacks_rows: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -203,7 +203,7 @@ def _plan_unread(own: Position, log: Log, wanted: Wanted, full: Request) -> Requ
 
 
 def _question(own: Position, log: Log, wanted: Wanted) -> Question:
-    if log.has_lost:
+    if log.lacks_rows:
         return Question("archive-lacks-rows", ("state", "backup", "resync"))
     ways: list[Way] = ["resync"]
     if best(log.position, wanted):
@@ -248,9 +248,9 @@ def _is_recent(wanted: Wanted, run: Run, new: NewSync) -> bool:
     so the next run reads what changed since. That holds although a clock that is behind may have
     left the last read where it was.
     """
-    if run.has_begun or not run.finished:
-        return run.has_begun
-    return run.finished >= before(new.now, wanted.lookback)
+    if run.has_begun:
+        return True
+    return bool(run.finished) and run.finished >= before(new.now, wanted.lookback)
 
 
 def is_healed(has: Read, there: Read | None) -> bool:

@@ -34,6 +34,11 @@ class Standing:
         return self.spec.name
 
     @property
+    def is_in_first_sync(self) -> bool:
+        """Whether nothing was read in full yet, and a sync is in progress."""
+        return bool(self.position.progress) and not self.position.reads
+
+    @property
     def price(self) -> str:
         """What rows cost."""
         return self.log.archive.describe_price()
@@ -54,7 +59,7 @@ def ask(asked: Question, standing: Standing, text: Callable[..., Lines]) -> Stat
     """
     if asked.code == "filters-changed":
         fact = f"{standing.name} lacks rows: {what_changed(standing)}"
-        if not standing.position.reads:
+        if standing.is_in_first_sync:
             fact = f"{standing.name}: {what_changed(standing)} during the first sync"
         known = _answers(asked, standing)
     elif asked.code == "archive-lacks-rows":
@@ -77,7 +82,7 @@ def _answers(asked: Question, standing: Standing) -> dict[str, str | None]:
         "resync_rows": f"the rows with {new}" if new else "all matching rows",
         "price": standing.price if new else standing.price_of_everything(),
     }
-    if not standing.position.reads:
+    if standing.is_in_first_sync:
         known |= {"changed": "the filters", "resync_rows": "all matching rows, even those bought"}
     if "keep" in asked.ways:
         known["keep"] = run_with("on_filter_change", "keep")

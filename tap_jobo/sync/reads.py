@@ -100,7 +100,9 @@ def hole(position: Position, sync: Sync, rules: FilterRules) -> str | None:
     That is so if a free feed was not read for longer than its API lists rows, or if its first sync
     never ended, and then waited for too long.
     """
-    alike = [each.until for each in position.reads if rules.covers(each.filters, sync.reads)]
-    begun = [each.sync.since for each in position.progress if not position.reads]
-    last = max(alike, default=min(begun, default=sync.since))
+    if position.reads:
+        alike = [each.until for each in position.reads if rules.covers(each.filters, sync.reads)]
+        last = max(alike, default=sync.since)
+    else:
+        last = min((each.sync.since for each in position.progress), default=sync.since)
     return last if last < sync.since else None

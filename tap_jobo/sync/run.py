@@ -229,8 +229,8 @@ class FeedRun:
         return self.report.budget.buys_nothing and not self.spec.is_free
 
     def _plan(self, position: Position, new: NewSync) -> Request | Question | None:
-        has_lost = self.log.has_lost and not self._had_state
-        log = Log(position=self.log.position, order=self.log.order, has_lost=has_lost)
+        lacks_rows = self.log.has_lost and not self._had_state
+        log = Log(position=self.log.position, order=self.log.order, lacks_rows=lacks_rows)
         return plan(position, log, self.wanted, self._run, new)
 
     def new_sync(self) -> NewSync:
