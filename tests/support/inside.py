@@ -1,34 +1,46 @@
 """Runs the tap within the test's process, with streams, an environment, and a log of its own.
 
 That takes less than half the time of a fork. A run that is killed, or that a test gives variables,
-is a process.
+is a process. What may differ for the next run is whether pure functions have cached a result.
 """
 
 from __future__ import annotations
 
 import contextlib
+import gc
 import logging
 import os
+import signal
 import sys
 import tempfile
+import threading
 import traceback
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TextIO
 from unittest.mock import patch
 
+from jobo_sandbox.patience import patient
 from tap_jobo.cli import run
 from tests.support.signals import kept_signals
 
 
 def run_inside(command: Sequence[str], env: Mapping[str, str]) -> tuple[int, str, str]:
     """Run the tap to its end; return its exit code, its output, and its log."""
-    with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as log:
-        with _as_in_a_process(command, env, output, log):
-            code = _run(log)
+    with (
+        tempfile.TemporaryFile("w+") as output,
+        tempfile.TemporaryFile("w+") as log,
+        _garbage_removed(),
+        _as_in_a_process(command, env, output, log),
+        _threads_ended(),
+    ):
+        code = _run(log)
         for file in (output, log):
             file.seek(0)
-        return code, output.read(), log.read()
+        written, logged = output.read(), log.read()
+    if code > 128:  # no test sends one to its own process: it was for pytest, as after Ctrl-C
+        signal.raise_signal(code - 128)
+    return code, written, logged
 
 
 def _run(log: TextIO) -> int:
@@ -39,10 +51,39 @@ def _run(log: TextIO) -> int:
         if isinstance(end.code, str):
             print(end.code, file=log)
         return end.code if isinstance(end.code, int) else int(end.code is not None)
-    except BaseException:  # noqa: BLE001 - which an interpreter prints, too
+    except Exception:  # noqa: BLE001 - which an interpreter prints, too
         traceback.print_exc(file=log)
         return 1
     return 0
+
+
+@contextlib.contextmanager
+def _garbage_removed() -> Iterator[None]:
+    """Close what the end of a process would close, such as connections, and nothing older."""
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.collect()
+        gc.unfreeze()
+
+
+@contextlib.contextmanager
+def _threads_ended() -> Iterator[None]:
+    """Wait for threads' requests, such as for profiles, which the end of a process breaks off.
+
+    A run that failed has locked its log for good, on which they would wait. The tap's own threads
+    are daemons, and no others.
+    """
+    before = {*threading.enumerate()}
+    yield
+    for handler in logging.getLogger().handlers:
+        with contextlib.suppress(RuntimeError):  # it is not locked
+            handler.release()
+    threads = [each for each in {*threading.enumerate()} - before if each.daemon]
+    for thread in threads:
+        thread.join(patient(10))
+    assert not any(each.is_alive() for each in threads), "start this run as a process"
 
 
 @contextlib.contextmanager
@@ -60,8 +101,6 @@ def _as_in_a_process(
     ):
         warnings.simplefilter("ignore")
         yield
-        output.flush()
-        log.flush()
 
 
 @contextlib.contextmanager
@@ -96,7 +135,7 @@ def _new() -> dict[str, object]:
 
 def _copied(logger: logging.Logger) -> dict[str, object]:
     return {
-        "handlers": logger.handlers,
+        "handlers": [*logger.handlers],
         "filters": [*logger.filters],
         "level": logger.level,
         "propagate": logger.propagate,
