@@ -6,9 +6,8 @@ from tap_jobo.clock import to_minute
 from tap_jobo.model import NOTHING, EntryHeader, Filters, Position, State
 from tap_jobo.sync.filters import FilterRules, describe
 from tap_jobo.sync.log import ArchiveLog
-from tap_jobo.sync.messages import Messages
+from tap_jobo.sync.messages import Messages, Standing
 from tap_jobo.sync.plan import Request, applies, best, is_healed
-from tap_jobo.sync.questions import Standing
 from tap_jobo.sync.start import Question, Start
 from tap_jobo.sync.wanted import Wanted
 from tap_jobo.wording import Told, plural
@@ -129,7 +128,7 @@ class Notices:
         date = f" since {to_minute(since)}" if since else ""
         name, archive = standing.name, standing.log.archive
         fact = f"Rows of {name} may be missing{date}: they were not bought, or were dropped."
-        if standing.spec.ends_rows_of:  # Jobo lists them no more
+        if archive.spec.ends_rows_of:  # Jobo lists them no more
             self._messages.logger.warning("%s", self._messages.expired_gap(fact))
             return
         known: dict[str, str | None] = {}

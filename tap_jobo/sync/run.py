@@ -47,7 +47,7 @@ from tap_jobo.sync.filters import FilterRules
 from tap_jobo.sync.fold import Page
 from tap_jobo.sync.head import HeadReader
 from tap_jobo.sync.log import ArchiveLog
-from tap_jobo.sync.messages import Messages
+from tap_jobo.sync.messages import Messages, Standing
 from tap_jobo.sync.notices import Notices
 from tap_jobo.sync.plan import (
     Log,
@@ -59,7 +59,6 @@ from tap_jobo.sync.plan import (
     moves_nothing,
     plan,
 )
-from tap_jobo.sync.questions import Standing
 from tap_jobo.sync.reads import hole
 from tap_jobo.sync.report import Contents, Report
 from tap_jobo.sync.start import Question, Start, where
@@ -275,7 +274,7 @@ class FeedRun:
 
     def standing(self, position: Position) -> Standing:
         """Return where the stream stands, for messages."""
-        return Standing(spec=self.spec, wanted=self.wanted, log=self.log, position=position)
+        return Standing(wanted=self.wanted, log=self.log, position=position)
 
     @property
     def pages_to_load(self) -> range:
