@@ -64,13 +64,14 @@ class FeedCost:
     """What one feed costs, within the budget of the run.
 
     Attributes:
+        budget: That of the run.
         spec: The feed.
         price: Credits that the next row may cost.
         month: The count of the month, None until it is open, and if the archive is off.
     """
 
     def __init__(self, budget: Budget, spec: FeedSpec) -> None:
-        self._budget = budget
+        self.budget = budget
         self.spec = spec
         self._raised = 0.0  # the price of the last page, if that was above the list price
         self._told = Told()
@@ -84,11 +85,11 @@ class FeedCost:
         self._raised = last
         self.price = max(last, self.spec.list_price)
 
-    def count_in(self, month: MonthCount | None) -> None:
+    def count_in(self, month: MonthCount) -> None:
         """Go on with the count of earlier runs, and with the balance that they saw."""
         self.month = month
-        if month and self._budget.last_balance is None:
-            self._budget.last_balance = month.newest_balance()
+        if self.budget.last_balance is None:
+            self.budget.last_balance = month.newest_balance()
 
     @property
     def spent(self) -> dict[str, int]:
@@ -105,7 +106,7 @@ class FeedCost:
     @property
     def limits(self) -> list[Limit]:
         """The limits that are set; without a count of the month, as if it were new."""
-        budget, limits = self._budget, list[Limit]()
+        budget, limits = self.budget, list[Limit]()
         if (most := budget.max_credits) is not None:
             known = {"run_limit": "max_credits"}
             limits.append(Limit(setting="max_credits", most=most, used=budget.credits, known=known))
@@ -180,7 +181,7 @@ class FeedCost:
 
     def charge(self, headers: Mapping[str, str], rows: int) -> Charge:
         """Charge what a complete response deducted, else what `rows` may have cost; return it."""
-        deducted, fall = reported_credits(headers), self._budget.note_balance(headers)
+        deducted, fall = reported_credits(headers), self.budget.note_balance(headers)
         if deducted is None and self.spec.missing_charge_means_free and has_plan(headers):
             deducted = 0
         if deducted or self.spec.is_free:
@@ -198,7 +199,7 @@ class FeedCost:
         if not charge.deducted:
             self.possibly_billed += charge.full
             if not charge.fall:
-                self._budget.expect_fall(charge.full)
+                self.budget.expect_fall(charge.full)
         self.settle()  # because no page will have it
         return charge.full
 
@@ -213,7 +214,7 @@ class FeedCost:
         elif cost:  # so may the next page; never a price of zero
             self.price = max(charge.price, cost / charge.requested)
         elif not rows:  # the next page with rows has cost what the balance fell
-            self._budget.expect_fall(-charge.fall)
+            self.budget.expect_fall(-charge.fall)
 
     def _learn(self, price: float, *, is_clear: bool) -> None:
         """Note what a row has cost, and tell later runs at once if it is above the list price."""
@@ -229,11 +230,11 @@ class FeedCost:
                 f"A row of {self.spec.name} now costs {price:g} credits (list price: "
                 f"{self.spec.list_price:g})."
             )
-            self._budget.logger.warning("%s", message("unexpected-bill", fact))
+            self.budget.logger.warning("%s", message("unexpected-bill", fact))
 
     def _report(self, charge: Charge, cost: int, rows: int, *, is_disputed: bool) -> None:
         """Log what a page has cost, if that was not to be expected."""
-        logger, name = self._budget.logger, self.spec.name
+        logger, name = self.budget.logger, self.spec.name
         if is_disputed and self._told.is_first("deduction"):
             fact = (
                 f"Jobo deducted {dollars(cost)} for {plural(rows, 'row')} of {name}, at a price of "
@@ -263,7 +264,7 @@ class FeedCost:
 
     def _add(self, credits_: int) -> None:
         self.credits += credits_
-        self._budget.credits += credits_
+        self.budget.credits += credits_
         if self.month:
             self.month.add(credits_)
 

@@ -36,6 +36,7 @@ from tap_jobo.wording import dollars, plural
 _AHEAD: Final = 8  # entries that are read ahead from a bucket
 _MOST_KEPT: Final = 32_000_000  # bytes of entries in memory
 _LEAST_PROOF: Final = 1_000_000  # bytes of the file that proves that a page could be written
+OFF: Final = "The archive is off"
 _NO_FILE: Final = ArchiveFile(order=None, dropped=())
 
 
@@ -326,6 +327,17 @@ class StreamArchive:
         known["price"] = self.describe_price()
         fact = f"Page {number} of {self.key.stream} {what}. Nothing was billed for this stream."
         return FormatError(message("archive-damaged", fact, **known))
+
+    def unreadable(self, error: Exception, entry: Entry) -> FormatError:
+        """Return the error for a page at the head that can't be parsed, or fails a check."""
+        cost, number = dollars(entry.header.credits), str(entry.number)
+        if self.lasts:
+            page = f"Page {number}"
+            known = {"archive": self.store.location, "drop": self.command("drop", number)}
+        else:
+            page, known = "A page", {"off": OFF}
+        fact = f"{page} of {self.key.stream} ({cost}) can't be loaded: {error}."
+        return FormatError(message("format-changed", fact, page_price=cost, **known))
 
 
 def _numbers(names: Sequence[str]) -> list[int]:

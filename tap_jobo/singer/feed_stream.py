@@ -207,7 +207,7 @@ class FeedStream(JoboStream):
         cost.expect_price(archive.last_price)
         cost.check_page(sync.batch_size, begins_sync=False)
         with self._run.hold(archive) as raise_if_lost:
-            cost.count_in(self._run.open_month(archive, raise_if_lost))
+            self.reader.count_in(archive, raise_if_lost)
             try:
                 return self._read_sample(sync)[:limit]
             except BudgetReachedError as reached:
@@ -274,17 +274,14 @@ class FeedStream(JoboStream):
         # Not `stream_state`: it would add the stream to the state.
         raw = self.tap_state.get("bookmarks", {}).get(self.name, {})
         return FeedRun(
-            spec=self.spec,
             config=self.config,
             state=read_state(raw, self.spec),
             open_archive=partial(self._run.open_archive, self.spec),
             reader=self.reader,
-            clock=lambda: self._run.api_clock,
             converter=self._converter,
             messages=self._messages,
             report=self._report,
             lock=self._run.hold,
-            open_month=self._run.open_month,
             raise_if_over=self._run.raise_if_over,
         )
 
@@ -292,9 +289,7 @@ class FeedStream(JoboStream):
     def _report(self) -> Report:
         follower = self._following
         return Report(
-            stream=self.name,
             count_rows=lambda: self.record_count,
-            budget=self._run.budget,
             cost=self._cost,
             logger=self.plain_logger,
             profiles=follower.profiles if follower else None,

@@ -12,7 +12,7 @@ from tap_jobo.api.client import Client
 from tap_jobo.api.retry import FREE_RETRY_SECONDS
 from tap_jobo.api.session import ApiSession
 from tap_jobo.archive import open_store
-from tap_jobo.archive.archive import StreamArchive, refuse_old_layout
+from tap_jobo.archive.archive import OFF, StreamArchive, refuse_old_layout
 from tap_jobo.archive.key import (
     ArchiveKey,
     all_keys,
@@ -23,7 +23,6 @@ from tap_jobo.archive.key import (
     stream_of,
 )
 from tap_jobo.archive.memory import Memory
-from tap_jobo.archive.month import MonthCount
 from tap_jobo.archive.store import Store
 from tap_jobo.clock import Clock
 from tap_jobo.commands import archive_command
@@ -129,7 +128,7 @@ class RunContext:
         if self.is_test:
             return {"off": "A test keeps no page"}
         if not self._config["archive"]:
-            return {"off": "The archive is off"}
+            return {"off": OFF}
         return {"archive": "the archive"}
 
     def _state_command(self) -> str | None:
@@ -152,22 +151,6 @@ class RunContext:
                 yield raise_if_lost
             finally:
                 self._locks.remove(raise_if_lost)
-
-    def open_month(
-        self, archive: StreamArchive, raise_if_lost: Callable[[], None]
-    ) -> MonthCount | None:
-        """Return the count of what a stream costs, None if the archive is off.
-
-        The run has its lock.
-        """
-        if not archive.lasts:
-            return None
-        return MonthCount(
-            archive=archive,
-            limit=self._config.get("max_credits_per_month"),
-            now=lambda: self.api_clock.now(),  # noqa: PLW0108 - its first use sends a request
-            raise_if_lost=raise_if_lost,
-        )
 
     @cached_property
     def _store(self) -> Store:

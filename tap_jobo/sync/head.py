@@ -8,11 +8,10 @@ from contextlib import suppress
 
 from tap_jobo.api.feed import FeedReader
 from tap_jobo.api.pages import ParsedPage
-from tap_jobo.archive.archive import StreamArchive
-from tap_jobo.errors import ApiError, FormatError
+from tap_jobo.errors import FormatError
 from tap_jobo.model import Entry, Sync
 from tap_jobo.sync.checks import PageChecks
-from tap_jobo.sync.messages import Messages
+from tap_jobo.sync.log import ArchiveLog
 from tap_jobo.sync.start import last_until
 from tap_jobo.sync.watch import SyncWatch
 
@@ -21,35 +20,18 @@ class HeadReader:
     """Reads the page at the head of an archive, and watches that its sync makes progress.
 
     Attributes:
-        archive: The archive.
+        log: The archive.
     """
 
-    archive: StreamArchive
+    log: ArchiveLog
 
     def __init__(
-        self,
-        reader: FeedReader,
-        checks: PageChecks,
-        messages: Messages,
-        raise_if_over: Callable[[], None],
+        self, reader: FeedReader, checks: PageChecks, raise_if_over: Callable[[], None]
     ) -> None:
         self._reader = reader
         self._checks = checks
-        self._messages = messages
         self._raise_if_over = raise_if_over
         self._watch = SyncWatch()
-
-    def parse(self, entry: Entry) -> ParsedPage:
-        """Parse the page. Raises `FormatError`."""
-        try:
-            return self._reader.parse_page(entry)
-        except ApiError as error:
-            raise self._messages.unreadable(error, entry, self.archive) from error
-
-    def end_of(self, entry: Entry) -> tuple[int, str | None]:
-        """Return the rows of the page, and where the next page starts. Raises `FormatError`."""
-        page = self.parse(entry)
-        return len(page.items), page.following
 
     def check(self, entry: Entry, page: ParsedPage, *, is_bought: bool) -> None:
         """Check the page, which was just bought or is loaded. Raises `FormatError`."""
@@ -66,15 +48,16 @@ class HeadReader:
                 is_bought=is_bought,
             )
         except FormatError as error:
-            raise self._messages.unreadable(error, entry, self.archive) from error
+            raise self.log.archive.unreadable(error, entry) from error
         self._watch.note_ids(self._reader.ids(entry, page))
         self._watch.head = entry.number
 
     def check_loaded(self) -> None:
         """Check the page before it is loaded, unless it was dropped. Raises `FormatError`."""
-        entry = self.archive.read(self.archive.head)
+        archive = self.log.archive
+        entry = archive.read(archive.head)
         if sync := entry.header.live_sync:
-            page = self.parse(entry)
+            page = self.log.parse(entry)
             is_resumed = entry.header.page > 1 and page.following is not None
             self.watch(sync, entry.number - 1, is_resumed=is_resumed)
             self.check(entry, page, is_bought=False)
@@ -84,7 +67,7 @@ class HeadReader:
 
     def raise_if_stalled(self, sync: Sync, *, is_resumed: bool) -> None:
         """Raise `EndlessFeedError` if a sync has stalled, before another page of it is bought."""
-        self.watch(sync, self.archive.head, is_resumed=is_resumed)
+        self.watch(sync, self.log.archive.head, is_resumed=is_resumed)
         self._watch.detect_stall()
 
     def watch(self, sync: Sync, head: int, *, is_resumed: bool) -> None:
@@ -97,9 +80,10 @@ class HeadReader:
         self._watch = watch = SyncWatch(sync.id, head)
         if not is_resumed:
             return
-        first = last_until(sync.started, self.archive) + 1
+        archive = self.log.archive
+        first = last_until(sync.started, archive) + 1
         with suppress(FormatError):  # of a damaged entry, which this run may not need
-            for entry in self.archive.read_all(range(first, head + 1)):
+            for entry in archive.read_all(range(first, head + 1)):
                 self._raise_if_over()
                 header = entry.header
                 if header.live_sync is None or header.live_sync.id != sync.id:

@@ -5,12 +5,12 @@ head, and the headers of what it loads.
 """
 
 from collections import Counter
-from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
+from tap_jobo.api.pages import PageParser, ParsedPage
 from tap_jobo.archive.archive import StreamArchive
-from tap_jobo.errors import FormatError
+from tap_jobo.errors import ApiError, FormatError
 from tap_jobo.model import (
     ALL,
     NOTHING,
@@ -25,8 +25,6 @@ from tap_jobo.model import (
 from tap_jobo.sync.filters import FilterRules
 from tap_jobo.sync.fold import Page, advance, gapped, lost_page
 
-ReadEnd = Callable[[Entry], tuple[int, str | None]]
-"""Returns the rows of a page, and where the next one starts. Raises `FormatError`."""
 _PRICED: Final = 1_000  # pages from which a price is estimated
 _UNKNOWN: Final = Page(sync=None, page=1, rows=0, cursor=None, dropped="behind")
 """What is known of an entry whose header can't be read, and no other header tells."""
@@ -40,10 +38,10 @@ class ArchiveLog:
         rules: How its filters compare.
     """
 
-    def __init__(self, archive: StreamArchive, read_end: ReadEnd, rules: FilterRules) -> None:
+    def __init__(self, archive: StreamArchive, parser: PageParser) -> None:
         self.archive = archive
-        self._read_end = read_end
-        self.rules = rules
+        self._parser = parser
+        self.rules = FilterRules(parser.spec.filters)
         self._ends: dict[int, tuple[int, str | None]] = {}
         self._position: Position | None = None
 
@@ -123,8 +121,16 @@ class ArchiveLog:
             elif header.dropped:
                 self._ends[number] = 0, None
             else:
-                self._ends[number] = self._read_end(self.archive.read(number))
+                page = self.parse(self.archive.read(number))
+                self._ends[number] = len(page.items), page.following
         return self._ends[number]
+
+    def parse(self, entry: Entry) -> ParsedPage:
+        """Parse a page at the head. Raises `FormatError`."""
+        try:
+            return self._parser.parse_page(entry)
+        except ApiError as error:
+            raise self.archive.unreadable(error, entry) from error
 
     def previous(self, number: int) -> Previous | None:
         """Return what the header of the next entry says of one, None if there is none.

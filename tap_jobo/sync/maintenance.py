@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from functools import partial
-from logging import getLogger
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -12,14 +11,13 @@ from msgspec.structs import replace
 from tap_jobo.api.pages import PageParser
 from tap_jobo.archive.archive import StreamArchive
 from tap_jobo.clock import format_timestamp, parse_timestamp, to_minute
-from tap_jobo.errors import ApiError, FormatError
+from tap_jobo.errors import FormatError
 from tap_jobo.model import ALL, DroppedPage, Entry, EntryHeader, Order, Position, new_id
 from tap_jobo.records.values import ERASED, parse_uuid
 from tap_jobo.streams.feed_spec import FeedSpec
-from tap_jobo.sync.filters import FilterRules, describe
+from tap_jobo.sync.filters import describe
 from tap_jobo.sync.fold import Page, advance
 from tap_jobo.sync.log import ArchiveLog
-from tap_jobo.sync.messages import Messages
 from tap_jobo.sync.reads import worse
 from tap_jobo.sync.report import Contents
 from tap_jobo.wording import dollars, plural
@@ -33,22 +31,7 @@ _Read = TypeVar("_Read")
 
 def log_of(archive: StreamArchive) -> ArchiveLog:
     """Return what the entries of an archive say."""
-    return ArchiveLog(archive, partial(_read_end, archive), FilterRules(archive.spec.filters))
-
-
-def _read_end(archive: StreamArchive, entry: Entry) -> tuple[int, str | None]:
-    """Return the number of rows of an entry, and the cursor of the next page, if there is one.
-
-    Raises:
-        FormatError: the page cannot be parsed.
-    """
-    try:
-        page = PageParser(archive.spec).parse_page(entry)
-    except ApiError as error:
-        logger = getLogger(__name__)
-        messages = Messages(spec=archive.spec, logger=logger, known=lambda _: archive.known)
-        raise messages.unreadable(error, entry, archive) from None
-    return len(page.items), page.following
+    return ArchiveLog(archive, PageParser(archive.spec))
 
 
 # `list`

@@ -10,7 +10,6 @@ from tap_jobo.commands import run_with
 from tap_jobo.errors import (
     ApiError,
     EndlessFeedError,
-    FormatError,
     PageCutOffError,
     RejectedError,
     StateError,
@@ -120,23 +119,6 @@ class Messages:
         return StateError(self.text("future-bookmark", fact, folder=folder))
 
     # Pages that cannot be used
-
-    def unreadable(self, error: Exception, entry: Entry, archive: StreamArchive) -> FormatError:
-        """Return the error for a page at the head that cannot be parsed, or fails a check.
-
-        Args:
-            error: What is wrong with it.
-            entry: The page.
-            archive: The archive.
-        """
-        cost, number = dollars(entry.header.credits), str(entry.number)
-        if not archive.lasts:
-            fact = f"A page of {self.name} ({cost}) can't be loaded: {error}."
-            known: Known = {"page_price": cost, "archive": None}
-        else:
-            fact = f"Page {number} of {self.name} ({cost}) can't be loaded: {error}."
-            known = {"page_price": cost, "drop": archive.command("drop", number)}
-        return FormatError(self.text("format-changed", fact, **known))
 
     def not_written(self, cost: int, archive: StreamArchive, why: str) -> Lines:
         """Return the error for a page that the store refused."""

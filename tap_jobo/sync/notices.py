@@ -4,7 +4,7 @@ from collections import Counter
 
 from tap_jobo.clock import to_minute
 from tap_jobo.model import NOTHING, EntryHeader, Filters, Position, State
-from tap_jobo.sync.filters import FilterRules, describe
+from tap_jobo.sync.filters import describe
 from tap_jobo.sync.log import ArchiveLog
 from tap_jobo.sync.messages import Messages, Standing
 from tap_jobo.sync.plan import Request, applies, best, is_healed
@@ -20,17 +20,10 @@ class Notices:
         gap: Since when rows may be missing, as was told last; None if none are.
     """
 
-    def __init__(self, messages: Messages, rules: FilterRules, state: State | None) -> None:
-        """Take up what was told before.
-
-        Args:
-            messages: The texts.
-            rules: How filters compare.
-            state: The state before the run.
-        """
+    def __init__(self, messages: Messages, state: State | None) -> None:
+        """Take up what was told before, as the state before the run has it."""
         self.gap = state.gap if state else None
         self._messages = messages
-        self._rules = rules
         self._given = state.position if state else NOTHING
         self._told = Told()
         self._other_rows: Counter[str] = Counter()  # by their filters
@@ -47,7 +40,7 @@ class Notices:
         if header.live_sync is None:
             return
         filters = header.live_sync.reads
-        if not self._rules.covers(wanted.filters, filters) and not self._had(filters):
+        if not wanted.rules.covers(wanted.filters, filters) and not self._had(filters):
             self._other_rows[describe(filters) or "no filters"] += rows
 
     def _had(self, filters: Filters) -> bool:
@@ -143,7 +136,7 @@ class Notices:
         return any(
             each.sync.since <= gap
             and not each.has_gap
-            and self._rules.covers(each.sync.reads, wanted.filters)
+            and wanted.rules.covers(each.sync.reads, wanted.filters)
             for each in position.progress
         )
 

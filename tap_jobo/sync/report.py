@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from tap_jobo.api.budget import Budget, FeedCost
+from tap_jobo.api.budget import FeedCost
 from tap_jobo.api.profiles import Profiles
 from tap_jobo.clock import to_minute
 from tap_jobo.model import EntryHeader
@@ -55,9 +55,7 @@ class Report:
         is_archive_complete: Whether the archive has that, too; None if that is not known.
     """
 
-    stream: str
     count_rows: Callable[[], int]
-    budget: Budget
     cost: FeedCost
     logger: logging.Logger
     is_complete: bool = False
@@ -65,16 +63,12 @@ class Report:
     profiles: Profiles | None = None
 
     def __post_init__(self) -> None:
-        self.show_progress = Progress(self.stream, self._progress, self.logger).update
+        self._stream = self.cost.spec.name
+        self.show_progress = Progress(self._stream, self._progress, self.logger).update
         self._pages = self._skipped = self._loaded = self._loaded_pages = 0
 
     def announce(self, request: Request, start: str) -> None:
-        """Log what the run is about to buy, and what it may still spend, unless that is nothing.
-
-        Args:
-            request: The next page.
-            start: The start date, empty for all rows.
-        """
+        """Log what the run is about to buy, and what it may still spend, unless that is nothing."""
         if self.cost.price and not all(limit.left for limit in self.cost.limits):
             return  # the warning about the limit follows
         parts = [describe_request(request, start)]
@@ -82,7 +76,7 @@ class Report:
             parts.append("with company profiles, free")
         limits = self._describe_limits() if self.cost.price else []
         off = [] if self.cost.month else ["the archive is off"]
-        self.logger.info("%s: %s", self.stream, "; ".join([*parts, *limits, *off]))
+        self.logger.info("%s: %s", self._stream, "; ".join([*parts, *limits, *off]))
 
     def _describe_limits(self) -> list[str]:
         """Return what the run may still spend."""
@@ -125,10 +119,10 @@ class Report:
 
     def finish(self) -> dict[str, int | None]:
         """Log the summary, and return the figures for METRIC lines."""
-        balance = self.budget.balance
+        balance = self.cost.budget.balance
         self.logger.info(
             "Summary: %s: %s; %s.%s",
-            self.stream,
+            self._stream,
             self._figures(),
             completeness(is_complete=self.is_complete),
             "" if balance is None else f" Balance {dollars(balance)}.",
@@ -181,12 +175,7 @@ class Report:
 
 
 def describe_request(request: Request, start: str) -> str:
-    """Return which rows a sync is about to read.
-
-    Args:
-        request: The next page.
-        start: The start date, empty for all rows.
-    """
+    """Return which rows a sync is about to read, given its next page and the start date."""
     sync = request.sync
     chosen = describe(sync.reads)
     filters = f"filters {chosen}; " if chosen else ""

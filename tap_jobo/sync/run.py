@@ -13,11 +13,9 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any, Final
 
-from tap_jobo.api.api_clock import ApiClock
 from tap_jobo.api.feed import FeedReader
 from tap_jobo.api.pages import ParsedPage
 from tap_jobo.archive.archive import StreamArchive
-from tap_jobo.archive.month import MonthCount
 from tap_jobo.archive.store import StoreError
 from tap_jobo.clock import format_timestamp, parse_timestamp
 from tap_jobo.errors import (
@@ -41,9 +39,7 @@ from tap_jobo.model import (
     new_id,
 )
 from tap_jobo.records.converter import Conversion, RecordConverter, Row
-from tap_jobo.streams.feed_spec import FeedSpec
 from tap_jobo.sync.checks import PageChecks
-from tap_jobo.sync.filters import FilterRules
 from tap_jobo.sync.fold import Page
 from tap_jobo.sync.head import HeadReader
 from tap_jobo.sync.log import ArchiveLog
@@ -82,47 +78,40 @@ class FeedRun:
     """One stream's part of a run: pages from the archive and the API to standard output.
 
     Attributes:
-        spec: The feed.
         config: The settings.
         state: The state of the warehouse, None if there is none. It moves with each page.
         open_archive: Lists the archive from an entry on.
         reader: Fetches and parses pages.
-        clock: Returns the API's clock.
         converter: Makes records of rows.
         messages: What the user is told.
         report: Counts and announces what is read.
         lock: Keeps other runs from buying the stream. It yields what raises if the lock is lost.
-        open_month: Returns the count of the month, None if the archive is off. The run has the
-            lock.
         raise_if_over: Raises if the run must not go on: a signal arrived, or the lock was lost.
         position: What the warehouse has read.
         planned: What the run is going to buy, or to ask, once all is loaded.
     """
 
-    spec: FeedSpec
     config: Mapping[str, Any]
     state: State | None
     open_archive: Callable[[int], StreamArchive]
     reader: FeedReader
-    clock: Callable[[], ApiClock]
     converter: RecordConverter
     messages: Messages
     report: Report
     lock: Callable[[StreamArchive], AbstractContextManager[Callable[[], None]]]
-    open_month: Callable[[StreamArchive, Callable[[], None]], MonthCount | None]
     raise_if_over: Callable[[], None]
     position: Position = NOTHING
     planned: Request | Question | None = None
 
     def __post_init__(self) -> None:
-        self._rules = FilterRules(self.spec.filters)
+        self.spec = self.reader.spec
         self._checks = PageChecks(self.spec, self.converter, self.messages.warn)
-        self._head_reader = HeadReader(self.reader, self._checks, self.messages, self.raise_if_over)
+        self._head_reader = HeadReader(self.reader, self._checks, self.raise_if_over)
         self._announced = ""  # the id of the sync that the user was told of
         self._run = Run()
         self._had_state = self.state is not None
         self._run_id = new_id()
-        self._notices = Notices(self.messages, self._rules, self.state)
+        self._notices = Notices(self.messages, self.state)
         self._start = Start(0, NOTHING)
         self._bad: tuple[int, FormatError] | None = None  # the first page that can't be loaded
 
@@ -144,7 +133,7 @@ class FeedRun:
             self.open()  # again, because another run may have bought meanwhile
             self.check()
             yield from self._load()
-            self.reader.cost.count_in(self.open_month(self.archive, raise_if_lost))
+            self.reader.count_in(self.archive, raise_if_lost)
             try:
                 yield from self._buy()
             except BudgetReachedError as reached:
@@ -162,8 +151,7 @@ class FeedRun:
             StateError: The state is of another archive.
         """
         self.archive = archive = self.open_archive(self.state.offset if self.state else 0)
-        self._head_reader.archive = archive
-        self.log = ArchiveLog(archive, self._head_reader.end_of, self._rules)
+        self.log = self._head_reader.log = ArchiveLog(archive, self.reader)
         self.reader.cost.expect_price(archive.last_price)
         start = where(self.state, archive)
         if isinstance(start, Question):
@@ -225,7 +213,7 @@ class FeedRun:
     @property
     def only_loads(self) -> bool:
         """Whether the run buys nothing of the stream."""
-        return self.report.budget.buys_nothing and not self.spec.is_free
+        return self.reader.cost.budget.buys_nothing and not self.spec.is_free
 
     def _plan(self, position: Position, new: NewSync) -> Request | Question | None:
         lacks_rows = self.log.has_lost and not self._had_state
@@ -234,13 +222,13 @@ class FeedRun:
 
     def new_sync(self) -> NewSync:
         """Return what a sync gets that begins now."""
-        return NewSync(id=new_id(), now=format_timestamp(self.clock().earlier()))
+        return NewSync(id=new_id(), now=format_timestamp(self.reader.clock().earlier()))
 
     @cached_property
     def wanted(self) -> Wanted:
         """What the run wants. Only for a feed that lists its rows for some days, time matters."""
         lists = self.spec.longest_lookback
-        now = format_timestamp(self.clock().now()) if lists else ""
+        now = format_timestamp(self.reader.clock().now()) if lists else ""
         return Wanted.of(self.spec, self.config, now)
 
     def _is_archive_complete(self) -> bool | None:
@@ -292,7 +280,7 @@ class FeedRun:
         if not is_restarted:  # before a state has it
             self._notices.tell_gap(self.standing(self._position_once_loaded()))
         if self.state is None and numbers:
-            yield Delivery((), self.clock().now(), self._state_at(0, None, ""))
+            yield Delivery((), self.reader.clock().now(), self._state_at(0, None, ""))
         for entry in self.archive.read_all(numbers):
             self.raise_if_over()
             delivery = self._deliver_loaded(entry, newest)
@@ -462,7 +450,7 @@ class FeedRun:
         """Return a page to write that was just bought, and settle what it cost."""
         receipt = entry.header.receipt
         assert receipt is not None  # noqa: S101 - it has just been bought
-        page = self._head_reader.parse(entry)
+        page = self.log.parse(entry)
         rows, cursor = len(page.items), page.following
         self.reader.cost.reconcile(receipt.charge, rows)
         self._head_reader.check(entry, page, is_bought=True)
@@ -523,6 +511,6 @@ class FeedRun:
         """Warn if rows lie between two syncs that the API lists no more."""
         if page.sync is None or page.cursor is not None or not self.spec.longest_lookback:
             return
-        since = hole(self.position, page.sync, self._rules)
+        since = hole(self.position, page.sync, self.log.rules)
         if since is not None:
             self.messages.warn_of_hole(since, page.sync.since)

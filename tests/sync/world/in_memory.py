@@ -99,12 +99,15 @@ class _Reader(FeedReader):
     def fetch_page(self, sync: Sync, cursor: str | None) -> tuple[Receipt, bytes]:
         return self.run.fetch(sync, cursor)
 
+    def count_in(self, *_: object) -> None:
+        pass
+
 
 _NO_CLIENT: Final[Any] = None
 _READER: Final = _Reader(
     spec=CAREER_SITES,
     client=_NO_CLIENT,
-    cost=Quiet(price=PRICE, spent={}),  # type: ignore[arg-type]
+    cost=_NO_CLIENT,
     clock=_NO_CLIENT,
     row_type=_CONVERTER.row_type,
 )
@@ -142,35 +145,33 @@ class TapRun(AnyRun):
         self._steps = 0
         self._fetched: Sync | None = None  # that of the last page
         self._bought = 0  # pages
-        buys_nothing = conditions.pages == 0
-        self._report = Quiet(budget=Quiet(buys_nothing=buys_nothing), profiles=None)
+        self._report = Quiet(profiles=None)
         is_old, is_free = self.wanted.rules is OLD_RULES, world.api.is_free
         self._feed = self._feed_run(_spec(is_old=is_old, is_free=is_free))
 
     def _feed_run(self, spec: FeedSpec) -> FeedRun:
         reader = copy(_READER)
-        reader.run = self
+        reader.run, reader.spec = self, spec
+        reader.clock = lambda: SimClock(self.world)  # type: ignore[assignment, return-value]
+        budget = Quiet(buys_nothing=self.conditions.pages == 0)
+        reader.cost = Quiet(price=PRICE, spent={}, budget=budget)  # type: ignore[assignment]
         wanted = self.wanted
         messages = Quiet(
             name=spec.name,
             logger=_LOGGER,
             question=lambda asked, _: AskedError(asked),
             rejected_twice=lambda *_: StuckError("rejected twice"),
-            unreadable=lambda _, entry, __: FormatError(f"Page {entry.number} is damaged"),
             not_written=lambda *_: "not written",
         )
         run = FeedRun(
-            spec=spec,
             config={},  # of which `wanted` is made, which is given
             state=self.state,
             open_archive=self._open,
             reader=reader,
-            clock=lambda: SimClock(self.world),  # type: ignore[arg-type, return-value]
             converter=_CONVERTER,
             messages=messages,  # type: ignore[arg-type]
             report=self._report,  # type: ignore[arg-type]
             lock=self._lock,
-            open_month=lambda *_: None,
             raise_if_over=lambda: None,
         )
         run.__dict__["wanted"] = wanted
