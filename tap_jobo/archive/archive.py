@@ -9,7 +9,7 @@ import re
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import AbstractContextManager, suppress
+from contextlib import suppress
 from functools import cached_property, partial
 from typing import Final
 
@@ -22,7 +22,7 @@ from tap_jobo.archive.files import (
     encode_entry,
     read_header,
 )
-from tap_jobo.archive.key import ArchiveKey, known_of, shortest_name
+from tap_jobo.archive.key import ArchiveKey, shortest_name
 from tap_jobo.archive.pending import last_price
 from tap_jobo.archive.store import ExistsError, Store, StoreError
 from tap_jobo.commands import archive_command
@@ -89,17 +89,17 @@ class StreamArchive:
         """Whether a later run finds its entries."""
         return self.store.lasts
 
-    def lock(self) -> AbstractContextManager[Callable[[], None]]:
-        """Keep other runs from buying. Raises `HeldError` at once if one does."""
-        return self.store.lock(self.key.name, self.key.stream)
-
     @cached_property
     def file(self) -> ArchiveFile:
         """The content of `archive.json`. Raises `DamagedFileError`."""
+
+        def known() -> Known:
+            return {"folder": self.folder, "price": self.describe_price()}
+
         if not self._has_file:
             return _NO_FILE
         name = layout.FILE.format(self.key.name)
-        return files.read(self.store, name, ArchiveFile, self._known_of_file) or _NO_FILE
+        return files.read(self.store, name, ArchiveFile, known) or _NO_FILE
 
     def save(self, file: ArchiveFile) -> None:
         """Write `archive.json`. The caller has the lock."""
@@ -294,19 +294,10 @@ class StreamArchive:
         """Return the command that buys what changed since a time again; empty is everything."""
         return self.command("restart", *(["--since", since] if since else []))
 
-    @property
-    def known(self) -> dict[str, str | None]:
-        """What the ways out of a message about this archive may name."""
-        return known_of(self.store, self.key.name, self.spec)
-
     def command(self, command: str, *arguments: str) -> str:
         """Return the command line of `tap-jobo-archive` for this archive, for a message."""
         name = shortest_name(self.store, self.key.name)
         return archive_command(command, name, *arguments, location=self.store.location)
-
-    def _known_of_file(self) -> Known:
-        """What a message may name if `archive.json` is damaged."""
-        return {"folder": self.folder, "price": self.describe_price()}
 
     def damaged(self, number: int, what: object) -> FormatError:
         """Return the error for an entry that cannot be read."""

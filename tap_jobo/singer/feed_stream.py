@@ -21,6 +21,7 @@ from tap_jobo.errors import (
     BudgetReachedError,
     ConfigError,
     FormatError,
+    StateError,
 )
 from tap_jobo.model import NOTHING, Sync, entry_outside
 from tap_jobo.records.converter import Row
@@ -31,8 +32,7 @@ from tap_jobo.streams import FEEDS
 from tap_jobo.streams.feed_spec import FeedSpec
 from tap_jobo.sync.messages import Messages
 from tap_jobo.sync.plan import Log, Request, Run, best, plan
-from tap_jobo.sync.preview import preview
-from tap_jobo.sync.report import Report
+from tap_jobo.sync.report import Contents, Report, describe_request
 from tap_jobo.sync.run import FeedRun
 from tap_jobo.sync.state import as_raw, is_begun, read_state
 from tap_jobo.wording import dollars
@@ -173,8 +173,38 @@ class FeedStream(JoboStream):
 
     @override
     def preview(self) -> Iterator[str]:
-        """Return what a run would load, ask, and buy."""
-        return preview(self._feed_run)
+        """Yield what a run would load, ask, and buy. Nothing is written."""
+        run = self._feed_run
+        try:
+            run.open()
+            run.check()
+            yield f"load: {self._describe_load()}"
+        except (ConfigError, FormatError, StateError) as error:
+            yield f"ask: {error}"
+            return
+        if run.problem:
+            yield f"ask: {run.problem}"
+        elif run.only_loads:
+            yield "buy: nothing, because max_credits is 0"
+        elif isinstance(run.planned, Request):
+            request, sync = describe_request(run.planned, run.wanted.start), run.planned.sync
+            then = ", and then what changed" if sync.reads != sync.filters else ""
+            yield f"buy: {request} ({self._price_of(run.planned)}){then}"
+
+    def _describe_load(self) -> str:
+        run, contents = self._feed_run, Contents()
+        if not run.archive.lasts:
+            return "nothing, because the archive is off"
+        for entry in run.archive.read_all(run.pages_to_load):
+            contents.note(entry.header, self.reader.count_rows(entry))
+        return contents.as_load if run.pages_to_load else "nothing"
+
+    def _price_of(self, request: Request) -> str:
+        run, sync = self._feed_run, request.sync
+        is_all = request.page == 1 and sync.since <= run.wanted.start
+        if is_all and sync.reads == sync.filters:
+            return run.standing(run.position).price_of_everything()
+        return run.archive.describe_price()
 
     # The sync
 

@@ -145,7 +145,7 @@ class RunContext:
 
         It yields what raises if the lock was lost. So does `raise_if_over`, until it ends.
         """
-        with archive.lock() as raise_if_lost:
+        with archive.store.lock(archive.key.name, archive.key.stream) as raise_if_lost:
             self._locks.append(raise_if_lost)
             try:
                 yield raise_if_lost

@@ -89,6 +89,7 @@ class FeedRun:
         raise_if_over: Raises if the run must not go on: a signal arrived, or the lock was lost.
         position: What the warehouse has read.
         planned: What the run is going to buy, or to ask, once all is loaded.
+        problem: Why the run can't load all that the archive has.
     """
 
     config: Mapping[str, Any]
@@ -102,6 +103,7 @@ class FeedRun:
     raise_if_over: Callable[[], None]
     position: Position = NOTHING
     planned: Request | Question | None = None
+    problem: FormatError | None = None
 
     def __post_init__(self) -> None:
         self.spec = self.reader.spec
@@ -113,7 +115,7 @@ class FeedRun:
         self._run_id = new_id()
         self._notices = Notices(self.messages, self.state)
         self._start = Start(0, NOTHING)
-        self._bad: tuple[int, FormatError] | None = None  # the first page that can't be loaded
+        self._last = 0  # the number of the last entry that can be loaded
 
     def pages(self) -> Generator[Delivery]:
         """Load, then buy. To resume means that the rows, and then the state, are written.
@@ -159,14 +161,14 @@ class FeedRun:
                 raise self.messages.question(start, self.standing(NOTHING))
             start = Start(0, NOTHING)
         self._start, self.position = start, start.position
-        self._bad = None
+        self.problem, self._last = None, archive.head
         _ = self.log.order  # raises if its file is damaged, before anything is loaded
         try:
             _ = self.log.position
             if archive.head > start.offset:
                 self._head_reader.check_loaded()
         except FormatError as error:
-            self._bad = archive.head, error
+            self.problem, self._last = error, archive.head - 1
 
     def check(self) -> None:
         """Plan what the run buys once all is loaded, and ask before that.
@@ -177,7 +179,7 @@ class FeedRun:
                 warning.
         """
         self.planned = None
-        if self._bad:
+        if self.problem:
             return
         loaded = self._position_once_loaded()
         if not self.only_loads:
@@ -204,7 +206,7 @@ class FeedRun:
     def _position_once_loaded(self) -> Position:
         """Return what the warehouse has read once all is loaded: a fold over the headers."""
         own, numbers = self._start.position, self.pages_to_load
-        if numbers and not self._bad and own == self.log.position_before(numbers.start):
+        if numbers and not self.problem and own == self.log.position_before(numbers.start):
             return self.log.position
         for number, _ in zip(numbers, self.archive.headers(numbers), strict=True):
             own = self.log.after(number, own)
@@ -250,15 +252,10 @@ class FeedRun:
     @property
     def starts(self) -> Iterator[str]:
         """When the syncs started that the warehouse or the archive has: never in the future."""
-        positions = [self.position] if self._bad else [self.position, self.log.position]
+        positions = [self.position] if self.problem else [self.position, self.log.position]
         for position in positions:
             yield from (read.until for read in position.reads)
             yield from (each.sync.started for each in position.progress)
-
-    @property
-    def problem(self) -> FormatError | None:
-        """Why the run can't load all that the archive has."""
-        return self._bad[1] if self._bad else None
 
     def standing(self, position: Position) -> Standing:
         """Return where the stream stands, for messages."""
@@ -267,8 +264,7 @@ class FeedRun:
     @property
     def pages_to_load(self) -> range:
         """The numbers of the entries that the run loads."""
-        last = self._bad[0] - 1 if self._bad else self.archive.head
-        return range(self._start.offset + 1, last + 1)
+        return range(self._start.offset + 1, self._last + 1)
 
     # Load
 
@@ -287,13 +283,13 @@ class FeedRun:
             yield delivery
             self.report.count_loaded(len(delivery.records))  # they are written
             self.report.show_progress()
-        if self._bad:
-            raise self._bad[1]
+        if self.problem:
+            raise self.problem
 
     def _read_ahead(self) -> NewestVersions:
         """Return the newest versions of the rows to load, up to a page that can't be read."""
         newest, contents, numbers = NewestVersions(self.reader), Contents(), self.pages_to_load
-        number = numbers.start
+        self._last = self._start.offset
         try:
             for entry in self.archive.read_all(numbers):
                 self.raise_if_over()
@@ -301,9 +297,9 @@ class FeedRun:
                 rows = self.reader.count_rows(entry)
                 contents.note(entry.header, rows)
                 self._notices.note_loaded(entry.header, rows, self.wanted)
-                number = entry.number + 1
+                self._last = entry.number
         except FormatError as error:
-            self._bad = number, error
+            self.problem = error
         if contents.pages:
             self.messages.announce_load(contents, has_state=self.state is not None)
             if self.state is None and self.report.profiles is not None:

@@ -452,7 +452,7 @@ def crashes(on: Stage) -> Iterator[Run]:
     tap = on.tap()
     code = (
         "from unittest.mock import patch\nfrom tap_jobo import cli\n"
-        "with patch('tap_jobo.singer.feed_stream.preview', None): cli.run()"
+        "with patch('tap_jobo.singer.feed_stream.describe_request', None): cli.run()"
     )
     yield execute([sys.executable, "-c", code, *tap.command("--plan")[1:]], tap.environment())
 
