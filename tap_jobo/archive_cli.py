@@ -16,9 +16,9 @@ from msgspec.structs import replace
 from tap_jobo.api.pages import PageParser
 from tap_jobo.archive import open_store
 from tap_jobo.archive.archive import StreamArchive
-from tap_jobo.archive.key import all_keys, key_of_name, stream_of
+from tap_jobo.archive.files import read_pending
+from tap_jobo.archive.key import ArchiveKey, all_keys
 from tap_jobo.archive.month import spent_so_far
-from tap_jobo.archive.pending import Pending, read_pending
 from tap_jobo.archive.store import MissingError, Store
 from tap_jobo.clock import Clock, format_timestamp, parse_timestamp, to_minute
 from tap_jobo.errors import ArchiveError, FormatError
@@ -74,28 +74,17 @@ def list_(archive_dir: str | None) -> None:
     """List the streams, what they have cost, and what is missing."""
     problems = Problems()
     with _opened(archive_dir) as (store, keys):
-        for name in keys:
-            pending = problems.note(partial(read_pending, store, name))
-            archive = problems.note(partial(_archive, store, name))
-            _echo(f"{name}{_describe_owner(pending)}")
-            for line in _describe(archive, pending, problems) if archive else ():
+        for key in keys:
+            archive = StreamArchive(store, key)
+            pending = problems.note(partial(read_pending, store, key.name))
+            kind = f"{pending.api_key} key, " if pending and pending.api_key else ""
+            _echo(f"{key.name} ({kind}{pending.address})" if pending else key.name)
+            for line in describe_archive(archive, problems):
                 _echo(f"  {line}")
+            for month, credits_ in sorted(spent_so_far(pending, archive).items()):
+                _echo(f"  {month}: {dollars(credits_)} billed")
     if problems:
         raise click.ClickException("\n".join(problems))
-
-
-def _describe_owner(pending: Pending | None) -> str:
-    if pending is None:
-        return ""
-    kind = f"{pending.api_key} key, " if pending.api_key else ""
-    return f" ({kind}{pending.address})"
-
-
-def _describe(archive: StreamArchive, pending: Pending | None, problems: Problems) -> Iterator[str]:
-    """Yield what a stream's archive has, as far as it can be read, and what it has cost."""
-    yield from describe_archive(archive, problems)
-    for month, credits_ in sorted(spent_so_far(pending, archive).items()):
-        yield f"{month}: {dollars(credits_)} billed"
 
 
 @main.command()
@@ -108,11 +97,11 @@ def verify(archive_dir: str | None, streams: Sequence[str]) -> None:
     """
     problems = Problems()
     with _opened(archive_dir) as (store, keys):
-        for name in [_key_of(keys, stream) for stream in streams] or keys:
-            archive = _archive(store, name)
+        for key in [_key_of(keys, stream) for stream in streams] or keys:
+            archive = StreamArchive(store, key)
             read = (problems.note(partial(archive.read, number)) for number in archive.numbers)
             good = sum(entry is not None for entry in read)
-            _echo(f"{name}: {good:,} of {plural(archive.head, 'page')} can be read.")
+            _echo(f"{key.name}: {good:,} of {plural(archive.head, 'page')} can be read.")
     if problems:
         raise click.ClickException("\n".join(problems))
 
@@ -127,7 +116,7 @@ def state(archive_dir: str | None, streams: Sequence[str]) -> None:
     it writes the form that `meltano state merge` reads.
     """
     with _opened(archive_dir) as (store, keys):
-        archives = [_archive(store, _key_of(keys, stream)) for stream in streams]
+        archives = [StreamArchive(store, _key_of(keys, stream)) for stream in streams]
         if len({each.key.stream for each in archives}) < len(archives):
             raise click.UsageError("Name each stream once: a state has one place for it.")
         bookmarks = {each.key.stream: _last_state(each) for each in archives}
@@ -172,8 +161,8 @@ def export(archive_dir: str | None, streams: Sequence[str], page: int | None) ->
         raise click.UsageError("Name one stream with --page.")
     problems: list[str] = []
     with _opened(archive_dir) as (store, keys):
-        for name in [_key_of(keys, stream) for stream in streams] or keys:
-            archive = _archive(store, name)
+        for key in [_key_of(keys, stream) for stream in streams] or keys:
+            archive = StreamArchive(store, key)
             if page:
                 _require_page(archive, page, "exported")
             problems += _export(archive, [page] if page else archive.numbers)
@@ -404,9 +393,9 @@ def erase(archive_dir: str | None, names: Sequence[str], page: int | None, row: 
             _erase_row(archive, page, row)
     else:
         with _opened(archive_dir) as (store, keys):
-            for name in keys:
-                with store.lock(name, stream_of(name)):
-                    _erase_ids(_archive(store, name), {comparable_id(each) for each in names})
+            for key in keys:
+                with store.lock(key.name, key.stream):
+                    _erase_ids(StreamArchive(store, key), {comparable_id(each) for each in names})
     _echo(
         "If Jobo sends a row again, it returns. Copies may be in versioned buckets, in backups, in "
         "other archives, and in warehouses."
@@ -469,19 +458,15 @@ def _echo_delete(archive: StreamArchive, ids: Collection[str | None]) -> None:
 # What the commands share
 
 
-def _archive(store: Store, name: str) -> StreamArchive:
-    return StreamArchive(store, key_of_name(name))
-
-
-def _key_of(keys: Sequence[str], stream: str) -> str:
+def _key_of(keys: Sequence[ArchiveKey], stream: str) -> ArchiveKey:
     """Return the archive key that a user names."""
-    found = [key for key in keys if stream in (key, stream_of(key))]
+    found = [key for key in keys if stream in (key.name, key.stream)]
     if not found:
         raise click.ClickException(f"The archive has no stream {_printable(stream)}.")
     if len(found) > 1:
         raise click.ClickException(
             f"The archive has {stream} of several addresses or API keys. Name one of them: "
-            f"{', '.join(found)}."
+            f"{', '.join(key.name for key in found)}."
         )
     return found[0]
 
@@ -516,8 +501,8 @@ def _printable(text: str) -> str:
 
 
 @contextmanager
-def _opened(archive_dir: str | None) -> Iterator[tuple[Store, list[str]]]:
-    """Yield the store, and the names of its archive keys."""
+def _opened(archive_dir: str | None) -> Iterator[tuple[Store, list[ArchiveKey]]]:
+    """Yield the store, and its archive keys."""
     try:
         store = open_store(archive_dir, Clock(), getLogger(__name__))
         keys = all_keys(store)
@@ -546,9 +531,9 @@ def _opened(archive_dir: str | None) -> Iterator[tuple[Store, list[str]]]:
 def _locked(archive_dir: str | None, stream: str) -> Iterator[StreamArchive]:
     """Yield the archive of a stream, and keep runs from buying it."""
     with _opened(archive_dir) as (store, keys):
-        name = _key_of(keys, stream)
-        with store.lock(name, stream_of(name)):
-            yield _archive(store, name)
+        key = _key_of(keys, stream)
+        with store.lock(key.name, key.stream):
+            yield StreamArchive(store, key)
 
 
 if __name__ == "__main__":

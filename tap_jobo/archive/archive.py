@@ -20,10 +20,10 @@ from tap_jobo.archive.files import (
     DamagedEntryError,
     decode_entry,
     encode_entry,
+    last_price,
     read_header,
 )
 from tap_jobo.archive.key import ArchiveKey, shortest_name
-from tap_jobo.archive.pending import last_price
 from tap_jobo.archive.store import ExistsError, Store, StoreError
 from tap_jobo.commands import archive_command
 from tap_jobo.errors import ArchiveError, FormatError
@@ -296,7 +296,7 @@ class StreamArchive:
 
     def command(self, command: str, *arguments: str) -> str:
         """Return the command line of `tap-jobo-archive` for this archive, for a message."""
-        name = shortest_name(self.store, self.key.name)
+        name = shortest_name(self.store, self.key)
         return archive_command(command, name, *arguments, location=self.store.location)
 
     def damaged(self, number: int, what: object) -> FormatError:

@@ -16,8 +16,8 @@ from typing import Final
 
 from tap_jobo.archive import layout
 from tap_jobo.archive.archive import StreamArchive
+from tap_jobo.archive.files import Pending, read_pending, write_pending
 from tap_jobo.archive.key import key_of_name
-from tap_jobo.archive.pending import Pending, read_pending, write_pending
 from tap_jobo.commands import archive_command
 from tap_jobo.errors import TapJoboError
 from tap_jobo.model import EntryHeader, Receipt

@@ -13,15 +13,8 @@ from tap_jobo.api.retry import FREE_RETRY_SECONDS
 from tap_jobo.api.session import ApiSession
 from tap_jobo.archive import open_store
 from tap_jobo.archive.archive import OFF, StreamArchive, refuse_old_layout
-from tap_jobo.archive.key import (
-    ArchiveKey,
-    all_keys,
-    archive_key,
-    key_of_name,
-    known_of,
-    shortest_name,
-    stream_of,
-)
+from tap_jobo.archive.files import last_price
+from tap_jobo.archive.key import ArchiveKey, all_keys, archive_key, shortest_name
 from tap_jobo.archive.memory import Memory
 from tap_jobo.archive.store import Store
 from tap_jobo.clock import Clock
@@ -101,12 +94,10 @@ class RunContext:
     def other_owners(self, archive: StreamArchive) -> list[str]:
         """Return whose pages of a stream the store has besides: other addresses or API keys."""
         owner, stream = archive.key.owner, archive.key.stream
-        keys = [key_of_name(each) for each in all_keys(self._store) if stream_of(each) == stream]
-        return [
-            each.owner
-            for each in keys
-            if each.owner != owner and StreamArchive(self._store, each).head
+        others = [
+            each for each in all_keys(self._store) if each.stream == stream and each.owner != owner
         ]
+        return [each.owner for each in others if StreamArchive(self._store, each).head]
 
     def _key(self, spec: FeedSpec) -> ArchiveKey:
         return archive_key(spec, api_key=self.session.key, api_url=self.session.url)
@@ -119,8 +110,16 @@ class RunContext:
             prices = [f"{each.describe_price()} of {each.name}" for each in priced]
             price = ", ".join(prices) or "free"  # as the other streams are bought, too
             return {"stream": spec.name, "price": price, **known}
-        state = self._state_command()
-        return {**known_of(self._store, self._key(spec).name, spec), "state": state}
+        key, location = self._key(spec), self._store.location
+        name = shortest_name(self._store, key)
+        return {
+            "stream": spec.name,
+            "price": spec.describe_price(last_price(self._store, key.name)),
+            "archive": location,
+            "restart": archive_command("restart", name, location=location),
+            "restart_sync": archive_command("restart", name, "--sync", location=location),
+            "state": self._state_command(),
+        }
 
     @property
     def known_of_archive(self) -> Mapping[str, str]:
@@ -135,7 +134,7 @@ class RunContext:
         """Return the command line that prints the state of all feeds of which there are pages."""
         with suppress(ArchiveError):  # whose message may need this
             archives = [StreamArchive(self._store, self._key(each)) for each in self.feeds]
-            names = [shortest_name(self._store, each.key.name) for each in archives if each.head]
+            names = [shortest_name(self._store, each.key) for each in archives if each.head]
             return archive_command("state", *names, location=self._store.location)
         return None
 

@@ -12,9 +12,9 @@ from typing import Any
 from msgspec.structs import replace
 
 from tap_jobo.archive.archive import StreamArchive
-from tap_jobo.archive.key import all_keys, key_of_name
+from tap_jobo.archive.files import read_pending
+from tap_jobo.archive.key import all_keys
 from tap_jobo.archive.month import spent_so_far
-from tap_jobo.archive.pending import read_pending
 from tap_jobo.archive.store import Store
 from tap_jobo.model import NOTHING, EntryHeader, new_id
 from tests.support import ARCHIVE_COMMAND, Run, Tap, execute
@@ -77,9 +77,9 @@ def run_unprivileged(tap: Tap) -> Run:
 def spent_in(store: Store) -> Counter[str]:
     """What all streams of an archive were billed, by month."""
     total: Counter[str] = Counter()
-    for name in all_keys(store):
-        archive = StreamArchive(store, key_of_name(name))
-        total.update(spent_so_far(read_pending(store, name), archive))
+    for key in all_keys(store):
+        archive = StreamArchive(store, key)
+        total.update(spent_so_far(read_pending(store, key.name), archive))
     return total
 
 

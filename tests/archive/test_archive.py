@@ -114,9 +114,9 @@ def test_a_loaded_row_keeps_its_time_however_it_is_written(tap: Tap) -> None:
 
 
 def test_a_run_that_only_loads_waits_for_no_other_run(warehouse: Warehouse, files: Files) -> None:
-    (name,) = all_keys(files.store)
+    (key,) = all_keys(files.store)
     change(warehouse.tap, next(iter(warehouse.target.rows)))
-    with files.store.lock(name, "career_sites"):
+    with files.store.lock(key.name, "career_sites"):
         run = warehouse.tap.succeed(max_credits=0)
     assert (len(run.ids), run.lines("WARNING")) == (120, [])
     assert run.metrics["jobo_sync_complete"] == 0

@@ -16,11 +16,10 @@ from jobo_sandbox import Fault, Sandbox
 from tap_jobo.api.budget import Budget, FeedCost
 from tap_jobo.archive import layout
 from tap_jobo.archive.archive import StreamArchive
-from tap_jobo.archive.files import DamagedFileError, add_checksum
+from tap_jobo.archive.files import DamagedFileError, add_checksum, read_pending
 from tap_jobo.archive.folder import Folder
 from tap_jobo.archive.key import archive_key
 from tap_jobo.archive.month import MonthCount
-from tap_jobo.archive.pending import read_pending
 from tap_jobo.clock import format_timestamp
 from tap_jobo.errors import ArchiveError, BudgetReachedError
 from tap_jobo.streams.career_sites import CAREER_SITES
