@@ -27,12 +27,7 @@ def explain_command(code: str) -> str:
 
 
 def run_with(name: str, value: str) -> str:
-    """Return the command line of one run with a setting, in backticks, for a message.
-
-    Args:
-        name: The setting, such as `on_filter_change`.
-        value: Its value for that run.
-    """
+    """Return the command line of one run with a setting, in backticks, for a message."""
     if plugin := os.environ.get("MELTANO_EXTRACTOR_NAME"):
         prefix = re.sub(r"[^A-Z0-9]", "_", plugin.upper())
         return f"`{prefix}_{name.upper()}={value} meltano run ...`"

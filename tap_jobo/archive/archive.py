@@ -58,13 +58,9 @@ class StreamArchive:
     """
 
     def __init__(self, store: Store, key: ArchiveKey, after: int = 0) -> None:
-        """List the entries.
+        """List the entries from one on, unless there is none.
 
-        Args:
-            store: The store.
-            key: Whose pages it holds.
-            after: The entry from which on they are listed, unless there is none: a bucket lists a
-                thousand names in each request.
+        A bucket lists a thousand names in each request.
         """
         self.store = store
         self.key = key

@@ -48,14 +48,7 @@ class Bucket:
         clock: Clock,
         pages: ObjectStore | None = None,
     ) -> None:
-        """Use a bucket.
-
-        Args:
-            bucket: The bucket.
-            location: Its URL.
-            clock: The machine's clocks.
-            pages: The same bucket, with more time for each request, to write pages.
-        """
+        """Use a bucket. To write pages, it may be given again, with more time for each request."""
         self.location = location
         self._bucket = bucket
         self._pages = pages or bucket

@@ -134,11 +134,6 @@ def read_pending(store: Store, name: str) -> Pending | None:
     return read(store, file, Pending, lambda: {"month_file": file})
 
 
-def write_pending(store: Store, name: str, pending: Pending) -> None:
-    """Write the file of an archive key. The caller has the lock."""
-    store.replace(layout.PENDING.format(name), encode(pending))
-
-
 def last_price(store: Store, name: str) -> float:
     """Return what a row of the last page has cost, for a message; 0 if that is the list price."""
     with suppress(ArchiveError, FormatError):

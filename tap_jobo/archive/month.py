@@ -16,7 +16,7 @@ from typing import Final
 
 from tap_jobo.archive import layout
 from tap_jobo.archive.archive import StreamArchive
-from tap_jobo.archive.files import Pending, read_pending, write_pending
+from tap_jobo.archive.files import Pending, encode, read_pending
 from tap_jobo.archive.key import key_of_name
 from tap_jobo.commands import archive_command
 from tap_jobo.errors import TapJoboError
@@ -177,7 +177,7 @@ class MonthCount:
         if pending == self._written:
             return False
         self.raise_if_lost()
-        write_pending(self.archive.store, key.name, pending)
+        self.archive.store.replace(layout.PENDING.format(key.name), encode(pending))
         self._written = pending
         return True
 

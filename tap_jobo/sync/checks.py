@@ -186,33 +186,19 @@ WARNINGS: Final[Mapping[Check, str]] = {
 
 
 class PageChecks:
-    """Checks pages.
-
-    Args:
-        spec: The feed.
-        converter: Knows the fields of its rows.
-        warn: Logs a warning, given its code, its fact, and what its ways out may name.
-    """
+    """Checks pages."""
 
     def __init__(
         self, spec: FeedSpec, converter: RecordConverter, warn: Callable[..., None]
     ) -> None:
+        """Check pages of a feed, and log warnings as `Messages.warn` does."""
         self._spec = spec
         self._converter = converter
         self._warn = warn
         self._told = Told()
 
     def check(self, header: EntryHeader, page: ParsedPage, **more: Any) -> None:
-        """Check a page.
-
-        Args:
-            header: The header of its entry.
-            page: What its body says.
-            more: Other attributes of `Seen`.
-
-        Raises:
-            FormatError: it is not as documented.
-        """
+        """Check a page, given more attributes of `Seen`. Raises `FormatError`."""
         seen = self._see(header, page, **more)
         if why := next(filter(None, (stop(seen) for stop in STOPS)), ""):
             raise FormatError(why)
@@ -233,12 +219,7 @@ class PageChecks:
             self._warn_once("accept", "new-fields", fact)
 
     def warn_of_nothing(self, sync: Sync, *, is_first: bool) -> None:
-        """Warn of a sync of everything that has no row.
-
-        Args:
-            sync: The sync.
-            is_first: Whether nothing was read before it.
-        """
+        """Warn of a sync of everything that has no row; nothing was read before the first one."""
         name, filters = self._spec.name, describe(sync.reads)
         if is_first and sync.reads:
             fact = f"No row of {name} matches {filters}, so none was bought."

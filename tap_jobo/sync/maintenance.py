@@ -16,9 +16,8 @@ from tap_jobo.model import ALL, DroppedPage, Entry, EntryHeader, Order, Position
 from tap_jobo.records.values import ERASED, parse_uuid
 from tap_jobo.streams.feed_spec import FeedSpec
 from tap_jobo.sync.filters import describe
-from tap_jobo.sync.fold import Page, advance
+from tap_jobo.sync.fold import Page, advance, worse
 from tap_jobo.sync.log import ArchiveLog
-from tap_jobo.sync.reads import worse
 from tap_jobo.sync.report import Contents
 from tap_jobo.wording import dollars, plural
 
@@ -173,11 +172,7 @@ def _id_of(item: Any) -> str | None:
 def header_of_dropped(log: ArchiveLog, number: int, page: Page, now: str) -> EntryHeader:
     """Return the header of an entry that is dropped. It names the entry before it.
 
-    Args:
-        log: The archive.
-        number: The number of the entry.
-        page: What is known of its page.
-        now: The time, which stands for its own if no entry has one.
+    The time now stands for its own if no entry has one.
 
     Raises:
         FormatError: the entry before it has to be dropped first.

@@ -105,13 +105,7 @@ class Messages:
         return StateError(self.text(asked.code, f"{fact}. Nothing was billed.", **known))
 
     def in_future(self, instant: str, now: str, folder: str | None) -> StateError:
-        """Return the error for a position in the future.
-
-        Args:
-            instant: When a sync started.
-            now: The API's time.
-            folder: The folder of the stream in the archive, None without an archive.
-        """
+        """Return the error for a sync that started after the API's time."""
         fact = (
             f"The bookmark of {self.name} ({to_minute(instant)}) is later than Jobo's clock "
             f"({to_minute(now)}). Nothing was billed."
@@ -146,13 +140,7 @@ class Messages:
         return EndlessFeedError(self.text("endless-feed", fact, **stuck))
 
     def stuck(self, request: Request, spent: float, archive: StreamArchive) -> Known:
-        """Return what the ways out of a sync may name that can't go on.
-
-        Args:
-            request: Its next page.
-            spent: The credits that its rows have cost.
-            archive: The archive.
-        """
+        """Return what the ways out of a sync may name that can't go on: what it cost, and a way."""
         known: dict[str, str | None] = {
             "spent": f"{dollars(spent)} for {plural(request.rows, 'row')}"
         }
@@ -161,13 +149,7 @@ class Messages:
         return known
 
     def skipped(self, entry: Entry, rows: int, archive: StreamArchive) -> tuple[str, Known]:
-        """Return which page a skipped row is in, and what a message about it may name.
-
-        Args:
-            entry: The page.
-            rows: The number of its rows.
-            archive: The archive.
-        """
+        """Return which page a skipped row is in, and what a message about it may name."""
         cost = dollars(entry.header.cost(rows) / rows)
         if not archive.lasts:
             return f"a page of {self.name} ({cost}), which is not kept", {}

@@ -65,13 +65,7 @@ class Notices:
     def tell_behind(
         self, start: Start, planned: Request | Question | None, standing: Standing
     ) -> None:
-        """Warn if the archive lacks what the warehouse has.
-
-        Args:
-            start: Where the run starts in it.
-            planned: What it buys or asks next.
-            standing: Where the stream stands.
-        """
+        """Warn if the archive lacks what the warehouse has, before a run buys or asks."""
         log, messages = standing.log, self._messages
         if not log.archive.lasts:
             return

@@ -11,7 +11,7 @@ from typing import Any, Final, Literal
 from msgspec.structs import replace
 
 from tap_jobo.model import NOTHING, Filters, Order, Position, Progress, Read, Sync
-from tap_jobo.sync.reads import joined_to, pruned
+from tap_jobo.sync.fold import joined_to, pruned
 from tap_jobo.sync.start import Question, Way
 from tap_jobo.sync.wanted import Wanted, before
 
@@ -134,14 +134,8 @@ def plan(
 ) -> Request | Question | None:
     """Return the next request, a question, or None if there is nothing left to buy.
 
-    An order goes first, then a sync in progress, and then what changed.
-
-    Args:
-        own: What the warehouse has.
-        log: What the archive has.
-        wanted: What the run wants.
-        run: What it has bought so far.
-        new: What a sync gets that begins now.
+    An order goes first, then a sync in progress, and then what changed. `own` is the position of
+    the warehouse.
     """
     has = best(own, wanted)
     going = _going_on(own, has, wanted)

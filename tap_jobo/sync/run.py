@@ -40,7 +40,7 @@ from tap_jobo.model import (
 )
 from tap_jobo.records.converter import Conversion, RecordConverter, Row
 from tap_jobo.sync.checks import PageChecks
-from tap_jobo.sync.fold import Page
+from tap_jobo.sync.fold import Page, hole
 from tap_jobo.sync.head import HeadReader
 from tap_jobo.sync.log import ArchiveLog
 from tap_jobo.sync.messages import Messages, Standing
@@ -55,7 +55,6 @@ from tap_jobo.sync.plan import (
     moves_nothing,
     plan,
 )
-from tap_jobo.sync.reads import hole
 from tap_jobo.sync.report import Contents, Report
 from tap_jobo.sync.start import Question, Start, where
 from tap_jobo.sync.versions import NewestVersions

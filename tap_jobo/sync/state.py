@@ -33,10 +33,7 @@ STATE_KEYS: Final = ("replication_key", "replication_key_value", "sync", *_OWN_K
 def as_raw(state: State, spec: FeedSpec, bookmark: str | None) -> dict[str, Any]:
     """Return the stream's part of the Singer state.
 
-    Args:
-        state: The state.
-        spec: The feed.
-        bookmark: Until when everything that the settings ask for was read, None if it was not.
+    The bookmark is until when everything that the settings ask for was read, None if it was not.
     """
     return {
         "replication_key": spec.replication_key,

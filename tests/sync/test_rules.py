@@ -15,14 +15,13 @@ from tap_jobo.model import ALL, NOTHING, Filters, Order, Position, Progress, Rea
 from tap_jobo.sharing import expand_filters, share_filters
 from tap_jobo.streams.career_sites import CAREER_SITES
 from tap_jobo.streams.jobs import EXPIRED_JOBS
-from tap_jobo.sync.fold import Page, advance
+from tap_jobo.sync.fold import Page, advance, hole, joined, pruned, with_gap
 from tap_jobo.sync.maintenance import time_of_order
 from tap_jobo.sync.plan import (
     NewSync,
     begun_over,
     best,
 )
-from tap_jobo.sync.reads import hole, joined, pruned, with_gap
 from tap_jobo.sync.start import Question, Start, where
 from tap_jobo.sync.wanted import MARGIN, Wanted, before
 from tests.sync.world.parts import OWNER, RULES, at, having, minutes, wants_nothing

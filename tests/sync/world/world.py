@@ -22,8 +22,8 @@ from msgspec.structs import replace as with_
 from tap_jobo import archive_cli
 from tap_jobo.errors import FormatError
 from tap_jobo.model import ALL, Filters, Position, Read, State, Sync
+from tap_jobo.sync.fold import includes
 from tap_jobo.sync.plan import best
-from tap_jobo.sync.reads import includes
 from tap_jobo.sync.start import Way
 from tests.sync.world.in_memory import SimClock, TapRun
 from tests.sync.world.parts import (
