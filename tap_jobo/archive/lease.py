@@ -63,11 +63,6 @@ class _StoredLease(NamedTuple):
         """Who holds it, empty if that is unknown."""
         return str(self.content.get("holder", ""))
 
-    @property
-    def is_released(self) -> bool:
-        """Whether its holder has ended."""
-        return bool(self.content.get("released"))
-
 
 class Lease:
     """The lease of one archive key."""
@@ -121,7 +116,7 @@ class Lease:
         stored = _read(self._bucket, self._name)
         if stored is None:
             return "create"
-        if stored.is_released or _age(self._bucket, stored) >= DURATION:
+        if stored.content.get("released") or _age(self._bucket, stored) >= DURATION:
             return stored.version
         raise self._held_by(stored)
 

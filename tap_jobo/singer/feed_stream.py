@@ -141,8 +141,8 @@ class FeedStream(JoboStream):
     @property
     def _buys_everything(self) -> bool:
         """Whether the run begins to buy the feed."""
-        is_bought = not (self.spec.is_free or self._run.budget.buys_nothing)
-        return is_bought and not self._feed_run.is_begun
+        run = self._feed_run
+        return not (self.spec.is_free or run.only_loads or run.is_begun)
 
     def _rows_of_others(self) -> Iterator[str]:
         """Yield a warning before everything is bought that the archive has of another owner."""

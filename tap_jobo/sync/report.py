@@ -112,11 +112,6 @@ class Report:
         """Count rows from the archive that were written."""
         self._loaded += rows
 
-    @property
-    def has_read(self) -> bool:
-        """Whether the run has read anything, or was billed for it."""
-        return bool(self._pages or self._loaded_pages or self._costs)
-
     def finish(self) -> dict[str, int | None]:
         """Log the summary, and return the figures for METRIC lines."""
         balance = self.cost.budget.balance
@@ -163,7 +158,7 @@ class Report:
 
     def _figures(self) -> str:
         cost, unconfirmed = self.cost.credits, self.cost.possibly_billed
-        if not (self.is_complete or self.has_read):
+        if not (self.is_complete or self._pages or self._loaded_pages or self._costs):
             return "not read in this run"
         parts = [
             *self._describe_rows(),
