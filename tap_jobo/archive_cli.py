@@ -346,7 +346,7 @@ def _whose(archive: StreamArchive, log: ArchiveLog, over: str | None) -> tuple[F
         return progress.sync.filters, progress.sync.start
     if (given := _settings(archive.spec)) is not None:
         return given.filters, given.start
-    last = next((each for each in map(archive.header, reversed(archive.numbers)) if each), None)
+    last = archive.last_header
     if last is None or last.sync is None:
         return {}, ALL
     filters, covers = last.sync.filters, log.rules.covers

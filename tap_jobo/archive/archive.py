@@ -132,6 +132,11 @@ class StreamArchive:
                 return None
         return self._headers[number]
 
+    @property
+    def last_header(self) -> EntryHeader | None:
+        """The header of the last page, or if that can't be read, of one before it."""
+        return next(filter(None, map(self.header, reversed(self.numbers))), None)
+
     def headers(self, numbers: Sequence[int]) -> Iterator[EntryHeader | None]:
         """Yield the headers of entries; in a bucket, several are read at a time."""
         workers = _AHEAD if self.store.is_remote else 1

@@ -20,7 +20,7 @@ from tap_jobo.archive.files import Pending, encode, read_pending
 from tap_jobo.archive.key import key_of_name
 from tap_jobo.commands import archive_command
 from tap_jobo.errors import TapJoboError
-from tap_jobo.model import EntryHeader, Receipt
+from tap_jobo.model import Receipt
 
 _MARGIN: Final = timedelta(minutes=1)  # before a month, when a request counts in both months
 _KEPT: Final = 2  # months
@@ -203,7 +203,7 @@ def spent_so_far(pending: Pending | None, archive: StreamArchive) -> Mapping[str
     If the archive lacks the page that the file names, it was restored from a backup. Then each of
     the two may have what the other one lacks.
     """
-    last = _last_header(archive)
+    last = archive.last_header
     in_pages = last.spent if last else {}
     if pending is None:
         return in_pages
@@ -213,11 +213,6 @@ def spent_so_far(pending: Pending | None, archive: StreamArchive) -> Mapping[str
     return {each: max(in_pages.get(each, 0), pending.spent.get(each, 0)) for each in months}
 
 
-def _last_header(archive: StreamArchive) -> EntryHeader | None:
-    """Return the header of the last page, or if that can't be read, of one before it."""
-    return next(filter(None, map(archive.header, reversed(archive.numbers))), None)
-
-
 def _last_receipt(archive: StreamArchive) -> Receipt | None:
-    last = _last_header(archive)
+    last = archive.last_header
     return last.receipt if last else None

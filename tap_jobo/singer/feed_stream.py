@@ -142,7 +142,8 @@ class FeedStream(JoboStream):
     def _buys_everything(self) -> bool:
         """Whether the run begins to buy the feed."""
         run = self._feed_run
-        return not (self.spec.is_free or run.only_loads or run.is_begun)
+        is_begun = run.position.is_begun or run.archive.head > 0
+        return not (self.spec.is_free or run.only_loads or is_begun)
 
     def _rows_of_others(self) -> Iterator[str]:
         """Yield a warning before everything is bought that the archive has of another owner."""

@@ -56,17 +56,13 @@ class StreamLoop:
                     stream.write_schema()
             questions = self._check_positions()
             self._read_each(only_free=bool(questions))
-            self._finish()
+            for stream in self.read_streams:
+                if stream.name not in self._failures:
+                    stream.finish()  # with what came with the others
         finally:
             for stream in self.read_streams:
                 stream.summarize()
         self._raise_failures(questions)
-
-    def _finish(self) -> None:
-        """Let each stream read what came with the others."""
-        for stream in self.read_streams:
-            if stream.name not in self._failures:
-                stream.finish()
 
     # Before the first billed request
 

@@ -35,11 +35,6 @@ class Standing:
     position: Position
 
     @property
-    def name(self) -> str:
-        """The stream."""
-        return self.log.archive.key.stream
-
-    @property
     def is_in_first_sync(self) -> bool:
         """Whether nothing was read in full yet, and a sync is in progress."""
         return bool(self.position.progress) and not self.position.reads

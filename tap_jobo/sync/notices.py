@@ -113,7 +113,7 @@ class Notices:
     def _warn_of_gap(self, since: str, standing: Standing) -> None:
         """Warn that rows are missing since a time, empty for all rows."""
         date = f" since {to_minute(since)}" if since else ""
-        name, archive = standing.name, standing.log.archive
+        name, archive = self._messages.name, standing.log.archive
         fact = f"Rows of {name} may be missing{date}: they were not bought, or were dropped."
         if archive.spec.ends_rows_of:  # Jobo lists them no more
             self._messages.logger.warning("%s", self._messages.expired_gap(fact))
@@ -141,5 +141,6 @@ class Notices:
             return
         is_open = order.time > max(position.order, log.position.order)
         if is_open and not applies(order, position, log.position, standing.wanted):
-            logger, filters = self._messages.logger, describe(order.filters) or "no filters"
-            logger.info("%s: the `restart` for %s waits for its pipeline.", standing.name, filters)
+            name, filters = self._messages.name, describe(order.filters) or "no filters"
+            logger = self._messages.logger
+            logger.info("%s: the `restart` for %s waits for its pipeline.", name, filters)

@@ -244,11 +244,6 @@ class FeedRun:
         return has is None or there.until >= before(has.until, self.wanted.lookback)
 
     @property
-    def is_begun(self) -> bool:
-        """Whether anything was read before, by this or another pipeline."""
-        return self.position.is_begun or self.archive.head > 0
-
-    @property
     def starts(self) -> Iterator[str]:
         """When the syncs started that the warehouse or the archive has: never in the future."""
         positions = [self.position] if self.problem else [self.position, self.log.position]
