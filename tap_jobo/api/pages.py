@@ -1,7 +1,7 @@
 """Pages of a feed: whether a body holds one, and what it says."""
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
@@ -191,28 +191,22 @@ class PageParser:
         sync = entry.header.sync
         return self.spec.rows(page.items, sync.started if sync else "")
 
-    def count_rows(self, entry: Entry) -> int:
-        """Return the number of rows of a page."""
-        ids = self._ids_at_once(entry.body)
-        return len(self.parse_items(entry.body).items if ids is None else ids)
+    def read_ids(self, entry: Entry) -> list[str | None]:
+        """Return the id of each row of a page, None for one without a usable id.
 
-    def read_ids(self, entry: Entry) -> list[str]:
-        """Return the usable ids of a page, without parsing the rest of rows as documented."""
-        ids = self._ids_at_once(entry.body)
-        if ids is None:
-            return self.ids(entry, self.parse_loaded(entry))
-        return _usable(ids)
-
-    def ids(self, entry: Entry, page: ParsedPage) -> list[str]:
-        """Return the usable ids of a page that was parsed."""
-        return _usable(row.get("id") for row in self.rows(entry, page) if isinstance(row, dict))
-
-    def _ids_at_once(self, body: bytes) -> list[Any] | None:
-        """Return the ids of the items of a page, None if one of them has no text as its id."""
+        If all items have a text as their id, nothing else of them is parsed.
+        """
         with suppress(msgspec.DecodeError, ValueError, RecursionError):
-            items = self._ids.decode(body).items
-            return items if self.spec.to_row else [item.id for item in items]
-        return None
+            items = self._ids.decode(entry.body).items
+            return [parse_uuid(item if self.spec.to_row else item.id) for item in items]
+        return self.ids(entry, self.parse_items(entry.body))
+
+    def ids(self, entry: Entry, page: ParsedPage) -> list[str | None]:
+        """Return the id of each row of a page that was parsed, None for one without a usable id."""
+        return [
+            parse_uuid(row.get("id")) if isinstance(row, dict) else None
+            for row in self.rows(entry, page)
+        ]
 
     def _parse_at_once(self, body: bytes) -> Any:
         """Return a page whose rows all match the type and can be emitted as they are, or None."""
@@ -258,7 +252,3 @@ def _known(data: object, spec: FeedSpec, *, is_billed: bool) -> object:
     is_end = data.get("has_more") is False and not data.get("next_cursor")
     is_without_list = data.get(spec.item_key) is None and _has_only_envelope(data, spec)
     return known | {spec.item_key: []} if is_end and is_without_list and not is_billed else known
-
-
-def _usable(ids: Iterable[object]) -> list[str]:
-    return [*filter(None, map(parse_uuid, ids))]

@@ -1,7 +1,7 @@
 """The stream of billed pages, whose rows the tap makes and writes along with those of the feeds."""
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 from uuid import NAMESPACE_OID, uuid5
 
@@ -10,11 +10,12 @@ from singer_sdk import typing as th
 from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE
 from typing_extensions import override
 
+from tap_jobo.api.pages import PageParser
 from tap_jobo.archive.archive import StreamArchive
 from tap_jobo.clock import parse_timestamp
 from tap_jobo.errors import ConfigError, FormatError
 from tap_jobo.messages import message
-from tap_jobo.model import Entry, EntryHeader
+from tap_jobo.model import EntryHeader
 from tap_jobo.records.converter import Row
 from tap_jobo.singer.feed_stream import FeedStream
 from tap_jobo.singer.run import RunContext
@@ -89,7 +90,7 @@ class BilledPagesStream(JoboStream):
         after = self._read.get(feed.name) or self._find_place(feed, archive)
         if archive.head <= after:
             return
-        for header, row in _read_bills(archive, after, feed.reader.count_rows):
+        for header, row in _read_bills(archive, after, feed.reader):
             self._run.raise_if_over()
             after += 1
             if row:
@@ -119,7 +120,7 @@ class BilledPagesStream(JoboStream):
 
 
 def _read_bills(
-    archive: StreamArchive, after: int, count_rows: Callable[[Entry], int]
+    archive: StreamArchive, after: int, parser: PageParser
 ) -> Iterator[tuple[EntryHeader, Row | None]]:
     """Yield each page after an entry, with its row if it has cost anything or has rows.
 
@@ -135,7 +136,7 @@ def _read_bills(
             rows = following.previous.rows
         else:
             try:
-                rows = count_rows(archive.read(number))
+                rows = len(parser.read_ids(archive.read(number)))
             except FormatError:  # which the feed reports
                 return
         yield header, _bill_row(archive.spec, header, rows)

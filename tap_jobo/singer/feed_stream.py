@@ -197,7 +197,7 @@ class FeedStream(JoboStream):
         if not run.archive.lasts:
             return "nothing, because the archive is off"
         for entry in run.archive.read_all(run.pages_to_load):
-            contents.note(entry.header, self.reader.count_rows(entry))
+            contents.note(entry.header, len(self.reader.read_ids(entry)))
         return contents.as_load if run.pages_to_load else "nothing"
 
     def _price_of(self, request: Request) -> str:

@@ -54,7 +54,7 @@ def describe_archive(archive: StreamArchive, problems: Problems) -> Iterator[str
     contents, parser = Contents(), PageParser(archive.spec)
     for number in archive.numbers:
         if entry := problems.note(partial(archive.read, number)):
-            contents.note(entry.header, parser.count_rows(entry))
+            contents.note(entry.header, len(parser.read_ids(entry)))
     pages, rows = plural(contents.pages, "page"), plural(contents.rows, "row")
     known = next(filter(None, map(archive.header, archive.numbers)), None)
     begins = f", since {known.time}" if known else ""

@@ -287,10 +287,10 @@ class FeedRun:
         try:
             for entry in self.archive.read_all(numbers):
                 self.raise_if_over()
-                newest.note(entry)
-                rows = self.reader.count_rows(entry)
-                contents.note(entry.header, rows)
-                self._notices.note_loaded(entry.header, rows, self.wanted)
+                ids = self.reader.read_ids(entry)
+                newest.note(entry, ids)
+                contents.note(entry.header, len(ids))
+                self._notices.note_loaded(entry.header, len(ids), self.wanted)
                 self._last = entry.number
         except FormatError as error:
             self.problem = error

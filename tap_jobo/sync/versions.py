@@ -29,10 +29,9 @@ class NewestVersions:
         self._newest: dict[str, tuple[int, int]] = {}  # a hash, and the first entry that has it
         self._outstanding = 0
 
-    def note(self, entry: Entry) -> None:
-        """Take up the rows of an entry, in the order of the archive."""
-        ids = self._reader.read_ids(entry)
-        repeated = {id_ for id_ in ids if self._seen.add(id_)}
+    def note(self, entry: Entry, ids: Sequence[str | None]) -> None:
+        """Take up the rows of an entry, given their ids, in the order of the archive."""
+        repeated = {id_ for id_ in ids if id_ and self._seen.add(id_)}
         if not repeated:
             return
         page = self._reader.parse_loaded(entry)

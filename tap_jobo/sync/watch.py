@@ -58,11 +58,11 @@ class SyncWatch:
         """Remember the cursor that a page was requested with."""
         self.cursors.add(hash_cursor(cursor))
 
-    def note_ids(self, ids: Collection[str]) -> None:
-        """Take up the ids of a page."""
-        if ids:
+    def note_ids(self, ids: Collection[str | None]) -> None:
+        """Take up the ids of a page, as far as they are usable."""
+        were_seen = [self._seen.add(id_) for id_ in ids if id_]
+        if were_seen:
             self._empty = 0
-            were_seen = [self._seen.add(id_) for id_ in ids]
             self._repeated = self._repeated + 1 if all(were_seen) else 0
         else:
             self._empty += 1
