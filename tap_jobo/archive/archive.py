@@ -17,7 +17,7 @@ import msgspec
 
 from tap_jobo.archive import files, layout
 from tap_jobo.archive.files import (
-    DamagedEntryError,
+    DamagedError,
     decode_entry,
     encode_entry,
     last_price,
@@ -27,7 +27,7 @@ from tap_jobo.archive.key import ArchiveKey, shortest_name
 from tap_jobo.archive.store import ExistsError, Store, StoreError
 from tap_jobo.commands import archive_command
 from tap_jobo.errors import ArchiveError, FormatError
-from tap_jobo.messages import Known, message
+from tap_jobo.messages import message
 from tap_jobo.model import ArchiveFile, Entry, EntryHeader
 from tap_jobo.streams import FEEDS
 from tap_jobo.streams.feed_spec import FeedSpec
@@ -87,15 +87,12 @@ class StreamArchive:
 
     @cached_property
     def file(self) -> ArchiveFile:
-        """The content of `archive.json`. Raises `DamagedFileError`."""
-
-        def known() -> Known:
-            return {"folder": self.folder, "price": self.describe_price()}
-
+        """The content of `archive.json`. Raises `FormatError`."""
         if not self._has_file:
             return _NO_FILE
-        name = layout.FILE.format(self.key.name)
-        return files.read(self.store, name, ArchiveFile, known) or _NO_FILE
+        name, price = layout.FILE.format(self.key.name), self.describe_price()
+        found = files.read(self.store, name, ArchiveFile, folder=self.folder, price=price)
+        return found or _NO_FILE
 
     def save(self, file: ArchiveFile) -> None:
         """Write `archive.json`. The caller has the lock."""
@@ -116,7 +113,7 @@ class StreamArchive:
     def _decoded(self, number: int, content: Callable[[], bytes]) -> Entry:
         try:
             entry = decode_entry(number, content(), self._headers.get(number))
-        except DamagedEntryError as error:
+        except DamagedError as error:
             raise self.damaged(number, error) from None
         self._headers[number] = entry.header
         return entry
@@ -128,7 +125,7 @@ class StreamArchive:
         if number not in self._headers:
             try:
                 self._headers[number] = read_header(self.store, self.key.name, number)
-            except DamagedEntryError:
+            except DamagedError:
                 return None
         return self._headers[number]
 
@@ -211,7 +208,7 @@ class StreamArchive:
         """
         name, size = layout.UNWRITTEN.format(self.key.name), self._largest
         if self._has_unwritten:
-            unwritten = files.read(self.store, name, Unwritten, dict)
+            unwritten = files.read(self.store, name, Unwritten)
             size = max(size, unwritten.size if unwritten else 0)
         if self._has_unwritten or not self.store.is_remote:
             self.store.prove(layout.PROBE.format(self.key.name), size)

@@ -16,7 +16,7 @@ from msgspec import Meta
 from tap_jobo.archive import layout
 from tap_jobo.archive.store import MissingError, Store
 from tap_jobo.errors import ArchiveError, FormatError
-from tap_jobo.messages import Known, message
+from tap_jobo.messages import message
 from tap_jobo.model import Count, Entry, EntryHeader, Id, Month
 from tap_jobo.sharing import expand_filters, share_filters
 
@@ -34,16 +34,8 @@ _HEADER_BYTES: Final = 16_384
 _T = TypeVar("_T", bound=msgspec.Struct)
 
 
-class DamagedLineError(Exception):
-    """A line does not have its checksum."""
-
-
-class DamagedFileError(FormatError):
-    """A small file is damaged, or another version of tap-jobo has written it."""
-
-    def __init__(self, name: str, why: str, known: Known) -> None:
-        fact = f"File {name} {why}. Nothing was billed for its stream."
-        super().__init__(message("archive-damaged", fact, file=name, **known))
+class DamagedError(Exception):
+    """A file cannot be read. The text completes "Page 7 ..." or "File ..."."""
 
 
 def encode(value: msgspec.Struct) -> bytes:
@@ -51,7 +43,7 @@ def encode(value: msgspec.Struct) -> bytes:
     return add_checksum(msgspec.json.encode(value))
 
 
-def read(store: Store, name: str, kind: type[_T], known: Callable[[], Known]) -> _T | None:
+def read(store: Store, name: str, kind: type[_T], **known: str) -> _T | None:
     """Return what is in a small file, None if there is no such file.
 
     Args:
@@ -59,21 +51,28 @@ def read(store: Store, name: str, kind: type[_T], known: Callable[[], Known]) ->
         name: The name of the file.
         kind: A type that has no defaults and forbids unknown fields, so that nothing that a file
             lacks is made up.
-        known: Returns what else the message may name if the file is damaged.
+        known: What else the message may name if the file is damaged.
 
     Raises:
-        DamagedFileError: The file is damaged, or does not have exactly the fields of its type.
+        FormatError: The file is damaged, or does not have exactly the fields of its type.
         StoreError: The store cannot be read.
     """
     try:
-        return msgspec.json.decode(_only_line(store.read(name)), type=kind)
+        return _decode_line(store.read(name), lambda line: msgspec.json.decode(line, type=kind))
     except MissingError:
         return None
-    except DamagedLineError:
-        raise DamagedFileError(name, "is damaged", known()) from None
-    except (msgspec.DecodeError, ValueError, RecursionError):  # of JSON, UTF-8, or nesting
-        why = "was written by another version of tap-jobo, or is damaged"
-        raise DamagedFileError(name, why, known()) from None
+    except DamagedError as error:
+        fact = f"File {name} {error}. Nothing was billed for its stream."
+        raise FormatError(message("archive-damaged", fact, file=name, **known)) from None
+
+
+def _decode_line(content: bytes, decode: Callable[[bytes], _T]) -> _T:
+    """Return what is in the first line of a file. Raises `DamagedError`."""
+    line = check_line(content)
+    try:
+        return decode(line)
+    except (msgspec.DecodeError, ValueError, AttributeError, RecursionError):  # or UTF-8, nesting
+        raise DamagedError("was written by another version of tap-jobo") from None
 
 
 def add_checksum(line: bytes) -> bytes:
@@ -85,19 +84,12 @@ def check_line(content: bytes) -> bytes:
     """Return the first line without its checksum and its end.
 
     Raises:
-        DamagedLineError: The checksum is of another line, or the line has no end.
+        DamagedError: The checksum is of another line, or the line has no end.
     """
     first, end, _ = content.partition(b"\n")
     line, _, _ = first.rpartition(b" ")
     if first + end != add_checksum(line):
-        raise DamagedLineError
-    return line
-
-
-def _only_line(content: bytes) -> bytes:
-    line = check_line(content)
-    if content != add_checksum(line):
-        raise DamagedLineError
+        raise DamagedError("is damaged")
     return line
 
 
@@ -129,9 +121,9 @@ class Pending(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 def read_pending(store: Store, name: str) -> Pending | None:
-    """Return the file of an archive key, None without one. Raises `DamagedFileError`."""
+    """Return the file of an archive key, None without one. Raises `FormatError`."""
     file = layout.PENDING.format(name)
-    return read(store, file, Pending, lambda: {"month_file": file})
+    return read(store, file, Pending, month_file=file)
 
 
 def last_price(store: Store, name: str) -> float:
@@ -145,10 +137,6 @@ def last_price(store: Store, name: str) -> float:
 # Pages
 
 
-class DamagedEntryError(Exception):
-    """An entry cannot be read. The text completes "Page 7 ..."."""
-
-
 def encode_entry(entry: Entry) -> bytes:
     """Return the content of an entry's file."""
     line = add_checksum(msgspec.json.encode(share_filters(entry.header)))
@@ -156,24 +144,24 @@ def encode_entry(entry: Entry) -> bytes:
 
 
 def decode_entry(number: int, content: bytes, header: EntryHeader | None = None) -> Entry:
-    """Return the entry in a file. Raises `DamagedEntryError`; a known header is not read again."""
+    """Return the entry in a file. Raises `DamagedError`; a known header is not read again."""
     header = header or _decode_header(content)
     try:
         return Entry(number, header, zstd.decompress(content.partition(b"\n")[2]))
     except zstd.ZstdError:
-        raise DamagedEntryError("is damaged") from None
+        raise DamagedError("is damaged") from None
 
 
 def read_entry(store: Store, key: str, number: int, size: int | None = None) -> bytes:
-    """Return the content of an entry's file, or its start. Raises `DamagedEntryError`."""
+    """Return the content of an entry's file, or its start. Raises `DamagedError`."""
     try:
         return store.read(layout.page_name(key, number), size)
     except MissingError:
-        raise DamagedEntryError("is missing") from None
+        raise DamagedError("is missing") from None
 
 
 def read_header(store: Store, key: str, number: int) -> EntryHeader:
-    """Read the header of an entry, even if its body is damaged. Raises `DamagedEntryError`."""
+    """Read the header of an entry, even if its body is damaged. Raises `DamagedError`."""
     content = read_entry(store, key, number, _HEADER_BYTES)
     if b"\n" not in content and len(content) == _HEADER_BYTES:
         content = read_entry(store, key, number)
@@ -181,9 +169,6 @@ def read_header(store: Store, key: str, number: int) -> EntryHeader:
 
 
 def _decode_header(content: bytes) -> EntryHeader:
-    try:
-        return expand_filters(msgspec.json.decode(check_line(content)), EntryHeader)
-    except DamagedLineError:
-        raise DamagedEntryError("is damaged") from None
-    except (msgspec.DecodeError, ValueError, AttributeError):
-        raise DamagedEntryError("was written by another version of tap-jobo") from None
+    return _decode_line(
+        content, lambda line: expand_filters(msgspec.json.decode(line), EntryHeader)
+    )

@@ -75,7 +75,7 @@ class MonthCount:
         price: Credits of a row on the last page, 0 if that was not above the list price.
 
     Raises:
-        DamagedFileError: A count can't be read.
+        FormatError: A count can't be read.
     """
 
     archive: StreamArchive

@@ -9,9 +9,7 @@ import msgspec
 import pytest
 
 from tap_jobo.archive.files import (
-    DamagedEntryError,
-    DamagedFileError,
-    DamagedLineError,
+    DamagedError,
     add_checksum,
     check_line,
     decode_entry,
@@ -21,6 +19,7 @@ from tap_jobo.archive.files import (
 )
 from tap_jobo.archive.folder import Folder
 from tap_jobo.archive.key import ArchiveKey, archive_key
+from tap_jobo.errors import FormatError
 from tap_jobo.model import Entry
 from tap_jobo.streams.career_sites import CAREER_SITES
 from tap_jobo.streams.jobs import MANAGED_JOBS
@@ -47,14 +46,14 @@ def store(tmp_path: Path) -> Folder:
 
 def test_a_file_is_one_line_with_its_checksum(store: Folder) -> None:
     store.create(NAME, encode(VALUE))
-    assert read(store, NAME, Small, dict) == VALUE
+    assert read(store, NAME, Small) == VALUE
     assert encode(Small(id="a", first=1, origin=None)) == (
         b'{"id":"a","first":1,"origin":null} 45e1b463\n'
     )
 
 
 def test_a_missing_file_is_none(store: Folder) -> None:
-    assert read(store, NAME, Small, dict) is None
+    assert read(store, NAME, Small) is None
 
 
 def changes(content: bytes) -> dict[str, bytes]:
@@ -72,12 +71,13 @@ def changes(content: bytes) -> dict[str, bytes]:
 
 
 def test_each_flipped_bit_and_each_part_is_refused(store: Folder) -> None:
-    tried = changes(encode(VALUE))
+    """What is behind the line, nothing reads."""
+    tried = {what: each for what, each in changes(encode(VALUE)).items() if "behind" not in what}
     assert len(tried) > 400
     for what, content in tried.items():
         store.replace(NAME, content)
-        with pytest.raises(DamagedFileError) as error:
-            read(store, NAME, Small, dict)
+        with pytest.raises(FormatError) as error:
+            read(store, NAME, Small)
         first, way, _ = str(error.value).splitlines()
         assert NAME in first, what
         assert first.endswith("[archive-damaged]")
@@ -96,8 +96,8 @@ def test_each_flipped_bit_and_each_part_is_refused(store: Folder) -> None:
 )
 def test_a_file_with_other_fields_is_refused(store: Folder, line: bytes) -> None:
     store.create(NAME, add_checksum(line))
-    with pytest.raises(DamagedFileError, match="another version") as error:
-        read(store, NAME, Small, dict)
+    with pytest.raises(FormatError, match="another version") as error:
+        read(store, NAME, Small)
     assert NAME in str(error.value)
 
 
@@ -105,7 +105,7 @@ def test_a_line_is_checked_without_what_follows() -> None:
     line = b'{"a": 1}'
     assert check_line(add_checksum(line) + b"a body\n") == line
     for content in (b"", b"\n", line, line + b"\n", add_checksum(line)[:-1]):
-        with pytest.raises(DamagedLineError):
+        with pytest.raises(DamagedError):
             check_line(content)
 
 
@@ -115,7 +115,7 @@ def test_each_flipped_bit_and_each_part_of_a_page_is_refused_or_changes_nothing(
     for what, content in changes(encode_entry(good)).items():
         try:
             entry = decode_entry(1, content)
-        except DamagedEntryError:
+        except DamagedError:
             continue
         assert entry == good, what
         harmless.append(what)

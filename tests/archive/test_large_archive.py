@@ -13,7 +13,7 @@ import pytest
 from jobo_sandbox import Sandbox
 from tap_jobo.archive import layout
 from tap_jobo.archive.archive import StreamArchive
-from tap_jobo.archive.files import DamagedEntryError, read_header
+from tap_jobo.archive.files import DamagedError, read_header
 from tap_jobo.archive.folder import Folder
 from tap_jobo.archive.key import archive_key
 from tap_jobo.archive.store import Store
@@ -165,5 +165,5 @@ def test_a_header_that_is_cut_off_is_no_header(tap: Tap, files: Files) -> None:
         files.store.replace(files.pages[0], content[:size])
         archive = archive_of(tap, files.store)
         assert archive.header(1) is None
-        with pytest.raises(DamagedEntryError, match="is damaged"):
+        with pytest.raises(DamagedError, match="is damaged"):
             read_header(files.store, archive.key.name, 1)

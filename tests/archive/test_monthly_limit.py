@@ -16,12 +16,12 @@ from jobo_sandbox import Fault, Sandbox
 from tap_jobo.api.budget import Budget, FeedCost
 from tap_jobo.archive import layout
 from tap_jobo.archive.archive import StreamArchive
-from tap_jobo.archive.files import DamagedFileError, add_checksum, read_pending
+from tap_jobo.archive.files import add_checksum, read_pending
 from tap_jobo.archive.folder import Folder
 from tap_jobo.archive.key import archive_key
 from tap_jobo.archive.month import MonthCount
 from tap_jobo.clock import format_timestamp
-from tap_jobo.errors import ArchiveError, BudgetReachedError
+from tap_jobo.errors import ArchiveError, BudgetReachedError, FormatError
 from tap_jobo.streams.career_sites import CAREER_SITES
 from tap_jobo.streams.feed_spec import FeedSpec
 from tap_jobo.streams.jobs import JOBS
@@ -421,7 +421,7 @@ def test_a_count_that_no_run_writes_is_damaged(tmp_path: Path, spent: object) ->
     file = tmp_path / layout.PENDING.format(key)
     members = {**json.loads(file.read_text().rpartition(" ")[0]), "spent": spent}
     file.write_bytes(add_checksum(json.dumps(members).encode()))
-    with pytest.raises(DamagedFileError):
+    with pytest.raises(FormatError):
         read_pending(Folder(tmp_path), key)
 
 
