@@ -5,6 +5,7 @@ warehouse is loaded from here, free, as often as it has to be.
 """
 
 import math
+import os
 import re
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -211,7 +212,10 @@ class StreamArchive:
             unwritten = files.read(self.store, name, Unwritten)
             size = max(size, unwritten.size if unwritten else 0)
         if self._has_unwritten or not self.store.is_remote:
-            self.store.prove(layout.PROBE.format(self.key.name), size)
+            probe = layout.PROBE.format(self.key.name)
+            self.store.remove(probe)  # what a killed run has left
+            self.store.create(probe, os.urandom(size))  # which no file system compresses
+            self.store.remove(probe)
         if self._has_unwritten:
             self.store.remove(name)
             self._has_unwritten = False

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
@@ -100,12 +99,6 @@ class Bucket:
             return bytes(self._bucket.get(name).bytes())
         except FileNotFoundError:
             return None
-
-    def prove(self, name: str, size: int) -> None:
-        """Write an object of a size, as a page is written, and remove it."""
-        with store_errors(self.location):
-            self._pages.put(name, os.urandom(size), use_multipart=False)
-        self.remove(name)
 
     def replace(self, name: str, content: bytes) -> None:
         """Write an object, whether the name is free or taken."""

@@ -80,11 +80,6 @@ class Folder:
         with self._errors():
             self._path(name).unlink(missing_ok=True)
 
-    def prove(self, name: str, size: int) -> None:
-        """Write and sync a file of a size, which no file system compresses, and remove it."""
-        with self._written_aside(name, os.urandom(size)):
-            pass
-
     @contextmanager
     def lock(self, key: str, what: str) -> Iterator[Callable[[], None]]:
         """Hold a lock that the operating system releases after a crash, and that cannot be lost.

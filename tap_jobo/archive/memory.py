@@ -39,9 +39,6 @@ class Memory:
         """Remove a file."""
         self.files.pop(name, None)
 
-    def prove(self, name: str, size: int) -> None:
-        """Prove nothing: there is always room."""
-
     @contextmanager
     def lock(self, key: str, what: str) -> Iterator[Callable[[], None]]:  # noqa: ARG002
         """Hold no lock: no other run has these files."""

@@ -78,9 +78,6 @@ class Store(Protocol):
     def remove(self, name: str) -> None:
         """Remove a file; one that is missing is no error."""
 
-    def prove(self, name: str, size: int) -> None:
-        """Write and sync a file of a size, and remove it, or raise `StoreError` if that fails."""
-
     def lock(self, key: str, what: str) -> Lock:
         """Take the lock of an archive key at once, without waiting. Raises `HeldError` if it can't.
 
