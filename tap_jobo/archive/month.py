@@ -20,7 +20,6 @@ from tap_jobo.archive.files import Pending, encode, read_pending
 from tap_jobo.archive.key import key_of_name
 from tap_jobo.commands import archive_command
 from tap_jobo.errors import TapJoboError
-from tap_jobo.model import Receipt
 
 _MARGIN: Final = timedelta(minutes=1)  # before a month, when a request counts in both months
 _KEPT: Final = 2  # months
@@ -54,15 +53,6 @@ class Limit:
         return max(0, self.most - self.used)
 
 
-@dataclass(frozen=True)
-class _Other:
-    """Another stream that shares the limit: its file, what it was billed, and its last receipt."""
-
-    pending: Pending
-    spent: Mapping[str, int]
-    receipt: Receipt | None
-
-
 @dataclass(kw_only=True)
 class MonthCount:
     """The count of one archive key; keys of one address and kind of API key share the limit.
@@ -86,7 +76,8 @@ class MonthCount:
 
     def __post_init__(self) -> None:
         self._asked_in: set[str] = set()  # the months in which the last request counts
-        self._others: dict[str, _Other] = {}
+        self._others: dict[str, StreamArchive] = {}  # of the streams that share the limit
+        self._spent_by_others: dict[str, Mapping[str, int]] = {}
         self._written = pending = read_pending(self.archive.store, self.archive.key.name)
         self._spent = dict(spent_so_far(pending, self.archive))
         self.price = pending.price if pending else 0
@@ -114,7 +105,7 @@ class MonthCount:
                 "list": archive_command("list", location=self.archive.store.location),
             }
             used = self._spent.get(month, 0)
-            used += sum(other.spent.get(month, 0) for other in self._others.values())
+            used += sum(spent.get(month, 0) for spent in self._spent_by_others.values())
             limits.append(
                 Limit(
                     setting="max_credits_per_month",
@@ -147,9 +138,9 @@ class MonthCount:
 
     def newest_balance(self) -> int | None:
         """Return the balance of the account that the last page of any stream has shown."""
-        receipts = [_last_receipt(self.archive)]
-        receipts += [other.receipt for other in self._others.values()]
-        known = [each for each in receipts if each and each.balance is not None]
+        headers = [each.last_header for each in (self.archive, *self._others.values())]
+        receipts = [each.receipt for each in headers if each and each.receipt]
+        known = [each for each in receipts if each.balance is not None]
         newest = max(known, key=lambda receipt: receipt.received_at, default=None)
         return newest.balance if newest else None
 
@@ -182,19 +173,16 @@ class MonthCount:
         return True
 
     def _read_others(self) -> None:
-        """Read the counts of the other streams, and at first, those of their last pages."""
+        """Read the counts of the other streams. Their pages are listed only once."""
         store, key = self.archive.store, self.archive.key
         for file in {*store.list(layout.PENDING_FOLDER)} - {layout.PENDING.format(key.name)}:
             name = layout.key_of_pending(file)
-            pending, known = read_pending(store, name), self._others.get(name)
+            pending = read_pending(store, name)
             if pending is None or not key.shares_limit_with(pending.address, pending.api_key):
                 continue
-            if known is None:
-                archive = StreamArchive(store, key_of_name(name), pending.offset)
-                spent = spent_so_far(pending, archive)
-                self._others[name] = _Other(pending, spent, _last_receipt(archive))
-            elif known.pending != pending:  # a run of that stream counts each request there
-                self._others[name] = _Other(pending, pending.spent, known.receipt)
+            if name not in self._others:
+                self._others[name] = StreamArchive(store, key_of_name(name), pending.offset)
+            self._spent_by_others[name] = spent_so_far(pending, self._others[name])
 
 
 def spent_so_far(pending: Pending | None, archive: StreamArchive) -> Mapping[str, int]:
@@ -211,8 +199,3 @@ def spent_so_far(pending: Pending | None, archive: StreamArchive) -> Mapping[str
         return pending.spent if pending.offset >= archive.head else in_pages
     months = {*in_pages, *pending.spent}
     return {each: max(in_pages.get(each, 0), pending.spent.get(each, 0)) for each in months}
-
-
-def _last_receipt(archive: StreamArchive) -> Receipt | None:
-    last = archive.last_header
-    return last.receipt if last else None
