@@ -8,8 +8,8 @@ from typing import Final
 
 from typing_extensions import override
 
-from tap_jobo.messages import message
-from tap_jobo.wording import dollars, one_line, plural
+from tap_jobo.messages import Known, message
+from tap_jobo.wording import dollars, one_line
 
 _CODE: Final = re.compile(r" \[[a-z-]+\]\Z")
 
@@ -113,16 +113,12 @@ class PageCutOffError(ApiError):
 
     Attributes:
         why: What happened, without advice.
-        setting: That for smaller pages, None if there is none.
-        credits: What the page may have cost.
+        known: What the ways out may name.
     """
 
-    def __init__(self, why: str, rows: int, setting: str | None, credits_: int) -> None:
-        price = dollars(credits_)
-        self.why = f"{why}. {plural(rows, 'row')} ({price}) may have been billed."
-        self.setting, self.credits = setting, credits_
-        known = {"page_price": price, "page_size": setting}
-        super().__init__(message("response-cut-off", self.why, **known))
+    def __init__(self, why: str, known: Known) -> None:
+        super().__init__(message("response-cut-off", why, **known))
+        self.why, self.known = why, known
 
 
 class RetriesExhaustedError(ApiError):

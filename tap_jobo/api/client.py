@@ -38,7 +38,7 @@ from tap_jobo.errors import (
 from tap_jobo.messages import message
 from tap_jobo.redaction import without_key
 from tap_jobo.signals import ShutdownSignal
-from tap_jobo.wording import dollars
+from tap_jobo.wording import dollars, plural
 
 IDLE_SECONDS: Final = 60.0
 """Until an idle connection is not used again: a gateway may have dropped it without a word, and a
@@ -91,9 +91,9 @@ class Client:
         while True:
             self._reserve(cost, rows, failed)
             self.shutdown.wait(wait)
-            if self._limiter.wait() or wait:  # perhaps into another month, or beyond a lease
-                self.raise_if_over()
-                self._reserve(cost, rows, failed)
+            self._limiter.wait()
+            self.raise_if_over()  # perhaps beyond a lease, or into another month
+            self._reserve(cost, rows, failed)
             started = self.clock.monotonic()
             seconds = PAGE_SECONDS if cost else max(1, retry.seconds_left)
             try:
@@ -156,8 +156,10 @@ class Client:
                 if isinstance(error, FailedTryError):
                     error.charged = credits_
                 if isinstance(error, CutOffError) and credits_:
-                    setting = cost.spec.page_size_name
-                    raise PageCutOffError(f"{error}", rows, setting, credits_) from error
+                    price = dollars(credits_)
+                    why = f"{error}. {plural(rows, 'row')} ({price}) may have been billed."
+                    known = {"page_price": price, "page_size": cost.spec.page_size_name}
+                    raise PageCutOffError(why, known) from error
             raise
         finally:
             self._last_used = self.clock.monotonic()

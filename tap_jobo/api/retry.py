@@ -89,13 +89,10 @@ class RateLimiter:
         self._lock = threading.Lock()
         self._paused_until = clock.monotonic()
 
-    def wait(self) -> bool:
-        """Wait until the next request may be sent, or a signal arrives; return whether it did."""
-        has_waited = False
+    def wait(self) -> None:
+        """Wait until the next request may be sent, or a signal arrives."""
         while (seconds := self._paused_until - self._clock.monotonic()) > 0:
             self._shutdown.wait(seconds)  # another thread may be asked to wait meanwhile
-            has_waited = True
-        return has_waited
 
     def pause(self, seconds: float) -> None:
         """Hold back all requests for this many seconds."""

@@ -10,7 +10,6 @@ from tap_jobo.commands import run_with
 from tap_jobo.errors import (
     ApiError,
     EndlessFeedError,
-    PageCutOffError,
     RejectedError,
     StateError,
 )
@@ -115,18 +114,6 @@ class Messages:
             "archive-unusable",
             f"The archive can't be written ({why}). A page ({dollars(cost)}) is lost.",
             location=archive.store.location,
-        )
-
-    def cut_off(self, error: PageCutOffError, stuck: Known) -> ApiError:
-        """Return the error for a page whose response was cut off, in the middle of a sync."""
-        return ApiError(
-            self.text(
-                "response-cut-off",
-                error.why,
-                page_price=dollars(error.credits),
-                page_size=error.setting,
-                **stuck,
-            )
         )
 
     def endless(self, error: EndlessFeedError, cost: int, stuck: Known) -> EndlessFeedError:

@@ -364,7 +364,8 @@ class FeedRun:
         except PageCutOffError as error:
             if request.page == 1:
                 raise
-            raise self.messages.cut_off(error, self._stuck(request)) from error
+            known = {**error.known, **self._stuck(request)}
+            raise PageCutOffError(error.why, known) from error
         except RejectedError as rejection:
             if not (request.cursor and rejection.names_cursor):
                 raise

@@ -288,7 +288,7 @@ def test_limits_are_checked_before_and_after_a_wait(
     sandbox.faults.add(fault)
     with pytest.raises((BudgetReachedError, ApiError)):
         feed.page(feed.page().next_cursor)
-    assert asked_at == [0, 0, 3_600]
+    assert asked_at == [0, 0, 0, 3_600]
     assert len(sandbox.feed_requests) == 1
 
 
