@@ -182,7 +182,7 @@ def _export(archive: StreamArchive, numbers: Sequence[int]) -> Iterator[str]:
             continue
         receipt = entry.header.receipt
         where = {"stream": stream, "page": number, "received_at": receipt and receipt.received_at}
-        rows = parser.parse_items(entry.body).items if entry.body else []
+        rows = parser.read_items(entry.body) if entry.body else []
         for row_number, row in enumerate(rows, 1):
             if row != ERASED:
                 _write(json.dumps({**where, "row_number": row_number, "row": row}).encode())

@@ -327,29 +327,11 @@ class EntryHeader(_Stored, frozen=True):
 
 
 class Entry(msgspec.Struct, frozen=True):
-    """A page as it was billed: its number in the archive (0 without one), its header, its body."""
+    """A page as it was billed: its number in the archive, its header, its body."""
 
     number: int
     header: EntryHeader
     body: bytes
-
-
-def entry_outside(sync: Sync, receipt: Receipt, body: bytes) -> Entry:
-    """Return the first page of a sync that no archive gets, as that of a test."""
-    header = EntryHeader(
-        id=new_id(),
-        previous=None,
-        before=NOTHING,
-        own=None,
-        sync=sync,
-        page=1,
-        time=receipt.received_at,
-        receipt=receipt,
-        run=new_id(),
-        spent={},
-        dropped=None,
-    )
-    return Entry(0, header, body)
 
 
 class ArchiveFile(_Stored, frozen=True):

@@ -13,7 +13,7 @@ from tap_jobo.api.feed import FeedReader
 from tap_jobo.api.responses import ApiResponse, require_success
 from tap_jobo.clock import format_timestamp
 from tap_jobo.errors import ApiError, FormatError, RejectedError
-from tap_jobo.model import ALL, Sync, entry_outside, new_id
+from tap_jobo.model import ALL, NOTHING, EntryHeader, Sync, new_id
 from tap_jobo.records.converter import RecordConverter
 from tap_jobo.streams.feed_spec import FeedSpec
 from tap_jobo.sync.checks import PageChecks
@@ -78,16 +78,29 @@ def _read(sync: Sync, response: ApiResponse, feed: FeedSpec, logger: logging.Log
         clock=lambda: clock,
         row_type=converter.row_type,
     )
-    entry = entry_outside(sync, *reader.fetch_page(sync, None))
+    receipt, body = reader.fetch_page(sync, None)
+    header = EntryHeader(
+        id=new_id(),
+        previous=None,
+        before=NOTHING,
+        own=None,
+        sync=sync,
+        page=1,
+        time=receipt.received_at,
+        receipt=receipt,
+        run=new_id(),
+        spent={},
+        dropped=None,
+    )
 
     def warn(code: str, fact: str, **_: object) -> None:
         if code == "new-fields":  # other checks say the rest
             logger.warning("%s", fact)
 
     checks = PageChecks(feed, converter, warn)
-    page = reader.parse_page(entry)
-    checks.check(entry.header, page)
-    converter.log_skipped(converter.convert(reader.rows(entry, page)).skipped)
+    page = reader.parse_page(sync, receipt, body)
+    checks.check(header, page)
+    converter.log_skipped(converter.convert(page.rows).skipped)
 
 
 def read_profile(profile: object, schema: Any, never_null: Sequence[str]) -> Reading:

@@ -9,7 +9,7 @@ from typing import Any, Final
 import msgspec
 
 from tap_jobo.errors import ApiError
-from tap_jobo.model import Entry
+from tap_jobo.model import Entry, Receipt, Sync
 from tap_jobo.records.values import fold_name, parse_uuid, sanitize_text
 from tap_jobo.streams.feed_spec import FeedSpec
 
@@ -29,17 +29,22 @@ _DEEPEST: Final = 3  # levels of objects in which a list of rows is looked for
 class ParsedPage:
     """What a page of a feed says."""
 
-    items: list[Any]
+    rows: list[Any]  # as received, with a stub in place of each that was erased
     next_cursor: str | None = None
     has_more: bool = False
-    estimated_total: int | None = None  # items in the whole sync
+    estimated_total: int | None = None  # rows in the whole sync
     are_rows_checked: bool = False  # otherwise, each is when it is converted to a record
-    has_error: bool = False  # beside its items, of which some may be missing
+    has_error: bool = False  # beside its rows, of which some may be missing
 
     @property
     def following(self) -> str | None:
         """The cursor of the next page, None after the last page of a sync."""
         return (self.next_cursor or None) if self.has_more else None
+
+    @property
+    def ids(self) -> list[str | None]:
+        """The id of each row, None for one without a usable id."""
+        return [parse_uuid(row.get("id")) if isinstance(row, dict) else None for row in self.rows]
 
 
 def parse_json(body: bytes, decode: Callable[[bytes], Any] = msgspec.json.decode) -> object:
@@ -131,8 +136,8 @@ class PageParser:
             )
         )
 
-    def parse(self, body: bytes, *, is_billed: bool = False) -> ParsedPage:
-        """Return what the body of a page says.
+    def parse(self, body: bytes, started_at: str = "", *, is_billed: bool = False) -> ParsedPage:
+        """Return what the body of a page says, given the start of its sync.
 
         A page that was billed has rows, so it is not an empty last page without a list.
 
@@ -152,7 +157,9 @@ class PageParser:
             raise ApiError("its 'next_cursor' cannot be sent back")
         total = page.estimated_total
         return ParsedPage(
-            items=msgspec.to_builtins(page.items) if checked else page.items,
+            rows=msgspec.to_builtins(page.items)
+            if checked
+            else self.spec.rows(page.items, started_at),
             next_cursor=page.next_cursor,
             has_more=page.has_more,
             estimated_total=total if isinstance(total, int) and 0 <= total < 10**12 else None,
@@ -160,36 +167,33 @@ class PageParser:
             has_error=bool(page.error or page.errors),
         )
 
-    def parse_items(self, body: bytes) -> ParsedPage:
+    def read_items(self, body: bytes) -> list[Any]:
         """Return the items of a page, whatever else it says."""
         items: Any = None
         with suppress(ValueError):
             data = parse_json(body)
             items = data.get(self.spec.item_key) if isinstance(data, dict) else None
-        return ParsedPage(items if isinstance(items, list) else [])
+        return items if isinstance(items, list) else []
 
-    def parse_page(self, entry: Entry) -> ParsedPage:
-        """Return what a page of an archive says. Raises `ApiError` if it is not as documented."""
-        receipt = entry.header.receipt
+    def parse_page(self, sync: Sync | None, receipt: Receipt | None, body: bytes) -> ParsedPage:
+        """Return what a page of a sync says. Raises `ApiError` if it is not as documented."""
         if receipt and receipt.encoding:  # kept as it came
             most = f"{MOST_BYTES // 10**6} MB"
             raise ApiError(f"{receipt.encoding} can't be decompressed within {most}")
-        return self.parse(entry.body, is_billed=bool(receipt and receipt.charge.deducted))
+        is_billed = bool(receipt and receipt.charge.deducted)
+        return self.parse(body, sync.started if sync else "", is_billed=is_billed)
 
     def parse_loaded(self, entry: Entry) -> ParsedPage:
         """Return what a page says that was checked when it was bought.
 
         A stricter check of a later version does not keep it from being loaded again.
         """
-        try:
-            return self.parse_page(entry)
-        except ApiError:
-            return self.parse_items(entry.body)
-
-    def rows(self, entry: Entry, page: ParsedPage) -> list[Any]:
-        """Return the rows of a page as received."""
         sync = entry.header.sync
-        return self.spec.rows(page.items, sync.started if sync else "")
+        try:
+            return self.parse_page(sync, entry.header.receipt, entry.body)
+        except ApiError:
+            items = self.read_items(entry.body)
+            return ParsedPage(self.spec.rows(items, sync.started if sync else ""))
 
     def read_ids(self, entry: Entry) -> list[str | None]:
         """Return the id of each row of a page, None for one without a usable id.
@@ -199,14 +203,7 @@ class PageParser:
         with suppress(msgspec.DecodeError, ValueError, RecursionError):
             items = self._ids.decode(entry.body).items
             return [parse_uuid(item if self.spec.to_row else item.id) for item in items]
-        return self.ids(entry, self.parse_items(entry.body))
-
-    def ids(self, entry: Entry, page: ParsedPage) -> list[str | None]:
-        """Return the id of each row of a page that was parsed, None for one without a usable id."""
-        return [
-            parse_uuid(row.get("id")) if isinstance(row, dict) else None
-            for row in self.rows(entry, page)
-        ]
+        return self.parse_loaded(entry).ids
 
     def _parse_at_once(self, body: bytes) -> Any:
         """Return a page whose rows all match the type and can be emitted as they are, or None."""

@@ -23,7 +23,7 @@ from tap_jobo.errors import (
     FormatError,
     StateError,
 )
-from tap_jobo.model import NOTHING, Sync, entry_outside
+from tap_jobo.model import NOTHING, Sync
 from tap_jobo.records.converter import Row
 from tap_jobo.singer.companies_stream import CompaniesStream
 from tap_jobo.singer.run import RunContext
@@ -252,13 +252,12 @@ class FeedStream(JoboStream):
     def _read_sample(self, sync: Sync) -> Sequence[Row]:
         """Return the records of the first page of a sync, and note how many rows match."""
         receipt, body = self.reader.fetch_page(sync, None)
-        entry = entry_outside(sync, receipt, body)
         try:
-            page = self.reader.parse_page(entry)
+            page = self.reader.parse_page(sync, receipt, body)
         except ApiError as error:
             raise self._failed_test(f"{error}") from error
-        self._cost.reconcile(receipt.charge, len(page.items))
-        converted = self._converter.convert(self.reader.rows(entry, page))
+        self._cost.reconcile(receipt.charge, len(page.rows))
+        converted = self._converter.convert(page.rows)
         if converted.skipped and not converted.records:
             raise self._failed_test("No row has a usable 'id'")
         self._converter.log_skipped(converted.skipped)

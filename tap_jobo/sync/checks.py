@@ -60,19 +60,19 @@ class Seen:
     @property
     def is_full(self) -> bool:
         """Whether the page has as many rows as were requested."""
-        return len(self.page.items) >= self.sync.batch_size
+        return len(self.page.rows) >= self.sync.batch_size
 
     @property
     def shows_format(self) -> bool:
         """Whether the page has enough rows, none of them erased, to show what all rows lack."""
         is_enough = len(self.rows) >= min(MIN_BAD_ROWS, self.sync.batch_size)
-        is_whole = len(self.rows) == len(self.page.items)
+        is_whole = len(self.rows) == len(self.page.rows)
         return is_enough and is_whole and not self.page.are_rows_checked
 
     @property
     def total(self) -> int:
         """The rows of the sync so far."""
-        return self.header.rows_before + len(self.page.items)
+        return self.header.rows_before + len(self.page.rows)
 
     @property
     def ends_sync(self) -> bool:
@@ -125,7 +125,7 @@ def _ends_oddly(seen: Seen) -> str:
         how = "has 'has_more' without a 'next_cursor', so the sync ends there"
     elif page.next_cursor and not page.has_more and seen.is_full:
         how = "is full and has a 'next_cursor', but its 'has_more' is False"
-    elif seen.header.cursor and not (page.items or page.has_more):
+    elif seen.header.cursor and not (page.rows or page.has_more):
         how = "is empty, although the page before it has 'has_more'"
     return f"The last page of {seen.spec.name} {how}." if how else ""
 
@@ -141,7 +141,7 @@ def _is_before_window(seen: Seen) -> str:
         return ""
     start, parse = parse_timestamp(max(seen.sync.since, "0002-01-01")), PARSERS["date-time"]
     limit, key = format_timestamp(start - _TOLERANCE), seen.spec.replication_key
-    times = [parse(row.get(key)) for row in seen.page.items if isinstance(row, dict)]
+    times = [parse(row.get(key)) for row in seen.page.rows if isinstance(row, dict)]
     count = sum(_NEVER < each < limit for each in times if each)
     window = f"{seen.spec.since_parameter} {to_minute(seen.sync.since)}"
     fact = f"{plural(count, 'row')} of a page of {seen.spec.name} last changed before {window}."
@@ -240,7 +240,7 @@ class PageChecks:
             header=header,
             sync=sync,
             page=page,
-            rows=[row for row in self._spec.rows(page.items, sync.started) if row != ERASED],
+            rows=[row for row in page.rows if row != ERASED],
             **more,
         )
 

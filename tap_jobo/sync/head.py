@@ -49,7 +49,7 @@ class HeadReader:
             )
         except FormatError as error:
             raise self.log.archive.unreadable(error, entry) from error
-        self._watch.note_ids(self._reader.ids(entry, page))
+        self._watch.note_ids(page.ids)
         self._watch.head = entry.number
 
     def check_loaded(self) -> None:

@@ -122,13 +122,14 @@ class ArchiveLog:
                 self._ends[number] = 0, None
             else:
                 page = self.parse(self.archive.read(number))
-                self._ends[number] = len(page.items), page.following
+                self._ends[number] = len(page.rows), page.following
         return self._ends[number]
 
     def parse(self, entry: Entry) -> ParsedPage:
         """Parse a page at the head. Raises `FormatError`."""
+        header = entry.header
         try:
-            return self._parser.parse_page(entry)
+            return self._parser.parse_page(header.sync, header.receipt, entry.body)
         except ApiError as error:
             raise self.archive.unreadable(error, entry) from error
 

@@ -35,7 +35,6 @@ from tap_jobo.model import (
     Position,
     Receipt,
     State,
-    entry_outside,
     new_id,
 )
 from tap_jobo.records.converter import Conversion, RecordConverter, Row
@@ -307,7 +306,7 @@ class FeedRun:
         if entry.header.live_sync:
             page = self.reader.parse_loaded(entry)
             self._checks.accept(entry, page)
-            older = newest.take_older(self.reader.rows(entry, page))
+            older = newest.take_older(page.rows)
             found = self._convert(entry, page, is_loaded=True)
             records = [record for record in found if record["id"] not in older]
         self._move_to(entry)
@@ -395,10 +394,10 @@ class FeedRun:
         if self.archive.lasts and self._catches_up(request):
             return False  # the archive then has a place for the state, so the user is told once
         try:
-            page = self.reader.parse_page(entry_outside(request.sync, receipt, body))
+            page = self.reader.parse_page(request.sync, receipt, body)
         except ApiError:
             return False
-        if page.items or page.has_more or page.has_error:
+        if page.rows or page.has_more or page.has_error:
             return False
         self.reader.cost.reconcile(receipt.charge, 0)
         self.report.count_page(0)
@@ -442,7 +441,7 @@ class FeedRun:
         receipt = entry.header.receipt
         assert receipt is not None  # noqa: S101 - it has just been bought
         page = self.log.parse(entry)
-        rows, cursor = len(page.items), page.following
+        rows, cursor = len(page.rows), page.following
         self.reader.cost.reconcile(receipt.charge, rows)
         self._head_reader.check(entry, page, is_bought=True)
         records = self._convert(entry, page, is_loaded=False)
@@ -461,13 +460,13 @@ class FeedRun:
 
     def _convert(self, entry: Entry, page: ParsedPage, *, is_loaded: bool) -> Sequence[Row]:
         """Return the records of a page, which was checked, and log the rows without a usable id."""
-        checked = Conversion(page.items, {})
+        checked = Conversion(page.rows, {})
         if page.are_rows_checked:
-            self.converter.complete(page.items)
+            self.converter.complete(page.rows)
         else:
-            checked = self.converter.convert(self.reader.rows(entry, page))
+            checked = self.converter.convert(page.rows)
         if checked.skipped:
-            where, known = self.messages.skipped(entry, len(page.items), self.archive)
+            where, known = self.messages.skipped(entry, len(page.rows), self.archive)
             self.converter.log_skipped(checked.skipped, where, known)
         self.report.count_page(len(checked.skipped), is_loaded=is_loaded)
         return checked.records

@@ -35,7 +35,7 @@ class NewestVersions:
         if not repeated:
             return
         page = self._reader.parse_loaded(entry)
-        for id_, version in _versions(self._reader.rows(entry, page), repeated).items():
+        for id_, version in _versions(page.rows, repeated).items():
             known = self._newest.get(id_)
             if known is None or known[0] != version:
                 self._newest[id_] = version, entry.number

@@ -64,8 +64,8 @@ def test_broken_envelope_is_rejected(broken: Callable[[Body], object]) -> None:
     ],
 )
 def test_only_an_empty_last_page_may_have_no_list(end: Body) -> None:
-    assert SITES.parse(json.dumps(end).encode()).items == []
-    assert SITES.parse(json.dumps({**end, "career_sites": [7]}).encode()).items == [7]
+    assert SITES.parse(json.dumps(end).encode()).rows == []
+    assert SITES.parse(json.dumps({**end, "career_sites": [7]}).encode()).rows == [7]
     for change in (_with(has_more=True), _with(next_cursor="next"), _with(rows=[])):
         with pytest.raises(ApiError):
             SITES.parse(json.dumps(change(end)).encode())
@@ -92,7 +92,7 @@ def test_estimate_is_a_plausible_number_of_rows_or_none(
 
 def test_a_member_with_half_a_character_in_its_name_is_ignored() -> None:
     body = b'{"career_sites": [], "has_more": false, "x\\ud800": 1}'
-    assert SITES.parse(body).items == []
+    assert SITES.parse(body).rows == []
 
 
 def test_json_with_invalid_utf_8_is_read() -> None:
@@ -131,11 +131,11 @@ def _outcome(body: bytes, converter: RecordConverter, parser: PageParser) -> obj
         page = parser.parse(body)
     except ApiError as error:
         return str(error)
-    records, bad = page.items, "[]"
+    records, bad = page.rows, "[]"
     if page.are_rows_checked:
         converter.complete(records)
     else:
-        found = converter.convert(page.items)
+        found = converter.convert(page.rows)
         records, bad = [*found.records], repr([*found.skipped.values()])
     written = [json.dumps(record) for record in records]  # as 1 and 1.0 differ
     return written, bad, page.next_cursor, page.has_more, page.estimated_total

@@ -56,5 +56,5 @@ class FeedClient:
     def waited(self) -> float:
         """Fetch a page and return the seconds that it took."""
         before = self.clock.passed
-        assert len(self.page().items) == 50
+        assert len(self.page().rows) == 50
         return self.clock.passed - before

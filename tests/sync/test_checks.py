@@ -11,11 +11,12 @@ from msgspec.structs import replace
 
 from tap_jobo.api.pages import ParsedPage
 from tap_jobo.errors import FormatError
-from tap_jobo.model import ALL, Charge, Receipt, Sync, entry_outside
+from tap_jobo.model import ALL, Charge, Receipt, Sync
 from tap_jobo.records.converter import RecordConverter
 from tap_jobo.records.values import ERASED
 from tap_jobo.streams.career_sites import CAREER_SITES
 from tap_jobo.sync.checks import PageChecks
+from tests.archive.helpers import new_header
 from tests.support.loggers import LOGGER
 
 NOON = "2026-11-01T12:00:00.000000Z"
@@ -54,14 +55,14 @@ class Judge:
         """Return the number of records of a page. Raises FormatError if it stops."""
         sync = replace(SYNC, batch_size=more.pop("batch_size", 50))
         page = ParsedPage(
-            items=items,
+            rows=items,
             next_cursor=cursor,
             has_more=cursor is not None,
             estimated_total=None,
             are_rows_checked=False,
             has_error=False,
         )
-        self._checks.check(entry_outside(sync, RECEIPT, b"").header, page, **more)
+        self._checks.check(new_header(sync=sync, receipt=RECEIPT), page, **more)
         return len(self._converter.convert(items).records)
 
 
