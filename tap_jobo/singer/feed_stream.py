@@ -231,7 +231,7 @@ class FeedStream(JoboStream):
     def sample(self, limit: int) -> Sequence[Row]:
         """Fetch at most `limit` rows with one request, and store only what that costs."""
         run, cost = self._feed_run, self._cost
-        request = plan(NOTHING, Log(), run.wanted, Run(), run.new_sync())
+        request = plan(NOTHING, Log(), run.wanted, Run(), run.now())
         assert isinstance(request, Request)  # noqa: S101 - nothing was decided before
         sync = replace(request.sync, batch_size=min(limit, request.sync.batch_size))
         archive = self._run.open_archive(self.spec, 0)

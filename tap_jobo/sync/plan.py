@@ -10,7 +10,7 @@ from typing import Any, Final, Literal
 
 from msgspec.structs import replace
 
-from tap_jobo.model import NOTHING, Filters, Order, Position, Progress, Read, Sync
+from tap_jobo.model import NOTHING, Filters, Order, Position, Progress, Read, Sync, new_id
 from tap_jobo.sync.fold import joined_to, pruned
 from tap_jobo.sync.start import Question, Way
 from tap_jobo.sync.wanted import Wanted, before
@@ -63,14 +63,6 @@ class Log:
     position: Position = NOTHING
     order: Order | None = None
     lacks_rows: bool = False
-
-
-@dataclass(frozen=True, kw_only=True)
-class NewSync:
-    """What a sync gets that begins now: a random id, and the time by the earlier clock."""
-
-    id: str
-    now: str
 
 
 @dataclass(frozen=True)
@@ -129,31 +121,29 @@ def best(position: Position, wanted: Wanted) -> Read | None:
     )
 
 
-def plan(
-    own: Position, log: Log, wanted: Wanted, run: Run, new: NewSync
-) -> Request | Question | None:
+def plan(own: Position, log: Log, wanted: Wanted, run: Run, now: str) -> Request | Question | None:
     """Return the next request, a question, or None if there is nothing left to buy.
 
     An order goes first, then a sync in progress, and then what changed. `own` is the position of
-    the warehouse.
+    the warehouse, and `now` the time by the earlier clock, at which a sync starts that begins.
     """
     has = best(own, wanted)
     going = _going_on(own, has, wanted)
     order = log.order if applies(log.order, own, log.position, wanted) else None
     if order and order.over is not None:
         if over := next((each for each in going if each.sync.id == order.over), None):
-            return begun_over(over.sync, wanted, new, "restart")
+            return begun_over(over.sync, wanted, now, "restart")
         order = None
     is_all_lost = not (own.reads or own.progress)  # otherwise, a question comes first
     if order and order.since is None and (has or going or is_all_lost):
-        return _full(wanted, new, order)
+        return _full(wanted, now, order)
     if going:
         return _next_page(going[0])
     if has is None:
-        return _plan_unread(own, log, wanted, _full(wanted, new, order))
-    if order is None and _is_recent(wanted, run, new):
+        return _plan_unread(own, log, wanted, _full(wanted, now, order))
+    if order is None and _is_recent(wanted, run, now):
         return None
-    return _changes(has, best(log.position, wanted), wanted, new, order)
+    return _changes(has, best(log.position, wanted), wanted, now, order)
 
 
 def _going_on(own: Position, has: Read | None, wanted: Wanted) -> list[Progress]:
@@ -235,7 +225,7 @@ def _count(filters: Filters) -> int:
     return sum(len(value) if isinstance(value, list) else 1 for value in filters.values())
 
 
-def _is_recent(wanted: Wanted, run: Run, new: NewSync) -> bool:
+def _is_recent(wanted: Wanted, run: Run, now: str) -> bool:
     """Return whether what the run has bought leaves nothing to buy.
 
     It began a sync, or it bought the last page of one that began no longer ago than the lookback,
@@ -244,7 +234,7 @@ def _is_recent(wanted: Wanted, run: Run, new: NewSync) -> bool:
     """
     if run.has_begun:
         return True
-    return bool(run.finished) and run.finished >= before(new.now, wanted.lookback)
+    return bool(run.finished) and run.finished >= before(now, wanted.lookback)
 
 
 def is_healed(has: Read, there: Read | None) -> bool:
@@ -253,7 +243,7 @@ def is_healed(has: Read, there: Read | None) -> bool:
 
 
 def _changes(
-    has: Read, there: Read | None, wanted: Wanted, new: NewSync, order: Order | None
+    has: Read, there: Read | None, wanted: Wanted, now: str, order: Order | None
 ) -> Request:
     """Return a sync of what changed since the last read, or since what an order says."""
     why: Why = "restart" if order else "changes"
@@ -265,13 +255,13 @@ def _changes(
         since = max(min(since, order.since), wanted.start)
     if wanted.is_free and has.gap is not None:
         since = wanted.start  # what was missed is free, as far back as the API lists it
-    return _begin(wanted, new, why, since=since, order=order)
+    return _begin(wanted, now, why, since=since, order=order)
 
 
-def _full(wanted: Wanted, new: NewSync, order: Order | None) -> Request:
+def _full(wanted: Wanted, now: str, order: Order | None) -> Request:
     """Return a sync of all rows that are wanted."""
     why: Why = "restart" if order else "nothing"
-    return _begin(wanted, new, why, since=wanted.start, order=order)
+    return _begin(wanted, now, why, since=wanted.start, order=order)
 
 
 def _decided(full: Request, **decided: Any) -> Request:
@@ -279,13 +269,13 @@ def _decided(full: Request, **decided: Any) -> Request:
     return Request(replace(full.sync, **decided), 1, 0, None, "answered")
 
 
-def _begin(wanted: Wanted, new: NewSync, why: Why, *, since: str, order: Order | None) -> Request:
+def _begin(wanted: Wanted, now: str, why: Why, *, since: str, order: Order | None) -> Request:
     sync = Sync(
-        id=new.id,
+        id=new_id(),
         reads=wanted.filters,
         filters=wanted.filters,
         since=since,
-        started=new.now,
+        started=now,
         kept=None,
         order=order.time if order else None,
         replaces=None,
@@ -295,15 +285,15 @@ def _begin(wanted: Wanted, new: NewSync, why: Why, *, since: str, order: Order |
     return Request(sync, 1, 0, None, why)
 
 
-def begun_over(old: Sync, wanted: Wanted, new: NewSync, why: Why) -> Request:
+def begun_over(old: Sync, wanted: Wanted, now: str, why: Why) -> Request:
     """Return a sync from its page 1 on: its cursor was rejected, or an order says so.
 
     It reads the same rows, for the same reasons. From its page 1 on, the old one is gone.
     """
     sync = replace(
         old,
-        id=new.id,
-        started=new.now,
+        id=new_id(),
+        started=now,
         replaces=old.id,
         restarts=old.restarts + (why == "rejected"),
         batch_size=wanted.batch_size,
@@ -311,14 +301,14 @@ def begun_over(old: Sync, wanted: Wanted, new: NewSync, why: Why) -> Request:
     return Request(sync, 1, 0, None, why)
 
 
-def after_rejection(old: Sync, wanted: Wanted, run: Run, new: NewSync) -> Request | None:
+def after_rejection(old: Sync, wanted: Wanted, run: Run, now: str) -> Request | None:
     """Return what to do after the API has rejected the cursor of a sync.
 
     It begins over once, and a free one once in each run. Then it is None: the user decides.
     """
     if run.restarts > 0 if wanted.is_free else old.restarts > 0:
         return None
-    return begun_over(old, wanted, new, "rejected")
+    return begun_over(old, wanted, now, "rejected")
 
 
 def moves_nothing(own: Position, request: Request, wanted: Wanted) -> bool:

@@ -46,7 +46,6 @@ from tap_jobo.sync.messages import Messages, Standing
 from tap_jobo.sync.notices import Notices
 from tap_jobo.sync.plan import (
     Log,
-    NewSync,
     Request,
     Run,
     after_rejection,
@@ -180,9 +179,9 @@ class FeedRun:
         if self.problem:
             return
         loaded = self._position_once_loaded()
-        if not self.only_loads:
-            self._check_limits(loaded)
-        self.planned = planned = self._plan(loaded, self.new_sync())
+        self.planned = planned = self._plan(loaded)
+        if isinstance(planned, Request) and not self.only_loads:
+            self.reader.cost.check_page(planned.sync.batch_size, begins_sync=planned.page == 1)
         standing = self.standing(loaded)
         bought = None if self.only_loads else planned
         self._notices.tell_behind(self._start, bought, standing)
@@ -192,14 +191,6 @@ class FeedRun:
                 raise question
             for text in question.messages:
                 self._notices.warn_once(text)
-
-    def _check_limits(self, position: Position) -> None:
-        """Raise ConfigError if a limit does not allow the next page. This needs no request."""
-        unbegun = NewSync(id="", now="")  # the time is the API's, which is not known yet
-        planned = self._plan(position, unbegun)
-        if isinstance(planned, Request):
-            begins_sync = planned.page == 1
-            self.reader.cost.check_page(planned.sync.batch_size, begins_sync=begins_sync)
 
     def _position_once_loaded(self) -> Position:
         """Return what the warehouse has read once all is loaded: a fold over the headers."""
@@ -215,14 +206,14 @@ class FeedRun:
         """Whether the run buys nothing of the stream."""
         return self.reader.cost.budget.buys_nothing and not self.spec.is_free
 
-    def _plan(self, position: Position, new: NewSync) -> Request | Question | None:
+    def _plan(self, position: Position) -> Request | Question | None:
         lacks_rows = self.log.has_lost and not self._had_state
         log = Log(position=self.log.position, order=self.log.order, lacks_rows=lacks_rows)
-        return plan(position, log, self.wanted, self._run, new)
+        return plan(position, log, self.wanted, self._run, self.now())
 
-    def new_sync(self) -> NewSync:
-        """Return what a sync gets that begins now."""
-        return NewSync(id=new_id(), now=format_timestamp(self.reader.clock().earlier()))
+    def now(self) -> str:
+        """Return the time at which a sync starts that begins now: by the earlier clock."""
+        return format_timestamp(self.reader.clock().earlier())
 
     @cached_property
     def wanted(self) -> Wanted:
@@ -319,7 +310,7 @@ class FeedRun:
         self._notices.tell_order(self.log, self.standing(self.position))
         while True:
             self.raise_if_over()
-            request = self._plan(self.position, self.new_sync())
+            request = self._plan(self.position)
             if isinstance(request, Question):
                 raise self.messages.question(request, self.standing(self.position))
             if request is None:
@@ -373,7 +364,7 @@ class FeedRun:
 
     def _begin_over(self, rejection: RejectedError, old: Request) -> Request:
         """Return the first page of a sync whose cursor was rejected, or raise if it was twice."""
-        request = after_rejection(old.sync, self.wanted, self._run, self.new_sync())
+        request = after_rejection(old.sync, self.wanted, self._run, self.now())
         if request is None:
             raise self.messages.rejected_twice(rejection, self._stuck(old)) from rejection
         self.messages.warn_of_restart(rejection, old.rows * self.reader.cost.price)

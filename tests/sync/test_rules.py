@@ -18,7 +18,6 @@ from tap_jobo.streams.jobs import EXPIRED_JOBS
 from tap_jobo.sync.fold import Page, advance, hole, joined, pruned, with_gap
 from tap_jobo.sync.maintenance import time_of_order
 from tap_jobo.sync.plan import (
-    NewSync,
     begun_over,
     best,
 )
@@ -265,8 +264,6 @@ def test_an_order_is_later_than_all_earlier_ones_whatever_the_clock() -> None:
 
 # What is bought
 
-NEW: Final = NewSync(id="new", now=at(50))
-
 
 def test_reads_of_other_filters_say_together_what_was_read_of_the_rows_of_both() -> None:
     kept = having("AT", "BE", "NL")
@@ -280,9 +277,10 @@ def test_reads_of_other_filters_say_together_what_was_read_of_the_rows_of_both()
 def test_a_sync_begins_over_with_all_that_was_decided() -> None:
     old = sync(reads=OF_AT, filters=OF_AT_BE, since=at(2), kept=at(3), order=at(4), replaces="z")
     for why, restarts in (("rejected", 1), ("restart", 0)):
-        over = begun_over(old, wants_nothing(), NEW, why)  # type: ignore[arg-type]
+        over = begun_over(old, wants_nothing(), at(50), why)  # type: ignore[arg-type]
         kept = {"started": at(50), "replaces": "a", "restarts": restarts}
-        assert over.sync == msgspec.structs.replace(old, id="new", **kept)
+        assert over.sync == msgspec.structs.replace(old, id=over.sync.id, **kept)
+        assert over.sync.id != old.id
         assert (over.page, over.rows, over.cursor) == (1, 0, None)
 
 
