@@ -43,8 +43,7 @@ class Seen:
         page: What its body says.
         rows: Its rows as received, without those that were erased.
         cursors: Hashes of the cursors that led to the page and those before it.
-        estimate: The rows of the whole sync, by its first page; 0 if that does not say.
-        is_bought: Whether a run has just bought it.
+        estimate: The rows of the whole sync, by its first page; 0 if that is not known.
     """
 
     spec: FeedSpec
@@ -55,7 +54,6 @@ class Seen:
     rows: Sequence[Any]
     cursors: Collection[str] = ()
     estimate: int = 0
-    is_bought: bool = False
 
     @property
     def is_full(self) -> bool:
@@ -73,11 +71,6 @@ class Seen:
     def total(self) -> int:
         """The rows of the sync so far."""
         return self.header.rows_before + len(self.page.rows)
-
-    @property
-    def ends_sync(self) -> bool:
-        """Whether the page was just bought, and no page follows."""
-        return self.is_bought and not self.page.following
 
 
 Check = Callable[[Seen], str]
@@ -163,7 +156,7 @@ def _is_far_below_estimate(seen: Seen) -> str:
     is_far = seen.total + seen.sync.batch_size < _FAR_BELOW * seen.estimate
     rows, estimate = plural(seen.total, "row"), f"{seen.estimate:,}"
     fact = f"The sync of {seen.spec.name} ended after {rows}, but Jobo estimated {estimate}."
-    return fact if seen.ends_sync and is_far else ""
+    return fact if is_far and not seen.page.following else ""
 
 
 STOPS: Final[Sequence[Check]] = (

@@ -337,7 +337,7 @@ class FeedRun:
                 self.messages.warn_of_start_date(request)
             self.archive.prove_room()
         try:
-            self._head_reader.raise_if_stalled(request.sync, is_resumed=request.page > 1)
+            self._head_reader.watch(request)
         except EndlessFeedError as error:
             billed = self.reader.cost.credits
             raise self.messages.endless(error, billed, self._stuck(request)) from error
@@ -368,7 +368,7 @@ class FeedRun:
         if request is None:
             raise self.messages.rejected_twice(rejection, self._stuck(old)) from rejection
         self.messages.warn_of_restart(rejection, old.rows * self.reader.cost.price)
-        self._head_reader.watch(request.sync, self.archive.head, is_resumed=False)
+        self._head_reader.watch(request)
         self._announced = request.sync.id
         return request
 
@@ -434,7 +434,7 @@ class FeedRun:
         page = self.log.parse(entry)
         rows, cursor = len(page.rows), page.following
         self.reader.cost.reconcile(receipt.charge, rows)
-        self._head_reader.check(entry, page, is_bought=True)
+        self._head_reader.check_bought(entry, page)
         records = self._convert(entry, page, is_loaded=False)
         self.log.note(entry.number, rows, cursor)
         self._run.note(request, is_last=cursor is None)

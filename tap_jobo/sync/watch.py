@@ -40,14 +40,12 @@ class SyncWatch:
 
     Attributes:
         id: The id of the sync, empty before the first one.
-        head: The number of the last entry that it has seen, or could have seen.
         estimate: The rows of the whole sync, if its first page says.
         cursors: Hashes of those that pages were requested with.
     """
 
-    def __init__(self, id_: str = "", head: int = 0) -> None:
+    def __init__(self, id_: str = "") -> None:
         self.id = id_
-        self.head = head
         self.estimate = 0
         self.cursors: set[str] = set()
         self._seen = SeenIds()

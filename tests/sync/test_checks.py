@@ -96,10 +96,10 @@ def test_an_erased_row_shows_no_format() -> None:
     assert Judge().see([*[ERASED] * 5, *ids(4)]) == 4
 
 
-@pytest.mark.parametrize(("is_bought", "codes"), [(True, ["missing-rows"]), (False, [])])
-def test_a_sync_that_ends_is_judged_once(codes: list[str], *, is_bought: bool) -> None:
-    """A load of its last page shows nothing new."""
+@pytest.mark.parametrize(("estimate", "codes"), [(1_000, ["missing-rows"]), (0, [])])
+def test_a_sync_that_ends_is_judged_once(estimate: int, codes: list[str]) -> None:
+    """A load of its last page does not know how many rows were estimated."""
     judge = Judge()
     for _ in range(2):
-        judge.see(ids(1), is_bought=is_bought, estimate=1_000)
+        judge.see(ids(1), estimate=estimate)
     assert judge.codes == codes
