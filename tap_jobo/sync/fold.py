@@ -5,16 +5,12 @@ the head has to be parsed.
 """
 
 from collections.abc import Iterable, Iterator
-from typing import Final
 
 import msgspec
 from msgspec.structs import replace
 
 from tap_jobo.model import Dropped, DroppedPage, Position, Progress, Read, Sync
 from tap_jobo.sync.filters import FilterRules
-
-MOST: Final = 20
-"""Reads that a position has. To forget one costs a question, never a row."""
 
 
 class Page(msgspec.Struct, frozen=True, kw_only=True):
@@ -214,24 +210,16 @@ def joined_to(reads: Iterable[Read], new: Read, rules: FilterRules) -> list[Read
 
 
 def pruned(reads: Iterable[Read], rules: FilterRules) -> tuple[Read, ...]:
-    """Return the newest reads that no other one includes.
+    """Return the reads that no other one includes, the newest first.
 
-    Of each filters, the newest read, the newest one without a gap, and the one that starts first
-    are never forgotten, so no pipeline makes another one ask.
+    So no pipeline makes another one ask. There are few, as reads that meet become one.
     """
     kept: list[Read] = []
     by_start = sorted(reads, key=lambda read: read.start)
     for read in sorted(by_start, key=lambda read: read.until, reverse=True):
         if not any(includes(each, read, rules) for each in kept):
             kept = [*(each for each in kept if not includes(read, each, rules)), read]
-    return (*kept[:MOST], *(read for read in kept[MOST:] if _is_outermost(read, kept)))
-
-
-def _is_outermost(read: Read, kept: list[Read]) -> bool:
-    """Return whether `pruned` never forgets a read."""
-    alike = [each for each in kept if each.filters == read.filters]
-    whole = [each for each in alike if each.gap is None]
-    return read in (alike[0], *whole[:1], min(alike, key=lambda each: each.start))
+    return tuple(kept)
 
 
 def with_gap(reads: Iterable[Read], since: str) -> list[Read]:

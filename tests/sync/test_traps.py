@@ -649,17 +649,8 @@ ERASED: dict[str, Trap] = {
         *[put(1), run(billed=1), has_version("prod", 1, 2)],  # Jobo sends it again
     ],
 }
-TRAPS = FILTERS | CHANGES | GAPS | ARCHIVES | ORDERS | SYNCS | STUCK | ERASED
-
-
-@pytest.mark.parametrize("trap", TRAPS.values(), ids=TRAPS)
-def test_trap(trap: Trap) -> None:
-    with short_spans():
-        both(*trap)(begin())
-
-
-FORGETFUL: dict[str, Trap] = {
-    "a gap is closed although reads are forgotten": [
+READS: dict[str, Trap] = {
+    "a gap is closed in a new warehouse": [
         *[*THREE_PAGES, drop(6), lose_state("prod"), run()],
         *[has_gap("prod", 10), close_gap(), run(), has_gap("prod", None)],
     ],
@@ -683,12 +674,12 @@ FORGETFUL: dict[str, Trap] = {
         *[put(1, country="AT"), run("lab"), want("dev", choice="error"), run("dev")],
     ],
 }
+TRAPS = FILTERS | CHANGES | GAPS | ARCHIVES | ORDERS | SYNCS | STUCK | ERASED | READS
 
 
-@pytest.mark.parametrize("trap", FORGETFUL.values(), ids=FORGETFUL)
-def test_reads_that_are_forgotten(trap: Trap) -> None:
-    """A position forgets all reads but one, and what it never forgets."""
-    with short_spans(most=1):
+@pytest.mark.parametrize("trap", TRAPS.values(), ids=TRAPS)
+def test_trap(trap: Trap) -> None:
+    with short_spans():
         both(*trap)(begin())
 
 

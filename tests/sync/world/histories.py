@@ -45,7 +45,6 @@ _ROWS: Final = 8
 A_MONTH: Final = 31 * 24 * 60
 """Minutes of the first month."""
 _LONGEST: Final = 24
-_LONG: Final = 20  # reads that a position has, as in the tap
 
 
 Kind = Literal["memory", "folder", "bucket"]
@@ -61,7 +60,6 @@ class Setting:
     has_shared_settings: bool
     has_old_version: bool  # the last pipeline
     is_free: bool
-    most: int  # reads of a position
     seed: int  # of the users' answers at its end
     kind: Kind
 
@@ -379,7 +377,6 @@ def draw(
         has_shared_settings=rng.random() < 0.5,
         has_old_version=rng.random() < 0.25 and not is_process,
         is_free=rng.random() < free and not is_process,
-        most=2 if rng.random() < 0.25 and not is_process else _LONG,
         seed=rng.getrandbits(32),
         kind=kind,
     )
@@ -402,7 +399,7 @@ def begin(setting: Setting) -> Iterator[World]:
     if setting.has_old_version:
         pipe = world.pipes[setting.names[-1]]
         pipe.wanted = replace(pipe.wanted, rules=OLD_RULES)
-    with short_spans(setting.most):
+    with short_spans():
         yield world
 
 
