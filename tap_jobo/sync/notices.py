@@ -79,7 +79,7 @@ class Notices:
             price = standing.price
             fact = f"The archive is behind {name}: buying changes since {since} again ({price})."
         skipped = log.position_before(start.offset + 1)
-        has_order = start.is_behind and skipped.order > start.position.order
+        has_order = start.is_behind and skipped.order > self._given.order
         restart = log.archive.command("restart") if has_order else None
         own, there = best(standing.position, standing.wanted), best(log.position, standing.wanted)
         since_then = None

@@ -39,7 +39,7 @@ from tap_jobo.model import (
 )
 from tap_jobo.records.converter import Conversion, RecordConverter, Row
 from tap_jobo.sync.checks import PageChecks
-from tap_jobo.sync.fold import Page, hole
+from tap_jobo.sync.fold import hole
 from tap_jobo.sync.head import HeadReader
 from tap_jobo.sync.log import ArchiveLog
 from tap_jobo.sync.messages import Messages, Standing
@@ -84,7 +84,6 @@ class FeedRun:
         report: Counts and announces what is read.
         lock: Keeps other runs from buying the stream. It yields what raises if the lock is lost.
         raise_if_over: Raises if the run must not go on: a signal arrived, or the lock was lost.
-        position: What the warehouse has read.
         planned: What the run is going to buy, or to ask, once all is loaded.
         problem: Why the run can't load all that the archive has.
     """
@@ -98,7 +97,6 @@ class FeedRun:
     report: Report
     lock: Callable[[StreamArchive], AbstractContextManager[Callable[[], None]]]
     raise_if_over: Callable[[], None]
-    position: Position = NOTHING
     planned: Request | Question | None = None
     problem: FormatError | None = None
 
@@ -111,7 +109,7 @@ class FeedRun:
         self._had_state = self.state is not None
         self._run_id = new_id()
         self._notices = Notices(self.messages, self.state)
-        self._start = Start(0, NOTHING)
+        self._start = Start(0)
         self._last = 0  # the number of the last entry that can be loaded
 
     def pages(self) -> Generator[Delivery]:
@@ -156,8 +154,8 @@ class FeedRun:
         if isinstance(start, Question):
             if not self.spec.is_free:
                 raise self.messages.question(start, self.standing(NOTHING))
-            start = Start(0, NOTHING)
-        self._start, self.position = start, start.position
+            start, self.state = Start(0), None
+        self._start = start
         self.problem, self._last = None, archive.head
         _ = self.log.order  # raises if its file is damaged, before anything is loaded
         try:
@@ -194,12 +192,17 @@ class FeedRun:
 
     def _position_once_loaded(self) -> Position:
         """Return what the warehouse has read once all is loaded: a fold over the headers."""
-        own, numbers = self._start.position, self.pages_to_load
+        own, numbers = self.position, self.pages_to_load
         if numbers and not self.problem and own == self.log.position_before(numbers.start):
             return self.log.position
         for number, _ in zip(numbers, self.archive.headers(numbers), strict=True):
             own = self.log.after(number, own)
         return own
+
+    @property
+    def position(self) -> Position:
+        """What the warehouse has read."""
+        return self.state.position if self.state else NOTHING
 
     @property
     def only_loads(self) -> bool:
@@ -260,7 +263,7 @@ class FeedRun:
         if not is_restarted:  # before a state has it
             self._notices.tell_gap(self.standing(self._position_once_loaded()))
         if self.state is None and numbers:
-            yield Delivery((), self.reader.clock().now(), self._state_at(0, None, ""))
+            yield Delivery((), self.reader.clock().now(), self._state_at(0, None, "", NOTHING))
         for entry in self.archive.read_all(numbers):
             self.raise_if_over()
             delivery = self._deliver_loaded(entry, newest)
@@ -300,8 +303,8 @@ class FeedRun:
             older = newest.take_older(page.rows)
             found = self._convert(entry, page, is_loaded=True)
             records = [record for record in found if record["id"] not in older]
-        self._move_to(entry)
-        return self._delivery(entry, records, is_settled=newest.are_settled(entry.number))
+        position = self._position_after(entry)
+        return self._delivery(entry, position, records, is_settled=newest.are_settled(entry.number))
 
     # Buy
 
@@ -440,12 +443,12 @@ class FeedRun:
         self._run.note(request, is_last=cursor is None)
         if cursor and page.estimated_total is not None and request.page == 1:
             self.report.estimate(page.estimated_total, request.sync.batch_size)
-        self._move_to(entry)
+        position = self._position_after(entry)
         if cursor is None:
-            self._notices.tell_gap(self.standing(self.position))  # before the state has it
+            self._notices.tell_gap(self.standing(position))  # before the state has it
         if not self.archive.lasts:
             self.archive.forget_body(entry.number - 1)
-        return self._delivery(entry, records)
+        return self._delivery(entry, position, records)
 
     # Both
 
@@ -462,21 +465,24 @@ class FeedRun:
         self.report.count_page(len(checked.skipped), is_loaded=is_loaded)
         return checked.records
 
-    def _move_to(self, entry: Entry) -> None:
-        """Move the position past an entry."""
+    def _position_after(self, entry: Entry) -> Position:
+        """Return the position after an entry. Warn of rows that the API lists no more before it."""
         page = self.log.page(entry.number)
-        self._warn_of_hole(page)
-        self.position = self.log.after(entry.number, self.position)
+        if page.sync and page.cursor is None and self.spec.longest_lookback:
+            since = hole(self.position, page.sync, self.log.rules)
+            if since is not None:
+                self.messages.warn_of_hole(since, page.sync.since)
+        return self.log.after(entry.number, self.position)
 
     def _delivery(
-        self, entry: Entry, records: Sequence[Row], *, is_settled: bool = True
+        self, entry: Entry, position: Position, records: Sequence[Row], *, is_settled: bool = True
     ) -> Delivery:
         """Return what to write of an entry, and move the state past it."""
         header = entry.header
-        self.state = self._state_at(entry.number, header.id, header.time)
+        self.state = self._state_at(entry.number, header.id, header.time, position)
         return Delivery(records, parse_timestamp(header.time), self.state if is_settled else None)
 
-    def _state_at(self, number: int, id_: str | None, time: str) -> State:
+    def _state_at(self, number: int, id_: str | None, time: str, position: Position) -> State:
         """Return the state at an entry. Without an archive, no later run finds that."""
         lasts = self.archive.lasts
         return State(
@@ -484,14 +490,6 @@ class FeedRun:
             offset=number if lasts else 0,
             entry=id_ if lasts else None,
             time=time,
-            position=self.position,
+            position=position,
             gap=self._notices.gap,
         )
-
-    def _warn_of_hole(self, page: Page) -> None:
-        """Warn if rows lie between two syncs that the API lists no more."""
-        if page.sync is None or page.cursor is not None or not self.spec.longest_lookback:
-            return
-        since = hole(self.position, page.sync, self.log.rules)
-        if since is not None:
-            self.messages.warn_of_hole(since, page.sync.since)

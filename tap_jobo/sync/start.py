@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from tap_jobo.archive.archive import StreamArchive
-from tap_jobo.model import NOTHING, Position, State
+from tap_jobo.model import State
 
 Way = Literal["no-state", "resync", "keep", "state", "backup", "restart-sync", "restart", "drop"]
 
@@ -24,12 +24,10 @@ class Start:
 
     Attributes:
         offset: The number of the last entry that is not loaded.
-        position: What the warehouse has.
         is_behind: Whether the archive lacks the entry of the state, so that it may lack others.
     """
 
     offset: int
-    position: Position
     is_behind: bool = False
 
 
@@ -37,15 +35,15 @@ def where(state: State | None, archive: StreamArchive) -> Start | Question:
     """Return where a run starts: the first row of the table of starts that fits.
 
     An archive that lacks the entry of the state was lost, restored, off for a night, or is another
-    one. Then the warehouse has what is no newer than its state, and keeps its own position.
+    one. Then the warehouse has what is no newer than its state.
     """
     if state is None or not state.position.is_begun:
-        return Start(0, NOTHING)
+        return Start(0)
     if state.owner != archive.key.owner:
         return Question("other-archive", ("no-state",))
     if state.entry is not None and archive.id_of(state.offset) == state.entry:
-        return Start(state.offset, state.position)
-    return Start(last_until(state.time, archive), state.position, is_behind=True)
+        return Start(state.offset)
+    return Start(last_until(state.time, archive), is_behind=True)
 
 
 def last_until(time: str, archive: StreamArchive) -> int:

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from tap_jobo.model import NOTHING
 from tap_jobo.sync import run
 from tap_jobo.sync.start import Start
 from tests.sync.world import histories
@@ -29,7 +28,7 @@ def test_many_random_histories_are_right(seed: int) -> None:
 
 def test_a_wrong_rule_is_found_in_few_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     def at_head(_: Any, places: Any) -> Start:
-        return Start(places.head, NOTHING)
+        return Start(places.head)
 
     monkeypatch.setattr(run, "where", at_head)  # so nothing is loaded
     wrong = histories.find_wrong(seed=1, count=100)

@@ -182,23 +182,20 @@ def state(offset: int, entry: str | None, time: int, *, is_begun: bool = True) -
     return State(owner=OWNER, offset=offset, entry=entry, time=at(time), position=position)
 
 
-BEGUN: Final = Position(is_begun=True)
-
-
 @pytest.mark.parametrize(
     ("own", "archive", "start"),
     [
-        (None, places(1, 2), Start(0, NOTHING)),
-        (state(2, "b", 2, is_begun=False), places(1, 2), Start(0, NOTHING)),
-        (state(2, "b", 2), places(1, 2), Start(2, BEGUN)),
-        (state(2, "x", 2), places(1, 2, 3), Start(2, BEGUN, is_behind=True)),
-        (state(3, "c", 3), places(1, 2), Start(2, BEGUN, is_behind=True)),
-        (state(9, "x", 5), places(), Start(0, BEGUN, is_behind=True)),
-        (state(0, None, 5), places(1, 5, 5, 6), Start(3, BEGUN, is_behind=True)),
-        (state(0, None, 5), places(1, None, 5, 6), Start(3, BEGUN, is_behind=True)),
-        (state(0, None, 5), places(1, None, 6), Start(1, BEGUN, is_behind=True)),
-        (state(0, None, 5), places(1, 5, None), Start(2, BEGUN, is_behind=True)),
-        (state(0, None, 5), places(None, None), Start(0, BEGUN, is_behind=True)),
+        (None, places(1, 2), Start(0)),
+        (state(2, "b", 2, is_begun=False), places(1, 2), Start(0)),
+        (state(2, "b", 2), places(1, 2), Start(2)),
+        (state(2, "x", 2), places(1, 2, 3), Start(2, is_behind=True)),
+        (state(3, "c", 3), places(1, 2), Start(2, is_behind=True)),
+        (state(9, "x", 5), places(), Start(0, is_behind=True)),
+        (state(0, None, 5), places(1, 5, 5, 6), Start(3, is_behind=True)),
+        (state(0, None, 5), places(1, None, 5, 6), Start(3, is_behind=True)),
+        (state(0, None, 5), places(1, None, 6), Start(1, is_behind=True)),
+        (state(0, None, 5), places(1, 5, None), Start(2, is_behind=True)),
+        (state(0, None, 5), places(None, None), Start(0, is_behind=True)),
         (state(2, "b", 2), places(1, 2, owner="o"), Question("other-archive", ("no-state",))),
     ],
 )

@@ -145,6 +145,7 @@ class TapRun(AnyRun):
         self._steps = 0
         self._fetched: Sync | None = None  # that of the last page
         self._bought = 0  # pages
+        self._position: Position | None = None  # after a sync without a row
         self._report = Quiet(profiles=None)
         is_old, is_free = self.wanted.rules is OLD_RULES, world.api.is_free
         self._feed = self._feed_run(_spec(is_old=is_old, is_free=is_free))
@@ -179,7 +180,7 @@ class TapRun(AnyRun):
 
     @property
     def position(self) -> Position:  # type: ignore[override]
-        return self._feed.position
+        return self._position or self._feed.position
 
     def go(self) -> Ending:
         try:
@@ -196,7 +197,7 @@ class TapRun(AnyRun):
             return "limit", None, None
         if not self.position.is_begun and self._fetched:
             self.is_empty = True
-            self._feed.position = completed(self.position, self._fetched, self.wanted.rules)
+            self._position = completed(self.position, self._fetched, self.wanted.rules)
         return "done", None, None
 
     def _ending(self, error: TapJoboError) -> Ending:
