@@ -86,7 +86,7 @@ class Messages:
             fact = f"{self.name} lacks rows: {what_changed(standing)}"
             if standing.is_in_first_sync:
                 fact = f"{self.name}: {what_changed(standing)} during the first sync"
-            known = _answers(asked, standing)
+            known = _answers(standing)
         elif asked.code == "archive-lacks-rows":
             fact = f"{self.name} has no state, and its archive lacks earlier rows"
             # The price is of everything it lacks at the most, so it is no sum.
@@ -235,7 +235,7 @@ class Messages:
 # What a question asks
 
 
-def _answers(asked: Question, standing: Standing) -> dict[str, str | None]:
+def _answers(standing: Standing) -> dict[str, str | None]:
     """Return what `on_filter_change` can be set to for one run, and what that buys."""
     new = _what_is_added(standing)
     known: dict[str, str | None] = {
@@ -245,12 +245,11 @@ def _answers(asked: Question, standing: Standing) -> dict[str, str | None]:
     }
     if standing.is_in_first_sync:
         known |= {"changed": "the filters", "resync_rows": "all matching rows, even those bought"}
-    if "keep" in asked.ways:
+    if standing.position.reads:
         known["keep"] = run_with("on_filter_change", "keep")
         known["kept_rows"] = f"rows with {new}" if new else "rows that only these match"
-    has = best(standing.log.position, standing.wanted)
-    if has and "no-state" in asked.ways:
-        known["bought_until"] = to_minute(has.until)
+    if has := best(standing.log.position, standing.wanted):
+        known["bought_until"] = to_minute(has.until)  # by another pipeline
     return known
 
 

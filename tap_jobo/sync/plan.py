@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from tap_jobo.model import NOTHING, Filters, Order, Position, Progress, Read, Sync, new_id
 from tap_jobo.sync.fold import joined_to, pruned
-from tap_jobo.sync.start import Question, Way
+from tap_jobo.sync.start import Question
 from tap_jobo.sync.wanted import Wanted, before
 
 Why = Literal["nothing", "go on", "changes", "behind", "answered", "restart", "rejected"]
@@ -177,24 +177,13 @@ def _plan_unread(own: Position, log: Log, wanted: Wanted, full: Request) -> Requ
     if not own.is_begun:
         return full
     if wanted.choice == "error":
-        return _question(own, log, wanted)
+        return Question("archive-lacks-rows" if log.lacks_rows else "filters-changed")
     if wanted.choice == "keep" and own.reads:
         since = wanted.since(_until_of_alike(own, wanted))
         return _decided(full, since=since, kept=wanted.start, order=None)
     if found := nearest(own, wanted):
         return _decided(full, reads=found[1], order=None)
     return _decided(full)
-
-
-def _question(own: Position, log: Log, wanted: Wanted) -> Question:
-    if log.lacks_rows:
-        return Question("archive-lacks-rows", ("state", "backup", "resync"))
-    ways: list[Way] = ["resync"]
-    if best(log.position, wanted):
-        ways = ["no-state", *ways]  # it loads what another pipeline has bought
-    if own.reads:
-        ways.append("keep")
-    return Question("filters-changed", tuple(ways))
 
 
 def _until_of_alike(own: Position, wanted: Wanted) -> str:

@@ -2,20 +2,16 @@
 
 from bisect import bisect_right
 from dataclasses import dataclass
-from typing import Literal
 
 from tap_jobo.archive.archive import StreamArchive
 from tap_jobo.model import State
 
-Way = Literal["no-state", "resync", "keep", "state", "backup", "restart-sync", "restart", "drop"]
-
 
 @dataclass(frozen=True)
 class Question:
-    """What the user has to decide: a message's code, and the ways out."""
+    """What the user has to decide, by the code of its message."""
 
     code: str
-    ways: tuple[Way, ...]
 
 
 @dataclass(frozen=True)
@@ -40,7 +36,7 @@ def where(state: State | None, archive: StreamArchive) -> Start | Question:
     if state is None or not state.position.is_begun:
         return Start(0)
     if state.owner != archive.key.owner:
-        return Question("other-archive", ("no-state",))
+        return Question("other-archive")
     if state.entry is not None and archive.id_of(state.offset) == state.entry:
         return Start(state.offset)
     return Start(last_until(state.time, archive), is_behind=True)

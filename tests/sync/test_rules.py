@@ -196,7 +196,7 @@ def state(offset: int, entry: str | None, time: int, *, is_begun: bool = True) -
         (state(0, None, 5), places(1, None, 6), Start(1, is_behind=True)),
         (state(0, None, 5), places(1, 5, None), Start(2, is_behind=True)),
         (state(0, None, 5), places(None, None), Start(0, is_behind=True)),
-        (state(2, "b", 2), places(1, 2, owner="o"), Question("other-archive", ("no-state",))),
+        (state(2, "b", 2), places(1, 2, owner="o"), Question("other-archive")),
     ],
 )
 def test_where_a_run_starts(own: State | None, archive: Any, start: Start | Question) -> None:

@@ -35,13 +35,17 @@ from tap_jobo.records.converter import RecordConverter
 from tap_jobo.streams.career_sites import CAREER_SITES
 from tap_jobo.streams.feed_spec import FeedSpec
 from tap_jobo.sync.fold import completed
+from tap_jobo.sync.messages import Standing
+from tap_jobo.sync.plan import best
 from tap_jobo.sync.run import FeedRun
-from tap_jobo.sync.start import Question, Way
+from tap_jobo.sync.start import Question
 from tests.sync.world.parts import (
     KEY,
     LISTED,
     OLD_RULES,
+    Asked,
     Pipe,
+    Way,
     at,
     filters_of,
     minutes,
@@ -66,9 +70,15 @@ class Died(BaseException):
 class AskedError(StateError):
     """The user has to decide."""
 
-    def __init__(self, question: Question) -> None:
+    def __init__(self, question: Question, standing: Standing) -> None:
         super().__init__()
-        self.question = question
+        ways: list[Way] = ["resync"]
+        if question.code == "filters-changed":
+            if best(standing.log.position, standing.wanted):
+                ways = ["no-state", *ways]
+            if standing.position.reads:
+                ways.append("keep")
+        self.asked = Asked(question.code, tuple(ways))
 
 
 class StuckError(ApiError):
@@ -160,7 +170,7 @@ class TapRun(AnyRun):
         messages = Quiet(
             name=spec.name,
             logger=_LOGGER,
-            question=lambda asked, _: AskedError(asked),
+            question=AskedError,
             rejected_twice=lambda *_: StuckError("rejected twice"),
             not_written=lambda *_: "not written",
         )
@@ -202,14 +212,14 @@ class TapRun(AnyRun):
 
     def _ending(self, error: TapJoboError) -> Ending:
         match error:
-            case AskedError(question=question):
-                return "asked", question, None
+            case AskedError(asked=asked):
+                return "asked", asked, None
             case FormatError():
                 (number, *_) = re.findall(r"[Pp]age (\d+)", f"{error}")
-                return "asked", Question("archive-damaged", ("drop",)), int(number)
+                return "asked", Asked("archive-damaged", ("drop",)), int(number)
             case StuckError():
                 way: Way = "restart-sync" if self.lasts else "no-state"
-                return "rejected", Question("cursor-rejected", (way,)), None
+                return "rejected", Asked("cursor-rejected", (way,)), None
             case ArchiveError():
                 return "failed", None, None
         raise error

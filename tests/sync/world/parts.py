@@ -30,13 +30,13 @@ from tap_jobo.streams.career_sites import CAREER_SITES
 from tap_jobo.sync import plan
 from tap_jobo.sync.filters import FilterRules
 from tap_jobo.sync.maintenance import log_of
-from tap_jobo.sync.start import Question
 from tap_jobo.sync.wanted import Wanted
 
 if TYPE_CHECKING:
     from tests.sync.world.runs import AnyRun
 
 RowOrder = Literal["time", "id"]
+Way = Literal["no-state", "resync", "keep", "restart-sync", "drop"]
 _T = TypeVar("_T")
 OWNER: Final = "api-live-1a2b3c4d"
 KEY: Final = key_of_name(f"{OWNER}/career_sites")
@@ -356,6 +356,14 @@ class Folder:
         return layout.page_name(self.key.name, number)
 
 
+@dataclass(frozen=True)
+class Asked:
+    """A question: the code of its message, and the ways out that a user of the world has."""
+
+    code: str
+    ways: tuple[Way, ...]
+
+
 @dataclass
 class Pipe:
     """A pipeline with its settings, its state, and a warehouse.
@@ -374,7 +382,7 @@ class Pipe:
     state: State | None = None
     saved: list[tuple[State, bool]] = field(default_factory=list)
     warehouse: dict[int, Row] = field(default_factory=dict)
-    question: Question | None = None
+    question: Asked | None = None
     damaged: int | None = None
     is_lie: bool = False
     is_true: bool = True

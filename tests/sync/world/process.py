@@ -25,7 +25,6 @@ from tap_jobo.archive.key import archive_key
 from tap_jobo.model import NOTHING, Position, Read, State
 from tap_jobo.streams.career_sites import CAREER_SITES
 from tap_jobo.sync.plan import best
-from tap_jobo.sync.start import Question, Way
 from tap_jobo.sync.state import as_raw, read_state
 from tests.support import ARCHIVE_COMMAND, Run, Tap, execute
 from tests.support.archives import Files, files_at
@@ -34,9 +33,11 @@ from tests.support.s3 import serve_s3
 from tests.support.target import Message, merge
 from tests.support.warm import _fork, warm_arguments
 from tests.sync.world.parts import (
+    Asked,
     Folder,
     Pipe,
     RowOrder,
+    Way,
     at,
     minute,
     row_of,
@@ -260,7 +261,7 @@ class ProcessRun(AnyRun):
     def _error(self, code: str, text: str) -> Ending:
         """Return how a run ends, by its message, which the user is going to follow."""
         self.world.told[self.pipe.name] = text
-        question = Question(code, tuple(way for part, way in _WAYS.items() if part in text))
+        asked = Asked(code, tuple(way for part, way in _WAYS.items() if part in text))
         outcomes: dict[str, Outcome] = {
             "archive-unusable": "failed",
             "run-in-progress": "failed",
@@ -278,7 +279,7 @@ class ProcessRun(AnyRun):
         is_free = is_damaged or outcomes[code] != "asked" or "Nothing was billed" in text
         self.world.require(is_free, text)
         number = int(re.findall(r" drop \S+ (\d+)", text)[0]) if is_damaged else None
-        return outcomes[code], question, number
+        return outcomes[code], asked, number
 
     def _note_gap(self, run: Run) -> list[int]:
         """Return since when rows are missing, by what it tells: first as a WARNING."""

@@ -7,14 +7,13 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from tap_jobo.model import Position
-from tap_jobo.sync.start import Question
-from tests.sync.world.parts import REQUESTED, Disk, Folder, Pipe, Target, at
+from tests.sync.world.parts import REQUESTED, Asked, Disk, Folder, Pipe, Target, at
 
 if TYPE_CHECKING:
     from tests.sync.world.world import World
 
 Outcome = Literal["done", "asked", "limit", "failed", "rejected", "died"]
-Ending = tuple[Outcome, Question | None, int | None]
+Ending = tuple[Outcome, Asked | None, int | None]
 """How a run ends, what it asks, and the number of the page that is damaged."""
 
 

@@ -24,7 +24,6 @@ from tap_jobo.errors import FormatError
 from tap_jobo.model import ALL, Filters, Position, Read, State, Sync
 from tap_jobo.sync.fold import includes
 from tap_jobo.sync.plan import best
-from tap_jobo.sync.start import Way
 from tests.sync.world.in_memory import SimClock, TapRun
 from tests.sync.world.parts import (
     RULES,
@@ -35,6 +34,7 @@ from tests.sync.world.parts import (
     Pipe,
     Row,
     RowOrder,
+    Way,
     Wrong,
     at,
     minute,
@@ -203,9 +203,9 @@ class World:
     # Questions
 
     def ways(self, pipe: Pipe) -> list[Way]:
-        """Return the ways out that a user has: a state or a backup is often not there."""
+        """Return the ways out that a user has."""
         assert pipe.question
-        return [way for way in pipe.question.ways if way not in {"state", "backup"}]
+        return [*pipe.question.ways]
 
     def answer(self, name: str, way: Way) -> Outcome:
         """Let a user do what a message names, and run again."""
