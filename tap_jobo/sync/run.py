@@ -177,9 +177,9 @@ class FeedRun:
         if self.problem:
             return
         loaded = self._position_once_loaded()
-        self.planned = planned = self._plan(loaded)
-        if isinstance(planned, Request) and not self.only_loads:
-            self.reader.cost.check_page(planned.sync.batch_size, begins_sync=planned.page == 1)
+        if not self.only_loads:
+            self._check_limits(loaded)
+        self.planned = planned = self._plan(loaded, self.now())
         standing = self.standing(loaded)
         bought = None if self.only_loads else planned
         self._notices.tell_behind(self._start, bought, standing)
@@ -189,6 +189,13 @@ class FeedRun:
                 raise question
             for text in question.messages:
                 self._notices.warn_once(text)
+
+    def _check_limits(self, position: Position) -> None:
+        """Raise ConfigError if a limit does not allow the next page. This needs no request."""
+        planned = self._plan(position, now="")  # the time is the API's, which is not known yet
+        if isinstance(planned, Request):
+            begins_sync = planned.page == 1
+            self.reader.cost.check_page(planned.sync.batch_size, begins_sync=begins_sync)
 
     def _position_once_loaded(self) -> Position:
         """Return what the warehouse has read once all is loaded: a fold over the headers."""
@@ -209,10 +216,10 @@ class FeedRun:
         """Whether the run buys nothing of the stream."""
         return self.reader.cost.budget.buys_nothing and not self.spec.is_free
 
-    def _plan(self, position: Position) -> Request | Question | None:
+    def _plan(self, position: Position, now: str) -> Request | Question | None:
         lacks_rows = self.log.has_lost and not self._had_state
         log = Log(position=self.log.position, order=self.log.order, lacks_rows=lacks_rows)
-        return plan(position, log, self.wanted, self._run, self.now())
+        return plan(position, log, self.wanted, self._run, now)
 
     def now(self) -> str:
         """Return the time at which a sync starts that begins now: by the earlier clock."""
@@ -313,7 +320,7 @@ class FeedRun:
         self._notices.tell_order(self.log, self.standing(self.position))
         while True:
             self.raise_if_over()
-            request = self._plan(self.position)
+            request = self._plan(self.position, self.now())
             if isinstance(request, Question):
                 raise self.messages.question(request, self.standing(self.position))
             if request is None:
