@@ -22,7 +22,7 @@ from tap_jobo.archive.month import spent_so_far
 from tap_jobo.archive.store import MissingError, Store
 from tap_jobo.clock import Clock, format_timestamp, parse_timestamp, to_minute
 from tap_jobo.errors import ArchiveError, FormatError
-from tap_jobo.model import ALL, DroppedPage, Entry, EntryHeader, Filters, Order, State
+from tap_jobo.model import ALL, DroppedPage, Entry, Filters, Order, State
 from tap_jobo.records.values import ERASED, parse_uuid
 from tap_jobo.settings.reading import read_environment
 from tap_jobo.settings.setting import config_schema
@@ -225,16 +225,16 @@ def _drop(archive: StreamArchive, number: int, *, yes: bool) -> None:
     if note:  # first: if the page stays as it is, the note only says too much
         archive.save(replace(archive.file, dropped=(*archive.file.dropped, note)))
     archive.rewrite(Entry(number, replace(new, dropped="behind" if note else "head"), b""))
-    then = _after_drop(archive, note, new)
+    then = _after_drop(archive, note)
     _echo(f"Dropped page {number} of {stream}. {then}")
 
 
-def _after_drop(archive: StreamArchive, note: DroppedPage | None, header: EntryHeader) -> str:
+def _after_drop(archive: StreamArchive, note: DroppedPage | None) -> str:
     """Return what becomes of the rows of a dropped page."""
     if note is None:
-        price = f" ({dollars(header.credits)})" if header.credits else ""
         return (
-            f"The next run buys it again{price}. Warehouses that loaded it before go on after it."
+            "Warehouses that loaded it go on after it. A run that lacks its rows may buy the sync "
+            f"again ({archive.describe_price()})."
         )
     command = archive.restart_since(note.since)
     with suppress(FormatError):  # of the head

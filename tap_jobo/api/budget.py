@@ -105,15 +105,15 @@ class FeedCost:
 
     @property
     def limits(self) -> list[Limit]:
-        """The limits that are set; without a count of the month, as if it were new."""
+        """The limits that are set, that of the month first, because the next run has it, too."""
         budget, limits = self.budget, list[Limit]()
-        if (most := budget.max_credits) is not None:
-            known = {"run_limit": "max_credits"}
-            limits.append(Limit(setting="max_credits", most=most, used=budget.credits, known=known))
         if self.month:
             limits += self.month.limits
         elif (most := budget.max_credits_per_month) is not None:
             limits.append(Limit(setting="max_credits_per_month", most=most))
+        if (most := budget.max_credits) is not None:
+            known = {"run_limit": "max_credits"}
+            limits.append(Limit(setting="max_credits", most=most, used=budget.credits, known=known))
         return limits
 
     def check_page(self, rows: int, *, begins_sync: bool) -> None:
@@ -165,7 +165,7 @@ class FeedCost:
         names, first = " and ".join(limit.setting for limit in below), below[0]
         per_row = f" ({self.price:g} per row)" if self.price > self.spec.list_price else ""
         fact = (
-            f"{self.spec.name} stopped: a page costs {cost:,} credits{per_row}, more than "
+            f"{self.spec.name}: a page may cost {cost:,} credits{per_row}, more than "
             f"{first.setting} ({first.most:,})."
         )
         beside = ", beside what this month has cost" if "per_month" in names else ""

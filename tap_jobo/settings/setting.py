@@ -66,9 +66,9 @@ class Setting:
 
     def added(self, old: Any, new: Any) -> list[Any]:
         """Return the values of a list that match more rows, if others match rows of the old one."""
-        if not (old and isinstance(new, list)):
+        if not (old and isinstance(new, list) and fits(self.type.schema, old)):
             return []
-        added = [value for value in new if not self.narrows(old, [value])]
+        added = [value for value in new if not self.type.narrows(old, [value])]
         return added if len(added) < len(new) else []
 
 

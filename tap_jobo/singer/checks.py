@@ -170,7 +170,8 @@ def check_state(
             try:
                 read_state(bookmark, spec)
             except ValueError as error:
-                price = f"{spec.describe_price()} of {name}"
+                priced = [each for each in FEEDS if each.name in bookmarks and not each.is_free]
+                price = ", ".join(f"{each.describe_price()} of {each.name}" for each in priced)
                 raise _unusable(str(error), known, price) from None
         elif near := get_close_matches(name.lower(), specs, 1, _SIMILAR):
             raise _unusable(_no_stream(name, near).rstrip("."), known)

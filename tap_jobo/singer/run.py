@@ -21,6 +21,7 @@ from tap_jobo.clock import Clock
 from tap_jobo.commands import archive_command
 from tap_jobo.errors import ArchiveError
 from tap_jobo.signals import ShutdownSignal
+from tap_jobo.streams import FEEDS
 from tap_jobo.streams.feed_spec import FeedSpec
 
 _PROFILES_AT_ONCE: Final = 4
@@ -110,15 +111,15 @@ class RunContext:
             prices = [f"{each.describe_price()} of {each.name}" for each in priced]
             price = ", ".join(prices) or "free"  # as the other streams are bought, too
             return {"stream": spec.name, "price": price, **known}
-        key, location = self._key(spec), self._store.location
-        name = shortest_name(self._store, key)
+        location, keys = self._store.location, self._keys_with_pages()
+        names = {stream: shortest_name(self._store, key) for stream, key in keys.items()}
+        own = names.get(spec.name)
         return {
             "stream": spec.name,
-            "price": spec.describe_price(last_price(self._store, key.name)),
+            "price": spec.describe_price(last_price(self._store, self._key(spec).name)),
             "archive": location,
-            "restart": archive_command("restart", name, location=location),
-            "restart_sync": archive_command("restart", name, "--sync", location=location),
-            "state": self._state_command(),
+            "restart": archive_command("restart", own, location=location) if own else None,
+            "state": archive_command("state", *names.values(), location=location),
         }
 
     @property
@@ -130,13 +131,12 @@ class RunContext:
             return {"off": OFF}
         return {"archive": "the archive"}
 
-    def _state_command(self) -> str | None:
-        """Return the command line that prints the state of all feeds of which there are pages."""
+    def _keys_with_pages(self) -> dict[str, ArchiveKey]:
+        """Return the keys of the archives of this owner that have pages, by their streams."""
+        keys = [self._key(spec) for spec in FEEDS]
         with suppress(ArchiveError):  # whose message may need this
-            archives = [StreamArchive(self._store, self._key(each)) for each in self.feeds]
-            names = [shortest_name(self._store, each.key) for each in archives if each.head]
-            return archive_command("state", *names, location=self._store.location)
-        return None
+            return {each.stream: each for each in keys if StreamArchive(self._store, each).head}
+        return {}
 
     @contextmanager
     def hold(self, archive: StreamArchive) -> Iterator[Callable[[], None]]:

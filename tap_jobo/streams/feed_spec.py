@@ -63,7 +63,7 @@ class FeedSpec:
         per_thousand = f"{dollars(price * 1_000)} per 1,000 rows"
         if not least:
             return per_thousand
-        return f"at least {dollars(math.ceil(least * price))}; {per_thousand}"
+        return f"{dollars(math.ceil(least * price))} or more, at {per_thousand}"
 
     @property
     def field_names(self) -> set[str]:

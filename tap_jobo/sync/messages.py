@@ -18,7 +18,7 @@ from tap_jobo.model import Entry, Filters, Position
 from tap_jobo.streams.feed_spec import FeedSpec
 from tap_jobo.sync.filters import describe, differences
 from tap_jobo.sync.log import ArchiveLog
-from tap_jobo.sync.plan import Request, best, nearest
+from tap_jobo.sync.plan import Request, best, split
 from tap_jobo.sync.report import Contents
 from tap_jobo.sync.start import Question
 from tap_jobo.sync.wanted import Wanted
@@ -83,9 +83,8 @@ class Messages:
     def question(self, asked: Question, standing: Standing) -> StateError:
         """Return the error that asks the user to decide. It says what each answer buys."""
         if asked.code == "filters-changed":
-            fact = f"{self.name} lacks rows: {what_changed(standing)}"
-            if standing.is_in_first_sync:
-                fact = f"{self.name}: {what_changed(standing)} during the first sync"
+            when = " during the first sync" if standing.is_in_first_sync else ""
+            fact = f"{self.name}: {what_changed(standing)}{when}"
             known = _answers(standing)
         elif asked.code == "archive-lacks-rows":
             fact = f"{self.name} has no state, and its archive lacks earlier rows"
@@ -120,15 +119,6 @@ class Messages:
         """Return the error for a sync without progress, which the run was billed for."""
         fact = f"{self.name} stopped: {error}. The run was billed {dollars(cost)}."
         return EndlessFeedError(self.text("endless-feed", fact, **stuck))
-
-    def stuck(self, request: Request, spent: float, archive: StreamArchive) -> Known:
-        """Return what the ways out of a sync may name that can't go on: what it cost, and a way."""
-        known: dict[str, str | None] = {
-            "spent": f"{dollars(spent)} for {plural(request.rows, 'row')}"
-        }
-        if archive.lasts:
-            known["restart_sync"] = archive.command("restart", "--sync", request.sync.id)
-        return known
 
     def skipped(self, entry: Entry, rows: int, archive: StreamArchive) -> tuple[str, Known]:
         """Return which page a skipped row is in, and what a message about it may name."""
@@ -244,7 +234,7 @@ def _answers(standing: Standing) -> dict[str, str | None]:
         "price": standing.price if new else standing.price_of_everything(),
     }
     if standing.is_in_first_sync:
-        known |= {"changed": "the filters", "resync_rows": "all matching rows, even those bought"}
+        known |= {"changed": "the settings", "resync_rows": "all matching rows, even those bought"}
     if standing.position.reads:
         known["keep"] = run_with("on_filter_change", "keep")
         known["kept_rows"] = f"rows with {new}" if new else "rows that only these match"
@@ -254,22 +244,26 @@ def _answers(standing: Standing) -> dict[str, str | None]:
 
 
 def _what_is_added(standing: Standing) -> str:
-    """Return the values of a filter of which alone rows are missing, empty if it is not so."""
-    found, wanted = nearest(standing.position, standing.wanted), standing.wanted
-    if found is None:
+    """Return the values of filters of which alone rows are missing, empty if it is not so."""
+    wanted = standing.wanted.filters
+    parts, rest = split(standing.position, standing.wanted)
+    if not (parts and rest):
         return ""
-    _, filters = found
-    name = next(each for each in filters if filters[each] != wanted.filters.get(each))
-    return describe({name: filters[name]})
+    return describe({name: rest[name] for name in rest if rest[name] != wanted.get(name)})
 
 
 def what_changed(standing: Standing) -> str:
-    """Return how the settings differ from what was read, or is in progress."""
+    """Return which rows were not read, or else how the settings differ from what was read."""
     position, wanted = standing.position, standing.wanted
+    if new := _what_is_added(standing):
+        return f"rows with {new} were never read"
     if position.reads:
-        found = nearest(position, wanted)
-        read = found[0] if found else position.reads[0]
-        return _change_of(read.filters, read.start, wanted)
+        covers = wanted.rules.covers
+        widest = max(
+            position.reads,
+            key=lambda read: sum(covers(read.filters, each.filters) for each in position.reads),
+        )
+        return _change_of(widest.filters, widest.start, wanted)
     if position.progress:
         sync = position.progress[-1].sync
         return _change_of(sync.filters, sync.start, wanted)

@@ -1,9 +1,10 @@
 """What a run buys next: a pure function of what its warehouse has read, the settings, and the time.
 
-It needs nothing of earlier runs. `best` is what decides: of the reads that cover the settings, and
-that start by the start date, the newest.
+It needs nothing of earlier runs; only the id of a new sync is random. `best` is what decides: of
+the reads that cover the settings, alone or together, and that start by the start date, the newest.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final, Literal
@@ -11,7 +12,7 @@ from typing import Any, Final, Literal
 from msgspec.structs import replace
 
 from tap_jobo.model import NOTHING, Filters, Order, Position, Progress, Read, Sync, new_id
-from tap_jobo.sync.fold import joined_to, pruned
+from tap_jobo.sync.fold import joined_to, pruned, worse
 from tap_jobo.sync.start import Question
 from tap_jobo.sync.wanted import Wanted, before
 
@@ -107,17 +108,45 @@ def best(position: Position, wanted: Wanted) -> Read | None:
     """Return the newest read of all that is wanted, None if there is none.
 
     A read that covers the settings says the same of the fewer rows that they ask for. So this is
-    what all of these say together, also where the filters of none covers those of another.
+    what all of these say together, also where the filters of none covers those of another; and
+    what several reads say that have some of the values of a list each.
     """
     rules, found = wanted.rules, tuple[Read, ...]()
     for read in sorted(position.reads, key=lambda read: read.until):
         if rules.covers(read.filters, wanted.filters):
             own = replace(read, filters=wanted.filters)
             found = pruned([*found, own, *joined_to(found, own, rules)], rules)
-    return max(
-        (read for read in found if read.start <= wanted.start),
-        key=lambda read: (read.until, read.gap is None),
-        default=None,
+    if fitting := [read for read in found if read.start <= wanted.start]:
+        return max(fitting, key=lambda read: (read.until, read.gap is None))
+    parts, rest = split(position, wanted)
+    return _sum_of(parts, wanted.filters) if rest is None else None
+
+
+def split(position: Position, wanted: Wanted) -> tuple[list[Read], Filters | None]:
+    """Return the newest reads that have some of what is wanted, and filters of what none has.
+
+    These are None if the reads have all of it. All of them start by the start date.
+    """
+    rules, parts, rest = wanted.rules, list[Read](), wanted.filters
+    for read in position.reads:
+        if read.start > wanted.start:
+            continue
+        if rules.covers(read.filters, rest):
+            return [*parts, read], None
+        without = rules.added(read.filters, rest)
+        if without is not None:
+            parts.append(read)
+            rest = without
+    return parts, rest
+
+
+def _sum_of(parts: Sequence[Read], filters: Filters) -> Read:
+    """Return what reads say together that have some of the rows of filters each."""
+    return Read(
+        filters=filters,
+        start=max(each.start for each in parts),
+        until=min(each.until for each in parts),
+        gap=worse(*(each.gap for each in parts)),
     )
 
 
@@ -181,8 +210,9 @@ def _plan_unread(own: Position, log: Log, wanted: Wanted, full: Request) -> Requ
     if wanted.choice == "keep" and own.reads:
         since = wanted.since(_until_of_alike(own, wanted))
         return _decided(full, since=since, kept=wanted.start, order=None)
-    if found := nearest(own, wanted):
-        return _decided(full, reads=found[1], order=None)
+    parts, rest = split(own, wanted)
+    if parts:
+        return _decided(full, reads=rest, order=None)
     return _decided(full)
 
 
@@ -193,25 +223,6 @@ def _until_of_alike(own: Position, wanted: Wanted) -> str:
         read for read in own.reads if covers(filters, read.filters) or covers(read.filters, filters)
     ]
     return max(read.until for read in alike or own.reads)
-
-
-def nearest(own: Position, wanted: Wanted) -> tuple[Read, Filters] | None:
-    """Return the read that lacks the fewest values of a list, and filters of only these values.
-
-    Of several, it is the newest. None if no read has the rest.
-    """
-    found = [
-        (read, rest)
-        for read in own.reads
-        if read.start <= wanted.start
-        and (rest := wanted.rules.added(read.filters, wanted.filters)) is not None
-    ]
-    return max(found, key=lambda each: (-_count(each[1]), each[0].until), default=None)
-
-
-def _count(filters: Filters) -> int:
-    """Return the number of all values in filters."""
-    return sum(len(value) if isinstance(value, list) else 1 for value in filters.values())
 
 
 def _is_recent(wanted: Wanted, run: Run, now: str) -> bool:

@@ -354,8 +354,9 @@ class FeedRun:
 
     def _stuck(self, request: Request) -> Known:
         """Return what a message may name if a sync can't go on."""
-        spent = request.rows * self.reader.cost.price
-        return self.messages.stuck(request, spent, self.archive)
+        if not self.archive.lasts:
+            return {}
+        return {"restart_sync": self.archive.command("restart", "--sync", request.sync.id)}
 
     def _fetch(self, request: Request) -> tuple[Request, Receipt, bytes]:
         """Fetch a page; if its cursor is rejected, the first page of the sync that begins over."""

@@ -59,6 +59,18 @@ def test_a_price_is_at_least_what_the_same_rows_have_cost(tap: Tap) -> None:
     state = tap.succeed(state=run.state, **settings).state  # which costs more, but no other rows
     line = tap.run(state=state, country_codes=["DE", "FR"], founded_after=1850).complaint
     least = f"${len(run.ids) * 0.05:.2f}"
-    assert f"(at least {least}; $50.00 per 1,000 rows)" in line
+    assert f"({least} or more, at $50.00 per 1,000 rows)" in line
     line = tap.run(state=state, country_codes=["FR"], founded_after=1850).complaint
     assert "($50.00 per 1,000 rows)" in line
+
+
+def test_values_that_two_syncs_read_are_not_bought_again(tap: Tap) -> None:
+    germany = tap.succeed(country_codes=["DE"])
+    france = tap.succeed(state=germany.state, country_codes=["FR"], on_filter_change="resync")
+    billed = tap.sandbox.rows_billed
+    tap.sandbox.world.touch(germany.ids[0])
+    both = tap.succeed(state=france.state, country_codes=["DE", "FR"])
+    assert both.ids == [germany.ids[0]]
+    assert tap.sandbox.rows_billed == billed + 1
+    line = tap.fail(code="filters-changed", state=both.state, country_codes=["DE", "FR", "US"])
+    assert "country_codes=US" in line.complaint

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any, Final
 
@@ -269,6 +269,15 @@ def test_reads_of_other_filters_say_together_what_was_read_of_the_rows_of_both()
     assert best(position, wants_nothing(OF_AT)) == read(OF_AT, 0, 12)
     assert best(position, wants_nothing(having("CH"))) == read(having("CH"), 0, 10)
     assert best(position, wants_nothing(having("NL"))) == read(having("NL"), 0, 12, gap=0)
+
+
+def test_reads_that_have_some_of_the_values_each_have_all_of_them_until_the_older_one() -> None:
+    reads = (read(having("NL"), 2, 12), read(having("AT", "CH"), 0, 10), read(having("AT"), 0, 8))
+    position = Position(reads=reads, is_begun=True)
+    later = replace(wants_nothing(having("AT", "NL")), start=at(2))
+    assert best(position, later) == read(having("AT", "NL"), 2, 10)
+    assert best(position, wants_nothing(having("AT", "NL"))) is None  # NL starts too late
+    assert best(position, wants_nothing(having("AT", "BE"))) is None
 
 
 def test_a_sync_begins_over_with_all_that_was_decided() -> None:
