@@ -8,7 +8,6 @@ empty text is before all times, so a window that starts there has all rows. None
 time: a gap that is None is no gap.
 """
 
-import hashlib
 import math
 import secrets
 from typing import Annotated, Any, Final, Literal
@@ -344,11 +343,6 @@ class ArchiveFile(_Stored, frozen=True):
 
     order: Order | None
     dropped: tuple[DroppedPage, ...]
-
-
-def hash_cursor(cursor: str | None) -> str:
-    """Return the hash of a cursor, which may be long; empty for a first page."""
-    return hashlib.sha256(cursor.encode(errors="surrogatepass")).hexdigest()[:24] if cursor else ""
 
 
 def new_id() -> str:

@@ -12,7 +12,7 @@ from typing import Any, Final
 from tap_jobo.api.pages import ParsedPage
 from tap_jobo.clock import format_timestamp, parse_timestamp, to_minute
 from tap_jobo.errors import FormatError
-from tap_jobo.model import Entry, EntryHeader, Sync, hash_cursor
+from tap_jobo.model import Entry, EntryHeader, Sync
 from tap_jobo.records.converter import (
     RecordConverter,
     missing_fields,
@@ -42,7 +42,7 @@ class Seen:
         sync: Its sync.
         page: What its body says.
         rows: Its rows as received, without those that were erased.
-        cursors: Hashes of the cursors that led to the page and those before it.
+        cursors: The cursors that led to the page and those before it.
         estimate: The rows of the whole sync, by its first page; 0 if that is not known.
     """
 
@@ -52,7 +52,7 @@ class Seen:
     sync: Sync
     page: ParsedPage
     rows: Sequence[Any]
-    cursors: Collection[str] = ()
+    cursors: Collection[str | None] = ()
     estimate: int = 0
 
     @property
@@ -93,7 +93,7 @@ def _is_full_without_cursor(seen: Seen) -> str:
 
 def _leads_back(seen: Seen) -> str:
     following = seen.page.following
-    is_known = following is not None and hash_cursor(following) in seen.cursors
+    is_known = following is not None and following in seen.cursors
     return "its 'next_cursor' was used before, so the pages would repeat" if is_known else ""
 
 

@@ -61,7 +61,7 @@ class HeadReader:
 
     def _check(self, entry: Entry, page: ParsedPage) -> None:
         watch = self._watch
-        watch.note_cursor(entry.header.cursor)
+        watch.cursors.add(entry.header.cursor)
         try:
             self._checks.check(entry.header, page, cursors=watch.cursors, estimate=watch.estimate)
         except FormatError as error:
@@ -77,7 +77,7 @@ class HeadReader:
                 header = entry.header
                 if header.live_sync is None or header.live_sync.id != sync.id:
                     continue
-                watch.note_cursor(header.cursor)
+                watch.cursors.add(header.cursor)
                 watch.note_ids(self._reader.read_ids(entry))
                 if header.page == 1:
                     watch.estimate = self._reader.parse_loaded(entry).estimated_total or 0

@@ -5,7 +5,6 @@ from collections.abc import Collection
 from typing import Final
 
 from tap_jobo.errors import EndlessFeedError
-from tap_jobo.model import hash_cursor
 
 MAX_REPEATED: Final = 10
 """Consecutive pages without any new id before a sync counts as endless."""
@@ -41,20 +40,16 @@ class SyncWatch:
     Attributes:
         id: The id of the sync, empty before the first one.
         estimate: The rows of the whole sync, if its first page says.
-        cursors: Hashes of those that pages were requested with.
+        cursors: Those that pages were requested with, None of the first page.
     """
 
     def __init__(self, id_: str = "") -> None:
         self.id = id_
         self.estimate = 0
-        self.cursors: set[str] = set()
+        self.cursors: set[str | None] = set()
         self._seen = SeenIds()
         self._repeated = 0
         self._empty = 0
-
-    def note_cursor(self, cursor: str | None) -> None:
-        """Remember the cursor that a page was requested with."""
-        self.cursors.add(hash_cursor(cursor))
 
     def note_ids(self, ids: Collection[str | None]) -> None:
         """Take up the ids of a page, as far as they are usable."""
