@@ -90,7 +90,7 @@ class BilledPagesStream(JoboStream):
         after = self._read.get(feed.name) or self._find_place(feed, archive)
         if archive.head <= after:
             return
-        for header, row in _read_bills(archive, after, feed.reader):
+        for header, row in _read_bills(archive, after, feed.feed_run.reader):
             self._run.raise_if_over()
             after += 1
             if row:

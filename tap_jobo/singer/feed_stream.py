@@ -77,7 +77,7 @@ class FeedStream(JoboStream):
         if not self.is_read or self.replication_method != REPLICATION_FULL_TABLE:
             return
         fact = f"{self.name} can't be FULL_TABLE, which would buy everything in each run."
-        raise ConfigError(NOTHING_BILLED, self._messages.text("invalid-catalog", fact))
+        raise ConfigError(NOTHING_BILLED, self.feed_run.messages.text("invalid-catalog", fact))
 
     @override
     def check_position(self) -> Iterator[str]:
@@ -87,16 +87,16 @@ class FeedStream(JoboStream):
             ConfigError: a limit does not allow the next page.
             StateError: a bookmark lies in the future, or the user has to decide what to buy.
         """
-        run = self._feed_run
+        run = self.feed_run
         run.open()
         if run.archive.lasts:
-            self._messages.tell_archive(run.archive)
+            run.messages.tell_archive(run.archive)
         for instant in run.starts:
             clock = self._run.api_clock
             if clock.is_future(parse_timestamp(instant)):
                 folder = run.archive.folder if run.archive.lasts else None
                 now = format_timestamp(clock.now())
-                raise self._messages.in_future(instant, now, folder)
+                raise run.messages.in_future(instant, now, folder)
         run.check()
         yield from self._early_rows()
         yield from self._rows_of_others()
@@ -104,14 +104,14 @@ class FeedStream(JoboStream):
 
     def _early_rows(self) -> Iterator[str]:
         """Yield a warning if rows were read before the stream that reports those that are gone."""
-        lookback, run = self.spec.longest_lookback, self._feed_run
+        lookback, run = self.spec.longest_lookback, self.feed_run
         if run.state is not None or not (self.spec.ends_rows_of and lookback):
             return
         since = format_timestamp(self._run.api_clock.now() - lookback + _LONGEST_RUN)
         if first := run.archive.header(1):  # with which the load begins
             since = first.sync.since if first.sync else ""
         if read := [each.name for each in self._ended if self._begins_before(each, since)]:
-            yield self._messages.expired_gap(
+            yield run.messages.expired_gap(
                 f"{self.name} begins later than {' and '.join(read)}, and has only the last "
                 f"{lookback.days} days."
             )
@@ -141,13 +141,13 @@ class FeedStream(JoboStream):
     @property
     def _buys_everything(self) -> bool:
         """Whether the run begins to buy the feed."""
-        run = self._feed_run
+        run = self.feed_run
         is_begun = run.position.is_begun or run.archive.head > 0
         return not (self.spec.is_free or run.only_loads or is_begun)
 
     def _rows_of_others(self) -> Iterator[str]:
         """Yield a warning before everything is bought that the archive has of another owner."""
-        run = self._feed_run
+        run = self.feed_run
         if not (self._buys_everything and run.archive.lasts):
             return
         if others := self._run.other_owners(run.archive):
@@ -155,27 +155,27 @@ class FeedStream(JoboStream):
                 f"The archive has {self.name} for {', '.join(others)}, but not for "
                 f"{run.archive.key.owner}, whose rows this run buys."
             )
-            yield self._messages.text("other-address", fact)
+            yield run.messages.text("other-address", fact)
 
     def _unfiltered_rows(self) -> Iterator[str]:
         """Yield a warning before everything is bought: of jobs even if there is a limit."""
-        wanted = self._feed_run.wanted
+        wanted = self.feed_run.wanted
         if wanted.filters or not self._buys_everything:
             return
-        price = self._feed_run.archive.describe_price()
+        price = self.feed_run.archive.describe_price()
         if self.spec.suggested_filters:
-            yield self._messages.text(
+            yield self.feed_run.messages.text(
                 "no-jobs-filter",
                 f"{self.name} has no filter, so this buys all jobs worldwide ({price}).",
             )
         elif not (self._cost.limits or wanted.start):
             fact = f"The first sync of {self.name} buys every row ({price})."
-            yield self._messages.text("no-limit", fact)
+            yield self.feed_run.messages.text("no-limit", fact)
 
     @override
     def preview(self) -> Iterator[str]:
         """Yield what a run would load, ask, and buy. Nothing is written."""
-        run = self._feed_run
+        run = self.feed_run
         try:
             run.open()
             run.check()
@@ -193,15 +193,15 @@ class FeedStream(JoboStream):
             yield f"buy: {request} ({self._price_of(run.planned)}){then}"
 
     def _describe_load(self) -> str:
-        run, contents = self._feed_run, Contents()
+        run, contents = self.feed_run, Contents()
         if not run.archive.lasts:
             return "nothing, because the archive is off"
         for entry in run.archive.read_all(run.pages_to_load):
-            contents.note(entry.header, len(self.reader.read_ids(entry)))
+            contents.note(entry.header, len(run.reader.read_ids(entry)))
         return contents.as_load if run.pages_to_load else "nothing"
 
     def _price_of(self, request: Request) -> str:
-        run, sync = self._feed_run, request.sync
+        run, sync = self.feed_run, request.sync
         is_all = request.page == 1 and sync.since <= run.wanted.start
         if is_all and sync.reads == sync.filters:
             return run.standing(run.position).price_of_everything()
@@ -213,14 +213,14 @@ class FeedStream(JoboStream):
     def read(self) -> None:
         """Write the rows of each page, the profiles of its companies, then the state."""
         follower = self._following
-        with closing(self._feed_run.pages()) as deliveries:
+        with closing(self.feed_run.pages()) as deliveries:
             for delivery in deliveries:
                 ids = self.write_rows(delivery.records, delivery.received_at)
                 if follower:
                     follower.write_profiles(ids)
                 if delivery.state is None:
                     continue
-                has = best(delivery.state.position, self._feed_run.wanted)
+                has = best(delivery.state.position, self.feed_run.wanted)
                 until = has.until if has else None
                 self.stream_state.update(as_raw(delivery.state, self.spec, until))
                 if follower:
@@ -230,7 +230,7 @@ class FeedStream(JoboStream):
     @override
     def sample(self, limit: int) -> Sequence[Row]:
         """Fetch at most `limit` rows with one request, and store only what that costs."""
-        run, cost = self._feed_run, self._cost
+        run, cost = self.feed_run, self._cost
         request = plan(NOTHING, Log(), run.wanted, Run(), run.now())
         assert isinstance(request, Request)  # noqa: S101 - nothing was decided before
         sync = replace(request.sync, batch_size=min(limit, request.sync.batch_size))
@@ -238,22 +238,22 @@ class FeedStream(JoboStream):
         cost.expect_price(archive.last_price)
         cost.check_page(sync.batch_size, begins_sync=False)
         with self._run.hold(archive) as raise_if_lost:
-            self.reader.count_in(archive, raise_if_lost)
+            run.reader.count_in(archive, raise_if_lost)
             try:
                 return self._read_sample(sync)[:limit]
             except BudgetReachedError as reached:
                 limits = "the limit to cover a row of each selected stream"
                 raise ConfigError(
-                    self._messages.text("limit-too-low", f"{reached.fact}", limits=limits)
+                    run.messages.text("limit-too-low", f"{reached.fact}", limits=limits)
                 ) from reached
             finally:
                 cost.settle()
 
     def _read_sample(self, sync: Sync) -> Sequence[Row]:
         """Return the records of the first page of a sync, and note how many rows match."""
-        receipt, body = self.reader.fetch_page(sync, None)
+        receipt, body = self.feed_run.reader.fetch_page(sync, None)
         try:
-            page = self.reader.parse_page(sync, receipt, body)
+            page = self.feed_run.reader.parse_page(sync, receipt, body)
         except ApiError as error:
             raise self._failed_test(f"{error}") from error
         self._cost.reconcile(receipt.charge, len(page.rows))
@@ -270,27 +270,51 @@ class FeedStream(JoboStream):
     def _failed_test(self, why: str) -> FormatError:
         cost = dollars(self._cost.credits)
         fact = f"The test of {self.name} ({cost}) failed: {why}."
-        return FormatError(self._messages.text("format-changed", fact, page_price=cost))
+        return FormatError(self.feed_run.messages.text("format-changed", fact, page_price=cost))
 
     @property
     @override
     def is_complete(self) -> bool:
-        return self._report.is_complete
+        return self.feed_run.report.is_complete
 
     @override
     def log_summary(self) -> Mapping[str, int | None]:
-        return self._report.finish()
+        return self.feed_run.report.finish()
 
     # What the sync is made of
 
     @cached_property
-    def _messages(self) -> Messages:
-        return Messages(
-            spec=self.spec,
-            logger=self.plain_logger,
-            known=self._run.known,
-            ended=self._ended,
-            restart_ended=self._restart_ended,
+    def feed_run(self) -> FeedRun:
+        """The part of the feed in a run. It is made once the catalog and the state are applied."""
+        # Not `stream_state`: it would add the stream to the state.
+        raw = self.tap_state.get("bookmarks", {}).get(self.name, {})
+        return FeedRun(
+            config=self.config,
+            state=read_state(raw, self.spec),
+            open_archive=partial(self._run.open_archive, self.spec),
+            reader=FeedReader(
+                spec=self.spec,
+                client=self._run.feed_client,
+                cost=self._cost,
+                clock=lambda: self._run.api_clock,
+                row_type=self._converter.row_type,
+            ),
+            converter=self._converter,
+            messages=Messages(
+                spec=self.spec,
+                logger=self.plain_logger,
+                known=self._run.known,
+                ended=self._ended,
+                restart_ended=self._restart_ended,
+            ),
+            report=Report(
+                count_rows=lambda: self.record_count,
+                cost=self._cost,
+                logger=self.plain_logger,
+                profiles=self._following.profiles if self._following else None,
+            ),
+            lock=self._run.hold,
+            raise_if_over=self._run.raise_if_over,
         )
 
     def _restart_ended(self) -> str | None:
@@ -299,44 +323,7 @@ class FeedStream(JoboStream):
         commands = [self._run.known(each).get("restart") for each in bought]
         return " and ".join(each for each in commands if each) or None
 
-    @cached_property
-    def _feed_run(self) -> FeedRun:
-        # Not `stream_state`: it would add the stream to the state.
-        raw = self.tap_state.get("bookmarks", {}).get(self.name, {})
-        return FeedRun(
-            config=self.config,
-            state=read_state(raw, self.spec),
-            open_archive=partial(self._run.open_archive, self.spec),
-            reader=self.reader,
-            converter=self._converter,
-            messages=self._messages,
-            report=self._report,
-            lock=self._run.hold,
-            raise_if_over=self._run.raise_if_over,
-        )
-
-    @cached_property
-    def _report(self) -> Report:
-        follower = self._following
-        return Report(
-            count_rows=lambda: self.record_count,
-            cost=self._cost,
-            logger=self.plain_logger,
-            profiles=follower.profiles if follower else None,
-        )
-
     @property
     def _following(self) -> CompaniesStream | None:
         """The stream of profiles, if it follows this one."""
         return self._follower if self._follower and self._follower.is_following else None
-
-    @cached_property
-    def reader(self) -> FeedReader:
-        """Fetches the pages, and parses them."""
-        return FeedReader(
-            spec=self.spec,
-            client=self._run.feed_client,
-            cost=self._cost,
-            clock=lambda: self._run.api_clock,
-            row_type=self._converter.row_type,
-        )
