@@ -185,7 +185,7 @@ def _export(archive: StreamArchive, numbers: Sequence[int]) -> Iterator[str]:
         rows = parser.read_items(entry.body) if entry.body else []
         for row_number, row in enumerate(rows, 1):
             if row != ERASED:
-                _write(json.dumps({**where, "row_number": row_number, "row": row}).encode())
+                click.echo(json.dumps({**where, "row_number": row_number, "row": row}))
 
 
 # Commands that write: they take the lock of the stream
@@ -484,12 +484,6 @@ def _confirm(what: str) -> None:
     if not os.isatty(0):  # nor if it is closed
         raise click.ClickException(f"Nothing was changed. {what} To confirm, add --yes.")
     click.confirm(f"{what} Go on?", abort=True)
-
-
-def _write(content: bytes) -> None:
-    """Write JSON on one line: line breaks can occur only between tokens."""
-    line = content.replace(b"\r", b" ").replace(b"\n", b" ")
-    click.echo(_printable(line.decode(errors="replace")) if os.isatty(1) else line)
 
 
 def _echo(text: str) -> None:

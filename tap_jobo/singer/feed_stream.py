@@ -23,7 +23,7 @@ from tap_jobo.errors import (
     FormatError,
     StateError,
 )
-from tap_jobo.model import NOTHING, Sync
+from tap_jobo.model import Sync
 from tap_jobo.records.converter import Row
 from tap_jobo.singer.companies_stream import CompaniesStream
 from tap_jobo.singer.run import RunContext
@@ -31,7 +31,7 @@ from tap_jobo.singer.stream import JoboStream, json_schema
 from tap_jobo.streams import FEEDS
 from tap_jobo.streams.feed_spec import FeedSpec
 from tap_jobo.sync.messages import Messages
-from tap_jobo.sync.plan import Log, Request, Run, best, plan
+from tap_jobo.sync.plan import Request, best, full
 from tap_jobo.sync.report import Contents, Report, describe_request
 from tap_jobo.sync.run import FeedRun
 from tap_jobo.sync.state import as_raw, is_begun, read_state
@@ -231,9 +231,8 @@ class FeedStream(JoboStream):
     def sample(self, limit: int) -> Sequence[Row]:
         """Fetch at most `limit` rows with one request, and store only what that costs."""
         run, cost = self.feed_run, self._cost
-        request = plan(NOTHING, Log(), run.wanted, Run(), run.now())
-        assert isinstance(request, Request)  # noqa: S101 - nothing was decided before
-        sync = replace(request.sync, batch_size=min(limit, request.sync.batch_size))
+        sync = full(run.wanted, run.now()).sync
+        sync = replace(sync, batch_size=min(limit, sync.batch_size))
         archive = self._run.open_archive(self.spec, 0)
         cost.expect_price(archive.last_price)
         cost.check_page(sync.batch_size, begins_sync=False)

@@ -165,11 +165,11 @@ def plan(own: Position, log: Log, wanted: Wanted, run: Run, now: str) -> Request
         order = None
     is_all_lost = not (own.reads or own.progress)  # otherwise, a question comes first
     if order and order.since is None and (has or going or is_all_lost):
-        return _full(wanted, now, order)
+        return full(wanted, now, order)
     if going:
         return _next_page(going[0])
     if has is None:
-        return _plan_unread(own, log, wanted, _full(wanted, now, order))
+        return _plan_unread(own, log, wanted, full(wanted, now, order))
     if order is None and _is_recent(wanted, run, now):
         return None
     return _changes(has, best(log.position, wanted), wanted, now, order)
@@ -258,7 +258,7 @@ def _changes(
     return _begin(wanted, now, why, since=since, order=order)
 
 
-def _full(wanted: Wanted, now: str, order: Order | None) -> Request:
+def full(wanted: Wanted, now: str, order: Order | None = None) -> Request:
     """Return a sync of all rows that are wanted."""
     why: Why = "restart" if order else "nothing"
     return _begin(wanted, now, why, since=wanted.start, order=order)
