@@ -4,7 +4,6 @@ The header of an entry has the result of the entry before it. So a run parses on
 head, and the headers of what it loads.
 """
 
-from collections import Counter
 from contextlib import suppress
 from typing import Final
 
@@ -166,19 +165,16 @@ class ArchiveLog:
         They are those of the largest complete sync whose rows all match, since it returned each row
         once. It is looked for among the first pages only, where the first full sync is.
         """
-        counts: Counter[str] = Counter()
-        complete: set[str] = set()
+        counts = []
         numbers = self.archive.numbers[:_PRICED]
         for number, header in zip(numbers, self.archive.headers(numbers), strict=True):
-            sync = header and header.live_sync
-            if not (header and sync):
-                continue
-            if sync.since >= start and self.rules.covers(filters, sync.reads):
+            sync = header.live_sync if header else None
+            if header and sync and sync.since >= start and self.rules.covers(filters, sync.reads):
                 with suppress(FormatError):  # of the head
                     rows, cursor = self.end(number, header)
-                    counts[sync.id] += rows
-                    complete |= {sync.id} if cursor is None else set()
-        return max((counts[each] for each in complete), default=None)
+                    if cursor is None:
+                        counts.append(header.rows_before + rows)
+        return max(counts, default=None)
 
     def note(self, number: int, rows: int, cursor: str | None) -> None:
         """Take the end of an entry as given: it was parsed, or perhaps it can't be."""
