@@ -76,6 +76,10 @@ bench *arguments:
 crash-cost *arguments:
     uv run -m benchmarks.crash_cost "$@"
 
+# play 5 random worlds of the loader's tables, and build them on each warehouse
+dbt-worlds:
+    JOBO_WORLDS=5 uv run pytest tests/project/test_dbt_tables.py -m exhaustive -k incremental
+
 # play random histories of the installed tap, on all cores, or of the archive's rules: just explore 30 memory
 explore minutes *kinds:
     uv run tools/explore.py "$@"
@@ -86,7 +90,7 @@ mutants count *options:
 
 # check the bill against the sandbox's ledger over 400 crashes, budgets, and replays
 bill:
-    JOBO_HISTORIES=8 uv run pytest tests/singer/test_billed_pages.py -m exhaustive -k agrees
+    JOBO_HISTORIES=20 uv run pytest tests/singer/test_billed_pages.py -m exhaustive -k agrees
 
 # build the wheel and the source distribution into dist
 build:

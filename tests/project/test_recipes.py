@@ -33,7 +33,7 @@ def test_a_filter_and_a_feed_are_added_as_contributing_says(tmp_path: Path) -> N
         assert len(re.findall("(?m)^diff --git", diff)) == files
         (tmp_path / "recipe.diff").write_text(diff)
         _run(tmp_path, "git apply recipe.diff && rm recipe.diff")
-    _run(tmp_path, block("after-a-declaration").replace("just fast", f"just fast {NEAR}"))
+    _run(tmp_path, block("after-a-declaration").replace("just fast", f"just fast {NEAR} -n 1"))
 
 
 def _run(folder: Path, script: str) -> None:

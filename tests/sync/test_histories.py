@@ -21,9 +21,9 @@ def test_random_histories_of_free_feeds_are_right() -> None:
 
 
 @pytest.mark.exhaustive
-@pytest.mark.parametrize("seed", [11, 12, 13, 14])
+@pytest.mark.parametrize("seed", [11, 12])
 def test_many_random_histories_are_right(seed: int) -> None:
-    assert not histories.find_wrong(seed=seed, count=750)
+    assert not histories.find_wrong(seed=seed, count=400)
 
 
 def test_a_wrong_rule_is_found_in_few_steps(monkeypatch: pytest.MonkeyPatch) -> None:

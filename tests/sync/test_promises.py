@@ -120,4 +120,4 @@ def test_a_random_history_is_right() -> None:
 @pytest.mark.exhaustive
 @pytest.mark.parametrize(("kind", "seed"), [("folder", 2), ("bucket", 4)])
 def test_many_random_histories_are_right(kind: histories.Kind, seed: int) -> None:
-    assert not histories.find_wrong(seed, 8, kind)
+    assert not histories.find_wrong(seed, 5, kind)
