@@ -43,11 +43,13 @@ def format_timestamp(instant: datetime) -> str:
     return instant.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
-def earlier(instant: str, by: timedelta) -> str | None:
-    """Return an instant that lies earlier, None if that is before the year 1."""
+def before(instant: str, by: timedelta) -> str:
+    """Return an instant that lies earlier, empty if that is before the year 1, or if it is."""
+    if not instant:
+        return ""
     with suppress(OverflowError):
         return format_timestamp(parse_timestamp(instant) - by)
-    return None
+    return ""
 
 
 def to_minute(timestamp: str) -> str:

@@ -55,12 +55,6 @@ def redact_body(body: bytes, key: str) -> bytes:
     return escaped_key.sub(REPLACEMENT.encode(), body) if any_escape.search(body) else body
 
 
-def holds_key(body: bytes | bytearray, key: str) -> bool:
-    """Return whether a body has the key, perhaps with escapes, which no stored body may have."""
-    _, escaped_key = _escaped(key)
-    return key.encode() in body or escaped_key.search(body) is not None
-
-
 def redact_url(url: str, key: str) -> str:
     """Return a URL without the key, of which any character may be percent-encoded, even twice."""
     characters = (rf"(?:{re.escape(c)}|%(?:25)*(?i:{ord(c):02x}))" for c in key)

@@ -14,7 +14,7 @@ from tap_jobo.api.headers import reported_balance, reports_more
 from tap_jobo.api.pages import PageParser
 from tap_jobo.archive.archive import StreamArchive
 from tap_jobo.archive.month import MonthCount
-from tap_jobo.clock import earlier, format_timestamp
+from tap_jobo.clock import before, format_timestamp
 from tap_jobo.model import Receipt, Sync
 from tap_jobo.streams.feed_spec import FeedSpec
 
@@ -73,7 +73,7 @@ class FeedReader(PageParser):
         given = {names[name]: value for name, value in sync.reads.items()}
         margin = timedelta(milliseconds=0 if self.spec.since_is_inclusive else 1)
         given |= {
-            self.spec.since_parameter: sync.since and earlier(sync.since, margin),
+            self.spec.since_parameter: before(sync.since, margin),
             "batch_size": sync.batch_size,
             "cursor": cursor,
         }

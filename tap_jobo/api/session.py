@@ -18,7 +18,7 @@ from typing_extensions import override
 from tap_jobo.api.pages import MOST_BYTES
 from tap_jobo.api.responses import ApiResponse
 from tap_jobo.errors import CutOffError, FailedTryError
-from tap_jobo.redaction import holds_key, redact_body, redact_url
+from tap_jobo.redaction import redact_body, redact_url
 
 USER_AGENT: Final = f"tap-jobo/{version('tap-jobo')}"
 CONNECT_SECONDS: Final = 10.0
@@ -130,7 +130,7 @@ def decode(received: ApiResponse, key: str) -> ApiResponse:
         else:
             if len(inflated) <= MOST_BYTES:
                 body, is_whole = inflated, is_whole and has_ended
-            elif holds_key(inflated, key):
+            elif redact_body(inflated, key) != inflated:
                 raise CutOffError("Jobo's response is too large, and has the API key in it")
             else:
                 encoding = compression

@@ -217,15 +217,9 @@ class Folder:
 
     def _hide_from_git(self) -> None:
         """Let Git ignore a new root. One with other files may be a repository itself."""
-        if any(self._root.iterdir()):
-            return
-        with (
-            suppress(FileExistsError),
-            open(self._root / ".gitignore", "xb", opener=_open_private) as file,
-        ):
-            file.write(b"*\n")
-            file.flush()
-            _sync(file.fileno())
+        if not any(self._root.iterdir()):
+            with open(self._root / ".gitignore", "wb", opener=_open_private) as file:
+                file.write(b"*\n")
 
 
 def _open_private(name: str, flags: int) -> int:

@@ -11,10 +11,11 @@ from typing import Any, Final, Literal
 
 from msgspec.structs import replace
 
+from tap_jobo.clock import before
 from tap_jobo.model import NOTHING, Filters, Order, Position, Progress, Read, Sync, new_id
 from tap_jobo.sync.fold import joined_to, pruned, worse
 from tap_jobo.sync.start import Question
-from tap_jobo.sync.wanted import Wanted, before
+from tap_jobo.sync.wanted import Wanted
 
 Why = Literal["nothing", "go on", "changes", "behind", "answered", "restart", "rejected"]
 HEAL: Final = timedelta(days=7)

@@ -17,7 +17,7 @@ from tap_jobo.api.feed import FeedReader
 from tap_jobo.api.pages import ParsedPage
 from tap_jobo.archive.archive import StreamArchive
 from tap_jobo.archive.store import StoreError
-from tap_jobo.clock import format_timestamp, parse_timestamp
+from tap_jobo.clock import before, format_timestamp, parse_timestamp
 from tap_jobo.errors import (
     ApiError,
     ArchiveError,
@@ -56,7 +56,7 @@ from tap_jobo.sync.plan import (
 from tap_jobo.sync.report import Contents, Report
 from tap_jobo.sync.start import Question, Start, where
 from tap_jobo.sync.versions import NewestVersions
-from tap_jobo.sync.wanted import Wanted, before
+from tap_jobo.sync.wanted import Wanted
 
 _SMALL: Final = 1_000  # bytes of a page that may have no rows
 

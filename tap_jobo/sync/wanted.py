@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final, Literal, Self
 
-from tap_jobo.clock import earlier, format_timestamp, parse_timestamp
+from tap_jobo.clock import before, format_timestamp, parse_timestamp
 from tap_jobo.model import ALL, Filters
 from tap_jobo.streams.feed_spec import FeedSpec
 from tap_jobo.sync.filters import FilterRules
@@ -64,8 +64,3 @@ class Wanted:
     def since(self, instant: str) -> str:
         """Return where a window starts that reads what changed since an instant."""
         return max(before(instant, self.lookback), self.start)
-
-
-def before(instant: str, by: timedelta) -> str:
-    """Return an instant that lies earlier, empty if that is before the year 1."""
-    return (earlier(instant, by) or ALL) if instant else ALL

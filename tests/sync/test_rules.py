@@ -11,6 +11,7 @@ import msgspec
 import pytest
 
 from tap_jobo.archive.key import ArchiveKey, key_of_name
+from tap_jobo.clock import before
 from tap_jobo.model import ALL, NOTHING, Filters, Order, Position, Progress, Read, State, Sync
 from tap_jobo.sharing import expand_filters, share_filters
 from tap_jobo.streams.career_sites import CAREER_SITES
@@ -22,7 +23,7 @@ from tap_jobo.sync.plan import (
     best,
 )
 from tap_jobo.sync.start import Question, Start, where
-from tap_jobo.sync.wanted import MARGIN, Wanted, before
+from tap_jobo.sync.wanted import MARGIN, Wanted
 from tests.sync.world.parts import OWNER, RULES, at, having, minutes, wants_nothing
 
 ALL_ROWS: Final[Filters] = {}
