@@ -16,8 +16,9 @@ from requests import PreparedRequest
 from typing_extensions import override
 
 from tap_jobo.api.budget import FeedCost
+from tap_jobo.api.headers import parse_number, seconds_until
 from tap_jobo.api.responses import PROXY, ApiResponse, require_success
-from tap_jobo.api.retry import RETRY_SECONDS, RateLimiter, Retry
+from tap_jobo.api.retry import RETRY_AFTER_MAX, RETRY_SECONDS, Retry
 from tap_jobo.api.session import (
     NETWORK_ERRORS,
     PAGE_SECONDS,
@@ -44,6 +45,7 @@ IDLE_SECONDS: Final = 60.0
 """Until an idle connection is not used again: a gateway may have dropped it without a word, and a
 request that is lost there would count as possibly billed."""
 
+_LOGGED_PAUSE: Final = 60.0  # longer ones are logged: a first sync may pause each minute for hours
 _CAUSES: Final = (*NETWORK_ERRORS, HTTPException)
 _MOST_OF_CAUSE: Final = 300  # characters of what an error says, such as a line that is no status
 _TUNNEL: Final = re.compile(r"Tunnel connection failed: \d+")
@@ -58,7 +60,11 @@ _AUTHORITY: Final = (
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class Client:
-    """Sends requests and decides which failures to retry."""
+    """Sends requests, and decides which failures to retry.
+
+    It sends nothing while the announced allowance is used up, so that a 429 is rare. As many as
+    `workers` requests may be open at once, and a response does not count the others.
+    """
 
     session: ApiSession
     shutdown: ShutdownSignal
@@ -69,8 +75,7 @@ class Client:
     raise_if_over: Callable[[], None] = lambda: None  # if a signal came, or a lock was lost
 
     def __post_init__(self) -> None:
-        self._limiter = RateLimiter(self.workers, self.clock, self.shutdown, self.logger)
-        self._last_used = self.clock.monotonic()
+        self._last_used = self._paused_until = self.clock.monotonic()
 
     def fetch(
         self,
@@ -91,7 +96,7 @@ class Client:
         while True:
             self._reserve(cost, rows, failed)
             self.shutdown.wait(wait)
-            self._limiter.wait()
+            self.wait_for_allowance()
             self.raise_if_over()  # perhaps beyond a lease, or into another month
             self._reserve(cost, rows, failed)
             started = self.clock.monotonic()
@@ -106,8 +111,30 @@ class Client:
                 about = f"{cost.spec.name}: " if cost else ""
                 self.logger.warning("%s%s. %s in %.1f s.", about, failed, retry.name, wait)
                 if failure.is_rate_limit:  # which all workers share
-                    self._limiter.pause(wait)
+                    self.pause(wait)
                     wait = 0.0
+
+    def wait_for_allowance(self) -> None:
+        """Wait until the next request may be sent, or a signal arrives."""
+        while (seconds := self._paused_until - self.clock.monotonic()) > 0:
+            self.shutdown.wait(seconds)  # another thread may be asked to wait meanwhile
+
+    def pause(self, seconds: float) -> None:
+        """Hold back all requests for this many seconds.
+
+        Threads that do so at once may send a request too early, which is refused.
+        """
+        self._paused_until = max(self._paused_until, self.clock.monotonic() + seconds)
+
+    def _note_allowance(self, headers: Mapping[str, str]) -> None:
+        """Pause if a response says that the allowance is used up, until it is renewed."""
+        remaining = parse_number(headers.get("X-RateLimit-Remaining"))
+        seconds = seconds_until(parse_number(headers.get("X-RateLimit-Reset")), headers)
+        is_used_up = remaining is not None and remaining < self.workers
+        if is_used_up and seconds is not None and seconds <= RETRY_AFTER_MAX:
+            if seconds > _LOGGED_PAUSE:
+                self.logger.info("Jobo's rate limit is reached. Waiting %s s.", f"{seconds:,.0f}")
+            self.pause(seconds)
 
     @staticmethod
     def _reserve(cost: FeedCost | None, rows: int, failed: str) -> None:
@@ -146,7 +173,7 @@ class Client:
         try:
             response = self._send(request, body, seconds)
             headers = response.headers
-            self._limiter.note_response(headers)
+            self._note_allowance(headers)
             if any_status:
                 return response
             return require_success(response, cost.spec if cost else None, rows)

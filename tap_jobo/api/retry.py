@@ -1,15 +1,9 @@
-"""When to send a request: after a failed try, if at all, and within Jobo's rate limits."""
+"""Whether a request is sent again after a failed try, and when."""
 
-import logging
 import random
-import threading
-from collections.abc import Mapping
 from typing import Final
 
-from tap_jobo.api.headers import parse_number, seconds_until
-from tap_jobo.clock import Clock
 from tap_jobo.errors import FailedTryError, RetriesExhaustedError, UnreachableError
-from tap_jobo.signals import ShutdownSignal
 
 RETRY_SECONDS: Final = 300.0  # of backoff and failed tries for a page that was not billed
 FREE_RETRY_SECONDS: Final = 50.0  # the same for a profile or the clock, which are free
@@ -17,7 +11,6 @@ POSSIBLY_BILLED_WAITS: Final = (5.0, 30.0)
 """Before each retry of a request that may have been billed: every try may cost a page."""
 BACKOFF: Final = (0.5, 30.0)  # the first and the longest wait between other tries
 RETRY_AFTER_MAX: Final = 3_600.0  # of the waits that the API asks for, for one request
-_LOGGED_PAUSE: Final = 60.0  # longer ones are logged: a first sync may pause each minute for hours
 
 
 class Retry:
@@ -71,40 +64,3 @@ class Retry:
             raise RetriesExhaustedError(why, self._charged)
         self.seconds_left -= wait
         return wait
-
-
-class RateLimiter:
-    """Sends nothing while the announced allowance is used up, so that a 429 is rare; thread-safe.
-
-    As many as `workers` requests may be open at once, and a response does not count the others.
-    """
-
-    def __init__(
-        self, workers: int, clock: Clock, shutdown: ShutdownSignal, logger: logging.Logger
-    ) -> None:
-        self._others = workers - 1
-        self._clock = clock
-        self._shutdown = shutdown
-        self._logger = logger
-        self._lock = threading.Lock()
-        self._paused_until = clock.monotonic()
-
-    def wait(self) -> None:
-        """Wait until the next request may be sent, or a signal arrives."""
-        while (seconds := self._paused_until - self._clock.monotonic()) > 0:
-            self._shutdown.wait(seconds)  # another thread may be asked to wait meanwhile
-
-    def pause(self, seconds: float) -> None:
-        """Hold back all requests for this many seconds."""
-        with self._lock:
-            self._paused_until = max(self._paused_until, self._clock.monotonic() + seconds)
-
-    def note_response(self, headers: Mapping[str, str]) -> None:
-        """Pause if a response says that the allowance is used up, until it is renewed."""
-        remaining = parse_number(headers.get("X-RateLimit-Remaining"))
-        seconds = seconds_until(parse_number(headers.get("X-RateLimit-Reset")), headers)
-        is_used_up = remaining is not None and remaining <= self._others
-        if is_used_up and seconds is not None and seconds <= RETRY_AFTER_MAX:
-            if seconds > _LOGGED_PAUSE:
-                self._logger.info("Jobo's rate limit is reached. Waiting %s s.", f"{seconds:,.0f}")
-            self.pause(seconds)

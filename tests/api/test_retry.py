@@ -16,11 +16,9 @@ import requests
 
 from jobo_sandbox import Fault, Sandbox
 from tap_jobo.api.headers import retry_after
-from tap_jobo.api.retry import RateLimiter
 from tap_jobo.api.session import ApiSession
 from tap_jobo.errors import ApiError, BudgetReachedError, UnreachableError
-from tap_jobo.signals import ShutdownSignal
-from tests.support.client import GARBAGE, LOGGER, FeedClient
+from tests.support.client import GARBAGE, FeedClient
 from tests.support.clock import NOON, FakeClock
 
 
@@ -326,11 +324,9 @@ def test_a_pause_is_told_if_it_is_longer_than_a_minute(
     assert len(caplog.messages) == (seconds > 60)
 
 
-def test_no_pause_ends_earlier_because_of_another() -> None:
-    clock = FakeClock()
-    limiter = RateLimiter(1, clock, ShutdownSignal(clock), LOGGER)
-    clock.passed = 100
+def test_no_pause_ends_earlier_because_of_another(feed: FeedClient) -> None:
+    feed.clock.passed = 100
     for seconds in (5, 11, 7, 22, 16):
-        limiter.pause(seconds)
-    limiter.wait()
-    assert clock.passed == pytest.approx(122)
+        feed.client.pause(seconds)
+    feed.client.wait_for_allowance()
+    assert feed.clock.passed == pytest.approx(122)
