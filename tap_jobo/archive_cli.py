@@ -18,7 +18,6 @@ from tap_jobo.archive import open_store
 from tap_jobo.archive.archive import StreamArchive
 from tap_jobo.archive.files import read_pending
 from tap_jobo.archive.key import ArchiveKey, all_keys
-from tap_jobo.archive.month import spent_so_far
 from tap_jobo.archive.store import MissingError, Store
 from tap_jobo.clock import Clock, format_timestamp, parse_timestamp, to_minute
 from tap_jobo.errors import ArchiveError, FormatError
@@ -81,7 +80,7 @@ def list_(archive_dir: str | None) -> None:
             _echo(f"{key.name} ({kind}{pending.address})" if pending else key.name)
             for line in describe_archive(archive, problems):
                 _echo(f"  {line}")
-            for month, credits_ in sorted(spent_so_far(pending, archive).items()):
+            for month, credits_ in sorted(archive.spent_so_far(pending).items()):
                 _echo(f"  {month}: {dollars(credits_)} billed")
     if problems:
         raise click.ClickException("\n".join(problems))

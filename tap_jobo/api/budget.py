@@ -1,20 +1,34 @@
-"""What a run costs: one budget for the run, and within it the cost of each feed.
+"""What a run costs: one budget for the run, and within it the cost of each feed, also by month.
 
 A page is reserved before its request, charged when its response is complete, and reconciled once
 its number of rows is known. What a page cost is what Jobo deducted for it; where a page with rows
 reports no deduction, it is what the balance fell, so that spending has a bound whatever else the
 responses say.
+
+Every run counts what its feeds are billed in each month (UTC), so a limit that is set later
+includes all of them. With a limit, a request is in the file of its stream (`Pending`) before it is
+sent, at what it may cost, and the counts of the other streams are read after that. So a kill leaves
+at most a page too much, and of two runs side by side, at least one sees the request of the other.
+Without a limit, the file is written when a run ends, after a response that was lost, and when the
+price changes.
 """
 
 import logging
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import Final
 
 from tap_jobo.api.headers import has_plan, reported_balance, reported_credits
-from tap_jobo.archive.month import Limit, MonthCount
-from tap_jobo.errors import BudgetReachedError, ConfigError
+from tap_jobo.archive import layout
+from tap_jobo.archive.archive import StreamArchive
+from tap_jobo.archive.files import Pending, encode, read_pending
+from tap_jobo.archive.key import key_of_name
+from tap_jobo.clock import Clock
+from tap_jobo.commands import archive_command
+from tap_jobo.errors import BudgetReachedError, ConfigError, TapJoboError
 from tap_jobo.messages import message
 from tap_jobo.model import Charge
 from tap_jobo.streams.feed_spec import FeedSpec
@@ -22,6 +36,36 @@ from tap_jobo.wording import Lines, Told, dollars, plural
 
 _ABSURD: Final = 10
 """No price would rise to so many times the highest one so far."""
+_MARGIN: Final = timedelta(minutes=1)  # before a month, when a request counts in both months
+_KEPT: Final = 2  # months
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limit:
+    """A limit of what is spent, and what is used of it.
+
+    Attributes:
+        setting: The name of its setting.
+        most: The credits that it allows.
+        used: The credits that are used of it.
+        month: The month that it limits, such as `2026-11`; empty for that of a run.
+        known: What the ways out may name once it is reached.
+    """
+
+    setting: str
+    most: int
+    used: int = 0
+    month: str = ""
+    known: Mapping[str, str] = field(default_factory=dict)
+
+    def allows(self, cost: int) -> bool:
+        """Return whether a request may be sent that can cost so much; a free one always may."""
+        return not cost or self.used + cost <= self.most
+
+    @property
+    def left(self) -> int:
+        """The credits that it leaves."""
+        return max(0, self.most - self.used)
 
 
 @dataclass(kw_only=True)
@@ -29,12 +73,14 @@ class Budget:
     """The credits of one run, shared by all its streams; the settings have their names.
 
     Attributes:
+        now: Returns the time by the API's clock.
         balance: What the last response of the run says; None if none does.
         last_balance: The same, or before that, what an earlier run has seen; less what may have
             been billed since.
     """
 
     logger: logging.Logger
+    now: Callable[[], datetime] = Clock().now
     max_credits: int | None = None
     max_credits_per_month: int | None = None
     credits: int = 0
@@ -63,43 +109,63 @@ class Budget:
 class FeedCost:
     """What one feed costs, within the budget of the run.
 
+    Archive keys of one address and kind of API key share the limit of a month.
+
     Attributes:
         budget: That of the run.
         spec: The feed.
         price: Credits that the next row may cost.
-        month: The count of the month, None until it is open, and if the archive is off.
+        spent: The credits of the last two months, for the header of a page.
+        archive: The archive of the feed, None until it is open, and if it is off.
     """
 
     def __init__(self, budget: Budget, spec: FeedSpec) -> None:
         self.budget = budget
         self.spec = spec
-        self._raised = 0.0  # the price of the last page, if that was above the list price
-        self._told = Told()
         self.price = spec.list_price
         self.credits = 0
         self.possibly_billed = 0
-        self.month: MonthCount | None = None
+        self.spent: dict[str, int] = {}
+        self.archive: StreamArchive | None = None
+        self._raised = 0.0  # the price of the last page, if that was above the list price
+        self._told = Told()
+        self._raise_if_lost: Callable[[], None] = lambda: None
+        self._written: Pending | None = None
+        self._asked_in: set[str] = set()  # the months in which the last request counts
+        self._others: dict[str, StreamArchive] = {}  # of the streams that share the limit
+        self._spent_by_others: dict[str, Mapping[str, int]] = {}
 
     def expect_price(self, last: float) -> None:
         """Take up the price that the last page of an earlier run has shown, 0 if it is usual."""
         self._raised = last
         self.price = max(last, self.spec.list_price)
 
-    def count_in(self, month: MonthCount) -> None:
-        """Go on with the count of earlier runs, and with the balance that they saw."""
-        self.month = month
-        if self.budget.last_balance is None:
-            self.budget.last_balance = month.newest_balance()
+    def count_in(self, archive: StreamArchive, raise_if_lost: Callable[[], None]) -> None:
+        """Go on with the count of earlier runs, and with the balance that they saw.
 
-    @property
-    def spent(self) -> dict[str, int]:
-        """The credits of the last months, for the header of a page."""
-        return self.month.spent if self.month else {}
+        Args:
+            archive: The archive of the feed. The run has its lock. If it is off, nothing goes on.
+            raise_if_lost: Raises if another run may write the file of the feed.
+
+        Raises:
+            FormatError: A count can't be read.
+        """
+        if not archive.lasts:
+            return
+        self.archive, self._raise_if_lost = archive, raise_if_lost
+        self._written = pending = read_pending(archive.store, archive.key.name)
+        self.spent = {**archive.spent_so_far(pending)}
+        self.expect_price(pending.price if pending else 0)
+        if pending is None:  # by this file, the runs of other streams find the pages of this one
+            self.settle()
+        self._read_others(archive)
+        if self.budget.last_balance is None:
+            self.budget.last_balance = self._newest_balance(archive)
 
     def settle(self) -> None:
-        """Leave to later runs what no page has."""
-        if self.month:
-            self.month.settle()
+        """Leave to later runs what no page has. If that fails, a page too much may count."""
+        with suppress(TapJoboError):
+            self._write(self.spent)
 
     # Before a request
 
@@ -107,14 +173,34 @@ class FeedCost:
     def limits(self) -> list[Limit]:
         """The limits that are set, that of the month first, because the next run has it, too."""
         budget, limits = self.budget, list[Limit]()
-        if self.month:
-            limits += self.month.limits
-        elif (most := budget.max_credits_per_month) is not None:
-            limits.append(Limit(setting="max_credits_per_month", most=most))
+        if (most := budget.max_credits_per_month) is not None:
+            limits += self._limits_of_months(most)
         if (most := budget.max_credits) is not None:
             known = {"run_limit": "max_credits"}
             limits.append(Limit(setting="max_credits", most=most, used=budget.credits, known=known))
         return limits
+
+    def _limits_of_months(self, most: int) -> Iterator[Limit]:
+        """Yield the limit of each month in which a request counts now."""
+        if self.archive is None:
+            yield Limit(setting="max_credits_per_month", most=most)
+            return
+        for month in sorted(self._months()):
+            then = datetime.fromisoformat(f"{month}-01") + timedelta(days=31)
+            known = {
+                "month_limit": "max_credits_per_month",
+                "next_month": f"{then:%Y-%m}-01 (UTC)",
+                "stream": self.spec.name,
+                "list": archive_command("list", location=self.archive.store.location),
+            }
+            counts = (self.spent, *self._spent_by_others.values())
+            yield Limit(
+                setting="max_credits_per_month",
+                most=most,
+                used=sum(spent.get(month, 0) for spent in counts),
+                month=month,
+                known=known,
+            )
 
     def check_page(self, rows: int, *, begins_sync: bool) -> None:
         """Raise ConfigError if a limit does not cover a page, even if nothing of it was used.
@@ -131,15 +217,20 @@ class FeedCost:
     def reserve(self, rows: int) -> None:
         """Check that a page fits into what is left of the limits; a free page always does.
 
+        With a limit of the month, other runs then see the request, and this one sees theirs.
+
         Raises:
             BudgetReachedError: It does not.
         """
         # After a lost response, a free page may not stay free.
         cost = math.ceil(rows * (self._most if self.possibly_billed else self.price))
         self._check(cost)
-        if self.month:
-            self.month.reserve(cost)
-            self._check(cost)  # again, with what other runs have reserved
+        self._asked_in = self._months()
+        if self.archive is None or self.budget.max_credits_per_month is None or not cost:
+            return
+        if self._write(self._with(cost)):  # otherwise, it is another try, which counts already
+            self._read_others(self.archive)
+            self._check(cost)
 
     def _check(self, cost: int) -> None:
         for limit in self.limits:
@@ -222,9 +313,7 @@ class FeedCost:
         self._raised = price if price > self.spec.list_price else 0.0
         if self._raised == before:
             return
-        if self.month:
-            self.month.price = self._raised
-            self.month.settle()
+        self.settle()
         if is_clear and self._raised:
             fact = (
                 f"A row of {self.spec.name} now costs {price:g} credits (list price: "
@@ -263,10 +352,67 @@ class FeedCost:
         return max(self.price, self.spec.list_price)
 
     def _add(self, credits_: int) -> None:
+        """Count what was just billed, or correct it, if below 0, in the same months."""
         self.credits += credits_
         self.budget.credits += credits_
-        if self.month:
-            self.month.add(credits_)
+        if credits_ > 0:
+            self._asked_in |= self._months()  # a slow request may count in two months
+        self.spent = self._with(credits_)
+
+    # The months
+
+    def _months(self) -> set[str]:
+        """Return the months in which a request counts now, none if the archive is off."""
+        if self.archive is None:
+            return set()
+        now = self.budget.now()
+        return {f"{now:%Y-%m}", f"{now + _MARGIN:%Y-%m}"}
+
+    def _with(self, cost: int) -> dict[str, int]:
+        """Return the credits of the last months, with what the last request costs."""
+        counts = {month: max(0, self.spent.get(month, 0) + cost) for month in self._asked_in}
+        spent = self.spent | counts
+        return {month: spent[month] for month in sorted(spent)[-_KEPT:]}
+
+    def _write(self, spent: dict[str, int]) -> bool:
+        """Write the file, and return whether that changes it."""
+        archive = self.archive
+        if archive is None:
+            return False
+        pending = Pending(
+            address=archive.key.address,
+            api_key=archive.key.api_key,
+            offset=archive.head,
+            entry=archive.id_of(archive.head),
+            spent=spent,
+            price=self._raised,
+        )
+        if pending == self._written:
+            return False
+        self._raise_if_lost()
+        archive.store.replace(layout.PENDING.format(archive.key.name), encode(pending))
+        self._written = pending
+        return True
+
+    def _read_others(self, own: StreamArchive) -> None:
+        """Read the counts of the other streams. Their pages are listed only once."""
+        store, key = own.store, own.key
+        for file in {*store.list(layout.PENDING_FOLDER)} - {layout.PENDING.format(key.name)}:
+            name = layout.key_of_pending(file)
+            pending = read_pending(store, name)
+            if pending is None or not key.shares_limit_with(pending.address, pending.api_key):
+                continue
+            if name not in self._others:
+                self._others[name] = StreamArchive(store, key_of_name(name), pending.offset)
+            self._spent_by_others[name] = self._others[name].spent_so_far(pending)
+
+    def _newest_balance(self, own: StreamArchive) -> int | None:
+        """Return the balance of the account that the last page of any stream has shown."""
+        headers = [each.last_header for each in (own, *self._others.values())]
+        receipts = [each.receipt for each in headers if each and each.receipt]
+        known = [each for each in receipts if each.balance is not None]
+        newest = max(known, key=lambda receipt: receipt.received_at, default=None)
+        return newest.balance if newest else None
 
 
 def _is_disputed(charge: Charge, rows: int) -> bool:

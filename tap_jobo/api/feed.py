@@ -12,8 +12,6 @@ from tap_jobo.api.budget import FeedCost
 from tap_jobo.api.client import Client
 from tap_jobo.api.headers import reported_balance, reports_more
 from tap_jobo.api.pages import PageParser
-from tap_jobo.archive.archive import StreamArchive
-from tap_jobo.archive.month import MonthCount
 from tap_jobo.clock import before, format_timestamp
 from tap_jobo.model import Receipt, Sync
 from tap_jobo.streams.feed_spec import FeedSpec
@@ -55,17 +53,6 @@ class FeedReader(PageParser):
             encoding=response.encoding,
         )
         return receipt, response.body
-
-    def count_in(self, archive: StreamArchive, raise_if_lost: Callable[[], None]) -> None:
-        """Count what the feed costs in its archive, unless that is off. The run has the lock."""
-        if archive.lasts:
-            month = MonthCount(
-                archive=archive,
-                limit=self.cost.budget.max_credits_per_month,
-                now=lambda: self.clock().now(),  # its first use sends a request
-                raise_if_lost=raise_if_lost,
-            )
-            self.cost.count_in(month)
 
     def _parameters(self, sync: Sync, cursor: str | None) -> dict[str, Any]:
         """Return all that a sync asks for, on every page: a cursor may carry none of it."""

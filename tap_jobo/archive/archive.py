@@ -8,7 +8,7 @@ import math
 import os
 import re
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from functools import cached_property, partial
@@ -19,6 +19,7 @@ import msgspec
 from tap_jobo.archive import files, layout
 from tap_jobo.archive.files import (
     DamagedError,
+    Pending,
     decode_entry,
     encode_entry,
     last_price,
@@ -270,6 +271,23 @@ class StreamArchive:
         self.store.replace(layout.page_name(self.key.name, entry.number), encode_entry(entry))
         self._headers[entry.number] = entry.header
         self._kept.pop(entry.number, None)
+
+    # What it has cost
+
+    def spent_so_far(self, pending: Pending | None) -> Mapping[str, int]:
+        """Return what the stream was billed by month, given its file.
+
+        If the archive lacks the page that the file names, it was restored from a backup. Then each
+        of the two may have what the other one lacks.
+        """
+        last = self.last_header
+        in_pages = last.spent if last else {}
+        if pending is None:
+            return in_pages
+        if not pending.offset or self.id_of(pending.offset) == pending.entry:
+            return pending.spent if pending.offset >= self.head else in_pages
+        months = {*in_pages, *pending.spent}
+        return {each: max(in_pages.get(each, 0), pending.spent.get(each, 0)) for each in months}
 
     # Messages
 

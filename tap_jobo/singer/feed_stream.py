@@ -237,7 +237,7 @@ class FeedStream(JoboStream):
         cost.expect_price(archive.last_price)
         cost.check_page(sync.batch_size, begins_sync=False)
         with self._run.hold(archive) as raise_if_lost:
-            run.reader.count_in(archive, raise_if_lost)
+            cost.count_in(archive, raise_if_lost)
             try:
                 return self._read_sample(sync)[:limit]
             except BudgetReachedError as reached:

@@ -51,6 +51,7 @@ class RunContext:
         self.session = ApiSession(url, config["api_key"])
         self.budget = Budget(
             logger=logger,
+            now=lambda: self.api_clock.now(),  # noqa: PLW0108 - its first use sends a request
             max_credits=config.get("max_credits"),
             max_credits_per_month=config.get("max_credits_per_month"),
         )

@@ -75,7 +75,7 @@ class Report:
         if self.profiles:
             parts.append("with company profiles, free")
         limits = self._describe_limits() if self.cost.price else []
-        off = [] if self.cost.month else ["the archive is off"]
+        off = [] if self.cost.archive else ["the archive is off"]
         self.logger.info("%s: %s", self._stream, "; ".join([*parts, *limits, *off]))
 
     def _describe_limits(self) -> list[str]:

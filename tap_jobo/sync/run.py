@@ -130,7 +130,7 @@ class FeedRun:
             self.open()  # again, because another run may have bought meanwhile
             self.check()
             yield from self._load()
-            self.reader.count_in(self.archive, raise_if_lost)
+            self.reader.cost.count_in(self.archive, raise_if_lost)
             try:
                 yield from self._buy()
             except BudgetReachedError as reached:

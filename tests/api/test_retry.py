@@ -9,7 +9,6 @@ from datetime import timedelta
 from email.utils import format_datetime
 from itertools import pairwise
 from typing import Any
-from unittest.mock import Mock
 
 import pytest
 import requests
@@ -273,7 +272,7 @@ def test_an_allowance_that_is_used_up_is_waited_for_an_hour_at_most(
     ],
 )
 def test_limits_are_checked_before_and_after_a_wait(
-    sandbox: Sandbox, feed: FeedClient, fault: Fault
+    sandbox: Sandbox, feed: FeedClient, monkeypatch: pytest.MonkeyPatch, fault: Fault
 ) -> None:
     asked_at: list[float] = []
 
@@ -282,7 +281,7 @@ def test_limits_are_checked_before_and_after_a_wait(
         if feed.clock.passed > 1_800:  # the month is another one
             raise BudgetReachedError("career_sites: the month is used up")
 
-    feed.cost.month = Mock(limits=[], reserve=reserve)
+    monkeypatch.setattr(feed.cost, "reserve", reserve)
     sandbox.faults.add(fault)
     with pytest.raises((BudgetReachedError, ApiError)):
         feed.page(feed.page().next_cursor)

@@ -14,7 +14,6 @@ from msgspec.structs import replace
 from tap_jobo.archive.archive import StreamArchive
 from tap_jobo.archive.files import read_pending
 from tap_jobo.archive.key import all_keys
-from tap_jobo.archive.month import spent_so_far
 from tap_jobo.archive.store import Store
 from tap_jobo.model import NOTHING, EntryHeader, new_id
 from tests.support import ARCHIVE_COMMAND, Run, Tap, execute
@@ -79,7 +78,7 @@ def spent_in(store: Store) -> Counter[str]:
     total: Counter[str] = Counter()
     for key in all_keys(store):
         archive = StreamArchive(store, key)
-        total.update(spent_so_far(read_pending(store, key.name), archive))
+        total.update(archive.spent_so_far(read_pending(store, key.name)))
     return total
 
 

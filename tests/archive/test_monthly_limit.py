@@ -19,7 +19,6 @@ from tap_jobo.archive.archive import StreamArchive
 from tap_jobo.archive.files import add_checksum, read_pending
 from tap_jobo.archive.folder import Folder
 from tap_jobo.archive.key import archive_key
-from tap_jobo.archive.month import MonthCount
 from tap_jobo.clock import format_timestamp
 from tap_jobo.errors import ArchiveError, BudgetReachedError, FormatError
 from tap_jobo.streams.career_sites import CAREER_SITES
@@ -36,7 +35,6 @@ pytestmark = pytest.mark.slow
 LIMIT = 6_000
 """Two pages of career sites, and a part of a third."""
 PAGE = 2_500
-ROW_A_CREDIT = replace(JOBS, list_price=1)
 
 
 @pytest.fixture
@@ -234,14 +232,15 @@ def test_a_run_that_has_lost_its_lock_leaves_the_file_to_the_other_run(
     def refuse() -> None:
         raise ArchiveError("another run has taken it over")
 
-    month = count_in(Folder(tmp_path), FakeClock(), CAREER_SITES, limit)
-    written = (tmp_path / layout.PENDING.format(month.archive.key.name)).read_bytes()
-    month = replace(month, raise_if_lost=refuse)
-    billed(month, PAGE).settle()  # which may fail
+    count = count_in(Folder(tmp_path), FakeClock(), CAREER_SITES, limit)
+    file = tmp_path / layout.PENDING.format(archive_of(count).key.name)
+    written = file.read_bytes()
+    count.count_in(archive_of(count), refuse)
+    billed(count, PAGE).settle()  # which may fail
     if limit:
         with pytest.raises(ArchiveError, match="taken it over"):
-            month.reserve(PAGE)
-    assert (tmp_path / layout.PENDING.format(month.archive.key.name)).read_bytes() == written
+            count.reserve(PAGE)
+    assert file.read_bytes() == written
 
 
 # The month
@@ -286,7 +285,7 @@ def test_another_try_of_a_request_counts_already_and_does_not_read_the_store(
 ) -> None:
     count = count_at(tmp_path, "2026-01-15")
     request(count, PAGE)
-    monkeypatch.setattr(count.archive.store, "list", None)
+    monkeypatch.setattr(archive_of(count).store, "list", None)
     request(count, PAGE)
     assert billed(count, PAGE).spent == {"2026-01": PAGE}
 
@@ -296,8 +295,9 @@ def test_a_response_that_comes_in_the_next_month_counts_in_both(tmp_path: Path) 
     count = count_at(tmp_path, clock)
     request(count, PAGE)
     clock.passed += 900
-    assert billed(count, PAGE).spent == {"2026-01": PAGE, "2026-02": PAGE}
-    count.add(-100)  # fewer rows came
+    charge = count.charge({}, PAGE)
+    assert count.spent == {"2026-01": PAGE, "2026-02": PAGE}
+    count.reconcile(charge, PAGE - 100)  # fewer rows came
     assert count.spent == {"2026-01": PAGE - 100, "2026-02": PAGE - 100}
 
 
@@ -310,7 +310,7 @@ def test_a_stream_of_another_address_does_not_count(tmp_path: Path) -> None:
 
 def test_without_a_limit_only_what_no_page_counts_is_written(tmp_path: Path) -> None:
     count = count_in(Folder(tmp_path), FakeClock(), CAREER_SITES, None)
-    file = tmp_path / layout.PENDING.format(count.archive.key.name)
+    file = tmp_path / layout.PENDING.format(archive_of(count).key.name)
     first = file.read_bytes()  # by which other runs find the stream
     request(count, PAGE)
     assert file.read_bytes() == first
@@ -330,12 +330,12 @@ def test_a_restored_archive_counts_what_it_lacks(tmp_path: Path, *, is_restored:
     """And what is bought after that, though the file names a page that the archive lacks."""
     first, now = count_in(Folder(tmp_path), FakeClock(), CAREER_SITES, LIMIT), FakeClock()
     buy(first, 100)
-    backup = tmp_path / layout.page_name(first.archive.key.name, 1)
+    backup = tmp_path / layout.page_name(archive_of(first).key.name, 1)
     content = backup.read_bytes()
     buy(first, 200)
     first.settle()
     if is_restored:
-        (tmp_path / layout.page_name(first.archive.key.name, 2)).unlink()
+        (tmp_path / layout.page_name(archive_of(first).key.name, 2)).unlink()
         assert backup.read_bytes() == content
     for more in (300, 400):  # the run is killed after each page
         count = count_in(Folder(tmp_path), now, CAREER_SITES, None)
@@ -344,7 +344,7 @@ def test_a_restored_archive_counts_what_it_lacks(tmp_path: Path, *, is_restored:
     assert count.spent == {"2026-01": 1_000}
 
 
-def count_at(folder: Path, at: FakeClock | str) -> MonthCount:
+def count_at(folder: Path, at: FakeClock | str) -> FeedCost:
     """The count of a run with a clock, or one that stands still at an instant (UTC)."""
     if isinstance(at, str):
         at = FakeClock(datetime.fromisoformat(at).replace(tzinfo=UTC))
@@ -353,34 +353,39 @@ def count_at(folder: Path, at: FakeClock | str) -> MonthCount:
 
 def count_in(
     store: Folder, clock: FakeClock, spec: FeedSpec, limit: int | None, api_url: str = "https://a"
-) -> MonthCount:
+) -> FeedCost:
     key = archive_key(spec, api_key="jbe_test_", api_url=api_url)
-    return MonthCount(
-        archive=StreamArchive(store, key), limit=limit, now=clock.now, raise_if_lost=lambda: None
-    )
-
-
-def request(count: MonthCount, cost: int) -> None:
-    """Reserve a request."""
-    feed = FeedCost(Budget(logger=LOGGER, max_credits_per_month=count.limit), ROW_A_CREDIT)
-    feed.count_in(count)
-    feed.reserve(cost)
-
-
-def left(count: MonthCount) -> dict[str, int]:
-    return {limit.month: limit.left for limit in count.limits}
-
-
-def billed(count: MonthCount, credits_: int) -> MonthCount:
-    """The count with what was just billed."""
-    count.add(credits_)
+    budget = Budget(logger=LOGGER, now=clock.now, max_credits_per_month=limit)
+    count = FeedCost(budget, replace(spec, list_price=1))
+    count.count_in(StreamArchive(store, key), lambda: None)
     return count
 
 
-def buy(count: MonthCount, credits_: int) -> None:
+def archive_of(count: FeedCost) -> StreamArchive:
+    assert count.archive
+    return count.archive
+
+
+def request(count: FeedCost, cost: int) -> None:
+    """Reserve a request, whose rows cost a credit each."""
+    count.reserve(cost)
+
+
+def left(count: FeedCost) -> dict[str, int]:
+    return {limit.month: limit.left for limit in count.limits}
+
+
+def billed(count: FeedCost, credits_: int) -> FeedCost:
+    """The count with what was just billed."""
+    count.charge({"X-Credits-Deducted": f"{credits_}"}, credits_)
+    return count
+
+
+def buy(count: FeedCost, credits_: int) -> None:
     """Let the archive have a page."""
-    header = new_header(time=format_timestamp(count.now()), spent=billed(count, credits_).spent)
-    count.archive.create(header, b"{}")
+    now = format_timestamp(count.budget.now())
+    header = new_header(time=now, spent=billed(count, credits_).spent)
+    archive_of(count).create(header, b"{}")
 
 
 def test_a_new_month_begins_by_the_clock_of_the_api(tap: Tap) -> None:
@@ -417,7 +422,7 @@ def test_a_damaged_count_ends_a_run_with_a_limit_until_it_is_removed(tap: Tap, s
 
 @pytest.mark.parametrize("spent", [None, {"2026-11": -1}, {"2026-13": 1}])
 def test_a_count_that_no_run_writes_is_damaged(tmp_path: Path, spent: object) -> None:
-    key = count_at(tmp_path, "2026-01-15").archive.key.name
+    key = archive_of(count_at(tmp_path, "2026-01-15")).key.name
     file = tmp_path / layout.PENDING.format(key)
     members = {**json.loads(file.read_text().rpartition(" ")[0]), "spent": spent}
     file.write_bytes(add_checksum(json.dumps(members).encode()))

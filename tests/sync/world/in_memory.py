@@ -109,9 +109,6 @@ class _Reader(FeedReader):
     def fetch_page(self, sync: Sync, cursor: str | None) -> tuple[Receipt, bytes]:
         return self.run.fetch(sync, cursor)
 
-    def count_in(self, *_: object) -> None:
-        pass
-
 
 _NO_CLIENT: Final[Any] = None
 _READER: Final = _Reader(
