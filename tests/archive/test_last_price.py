@@ -28,7 +28,7 @@ def _assert_refused(tap: Tap, state: object) -> str:
     billed = tap.sandbox.credits_billed
     line = tap.run(state=state).complaint
     assert tap.sandbox.credits_billed == billed
-    assert "costs 2,500" in line  # 10 rows
+    assert "cost 2,500" in line  # 10 rows
     return line
 
 
@@ -49,7 +49,7 @@ def test_later_runs_end_before_they_pass_the_limit_again(tap: Tap, setting: str)
 def test_a_kill_does_not_hide_the_price(tap: Tap) -> None:
     cut_in_request(tap, 2, max_credits=10**6)
     run = tap.run()
-    assert "costs 2,500" in run.complaint
+    assert "cost 2,500" in run.complaint
     assert run.ids == []  # nothing is loaded before the user decides
     assert len(tap.succeed(max_credits=10**6).ids) == 120
 
@@ -80,7 +80,7 @@ def test_the_price_is_that_of_the_last_page(tap: Tap) -> None:
     tap.sandbox.price = 300
     second = tap.succeed(state=first.state, max_credits=PRICE * 10)
     assert len(second.ids) == 10
-    assert "costs 3,000" in tap.run(state=second.state).complaint
+    assert "cost 3,000" in tap.run(state=second.state).complaint
     tap.sandbox.price = 50
     third = tap.succeed(state=second.state, max_credits=3_000)
     assert len(third.ids) == 60
