@@ -78,14 +78,6 @@ class RecordConverter:
         has_id = any(isinstance(row, dict) and parse_uuid(row.get("id")) for row in rows)
         return names if has_id else ["id", *names]
 
-    def left_out(self, rows: Sequence[object]) -> list[str]:
-        """Return the fields that are never null and missing in rows that have no null.
-
-        Then the API leaves nulls out.
-        """
-        names = missing_fields(rows, self._never_null)
-        return [] if names and writes_nulls(rows) else names
-
     def log_skipped(
         self,
         rows: Mapping[int, object],

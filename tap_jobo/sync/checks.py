@@ -99,8 +99,7 @@ def _leads_back(seen: Seen) -> str:
 
 def _has_unusable_field(seen: Seen) -> str:
     names = seen.converter.unusable(seen.rows) if seen.shows_format else []
-    found = [name for name in names if name not in seen.converter.left_out(seen.rows)]
-    return f"none of its {len(seen.rows):,} rows has a usable '{found[0]}'" if found else ""
+    return f"none of its {len(seen.rows):,} rows has a usable '{names[0]}'" if names else ""
 
 
 def _lacks_most_fields(seen: Seen) -> str:
@@ -142,12 +141,10 @@ def _is_before_window(seen: Seen) -> str:
 
 
 def _lacks_fields(seen: Seen) -> str:
-    """Find fields that no row has, although a full page has nulls, or they are never null."""
-    if seen.page.are_rows_checked:
+    """Find fields that no row of a full page has, although it has nulls."""
+    if seen.page.are_rows_checked or not (seen.is_full and writes_nulls(seen.rows)):
         return ""
-    missing = seen.converter.left_out(seen.rows)
-    if seen.is_full and writes_nulls(seen.rows):
-        missing = missing_fields(seen.rows, seen.converter.fields)
+    missing = missing_fields(seen.rows, seen.converter.fields)
     names = [name for name in missing if name not in seen.spec.undocumented]
     return f"No row of a page of {seen.spec.name} has {', '.join(names)}." if names else ""
 
