@@ -152,8 +152,8 @@ class FeedCost:
         """
         if not archive.lasts:
             return
-        self.archive, self._raise_if_lost = archive, raise_if_lost
         self._written = pending = read_pending(archive.store, archive.key.name)
+        self.archive, self._raise_if_lost = archive, raise_if_lost
         self.spent = {**archive.spent_so_far(pending)}
         self.expect_price(pending.price if pending else 0)
         if pending is None:  # by this file, the runs of other streams find the pages of this one
