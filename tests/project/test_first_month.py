@@ -77,9 +77,14 @@ def test_one_stream_is_loaded_alone_and_the_bill_of_a_week_gives_that_of_a_month
     project.query("UPDATE billed_pages SET received_at = received_at - interval '2 days'")
     for company in list(project.sandbox.world.rows())[:40]:
         project.sandbox.world.touch(company)
-    project.run(env=streams)
-    (month,) = project.query(block("next-month"))
-    assert (month["stream"], float(month["dollars_a_month"])) == ("career_sites", 8.57)
+    changed = next(iter(project.sandbox.world.jobs()))
+    project.sandbox.world.touch_job(changed, title="Changed since")
+    project.run_block("spread", streams)
+    assert project.sandbox.credits_billed == billed + 40 * 50 + 3
+    assert project.table("jobs")[changed]["title"] == "Changed since"
+    months = project.query(block("next-month"))
+    dollars = {month["stream"]: float(month["dollars_a_month"]) for month in months}
+    assert dollars == {"career_sites": 8.57, "jobs": 0.01}
 
 
 def test_ten_dollars_are_kept_and_narrower_filters_cost_their_rows(project: Project) -> None:

@@ -88,14 +88,18 @@ def test_a_run_that_lost_its_lock_delivers_no_page_more() -> None:
         both(traps.total(11), traps.run(), traps.has_all("prod", "dev"))(world)
 
 
-@pytest.mark.parametrize("loses_response", [False, True])
-def test_a_bucket_fails_at_each_request(*, loses_response: bool) -> None:
-    """It goes away, or loses a response. The runs that follow mend that, and each bill counts."""
+@pytest.mark.parametrize("turn", [0, pytest.param(1, marks=pytest.mark.exhaustive)])
+def test_a_bucket_fails_at_each_request(turn: int) -> None:
+    """It goes away, or, at every other one, loses the response. The next run mends that.
+
+    Each bill counts.
+    """
     with process_world("prod", is_in_bucket=True) as world:
         put(*range(9))(world)
         world.set_limit(10**9)  # so that each request counts before it is sent
         for number in range(1, 24):
-            world.run("prod", fails_at=number, loses_response=loses_response, batch=1)
+            is_lost = number % 2 == turn
+            world.run("prod", fails_at=number, loses_response=is_lost, batch=1)
             put(number % 9, (number + 4) % 9, (number + 7) % 9)(world)
         world.quiesce()
         world.check_all("prod")
