@@ -126,11 +126,14 @@ class Notices:
         self._messages.warn("gap", fact, **known)
 
     def _is_being_read(self, gap: str, position: Position, wanted: Wanted) -> bool:
-        """Return whether a sync in progress reads the rows of a gap."""
+        """Return whether a sync that goes on reads the rows of a gap.
+
+        One of other filters may wait for ever.
+        """
         return any(
-            each.sync.since <= gap
+            each.sync.filters == each.sync.reads == wanted.filters
+            and each.sync.since <= gap
             and not each.has_gap
-            and wanted.rules.covers(each.sync.reads, wanted.filters)
             for each in position.progress
         )
 

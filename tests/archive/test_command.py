@@ -229,6 +229,14 @@ def test_a_dropped_page_of_changes_names_the_date_that_buys_it(
     assert tap.succeed(state=older).codes("WARNING") == []
 
 
+def test_a_gap_is_told_although_a_sync_of_other_filters_waits(tap: Tap) -> None:
+    tap.run(max_credits=500, batch_size=10)
+    tap.settings |= {"country_codes": ["DE", "US"], "batch_size": 10}
+    tap.succeed(on_filter_change="resync")
+    drop(tap, 3)
+    assert "gap" in tap.succeed(state=None).codes("WARNING")
+
+
 def test_drop_of_what_is_not_there_changes_nothing_and_it_asks_before_one_that_can_be_read(
     warehouse: Warehouse, files: Files
 ) -> None:
