@@ -1,24 +1,36 @@
-"""The store in a bucket: one object per page. It needs the extra `tap-jobo[cloud]`, as `lease`."""
+"""The store in a bucket: one object per page, and one writer at a time. It needs `tap-jobo[cloud]`.
+
+The writer holds a lease that it renews until it ends. A lease that was not renewed for a minute may
+be taken over, so a kill delays the next run by a minute at most. The store's own clock dates the
+renewals: no clock of a machine is compared with another.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import suppress
-from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+import itertools
+import json
+import os
+import re
+import secrets
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 from urllib.parse import urlsplit
 
-from obstore.exceptions import BaseError, GenericError
+from obstore.exceptions import AlreadyExistsError, BaseError, GenericError, PreconditionError
 from obstore.store import AzureStore, GCSStore, S3Store
 
-from tap_jobo.archive.lease import Lease, describe_error, store_errors
-from tap_jobo.archive.store import ExistsError, Lock, MissingError
-from tap_jobo.clock import Clock
+from tap_jobo.archive import layout
+from tap_jobo.archive.store import ExistsError, HeldError, Lock, MissingError, StoreError
+from tap_jobo.clock import Clock, format_timestamp
 from tap_jobo.errors import ArchiveError
 from tap_jobo.messages import message
 
 if TYPE_CHECKING:
-    from obstore import GetOptions
+    from obstore import GetOptions, ObjectMeta, PutMode, PutResult, UpdateVersion
     from obstore.store import ObjectStore, RetryConfig
 
 # Not as `client_options`: those would replace what the environment says, such as AWS_ALLOW_HTTP.
@@ -32,6 +44,26 @@ _RETRIES: Final[RetryConfig] = {
     "retry_timeout": timedelta(seconds=15),
     "backoff": {"init_backoff": timedelta(milliseconds=300), "max_backoff": timedelta(seconds=1)},
 }
+_CAUSES: Final = {
+    "NoSuchBucket": ("the bucket does not exist", "Create it, or correct archive_dir."),
+    "ContainerNotFound": ("the container does not exist", "Create it, or correct archive_dir."),
+    "HTTP error: builder error": (
+        "its endpoint is not https",
+        "Correct the endpoint, or set AWS_ALLOW_HTTP=true to allow it.",
+    ),
+    "http://169.254.169.254": (
+        "there are no credentials",
+        "Set them in the environment, or give this machine a role.",
+    ),
+}
+"""What is wrong, and what the user can do, by a part of an error's text."""
+_STORE_ERRORS: Final = (BaseError, OSError, ValueError)
+
+# All in seconds.
+DURATION: Final = 60.0  # without a renewal, until a lease may be taken over
+SAFETY_MARGIN: Final = 3.0  # that the holder stops earlier: stores date objects in whole seconds
+_RENEW_EVERY: Final = 20.0
+_RETRY_EVERY: Final = 5.0  # after a renewal that failed
 
 
 class Bucket:
@@ -139,3 +171,179 @@ def open_bucket(url: str, *, for_pages: bool = False) -> ObjectStore:
             "variables with its credentials."
         )
         raise ArchiveError(message("archive-unusable", fact)) from None
+
+
+# The lease
+
+
+class _StoredLease(NamedTuple):
+    version: UpdateVersion
+    renewed_at: datetime
+    content: dict[str, Any]
+
+    @property
+    def holder(self) -> str:
+        """Who holds it, empty if that is unknown."""
+        return str(self.content.get("holder", ""))
+
+
+class Lease:
+    """The lease of one archive key."""
+
+    def __init__(
+        self, bucket: ObjectStore, key: str, what: str, location: str, clock: Clock
+    ) -> None:
+        self._bucket = bucket
+        self._name = layout.LEASE.format(key)
+        self._what, self._location = what, location
+        self._clock = clock
+        since = format_timestamp(clock.now())
+        self._run = secrets.token_hex(8)
+        self._holder = f" (process {os.getpid()} on {socket.gethostname()}, since {since})"
+        self._writes = itertools.count()
+        self._version: PutMode = "create"
+        # By the monotonic and by the wall clock, as a suspended machine may stop the monotonic one.
+        self._renewed: tuple[float, datetime] | None = None
+        self._lost = ""
+        self._end = threading.Event()
+
+    @contextmanager
+    def hold(self) -> Iterator[Callable[[], None]]:
+        """Take the lease, or raise `HeldError`. Yield what raises `ArchiveError` if it was lost."""
+        with store_errors(self._location):
+            self._version = self._find_free()
+            if not self._write():  # another run was faster
+                raise self._held_by(_read(self._bucket, self._name))
+            self._require_conditional_writes()
+        thread = threading.Thread(target=self._keep, name="lease", daemon=True)
+        thread.start()
+        try:
+            yield self._raise_if_lost
+        finally:
+            self._end.set()
+            thread.join(_RETRY_EVERY)
+            with suppress(*_STORE_ERRORS):  # then it expires
+                self._write(is_released=True)
+
+    def _raise_if_lost(self) -> None:
+        assert self._renewed is not None  # noqa: S101 - only once it is held
+        monotonic, wall = self._renewed
+        age = max(self._clock.monotonic() - monotonic, (self._clock.now() - wall).total_seconds())
+        is_expired = age >= DURATION - SAFETY_MARGIN
+        if why := self._lost or (is_expired and "it could not be renewed in time"):
+            fact = (
+                f"The lease of {self._what} was lost ({why}), so the run stops between two pages."
+            )
+            raise ArchiveError(message("run-in-progress", fact))
+
+    def _find_free(self) -> PutMode:
+        """Return how to write the lease if it is missing, released, or expired."""
+        stored = _read(self._bucket, self._name)
+        if stored is None:
+            return "create"
+        if stored.content.get("released") or _age(self._bucket, stored) >= DURATION:
+            return stored.version
+        raise self._held_by(stored)
+
+    def _held_by(self, stored: _StoredLease | None) -> HeldError:
+        return HeldError(self._what, self._location, stored.holder if stored else "")
+
+    def _require_conditional_writes(self) -> None:
+        """Check that the store refuses a write whose condition does not hold: not all S3s do."""
+        stale = self._version
+        self._write()
+        if any(self._put(mode, is_released=True) for mode in ("create", stale)):
+            raise StoreError(
+                self._location,
+                "it ignores If-Match and If-None-Match, which keep two runs apart",
+                "Set archive_dir to a store that honors them, or to a folder.",
+            )
+
+    def _keep(self) -> None:
+        pause = _RENEW_EVERY
+        while not self._end.wait(pause):
+            pause = _RETRY_EVERY
+            with suppress(*_STORE_ERRORS):
+                if self._write():
+                    pause = _RENEW_EVERY
+
+    def _write(self, *, is_released: bool = False) -> bool:
+        """Write the lease over the version that is known, and return whether it is stored.
+
+        If the store refuses although this run has the lease, the response to a write was lost.
+        """
+        if self._put(self._version, is_released=is_released):
+            return True
+        stored = _read(self._bucket, self._name)
+        if stored and stored.content.get("run") == self._run:
+            return self._put(stored.version, is_released=is_released)
+        if self._renewed:
+            self._lost = (
+                f"another run has taken it over{stored.holder}" if stored else "it was removed"
+            )
+        return False
+
+    def _put(self, mode: PutMode, *, is_released: bool) -> bool:
+        content = {
+            "run": self._run,
+            "holder": self._holder,
+            # So that no two ETags are the same, which may be hashes of the content.
+            "writes": next(self._writes),
+            "released": is_released,
+        }
+        sent_at = self._clock.monotonic(), self._clock.now()
+        try:
+            done = self._bucket.put(self._name, json.dumps(content).encode(), mode=mode)
+        except (AlreadyExistsError, PreconditionError):
+            return False
+        self._version, self._renewed = _version(done), sent_at
+        return True
+
+
+def _read(bucket: ObjectStore, name: str) -> _StoredLease | None:
+    try:
+        stored = bucket.get(name)
+    except FileNotFoundError:
+        return None
+    text = bytes(stored.bytes())
+    try:
+        content = dict(json.loads(text))
+    except (TypeError, ValueError):
+        content = {}
+    return _StoredLease(_version(stored.meta), stored.meta["last_modified"], content)
+
+
+def _age(bucket: ObjectStore, lease: _StoredLease) -> float:
+    """Return the seconds since a lease was renewed, by the store's clock."""
+    bucket.put(layout.CLOCK, b"")
+    return (bucket.head(layout.CLOCK)["last_modified"] - lease.renewed_at).total_seconds()
+
+
+def _version(stored: ObjectMeta | PutResult) -> UpdateVersion:
+    """Return an object's version without the parts that are None, which obstore rejects."""
+    parts = {"e_tag": stored["e_tag"], "version": stored["version"]}
+    return cast("UpdateVersion", {name: part for name, part in parts.items() if part is not None})
+
+
+# Errors
+
+
+@contextmanager
+def store_errors(location: str) -> Iterator[None]:
+    """Turn every error into a `StoreError` of one line without credentials."""
+    try:
+        yield
+    except _STORE_ERRORS as error:
+        what = describe_error(error)
+        for sign, (why, advice) in _CAUSES.items():
+            if sign in what:
+                raise StoreError(location, why, f"{advice} The error was: {what}.") from None
+        raise StoreError(location, what) from None
+
+
+def describe_error(error: Exception) -> str:
+    """Return the first line of a store's error, without signatures."""
+    text = str(error) or type(error).__name__
+    line = re.sub(r"\?\S*", "", text.splitlines()[0].partition(": <?xml")[0])
+    code = re.search(r"<Code>(\w+)</Code>", text)
+    return (f"{code[1]}: {line}" if code else line)[:400]

@@ -17,8 +17,7 @@ from obstore.exceptions import AlreadyExistsError, GenericError
 
 from jobo_sandbox.patience import patient
 from tap_jobo.archive import bucket as bucket_module
-from tap_jobo.archive import lease as lease_module
-from tap_jobo.archive.lease import Lease
+from tap_jobo.archive.bucket import Lease
 from tap_jobo.archive.store import HeldError, StoreError
 from tap_jobo.clock import Clock
 from tap_jobo.errors import ArchiveError
@@ -27,7 +26,7 @@ from tests.support.clock import FakeClock
 from tests.support.crash import wait_for
 
 _KEY = "host-live-0a/career_sites"
-_RENEW_EVERY = lease_module._RENEW_EVERY
+_RENEW_EVERY = bucket_module._RENEW_EVERY
 _NEVER = 1e6
 
 
@@ -74,7 +73,7 @@ def bucket(clock: FakeClock) -> Bucket:
 @pytest.fixture(autouse=True)
 def _no_renewal(monkeypatch: pytest.MonkeyPatch) -> None:
     """A holder does nothing unless a test lets it."""
-    monkeypatch.setattr(lease_module, "_RENEW_EVERY", _NEVER)
+    monkeypatch.setattr(bucket_module, "_RENEW_EVERY", _NEVER)
 
 
 @pytest.fixture
@@ -306,7 +305,7 @@ def test_a_lease_that_is_not_ours_to_read_expires_too(
 def test_a_holder_renews_by_itself(
     start: Start, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lease_module, "_RENEW_EVERY", 0.01)
+    monkeypatch.setattr(bucket_module, "_RENEW_EVERY", 0.01)
     start()
     first = stored(bucket)
     wait_for(lambda: stored(bucket) != first)
@@ -315,7 +314,7 @@ def test_a_holder_renews_by_itself(
 def test_a_renewal_that_failed_is_tried_again_sooner(
     bucket: Any, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lease_module, "_RENEW_EVERY", _RENEW_EVERY)
+    monkeypatch.setattr(bucket_module, "_RENEW_EVERY", _RENEW_EVERY)
     lease = new_lease(bucket, clock)
     pauses: list[float] = []
 
@@ -344,7 +343,7 @@ def test_a_run_that_ends_waits_for_a_renewal_in_flight(
         released.set()
         return done
 
-    monkeypatch.setattr(lease_module, "_RENEW_EVERY", 0.01)
+    monkeypatch.setattr(bucket_module, "_RENEW_EVERY", 0.01)
     holder = start()
     (thread,) = [each for each in threading.enumerate() if each.name == "lease"]
     assert thread.daemon  # a request that hangs does not keep the process
@@ -366,7 +365,7 @@ def test_a_lease_keeps_its_promises_in(
     with pytest.raises(HeldError):
         Holder(bucket, clock)
     with monkeypatch.context() as patched:
-        patched.setattr(lease_module, "DURATION", 0.0)  # as after a minute without a renewal
+        patched.setattr(bucket_module, "DURATION", 0.0)  # as after a minute without a renewal
         second = Holder(bucket, clock)
     assert not first.renew()
     with pytest.raises(ArchiveError, match="was lost"):

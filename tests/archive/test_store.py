@@ -13,9 +13,8 @@ import pytest
 
 from jobo_sandbox.bucket import running_bucket
 from tap_jobo.archive import layout
-from tap_jobo.archive.bucket import Bucket, open_bucket
+from tap_jobo.archive.bucket import Bucket, open_bucket, store_errors
 from tap_jobo.archive.folder import Folder
-from tap_jobo.archive.lease import store_errors
 from tap_jobo.archive.memory import Memory
 from tap_jobo.archive.store import ExistsError, HeldError, MissingError, Store, StoreError
 from tap_jobo.clock import Clock

@@ -22,7 +22,7 @@ from benchmarks.report import RESULTS, table
 from jobo_sandbox import Sandbox
 from jobo_sandbox.limits import FEED_LIMITS, PROFILE_LIMITS
 from jobo_sandbox.patience import patient
-from tap_jobo.archive import lease
+from tap_jobo.archive import bucket
 from tap_jobo.streams import SETTINGS
 from tests.support import Tap, discover, execute, psql
 from tests.support.docs import PAGES, block, blocks, unmarked
@@ -304,8 +304,8 @@ def test_run_times_follow_from_the_rate_limits() -> None:
 
 def test_a_lease_is_renewed_and_lost_as_the_page_says() -> None:
     page = _page("change/archive")
-    assert f"every {lease._RENEW_EVERY:.0f} seconds" in page
-    assert f"for {lease.DURATION:.0f} seconds" in page
+    assert f"every {bucket._RENEW_EVERY:.0f} seconds" in page
+    assert f"for {bucket.DURATION:.0f} seconds" in page
 
 
 def test_memory_is_that_of_the_benchmark() -> None:

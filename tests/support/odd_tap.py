@@ -37,7 +37,7 @@ import requests
 from obstore.exceptions import GenericError
 
 from jobo_sandbox.patience import patient
-from tap_jobo.archive import bucket, lease
+from tap_jobo.archive import bucket
 from tap_jobo.archive.store import Store, StoreError
 from tap_jobo.cli import run
 from tap_jobo.clock import Clock
@@ -206,7 +206,7 @@ def patches_of_steps() -> Iterator[Any]:
     yield patch.object(requests.Session, "send", around(send))
     yield patch.object(writer, "_write", write)
     yield patch.object(feed_run, "new_id", new_id_of_run)
-    yield patch.object(lease, "DURATION", 1e9)  # a minute of a simulated world is short
+    yield patch.object(bucket, "DURATION", 1e9)  # a minute of a simulated world is short
     yield patch.object(bucket, "open_bucket", lambda *args, **how: Shaky(open_bucket(*args, **how)))
     yield patch.object(bucket.Bucket, "create", put(bucket.Bucket.create))
     yield patch.object(bucket.Bucket, "replace", put(bucket.Bucket.replace))
@@ -222,7 +222,7 @@ def chosen() -> Iterator[Any]:
         seconds = patient(12)
         short: dict[str, Any] = {"DURATION": seconds, "SAFETY_MARGIN": seconds / 2}
         short |= dict.fromkeys(("_RENEW_EVERY", "_RETRY_EVERY"), 0.1)
-        yield patch.multiple(lease, **short)
+        yield patch.multiple(bucket, **short)
         yield patch.object(writer, "_GRACE", 1.0)
     elif waits:
         yield patch.object(Clock, "sleep", sleep)
