@@ -198,7 +198,7 @@ def _export(archive: StreamArchive, numbers: Sequence[int]) -> Iterator[str]:
 def drop(archive_dir: str | None, stream: str, page: int, *, yes: bool) -> None:
     """Replace a page that can't be read with an empty page.
 
-    The last page of a stream is bought again with the next run. The rows of any other page stay
+    A run that lacks the last page of a stream buys it again. The rows of any other page stay
     missing until `restart` buys them again. So it asks before it drops a page that can be read.
     """
     with _locked(archive_dir, stream) as archive:
