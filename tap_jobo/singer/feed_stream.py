@@ -89,8 +89,6 @@ class FeedStream(JoboStream):
         """
         run = self.feed_run
         run.open()
-        if run.archive.lasts:
-            run.messages.tell_archive(run.archive)
         for instant in run.starts:
             clock = self._run.api_clock
             if clock.is_future(parse_timestamp(instant)):

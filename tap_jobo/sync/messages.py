@@ -22,7 +22,7 @@ from tap_jobo.sync.plan import Request, best, split
 from tap_jobo.sync.report import Contents
 from tap_jobo.sync.start import Question
 from tap_jobo.sync.wanted import Wanted
-from tap_jobo.wording import Lines, dollars, plural
+from tap_jobo.wording import Lines, dollars
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -161,18 +161,6 @@ class Messages:
         """Log what a warehouse gets, and what that saves."""
         state = "" if has_state else " has no state"
         self.logger.info("%s%s: loading %s.", self.name, state, contents.as_load)
-
-    def tell_archive(self, archive: StreamArchive) -> None:
-        """Log where the archive is, and what it has; as a WARNING if its first page is gone."""
-        location, first = archive.store.location, archive.header(1)
-        if archive.head and first is None:
-            fact = f"Page 1 of {self.name} in {location} can't be read, and others may be missing."
-            known = {"verify": archive.command("verify"), "restart": None}
-            self.warn("archive-behind", fact, **known)
-            return
-        since = f", since {to_minute(first.time)}" if first else ""
-        pages = plural(archive.head, "page") if archive.head else "no page yet"
-        self.logger.info("%s: the archive %s has %s%s.", self.name, location, pages, since)
 
     def tell_only_loaded(self) -> None:
         """Log why nothing is bought."""

@@ -2,6 +2,7 @@
 
 from collections import Counter
 
+from tap_jobo.archive.archive import StreamArchive
 from tap_jobo.clock import to_minute
 from tap_jobo.model import NOTHING, EntryHeader, Filters, Position, State
 from tap_jobo.sync.filters import describe
@@ -60,7 +61,22 @@ class Notices:
             self._messages.warn("other-rows", fact)
         self._other_rows.clear()
 
-    # What the archive lacks
+    # The archive, and what it lacks
+
+    def tell_archive(self, archive: StreamArchive) -> None:
+        """Log where the archive is, and what it has; as a WARNING if its first page is gone."""
+        if not (archive.lasts and self._told.is_first("archive")):
+            return
+        messages, location, first = self._messages, archive.store.location, archive.header(1)
+        if archive.head and first is None:
+            page = f"Page 1 of {messages.name} in {location}"
+            fact = f"{page} can't be read, and others may be missing."
+            known = {"verify": archive.command("verify"), "restart": None}
+            messages.warn("archive-behind", fact, **known)
+            return
+        since = f", since {to_minute(first.time)}" if first else ""
+        pages = plural(archive.head, "page") if archive.head else "no page yet"
+        messages.logger.info("%s: the archive %s has %s%s.", messages.name, location, pages, since)
 
     def tell_behind(
         self, start: Start, planned: Request | Question | None, standing: Standing

@@ -164,6 +164,7 @@ class FeedRun:
                 self._head_reader.check_loaded()
         except FormatError as error:
             self.problem, self._last = error, archive.head - 1
+        self._notices.tell_archive(archive)
 
     def check(self) -> None:
         """Plan what the run buys once all is loaded, and ask before that.

@@ -50,7 +50,8 @@ def start_second(tap: Tap, **settings: Any) -> subprocess.Popen[str]:
 def test_the_second_run_loads_and_gives_up_after_ten_minutes(tap: Tap) -> None:
     with held_run(tap, SECOND) as first:
         second = replace(tap, constants={}).quick.fail(code="run-in-progress")
-        assert len([line for line in second.lines("INFO") if WAITS in line]) == 1
+        for once in (WAITS, " has 1 page, since "):  # although it looks 120 times
+            assert len([line for line in second.lines("INFO") if once in line]) == 1
         assert len(second.ids) == 50
         assert second.bookmark["offset"] == 1
         assert len(tap.sandbox.feed_requests) == 2
