@@ -19,6 +19,7 @@ from tap_jobo.model import NOTHING, EntryHeader, new_id
 from tests.support import ARCHIVE_COMMAND, Run, Tap, execute
 from tests.support.archives import Files
 from tests.support.crash import cut_in_request
+from tests.support.inside import run_inside
 from tests.support.target import Target
 
 MINUTE, DAY = timedelta(minutes=1), timedelta(days=1)
@@ -86,7 +87,7 @@ def archive_command(tap: Tap, *args: str) -> Run:
     """Run `tap-jobo-archive` on the tap's archive."""
     location = str(tap.settings.get("archive_dir", tap.folder / "archive"))
     env = tap.environment({"TAP_JOBO_ARCHIVE_DIR": location})
-    return execute([str(ARCHIVE_COMMAND), *args], env)
+    return Run(*run_inside([str(ARCHIVE_COMMAND), *args], env))
 
 
 def written(tap: Tap, *args: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""Runs the tap within the test's process, with streams, an environment, and a log of its own.
+"""Runs a command within the test's process, with streams, an environment, and a log of its own.
 
 That takes less than half the time of a fork. A run that is killed, or that a test gives variables,
 is a process. What may differ for the next run is whether pure functions have cached a result.
@@ -16,25 +16,38 @@ import tempfile
 import threading
 import traceback
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import TextIO
 from unittest.mock import patch
 
 from jobo_sandbox.patience import patient
-from tap_jobo.cli import run
+from tap_jobo.archive_cli import main as run_archive_command
+from tap_jobo.cli import run as run_tap
+from tap_jobo.clock import Clock
+from tests.support import odd_tap
 from tests.support.signals import kept_signals
+
+_PROGRAMS: Mapping[str, Callable[[], object]] = {
+    "tap-jobo": run_tap,
+    "tap-jobo-archive": run_archive_command,
+}
 
 
 def run_inside(command: Sequence[str], env: Mapping[str, str]) -> tuple[int, str, str]:
-    """Run the tap to its end; return its exit code, its output, and its log."""
+    """Run the tap, or its other command, to its end; return its exit code, its output, and its log.
+
+    Of the variables of `odd_tap`, it knows TEST_CLOCK.
+    """
     with (
         tempfile.TemporaryFile("w+") as output,
         tempfile.TemporaryFile("w+") as log,
         _garbage_removed(),
         _as_in_a_process(command, env, output, log),
+        patch.object(Clock, "now", odd_tap.now if "TEST_CLOCK" in env else Clock.now),
         _threads_ended(),
     ):
-        code = _run(log)
+        code = _run(_PROGRAMS[Path(command[0]).name], log)
         for file in (output, log):
             file.seek(0)
         written, logged = output.read(), log.read()
@@ -43,10 +56,10 @@ def run_inside(command: Sequence[str], env: Mapping[str, str]) -> tuple[int, str
     return code, written, logged
 
 
-def _run(log: TextIO) -> int:
+def _run(program: Callable[[], object], log: TextIO) -> int:
     """Run the command line, and return its exit code as an interpreter does."""
     try:
-        run()
+        program()
     except SystemExit as end:
         if isinstance(end.code, str):
             print(end.code, file=log)
