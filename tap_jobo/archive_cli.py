@@ -232,8 +232,8 @@ def _after_drop(archive: StreamArchive, note: DroppedPage | None) -> str:
     """Return what becomes of the rows of a dropped page."""
     if note is None:
         return (
-            "Warehouses that loaded it go on after it. A run that lacks its rows may buy the sync "
-            f"again ({archive.describe_price()})."
+            "Next, run a pipeline that lacks its rows: it buys them, or its sync again "
+            f"({archive.describe_price()}). If another one goes on first, they may be missing."
         )
     command = archive.restart_since(note.since)
     with suppress(FormatError):  # of the head

@@ -372,7 +372,8 @@ class FeedCost:
         """Return the credits of the last months, with what the last request costs."""
         counts = {month: max(0, self.spent.get(month, 0) + cost) for month in self._asked_in}
         spent = self.spent | counts
-        return {month: spent[month] for month in sorted(spent)[-_KEPT:]}
+        kept = {*sorted(spent)[-_KEPT:], *counts}
+        return {month: spent[month] for month in sorted(kept)}
 
     def _write(self, spent: dict[str, int]) -> bool:
         """Write the file, and return whether that changes it."""

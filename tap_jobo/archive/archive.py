@@ -215,7 +215,10 @@ class StreamArchive:
         if self._has_unwritten or not self.store.is_remote:
             probe = layout.PROBE.format(self.key.name)
             self.store.remove(probe)  # what a killed run has left
-            self.store.create(probe, os.urandom(size))  # which no file system compresses
+            try:
+                self.store.create(probe, os.urandom(size))  # which no file system compresses
+            except ExistsError:
+                raise self._fenced() from None
             self.store.remove(probe)
         if self._has_unwritten:
             self.store.remove(name)

@@ -76,7 +76,7 @@ class FeedStream(JoboStream):
         """Raise ConfigError if the catalog says FULL_TABLE: each run would buy everything."""
         if not self.is_read or self.replication_method != REPLICATION_FULL_TABLE:
             return
-        fact = f"{self.name} can't be FULL_TABLE, which would buy everything in each run."
+        fact = f"{self.name} can't be FULL_TABLE, which would read everything in each run."
         raise ConfigError(NOTHING_BILLED, self.feed_run.messages.text("invalid-catalog", fact))
 
     @override

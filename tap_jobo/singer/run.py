@@ -120,7 +120,7 @@ class RunContext:
             "price": spec.describe_price(last_price(self._store, self._key(spec).name)),
             "archive": location,
             "restart": archive_command("restart", own, location=location) if own else None,
-            "state": archive_command("state", *names.values(), location=location),
+            "state": archive_command("state", *names.values(), location=location) if own else None,
         }
 
     @property

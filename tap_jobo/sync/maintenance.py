@@ -68,7 +68,9 @@ def describe_archive(archive: StreamArchive, problems: Problems) -> Iterator[str
     gap = gap_of(position)
     if gap is not None:
         yield _describe_gap(gap, archive, position)
-    if (order := log.order) and order.time > position.order:
+    order = log.order
+    is_over = order and order.over and position.of(order.over) is None
+    if order and order.time > position.order and not is_over:
         what = describe_order(order, archive.spec)
         yield f"restart of {to_minute(order.time)}: the next run {what}"
 
@@ -106,7 +108,7 @@ def describe_order(order: Order, spec: FeedSpec) -> str:
     verb = "reads" if spec.is_free else "buys"
     rows = f"all of {spec.name}"
     if order.over is not None:
-        rows = f"the rows of the sync {order.over}"
+        rows = f"the rows of the sync {order.over}, if it is in progress,"
     elif order.since is not None:
         rows = f"what changed in {spec.name} since {to_minute(order.since)}"
     filters = f" with {describe(order.filters)}" if order.filters else ""

@@ -18,7 +18,7 @@ from tap_jobo.model import Entry, Filters, Position
 from tap_jobo.streams.feed_spec import FeedSpec
 from tap_jobo.sync.filters import describe, differences
 from tap_jobo.sync.log import ArchiveLog
-from tap_jobo.sync.plan import Request, best, split
+from tap_jobo.sync.plan import Request, best, unread
 from tap_jobo.sync.report import Contents
 from tap_jobo.sync.start import Question
 from tap_jobo.sync.wanted import Wanted
@@ -234,8 +234,8 @@ def _answers(standing: Standing) -> dict[str, str | None]:
 def _what_is_added(standing: Standing) -> str:
     """Return the values of filters of which alone rows are missing, empty if it is not so."""
     wanted = standing.wanted.filters
-    parts, rest = split(standing.position, standing.wanted)
-    if not (parts and rest):
+    rest = unread(standing.position, standing.wanted)
+    if rest is None:
         return ""
     return describe({name: rest[name] for name in rest if rest[name] != wanted.get(name)})
 
@@ -244,7 +244,7 @@ def what_changed(standing: Standing) -> str:
     """Return which rows were not read, or else how the settings differ from what was read."""
     position, wanted = standing.position, standing.wanted
     if new := _what_is_added(standing):
-        return f"rows with {new} were never read"
+        return f"rows with {new} are missing"
     if position.reads:
         covers = wanted.rules.covers
         widest = max(

@@ -109,8 +109,9 @@ def best(position: Position, wanted: Wanted) -> Read | None:
     """Return the newest read of all that is wanted, None if there is none.
 
     A read that covers the settings says the same of the fewer rows that they ask for. So this is
-    what all of these say together, also where the filters of none covers those of another; and
-    what several reads say that have some of the values of a list each.
+    what all of these say together, also where the filters of none covers those of another. Without
+    one, it is what several reads say that have some of the values each, all of them in one week: or
+    the rows of the newest would be billed again with what changed since the oldest.
     """
     rules, found = wanted.rules, tuple[Read, ...]()
     for read in sorted(position.reads, key=lambda read: read.until):
@@ -119,26 +120,45 @@ def best(position: Position, wanted: Wanted) -> Read | None:
             found = pruned([*found, own, *joined_to(found, own, rules)], rules)
     if fitting := [read for read in found if read.start <= wanted.start]:
         return max(fitting, key=lambda read: (read.until, read.gap is None))
-    parts, rest = split(position, wanted)
+    parts, rest = split(position, wanted, _recent(position))
     return _sum_of(parts, wanted.filters) if rest is None else None
 
 
-def split(position: Position, wanted: Wanted) -> tuple[list[Read], Filters | None]:
-    """Return the newest reads that have some of what is wanted, and filters of what none has.
+def split(position: Position, wanted: Wanted, since: str = "") -> tuple[list[Read], Filters | None]:
+    """Return reads that have some of what is wanted, and filters of what none of them has.
 
-    These are None if the reads have all of it. All of them start by the start date.
+    These are None if the reads have all of it. All of them start by the start date, and end after
+    a time.
     """
     rules, parts, rest = wanted.rules, list[Read](), wanted.filters
-    for read in position.reads:
-        if read.start > wanted.start:
-            continue
-        if rules.covers(read.filters, rest):
-            return [*parts, read], None
-        without = rules.added(read.filters, rest)
-        if without is not None:
-            parts.append(read)
-            rest = without
+    reads = [each for each in position.reads if each.start <= wanted.start and each.until >= since]
+    before_last: Filters | None = None
+    while rest != before_last:  # what one read leaves may be of use to an earlier one
+        before_last = rest
+        for read in reads:
+            if rules.covers(read.filters, rest):
+                return [*parts, read], None
+            without = rules.added(read.filters, rest)
+            if without is not None:
+                parts.append(read)
+                rest = without
     return parts, rest
+
+
+def unread(position: Position, wanted: Wanted) -> Filters | None:
+    """Return filters of what is to be bought beside what was read, None if that is all of it.
+
+    It is what was never read. If that is nothing, it is what was last read too long ago.
+    """
+    parts, rest = split(position, wanted)
+    if rest is None:
+        parts, rest = split(position, wanted, _recent(position))
+    return rest if parts else None
+
+
+def _recent(position: Position) -> str:
+    """Return since when reads are recent enough to count together."""
+    return max((before(read.until, HEAL) for read in position.reads), default="")
 
 
 def _sum_of(parts: Sequence[Read], filters: Filters) -> Read:
@@ -211,8 +231,7 @@ def _plan_unread(own: Position, log: Log, wanted: Wanted, full: Request) -> Requ
     if wanted.choice == "keep" and own.reads:
         since = wanted.since(_until_of_alike(own, wanted))
         return _decided(full, since=since, kept=wanted.start, order=None)
-    parts, rest = split(own, wanted)
-    if parts:
+    if rest := unread(own, wanted):
         return _decided(full, reads=rest, order=None)
     return _decided(full)
 

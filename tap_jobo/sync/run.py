@@ -366,7 +366,7 @@ class FeedRun:
         except PageCutOffError as error:
             if request.page == 1:
                 raise
-            known = {**error.known, **self._stuck(request)}
+            known = {**self.messages.known(self.spec), **error.known, **self._stuck(request)}
             raise PageCutOffError(error.why, known) from error
         except RejectedError as rejection:
             if not (request.cursor and rejection.names_cursor):

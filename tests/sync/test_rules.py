@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import timedelta
+from random import Random
 from typing import Any, Final
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from tap_jobo.archive.key import ArchiveKey, key_of_name
-from tap_jobo.clock import before
+from tap_jobo.clock import before, format_timestamp, parse_timestamp
 from tap_jobo.model import ALL, NOTHING, Filters, Order, Position, Progress, Read, State, Sync
 from tap_jobo.sharing import expand_filters, share_filters
 from tap_jobo.streams.career_sites import CAREER_SITES
 from tap_jobo.streams.jobs import EXPIRED_JOBS
-from tap_jobo.sync.fold import Page, advance, hole, joined, pruned, with_gap
+from tap_jobo.sync.filters import FilterRules
+from tap_jobo.sync.fold import Page, advance, completed, hole, joined, pruned, with_gap
 from tap_jobo.sync.maintenance import time_of_order
-from tap_jobo.sync.plan import (
-    begun_over,
-    best,
-)
+from tap_jobo.sync.plan import Log, Request, Run, begun_over, best, plan, unread
 from tap_jobo.sync.start import Question, Start, where
 from tap_jobo.sync.wanted import MARGIN, Wanted
 from tests.sync.world.parts import OWNER, RULES, at, having, minutes, wants_nothing
@@ -54,7 +55,7 @@ def sync(id_: str = "a", **changes: Any) -> Sync:
         restarts=0,
         batch_size=2,
     )
-    return msgspec.structs.replace(made, **changes)
+    return replace(made, **changes)
 
 
 # Filters
@@ -275,10 +276,45 @@ def test_reads_of_other_filters_say_together_what_was_read_of_the_rows_of_both()
 def test_reads_that_have_some_of_the_values_each_have_all_of_them_until_the_older_one() -> None:
     reads = (read(having("NL"), 2, 12), read(having("AT", "CH"), 0, 10), read(having("AT"), 0, 8))
     position = Position(reads=reads, is_begun=True)
-    later = replace(wants_nothing(having("AT", "NL")), start=at(2))
+    later = dataclasses.replace(wants_nothing(having("AT", "NL")), start=at(2))
     assert best(position, later) == read(having("AT", "NL"), 2, 10)
     assert best(position, wants_nothing(having("AT", "NL"))) is None  # NL starts too late
     assert best(position, wants_nothing(having("AT", "BE"))) is None
+
+
+def test_what_was_read_too_long_before_the_newest_read_is_missing() -> None:
+    year = timedelta(days=365)
+    now = parse_timestamp(at(12)) + year
+    newest = Read(filters=having("NL"), start=ALL, until=format_timestamp(now), gap=None)
+    position = Position(reads=(newest, read(having("AT"), 0, 10)), is_begun=True)
+    wanted = wants_nothing(having("AT", "NL"))
+    assert best(position, wanted) is None
+    assert unread(position, wanted) == having("AT")
+    recent = replace(newest, until=format_timestamp(now - timedelta(days=6)), filters=having("AT"))
+    position = replace(position, reads=(newest, recent))
+    assert best(position, wanted) == replace(recent, filters=having("AT", "NL"))
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_whatever_was_read_a_run_that_may_buy_what_is_missing_ends(seed: int) -> None:
+    """Filters of two lists change at random; without an end, a run would buy the same again."""
+    random, position, rules = Random(seed), NOTHING, FilterRules(CAREER_SITES.filters)
+    now = parse_timestamp(at(0))
+    lists = {"country_codes": ["DE", "FR", "US"], "company_types": ["for_profit", "non_profit"]}
+    for _ in range(12):
+        chosen = {name: random.sample(of, random.randint(0, len(of))) for name, of in lists.items()}
+        filters = {name: sorted(values) for name, values in chosen.items() if values}
+        wanted, run = dataclasses.replace(wants_nothing(filters, rules), choice="resync"), Run()
+        for _ in range(6):
+            now += timedelta(days=random.choice([0, 1, 5, 30]))
+            request = plan(position, Log(position=position), wanted, run, format_timestamp(now))
+            if request is None:
+                break
+            assert isinstance(request, Request)
+            position = completed(replace(position, is_begun=True), request.sync, rules)
+            run.note(request, is_last=True)
+        else:
+            pytest.fail(f"The run did not end: {filters}")
 
 
 def test_a_sync_begins_over_with_all_that_was_decided() -> None:
@@ -286,7 +322,7 @@ def test_a_sync_begins_over_with_all_that_was_decided() -> None:
     for why, restarts in (("rejected", 1), ("restart", 0)):
         over = begun_over(old, wants_nothing(), at(50), why)  # type: ignore[arg-type]
         kept = {"started": at(50), "replaces": "a", "restarts": restarts}
-        assert over.sync == msgspec.structs.replace(old, id=over.sync.id, **kept)
+        assert over.sync == replace(old, id=over.sync.id, **kept)
         assert over.sync.id != old.id
         assert (over.page, over.rows, over.cursor) == (1, 0, None)
 
