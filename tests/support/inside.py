@@ -14,6 +14,7 @@ import signal
 import sys
 import tempfile
 import threading
+import time
 import traceback
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -93,10 +94,10 @@ def _threads_ended() -> Iterator[None]:
     for handler in logging.getLogger().handlers:
         with contextlib.suppress(RuntimeError):  # it is not locked
             handler.release()
-    threads = [each for each in {*threading.enumerate()} - before if each.daemon]
-    for thread in threads:
-        thread.join(patient(10))
-    assert not any(each.is_alive() for each in threads), "start this run as a process"
+    end = time.monotonic() + patient(10)
+    while any(each.daemon for each in {*threading.enumerate()} - before):  # or about to start
+        assert time.monotonic() < end, "start this run as a process"
+        time.sleep(0.001)
 
 
 @contextlib.contextmanager
