@@ -81,7 +81,7 @@ class Messages:
         self.logger.warning("%s", self.text(code, fact, **known))
 
     def question(self, asked: Question, standing: Standing) -> StateError:
-        """Return the error that asks the user to decide. It says what each answer buys."""
+        """Return the error that asks the user to decide, with what each answer buys."""
         if asked.code == "filters-changed":
             when = " during the first sync" if standing.is_in_first_sync else ""
             fact = f"{self.name}: {what_changed(standing)}{when}"

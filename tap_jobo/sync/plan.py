@@ -19,7 +19,10 @@ from tap_jobo.sync.wanted import Wanted
 
 Why = Literal["nothing", "go on", "changes", "behind", "answered", "restart", "rejected"]
 HEAL: Final = timedelta(days=7)
-"""How far an archive may be behind a warehouse and still buy what it lacks."""
+"""How far an archive may be behind a warehouse and still buy what it lacks.
+
+So far apart, too, may reads be that say together what was read.
+"""
 HOUR: Final = timedelta(hours=1)
 """How much earlier than a new window of a free feed that of a sync may be that goes on."""
 DAY: Final = timedelta(days=1)
@@ -120,11 +123,22 @@ def best(position: Position, wanted: Wanted) -> Read | None:
             found = pruned([*found, own, *joined_to(found, own, rules)], rules)
     if fitting := [read for read in found if read.start <= wanted.start]:
         return max(fitting, key=lambda read: (read.until, read.gap is None))
-    parts, rest = split(position, wanted, _recent(position))
+    parts, rest = _parts_of_a_week(position, wanted)
     return _sum_of(parts, wanted.filters) if rest is None else None
 
 
-def split(position: Position, wanted: Wanted, since: str = "") -> tuple[list[Read], Filters | None]:
+def _parts_of_a_week(position: Position, wanted: Wanted) -> tuple[list[Read], Filters | None]:
+    """Return reads as `_split` does; where they have all of it, only those near the newest."""
+    parts, rest = _split(position, wanted)
+    if rest is None:
+        newest = max(each.until for each in parts)
+        parts, rest = _split(position, wanted, before(newest, HEAL))
+    return parts, rest
+
+
+def _split(
+    position: Position, wanted: Wanted, since: str = ""
+) -> tuple[list[Read], Filters | None]:
     """Return reads that have some of what is wanted, and filters of what none of them has.
 
     These are None if the reads have all of it. All of them start by the start date, and end after
@@ -150,15 +164,8 @@ def unread(position: Position, wanted: Wanted) -> Filters | None:
 
     It is what was never read. If that is nothing, it is what was last read too long ago.
     """
-    parts, rest = split(position, wanted)
-    if rest is None:
-        parts, rest = split(position, wanted, _recent(position))
+    parts, rest = _parts_of_a_week(position, wanted)
     return rest if parts else None
-
-
-def _recent(position: Position) -> str:
-    """Return since when reads are recent enough to count together."""
-    return max((before(read.until, HEAL) for read in position.reads), default="")
 
 
 def _sum_of(parts: Sequence[Read], filters: Filters) -> Read:

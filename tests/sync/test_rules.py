@@ -293,6 +293,9 @@ def test_what_was_read_too_long_before_the_newest_read_is_missing() -> None:
     recent = replace(newest, until=format_timestamp(now - timedelta(days=6)), filters=having("AT"))
     position = replace(position, reads=(newest, recent))
     assert best(position, wanted) == replace(recent, filters=having("AT", "NL"))
+    other = replace(newest, until=format_timestamp(now + year), filters=having("BE"))
+    position = replace(position, reads=(other, newest, recent))  # by a pipeline of other filters
+    assert best(position, wanted) == replace(recent, filters=having("AT", "NL"))
 
 
 @pytest.mark.parametrize("seed", range(40))
