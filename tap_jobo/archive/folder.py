@@ -220,6 +220,8 @@ class Folder:
         if not any(self._root.iterdir()):
             with open(self._root / ".gitignore", "wb", opener=_open_private) as file:
                 file.write(b"*\n")
+                file.flush()
+                _sync(file.fileno())  # or Git would see the pages after a power failure
 
 
 def _open_private(name: str, flags: int) -> int:
