@@ -58,7 +58,10 @@ def read(store: Store, name: str, kind: type[_T], **known: str) -> _T | None:
         StoreError: The store cannot be read.
     """
     try:
-        return _decode_line(store.read(name), lambda line: msgspec.json.decode(line, type=kind))
+        content = store.read(name)
+        if content != add_checksum(check_line(content)):
+            raise DamagedError("is damaged")
+        return _decode_line(content, lambda line: msgspec.json.decode(line, type=kind))
     except MissingError:
         return None
     except DamagedError as error:
