@@ -58,15 +58,20 @@ def read(store: Store, name: str, kind: type[_T], **known: str) -> _T | None:
         StoreError: The store cannot be read.
     """
     try:
-        content = store.read(name)
-        if content != add_checksum(check_line(content)):
-            raise DamagedError("is damaged")
+        content = _only_line(store.read(name))
         return _decode_line(content, lambda line: msgspec.json.decode(line, type=kind))
     except MissingError:
         return None
     except DamagedError as error:
         fact = f"File {name} {error}. Nothing was billed for its stream."
         raise FormatError(message("archive-damaged", fact, file=name, **known)) from None
+
+
+def _only_line(content: bytes) -> bytes:
+    """Return the content of a file of one line. Raises `DamagedError`."""
+    if content != add_checksum(check_line(content)):
+        raise DamagedError("is damaged")
+    return content
 
 
 def _decode_line(content: bytes, decode: Callable[[bytes], _T]) -> _T:
