@@ -56,7 +56,12 @@ def fetch(package: str, version: str, pattern: str) -> str:
                 member.name = name
                 archive.extract(member, unpacked / package, filter="data")
     (unpacked / f"{folder.name}.tgz").unlink()
-    unpacked.rename(folder)
+    try:
+        unpacked.rename(folder)
+    except OSError:
+        if not folder.is_dir():
+            raise
+        shutil.rmtree(unpacked)  # another build was first
     return str(folder)
 
 
