@@ -19,31 +19,21 @@ _INSTANT: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
 # Filters in words
 
 
-def differences(old: Filters, new: Filters) -> str:
-    """Return which filters differ, and how."""
-    return "; ".join(
-        f"{name} changed from {show(old.get(name))} to {show(new.get(name))}"
-        for name in sorted({*old, *new})
-        if old.get(name) != new.get(name)
-    )
-
-
 def describe(filters: Filters) -> str:
     """Return filters as a message shows them, empty if none is set."""
-    return " and ".join(f"{name}={show(value, _MOST)}" for name, value in filters.items())
+    return " and ".join(f"{name}={_show(value)}" for name, value in filters.items())
 
 
-def show(value: object, most: int | None = None) -> str:
-    """Format a setting for a message, with at most so many items of a list."""
+def _show(value: object) -> str:
     if isinstance(value, list):
-        more = [f"and {len(value) - most:,} more"] if most and len(value) > most else []
-        texts = [item if isinstance(item, str) else json.dumps(item) for item in value[:most]]
+        more = [f"and {len(value) - _MOST:,} more"] if len(value) > _MOST else []
+        texts = [item if isinstance(item, str) else json.dumps(item) for item in value[:_MOST]]
         return " ".join([", ".join(texts), *more])
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, str) and _INSTANT.fullmatch(value):
         return to_minute(value)
-    return "none" if value is None else str(value)
+    return str(value)
 
 
 # How filters compare

@@ -14,9 +14,9 @@ from tap_jobo.errors import (
     StateError,
 )
 from tap_jobo.messages import Known, message
-from tap_jobo.model import Entry, Filters, Position
+from tap_jobo.model import Entry, Position
 from tap_jobo.streams.feed_spec import FeedSpec
-from tap_jobo.sync.filters import describe, differences
+from tap_jobo.sync.filters import describe
 from tap_jobo.sync.log import ArchiveLog
 from tap_jobo.sync.plan import Request, best, unread
 from tap_jobo.sync.report import Contents
@@ -32,11 +32,6 @@ class Standing:
     wanted: Wanted
     log: ArchiveLog
     position: Position
-
-    @property
-    def is_in_first_sync(self) -> bool:
-        """Whether nothing was read in full yet, and a sync is in progress."""
-        return bool(self.position.progress) and not self.position.reads
 
     @property
     def price(self) -> str:
@@ -83,8 +78,7 @@ class Messages:
     def question(self, asked: Question, standing: Standing) -> StateError:
         """Return the error that asks the user to decide, with what each answer buys."""
         if asked.code == "filters-changed":
-            when = " during the first sync" if standing.is_in_first_sync else ""
-            fact = f"{self.name}: {what_changed(standing)}{when}"
+            fact = f"{self.name}: {what_is_missing(standing)}"
             known = _answers(standing)
         elif asked.code == "archive-lacks-rows":
             fact = f"{self.name} has no state, and its archive lacks earlier rows"
@@ -188,8 +182,8 @@ class Messages:
         if request.why == "restart":
             self.logger.info("%s: this sync carries out a `restart`.", self.name)
         elif request.why == "answered" and not self.spec.is_free:
-            change, answer = what_changed(standing), wanted.choice
-            fact = f"{self.name}: {change}. This run applies '{answer}'."
+            missing, answer = what_is_missing(standing), wanted.choice
+            fact = f"{self.name}: {missing}. This run applies '{answer}'."
             self.warn("filters-applied", fact)
 
     def warn_of_start_date(self, request: Request) -> None:
@@ -215,17 +209,17 @@ class Messages:
 
 def _answers(standing: Standing) -> dict[str, str | None]:
     """Return what `on_filter_change` can be set to for one run, and what that buys."""
-    new = _what_is_added(standing)
+    new, position = _what_is_added(standing), standing.position
+    rows = f"the rows with {new}" if new else "all matching rows"
     known: dict[str, str | None] = {
         "resync": run_with("on_filter_change", "resync"),
-        "resync_rows": f"the rows with {new}" if new else "all matching rows",
+        "resync_rows": rows,
         "price": standing.price if new else standing.price_of_everything(),
     }
-    if standing.is_in_first_sync:
-        known |= {"changed": "the settings", "resync_rows": "all matching rows, even those bought"}
-    if standing.position.reads:
+    if position.progress:
+        known |= {"changed": "the settings", "resync_rows": f"{rows}, even those bought"}
+    if position.reads:
         known["keep"] = run_with("on_filter_change", "keep")
-        known["kept_rows"] = f"rows with {new}" if new else "rows that only these match"
     if has := best(standing.log.position, standing.wanted):
         known["bought_until"] = to_minute(has.until)  # by another pipeline
     return known
@@ -240,28 +234,11 @@ def _what_is_added(standing: Standing) -> str:
     return describe({name: rest[name] for name in rest if rest[name] != wanted.get(name)})
 
 
-def what_changed(standing: Standing) -> str:
-    """Return which rows were not read, or else how the settings differ from what was read."""
-    position, wanted = standing.position, standing.wanted
+def what_is_missing(standing: Standing) -> str:
+    """Return which rows the settings ask for that were not read."""
     if new := _what_is_added(standing):
         return f"rows with {new} are missing"
-    if position.reads:
-        covers = wanted.rules.covers
-        widest = max(
-            position.reads,
-            key=lambda read: sum(covers(read.filters, each.filters) for each in position.reads),
-        )
-        return _change_of(widest.filters, widest.start, wanted)
-    if position.progress:
-        sync = position.progress[-1].sync
-        return _change_of(sync.filters, sync.start, wanted)
-    return "nothing was read of its filters"
-
-
-def _change_of(old: Filters, start: str, wanted: Wanted) -> str:
-    """Return how the settings differ from earlier filters, and from a later start date."""
-    change = differences(old, wanted.filters)
-    if start > wanted.start:
-        older = f"rows from before {to_minute(start)} were not bought"
-        change = f"{change}; {older}" if change else older
-    return change or "rows of its filters were not bought"
+    wanted = standing.wanted
+    filters = f" with {chosen}" if (chosen := describe(wanted.filters)) else ""
+    since = f" since {to_minute(wanted.start)}" if wanted.start else ""
+    return f"some rows{filters}{since} are missing"

@@ -23,8 +23,8 @@ FIRST_RESULTS = {
     "filters-changed": f"{MESSAGES}#filters-changed",
     "gap": f"{MESSAGES}#gap",
     "[no-limit]": f"{MESSAGES}#no-limit",
-    "2026-11-29T22:04:35Z [critical ] tap-jobo  career_sites lacks rows: "
-    "country_codes changed from DE to DE, FR. Nothing was billed. [filters-changed]": (
+    "2026-11-29T22:04:35Z [critical ] tap-jobo  career_sites: "
+    "rows with country_codes=FR are missing. Nothing was billed. [filters-changed]": (
         f"{MESSAGES}#filters-changed"
     ),
     "CRITICAL | tap-jobo | Standard output can't be written (Broken pipe). [output-closed]": (
