@@ -97,7 +97,6 @@ class FeedStream(JoboStream):
                 raise run.messages.in_future(instant, now, folder)
         run.check()
         yield from self._early_rows()
-        yield from self._rows_of_others()
         yield from self._unfiltered_rows()
 
     def _early_rows(self) -> Iterator[str]:
@@ -136,39 +135,21 @@ class FeedStream(JoboStream):
         given = [each for each in of_this if each in read or is_begun(bookmarks.get(each.name, {}))]
         return given or of_this
 
-    @property
-    def _buys_everything(self) -> bool:
-        """Whether the run begins to buy the feed."""
-        run = self.feed_run
-        is_begun = run.position.is_begun or run.archive.head > 0
-        return not (self.spec.is_free or run.only_loads or is_begun)
-
-    def _rows_of_others(self) -> Iterator[str]:
-        """Yield a warning before everything is bought that the archive has of another owner."""
-        run = self.feed_run
-        if not (self._buys_everything and run.archive.lasts):
-            return
-        if others := self._run.other_owners(run.archive):
-            fact = (
-                f"The archive has {self.name} for {', '.join(others)}, but not for "
-                f"{run.archive.key.owner}, whose rows this run buys."
-            )
-            yield run.messages.text("other-address", fact)
-
     def _unfiltered_rows(self) -> Iterator[str]:
         """Yield a warning before everything is bought: of jobs even if there is a limit."""
-        wanted = self.feed_run.wanted
-        if wanted.filters or not self._buys_everything:
+        run = self.feed_run
+        is_begun = run.position.is_begun or run.archive.head > 0
+        if run.wanted.filters or is_begun or self.spec.is_free or run.only_loads:
             return
-        price = self.feed_run.archive.describe_price()
+        price = run.archive.describe_price()
         if self.spec.suggested_filters:
-            yield self.feed_run.messages.text(
+            yield run.messages.text(
                 "no-jobs-filter",
                 f"{self.name} has no filter, so this buys all jobs worldwide ({price}).",
             )
-        elif not (self._cost.limits or wanted.start):
+        elif not (self._cost.limits or run.wanted.start):
             fact = f"The first sync of {self.name} buys every row ({price})."
-            yield self.feed_run.messages.text("no-limit", fact)
+            yield run.messages.text("no-limit", fact)
 
     @override
     def preview(self) -> Iterator[str]:

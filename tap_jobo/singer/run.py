@@ -14,7 +14,7 @@ from tap_jobo.api.session import ApiSession
 from tap_jobo.archive import open_store
 from tap_jobo.archive.archive import OFF, StreamArchive, refuse_old_layout
 from tap_jobo.archive.files import last_price
-from tap_jobo.archive.key import ArchiveKey, all_keys, archive_key, shortest_name
+from tap_jobo.archive.key import ArchiveKey, archive_key, shortest_name
 from tap_jobo.archive.memory import Memory
 from tap_jobo.archive.store import Store
 from tap_jobo.clock import Clock
@@ -92,14 +92,6 @@ class RunContext:
         if not archive.head and archive.lasts:
             refuse_old_layout(self._store, spec.name)
         return archive
-
-    def other_owners(self, archive: StreamArchive) -> list[str]:
-        """Return whose pages of a stream the store has besides: other addresses or API keys."""
-        owner, stream = archive.key.owner, archive.key.stream
-        others = [
-            each for each in all_keys(self._store) if each.stream == stream and each.owner != owner
-        ]
-        return [each.owner for each in others if StreamArchive(self._store, each).head]
 
     def _key(self, spec: FeedSpec) -> ArchiveKey:
         return archive_key(spec, api_key=self.session.key, api_url=self.session.url)

@@ -495,18 +495,6 @@ def at_another_address(tap: Tap) -> dict[str, Any]:
     return {"api_url": tap.sandbox.url.replace("127.0.0.1", "localhost")}
 
 
-def test_another_name_of_the_host_is_a_warning_before_everything_is_bought(
-    warehouse: Warehouse,
-) -> None:
-    tap = warehouse.tap
-    tap.settings |= at_another_address(tap)
-    run = tap.run()
-    (line,) = run.messages_of("WARNING", "other-address")
-    for part in ("127.0.0.1-", "localhost-", "$50.00 per 1,000 rows"):
-        assert part in line
-    assert "other-address" not in tap.run(state=run.state).codes("WARNING")
-
-
 def test_of_two_archives_of_a_stream_the_message_names_the_one_of_the_run(
     warehouse: Warehouse, files: Files
 ) -> None:

@@ -171,7 +171,6 @@ def states_of_other_archives(on: Stage) -> Iterator[Run]:
     other.settings["archive_dir"] = str(tap.folder / "archive")
     yield other.run(state=state)  # of another address
     yield other.run(state=state, archive=False)
-    yield other.run()
 
 
 @scene
