@@ -70,7 +70,10 @@ def main(context: click.Context, archive_dir: str | None) -> None:
 @main.command(name="list")
 @click.pass_obj
 def list_(archive_dir: str | None) -> None:
-    """List the streams, what they have cost, and what is missing."""
+    """List the streams, what they have cost, and what is damaged or missing.
+
+    This reads every page. For a backup, give its --archive-dir.
+    """
     problems = Problems()
     with _opened(archive_dir) as (store, keys):
         for key in keys:
@@ -82,25 +85,6 @@ def list_(archive_dir: str | None) -> None:
                 _echo(f"  {line}")
             for month, credits_ in sorted(archive.spent_so_far(pending).items()):
                 _echo(f"  {month}: {dollars(credits_)} billed")
-    if problems:
-        raise click.ClickException("\n".join(problems))
-
-
-@main.command()
-@click.argument("streams", nargs=-1, metavar="[STREAM]...")
-@click.pass_obj
-def verify(archive_dir: str | None, streams: Sequence[str]) -> None:
-    """Read every page, and name each that is damaged.
-
-    For a backup, give its --archive-dir.
-    """
-    problems = Problems()
-    with _opened(archive_dir) as (store, keys):
-        for key in [_key_of(keys, stream) for stream in streams] or keys:
-            archive = StreamArchive(store, key)
-            read = (problems.note(partial(archive.read, number)) for number in archive.numbers)
-            good = sum(entry is not None for entry in read)
-            _echo(f"{key.name}: {good:,} of {plural(archive.head, 'page')} can be read.")
     if problems:
         raise click.ClickException("\n".join(problems))
 

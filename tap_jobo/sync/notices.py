@@ -4,6 +4,7 @@ from collections import Counter
 
 from tap_jobo.archive.archive import StreamArchive
 from tap_jobo.clock import to_minute
+from tap_jobo.commands import archive_command
 from tap_jobo.model import NOTHING, EntryHeader, Filters, Position, State
 from tap_jobo.sync.filters import describe
 from tap_jobo.sync.log import ArchiveLog
@@ -71,7 +72,7 @@ class Notices:
         if archive.head and first is None:
             page = f"Page 1 of {messages.name} in {location}"
             fact = f"{page} can't be read, and others may be missing."
-            known = {"verify": archive.command("verify"), "restart": None}
+            known = {"list": archive_command("list", location=location), "restart": None}
             messages.warn("archive-behind", fact, **known)
             return
         since = f", since {to_minute(first.time)}" if first else ""
