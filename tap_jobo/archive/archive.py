@@ -6,7 +6,6 @@ warehouse is loaded from here, free, as often as it has to be.
 
 import math
 import os
-import re
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -33,7 +32,7 @@ from tap_jobo.messages import message
 from tap_jobo.model import ArchiveFile, Entry, EntryHeader
 from tap_jobo.streams import FEEDS
 from tap_jobo.streams.feed_spec import FeedSpec
-from tap_jobo.wording import dollars, plural
+from tap_jobo.wording import dollars
 
 _AHEAD: Final = 8  # entries that are read ahead from a bucket
 _MOST_KEPT: Final = 32_000_000  # bytes of entries in memory
@@ -365,13 +364,12 @@ def _was_dropped(header: EntryHeader | None) -> bool:
     return header is not None and header.dropped is not None and header.receipt is None
 
 
-def refuse_old_layout(store: Store, stream: str) -> None:
+def refuse_old_layout(store: Store) -> None:
     """Raise `ArchiveError` if the store has pages of an earlier development version."""
     for top in layout.OLD_TOPS:
-        folder = re.compile(rf"{top}/{stream}-[0-9a-f]+/.+\.page")
-        if pages := sum(bool(folder.fullmatch(name)) for name in store.list(top)):
+        if any(name.endswith(".page") for name in store.list(top)):
             fact = (
-                f"An earlier development version wrote {plural(pages, 'page')} of {stream} to "
-                f"{store.location}/{top}. Move it away, or set archive_dir to another location."
+                f"An earlier development version wrote {store.location}/{top}. Move it away, or "
+                "set archive_dir to another location."
             )
             raise ArchiveError(message("archive-unusable", fact))

@@ -90,7 +90,7 @@ class RunContext:
         """List the archive of a feed from an entry on. It is in memory if `archive` is false."""
         archive = StreamArchive(self._store, self._key(spec), after)
         if not archive.head and archive.lasts:
-            refuse_old_layout(self._store, spec.name)
+            refuse_old_layout(self._store)
         return archive
 
     def _key(self, spec: FeedSpec) -> ArchiveKey:

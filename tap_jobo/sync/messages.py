@@ -172,26 +172,12 @@ class Messages:
 
     def report_decision(self, request: Request, standing: Standing) -> None:
         """Log what has led to a new sync, if it is not the usual."""
-        position, wanted = standing.position, standing.wanted
-        last = position.reads[0].until if position.reads else ""
-        if last and wanted.start > last and not self.spec.is_free:
-            self.logger.info(
-                "start_date is later than the bookmark %s: rows updated in between are not read.",
-                to_minute(last),
-            )
         if request.why == "restart":
             self.logger.info("%s: this sync carries out a `restart`.", self.name)
         elif request.why == "answered" and not self.spec.is_free:
-            missing, answer = what_is_missing(standing), wanted.choice
+            missing, answer = what_is_missing(standing), standing.wanted.choice
             fact = f"{self.name}: {missing}. This run applies '{answer}'."
             self.warn("filters-applied", fact)
-
-    def warn_of_start_date(self, request: Request) -> None:
-        """Warn that a sync in progress reads rows from before the start date."""
-        since = request.sync.since
-        earlier = f"since {to_minute(since)}" if since else "without a start date"
-        fact = f"{self.name}: the sync in progress goes on as it began, {earlier}."
-        self.warn("sync-starts-earlier", fact)
 
     def warn_of_hole(self, since: str, until: str) -> None:
         """Warn that a free feed was not read for longer than Jobo lists its rows."""

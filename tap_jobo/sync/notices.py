@@ -7,9 +7,8 @@ from tap_jobo.clock import to_minute
 from tap_jobo.commands import archive_command
 from tap_jobo.model import NOTHING, EntryHeader, Filters, Position, State
 from tap_jobo.sync.filters import describe
-from tap_jobo.sync.log import ArchiveLog
 from tap_jobo.sync.messages import Messages, Standing
-from tap_jobo.sync.plan import Request, applies, best, is_healed
+from tap_jobo.sync.plan import Request, best, is_healed
 from tap_jobo.sync.start import Question, Start
 from tap_jobo.sync.wanted import Wanted
 from tap_jobo.wording import Told, plural
@@ -104,7 +103,7 @@ class Notices:
             since_then = log.archive.restart_since(there.until)
         messages.warn("archive-behind", fact, restart=restart, restart_since=since_then)
 
-    # Gaps and orders
+    # Gaps
 
     def tell_gap(self, standing: Standing) -> None:
         """Report a gap in what was read of the rows that the settings ask for.
@@ -153,14 +152,3 @@ class Notices:
             and not each.has_gap
             for each in position.progress
         )
-
-    def tell_order(self, log: ArchiveLog, standing: Standing) -> None:
-        """Log that an order is for other pipelines."""
-        order, position = log.order, standing.position
-        if order is None or order.over is not None or not self._told.is_first("order"):
-            return
-        is_open = order.time > max(position.order, log.position.order)
-        if is_open and not applies(order, position, log.position, standing.wanted):
-            name, filters = self._messages.name, describe(order.filters) or "no filters"
-            logger = self._messages.logger
-            logger.info("%s: the `restart` for %s waits for its pipeline.", name, filters)

@@ -318,7 +318,6 @@ class FeedRun:
 
     def _buy(self) -> Iterator[Delivery]:
         """Append what the plan says, page by page, and deliver it."""
-        self._notices.tell_order(self.log, self.standing(self.position))
         while True:
             self.raise_if_over()
             request = self._plan(self.position, self.now())
@@ -344,8 +343,6 @@ class FeedRun:
         if self._announced != request.sync.id:
             self._announced = request.sync.id
             self.report.announce(request, self.wanted.start)
-            if request.page > 1 and self.wanted.start > request.sync.start:
-                self.messages.warn_of_start_date(request)
             self.archive.prove_room()
         try:
             self._head_reader.watch(request)

@@ -60,9 +60,7 @@ def read_state(raw: Mapping[str, Any], spec: FeedSpec) -> State | None:
     where = f"bookmarks.{spec.name}"
     position = raw.get("position")
     if position is None:
-        sync = raw.get("sync")
-        started = sync.get("started_at") if isinstance(sync, dict) else None
-        if raw.get("replication_key_value") or started:
+        if raw.get("replication_key_value") or raw.get("sync"):
             raise ValueError(f"`{where}` is of a development version")
         return None
     if not isinstance(position, dict):

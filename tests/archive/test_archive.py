@@ -426,7 +426,6 @@ def test_an_archive_of_an_earlier_development_version_is_an_error(tap: Tap, fold
     shutil.rmtree(folder / "v4")
     for _ in range(2):
         line = tap.refuse(code="archive-unusable")
-        assert " 3 pages of career_sites" in line
         assert f" {folder}/v3." in line
     shutil.rmtree(folder / "v3")
     assert len(tap.succeed().ids) == 120

@@ -150,9 +150,6 @@ def settings_changed_while_a_sync_is_in_progress(on: Stage) -> Iterator[Run]:
     state = tap.succeed(max_credits=1_000).state
     yield tap.run(state=state, country_codes=["DE"])
     yield tap.run(state=state, country_codes=["DE"], on_filter_change="resync")
-    tap = on.tap(batch_size=10)
-    state = tap.succeed(max_credits=1_000).state
-    yield tap.run(state=state, start_date="2020-01-01")
 
 
 @scene
