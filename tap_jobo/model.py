@@ -268,7 +268,6 @@ class EntryHeader(_Stored, frozen=True):
         page: The number of the page in its sync, from 1.
         time: When the page was received, by the API's clock, never earlier than the entry before.
         receipt: What it cost. None for a dropped page without a header.
-        run: Random id of the run that was billed for it.
         spent: Credits that the stream's runs have cost so far, by month, with this page as if it
             were full: it is not parsed before it is in the archive.
         dropped: Where it was when `tap-jobo-archive drop` replaced it by one without rows.
@@ -282,7 +281,6 @@ class EntryHeader(_Stored, frozen=True):
     page: Number
     time: str
     receipt: Receipt | None
-    run: Id
     spent: dict[Month, Count]
     dropped: Dropped | None
 

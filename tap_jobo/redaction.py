@@ -55,12 +55,6 @@ def redact_body(body: bytes, key: str) -> bytes:
     return escaped_key.sub(REPLACEMENT.encode(), body) if any_escape.search(body) else body
 
 
-def redact_url(url: str, key: str) -> str:
-    """Return a URL without the key, of which any character may be percent-encoded, even twice."""
-    characters = (rf"(?:{re.escape(c)}|%(?:25)*(?i:{ord(c):02x}))" for c in key)
-    return re.sub("".join(characters), REPLACEMENT, url)
-
-
 @cache
 def _escaped(key: str) -> tuple[re.Pattern[bytes], re.Pattern[bytes]]:
     """Return patterns that match an escaped character of the key, and the key with escapes."""

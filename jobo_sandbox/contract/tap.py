@@ -88,7 +88,6 @@ def _read(sync: Sync, response: ApiResponse, feed: FeedSpec, logger: logging.Log
         page=1,
         time=receipt.received_at,
         receipt=receipt,
-        run=new_id(),
         spent={},
         dropped=None,
     )

@@ -78,7 +78,7 @@ _TITLE: Final = re.compile("<title[^>]*>([^<]*)", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class ApiResponse:
-    """A response. `decode` decodes its body, and redacts the key in that and in `Location`."""
+    """A response. `decode` decodes its body, and redacts the key in it."""
 
     body: bytes
     status: int
@@ -177,14 +177,12 @@ def _bill(deducted: int | None) -> str:
 
 
 def _parse_error(response: ApiResponse) -> dict[str, Any]:
-    """Return what an error says: JSON, the title of an HTML page, text, or where it redirects."""
-    said: Any = response.headers.get("Location")
-    if not said or response.status >= HTTPStatus.BAD_REQUEST:
-        try:
-            said = parse_json(response.body)
-        except ValueError:
-            text = response.body[:100_000].decode("utf-8", "replace")
-            said = "".join(_TITLE.findall(text)[:1]) if response.is_html else text
+    """Return what an error says: JSON, the title of an HTML page, or text."""
+    try:
+        said: Any = parse_json(response.body)
+    except ValueError:
+        text = response.body[:100_000].decode("utf-8", "replace")
+        said = "".join(_TITLE.findall(text)[:1]) if response.is_html else text
     return said if isinstance(said, dict) else {_SAYS[0]: said}
 
 

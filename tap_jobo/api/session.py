@@ -12,13 +12,12 @@ from typing import Any, Final
 import requests
 import urllib3
 from requests import PreparedRequest, Request, Response
-from requests.structures import CaseInsensitiveDict
 from typing_extensions import override
 
 from tap_jobo.api.pages import MOST_BYTES
 from tap_jobo.api.responses import ApiResponse
 from tap_jobo.errors import CutOffError, FailedTryError
-from tap_jobo.redaction import redact_body, redact_url
+from tap_jobo.redaction import redact_body
 
 USER_AGENT: Final = f"tap-jobo/{version('tap-jobo')}"
 CONNECT_SECONDS: Final = 10.0
@@ -134,10 +133,9 @@ def decode(received: ApiResponse, key: str) -> ApiResponse:
                 raise CutOffError("Jobo's response is too large, and has the API key in it")
             else:
                 encoding = compression
-    headers = CaseInsensitiveDict(received.headers)
-    if location := headers.get("Location"):
-        headers["Location"] = redact_url(location, key)
-    return ApiResponse(redact_body(body, key), received.status, headers, is_whole, encoding)
+    return ApiResponse(
+        redact_body(body, key), received.status, received.headers, is_whole, encoding
+    )
 
 
 def inflate(data: bytes) -> tuple[bytes, bool]:

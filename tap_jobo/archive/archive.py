@@ -79,7 +79,7 @@ class StreamArchive:
     def _list(self, after: int) -> list[str]:
         """Return the names of the files of the entries after one, and of those beside them."""
         start = layout.page_name(self.key.name, after) if after > 0 else ""
-        return self.store.list(self.folder, start)
+        return self.store.list(f"{layout.TOP}/{self.key.name}", start)
 
     @property
     def lasts(self) -> bool:
@@ -309,8 +309,8 @@ class StreamArchive:
 
     @property
     def folder(self) -> str:
-        """The name of its folder in the archive."""
-        return f"{layout.TOP}/{self.key.name}"
+        """Where its entries are, for messages."""
+        return f"{self.store.location}/{layout.TOP}/{self.key.name}"
 
     def restart_since(self, since: str) -> str:
         """Return the command that buys what changed since a time again; empty is everything."""

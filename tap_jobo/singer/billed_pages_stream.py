@@ -27,10 +27,7 @@ _PLACES: Final = "feeds"
 """Of its state: how far it has read the archive of each feed."""
 SUMMARY: Final = "what each page cost"
 SCHEMA: Final = th.PropertiesList(
-    key(
-        "Derived from the sync, the page, and the run that was billed. Reloading a page keeps "
-        "its id. A page that is billed again gets a new one."
-    ),
+    key("Reloading a page keeps its id. A page that is billed again gets a new one."),
     text("stream", "Stream of the page's rows."),
     text("sync_id", "Id of the sync, as in the state and the log."),
     integer("page", "Number of the page in its sync, from 1."),
@@ -151,7 +148,7 @@ def _bill_row(spec: FeedSpec, header: EntryHeader, rows: int) -> Row | None:
     if not (rows or credits_):
         return None
     return {
-        "id": str(uuid5(NAMESPACE_OID, f"{sync.id}.{header.page}.{header.run}")),
+        "id": str(uuid5(NAMESPACE_OID, header.id)),
         "stream": spec.name,
         "sync_id": sync.id,
         "page": header.page,

@@ -87,6 +87,12 @@ class FeedStream(JoboStream):
             ConfigError: a limit does not allow the next page.
             StateError: a bookmark lies in the future, or the user has to decide what to buy.
         """
+        self._find_start()
+        yield from self._early_rows()
+        yield from self._unfiltered_rows()
+
+    def _find_start(self) -> None:
+        """Find where the run starts. Raises as `check_position` does."""
         run = self.feed_run
         run.open()
         for instant in run.starts:
@@ -96,8 +102,6 @@ class FeedStream(JoboStream):
                 now = format_timestamp(clock.now())
                 raise run.messages.in_future(instant, now, folder)
         run.check()
-        yield from self._early_rows()
-        yield from self._unfiltered_rows()
 
     def _early_rows(self) -> Iterator[str]:
         """Yield a warning if rows were read before the stream that reports those that are gone."""
@@ -156,8 +160,7 @@ class FeedStream(JoboStream):
         """Yield what a run would load, ask, and buy. Nothing is written."""
         run = self.feed_run
         try:
-            run.open()
-            run.check()
+            self._find_start()
             yield f"load: {self._describe_load()}"
         except (ConfigError, FormatError, StateError) as error:
             yield f"ask: {error}"

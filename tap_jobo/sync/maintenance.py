@@ -203,7 +203,6 @@ def _header_of_damaged(log: ArchiveLog, number: int, page: Page, now: str) -> En
         page=page.page,
         time=next(times, now),
         receipt=None,
-        run=new_id(),
         spent=last.spent if last else {},
         dropped=None,
     )

@@ -107,7 +107,6 @@ class FeedRun:
         self._announced = ""  # the id of the sync that the user was told of
         self._run = Run()
         self._had_state = self.state is not None
-        self._run_id = new_id()
         self._notices = Notices(self.messages, self.state)
         self._start = Start(0)
         self._last = 0  # the number of the last entry that can be loaded
@@ -425,7 +424,6 @@ class FeedRun:
             page=request.page,
             time=max(receipt.received_at, archive.time_of(archive.head) or ""),
             receipt=receipt,
-            run=self._run_id,
             spent=self.reader.cost.spent,
             dropped=None,
         )

@@ -37,7 +37,6 @@ def new_header(**members: Any) -> EntryHeader:
         page=1,
         time="2026-01-01T00:00:00Z",
         receipt=None,
-        run=new_id(),
         spent={},
         dropped=None,
     )

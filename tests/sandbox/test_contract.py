@@ -234,7 +234,7 @@ def test_the_key_in_a_redirect_is_not_shown(checked: Sandbox) -> None:
     location = f"{checked.url}/moved?key={checked.api_key.replace('_', '%255F')}&page=1"
     fault("career_sites", status=307, headers={"Location": location})(checked)
     run = contract_of(checked)
-    assert "/moved?key=[api_key]&page=1" in run.stdout
+    assert "HTTP 307" in run.stdout
     assert checked.api_key.rpartition("_")[2] not in run.stdout + run.stderr
 
 

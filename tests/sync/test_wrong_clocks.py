@@ -98,6 +98,7 @@ def test_a_bookmark_in_the_future_ends_the_run_also_if_there_is_a_question(
         assert bookmark[:16] in run.complaint
         assert tap.sandbox.feed_requests == []
         assert all(emitted == state for emitted in run.states)
+    assert "[future-bookmark]" in tap.succeed("--plan", state=state).stdout
 
 
 def test_a_sync_in_progress_from_the_future_ends_the_run_before_it_is_billed(tap: Tap) -> None:
