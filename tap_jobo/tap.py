@@ -179,9 +179,6 @@ class TapJobo(Tap):
                 self._writer.write_state(self.state)
             self.loop.read_all()
         finally:
-            if self._writer.has_no_reader:  # of which the summaries show nothing
-                where = "The next run starts from the last state that it returned."
-                self.logger.info("The target has ended. %s", where)
             self._writer.flush()
 
     def test(self, what: str) -> None:

@@ -1,7 +1,6 @@
 """Writes Singer messages to standard output, one per line."""
 
 import os
-import select
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -40,7 +39,6 @@ class StdoutWriter(MsgSpecWriter):
         self._lines = bytearray()
         self._last_state = b""
         self._is_cut_off = False
-        self._is_pipe_broken = False
 
     @override
     def write_message(self, message: Message) -> None:
@@ -66,16 +64,6 @@ class StdoutWriter(MsgSpecWriter):
         if len(self._lines) >= _PIECE:
             self.flush()
 
-    @property
-    def has_no_reader(self) -> bool:
-        """Whether the target has ended, so that it may not have stored what was written."""
-        if self._is_pipe_broken or sys.stdout is None:
-            return True
-        ends = select.poll()
-        with suppress(OSError):  # of a buffer in its place, as in the SDK's tests
-            ends.register(sys.stdout.fileno(), 0)
-        return any(event & select.POLLERR for _, event in ends.poll(0))
-
     def flush(self) -> None:
         """Write what was collected, unless an earlier write was cut off, perhaps within a line."""
         lines, self._lines = self._lines, bytearray()
@@ -87,7 +75,6 @@ class StdoutWriter(MsgSpecWriter):
                     raise self._closed(why)
                 _write(lines, self.shutdown)
             except OSError as error:
-                self._is_pipe_broken = isinstance(error, BrokenPipeError)
                 _redirect_to_nowhere()
                 self.shutdown.raise_if_set()  # Ctrl-C ends the target, too: that is the reason
                 why = f"Standard output can't be written ({error.strerror})."
