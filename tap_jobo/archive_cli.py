@@ -20,10 +20,10 @@ from tap_jobo.archive.files import read_pending
 from tap_jobo.archive.key import ArchiveKey, all_keys
 from tap_jobo.archive.store import MissingError, Store
 from tap_jobo.clock import Clock, format_timestamp, parse_timestamp, to_minute
-from tap_jobo.errors import ArchiveError, FormatError
+from tap_jobo.errors import ArchiveError, ConfigError, FormatError
 from tap_jobo.model import ALL, DroppedPage, Entry, Filters, Order, State
 from tap_jobo.records.values import ERASED, parse_uuid
-from tap_jobo.settings.reading import read_environment
+from tap_jobo.settings.reading import read_environment, read_object
 from tap_jobo.settings.setting import config_schema
 from tap_jobo.streams import SETTINGS
 from tap_jobo.streams.feed_spec import FeedSpec
@@ -257,27 +257,41 @@ def _can_be_read(archive: StreamArchive, number: int) -> bool:
     metavar="[ID]",
     help="Begin a sync in progress over: the newest one, or the one with this id.",
 )
+@click.option("--config", "files", multiple=True, metavar="FILE", help="Settings of the pipeline.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.pass_obj
-def restart(
-    archive_dir: str | None, stream: str, since: str | None, over: str | None, *, yes: bool
+def restart(  # noqa: PLR0913 - its options
+    archive_dir: str | None,
+    stream: str,
+    since: str | None,
+    over: str | None,
+    files: Sequence[str],
+    *,
+    yes: bool,
 ) -> None:
     """Let the next run buy a stream again.
 
     That is everything, with --since what changed since a date, or with --sync only the rows of a
     sync in progress. It shows the price, and asks first. The archive keeps what it has.
-    The order is for the pipelines whose filters and start_date are those of the settings. Without
-    settings in the environment, these are those of the last sync.
+    The order is for the pipelines whose filters and start_date are those of the settings, which
+    --config and the environment have. Without settings, they are those of the last sync.
     """
     if since and over is not None:
         raise click.UsageError("Give --since or --sync, not both: --sync keeps its own window.")
     with _locked(archive_dir, stream) as archive:
-        _restart(archive, _timestamp(since), over, yes=yes)
+        _restart(archive, files, _timestamp(since), over, yes=yes)
 
 
-def _restart(archive: StreamArchive, since: str | None, over: str | None, *, yes: bool) -> None:
+def _restart(
+    archive: StreamArchive,
+    files: Sequence[str],
+    since: str | None,
+    over: str | None,
+    *,
+    yes: bool,
+) -> None:
     spec, log, stream = archive.spec, log_of(archive), archive.key.stream
-    filters, start = _whose(archive, log, over)
+    filters, start = _whose(archive, log, files, over)
     if over == "":
         going = [each.sync for each in log.position.progress if each.sync.filters == filters]
         if not going:
@@ -319,7 +333,9 @@ def _refuse_needless(order: Order, log: ArchiveLog) -> None:
         raise click.ClickException(f"The archive of {stream} {why}. Nothing was changed. {then}.")
 
 
-def _whose(archive: StreamArchive, log: ArchiveLog, over: str | None) -> tuple[Filters, str]:
+def _whose(
+    archive: StreamArchive, log: ArchiveLog, files: Sequence[str], over: str | None
+) -> tuple[Filters, str]:
     """Return the filters and the start date of the pipelines that carry out an order.
 
     They are those of the sync that begins over or of the settings, else of the last sync.
@@ -327,7 +343,7 @@ def _whose(archive: StreamArchive, log: ArchiveLog, over: str | None) -> tuple[F
     progress = log.position.of(over or None)
     if progress:
         return progress.sync.filters, progress.sync.start
-    if (given := _settings(archive.spec)) is not None:
+    if (given := _settings(archive.spec, files)) is not None:
         return given.filters, given.start
     last = archive.last_header
     if last is None or last.sync is None:
@@ -347,11 +363,16 @@ def _timestamp(text: str | None) -> str | None:
     raise click.UsageError("--since must be an ISO 8601 date in the past, such as 2026-01-31.")
 
 
-def _settings(spec: FeedSpec) -> Wanted | None:
-    """Return what the settings ask of a feed, None if the environment does not have them."""
-    given = read_environment(config_schema(SETTINGS), os.environ)
+def _settings(spec: FeedSpec, files: Sequence[str]) -> Wanted | None:
+    """Return what the settings ask of a feed, None if there are none."""
+    try:
+        given = read_environment(config_schema(SETTINGS), os.environ)
+        for file in files:
+            given |= read_object(file, "--config")
+    except ConfigError as error:
+        raise click.ClickException(f"{error}") from None
     names = {"start_date", *(each.name for each in spec.filters)}
-    if not (os.environ.get("MELTANO_EXTRACTOR_NAME") or names & given.keys()):
+    if not (files or os.environ.get("MELTANO_EXTRACTOR_NAME") or names & given.keys()):
         return None
     defaults = {each.name: each.default for each in SETTINGS if each.default is not None}
     now = format_timestamp(Clock().now())

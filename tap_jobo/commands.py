@@ -7,6 +7,12 @@ import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
+
+import click
+
+CONFIG_FILES: Final = "tap_jobo.config_files"
+"""Where the context of click has the files of `--config`."""
 
 
 def archive_command(command: str, *arguments: str, location: str) -> str:
@@ -18,7 +24,20 @@ def archive_command(command: str, *arguments: str, location: str) -> str:
         location: The folder or URL of the run's archive, which the program alone does not know.
     """
     program = ["tap-jobo-archive", "--archive-dir", location]
-    return f"`{_command_line('archive', program, [command, *arguments])}`"
+    settings = _config_options() if command == "restart" else []
+    return f"`{_command_line('archive', program, [command, *arguments, *settings])}`"
+
+
+def _config_options() -> list[str]:
+    """Return the options that name the settings of this run, as far as files have them.
+
+    Meltano has removed its file by then.
+    """
+    context = click.get_current_context(silent=True)
+    if context is None or "MELTANO_EXTRACTOR_NAME" in os.environ:
+        return []
+    files: list[str] = context.meta.get(CONFIG_FILES, [])
+    return [word for file in files for word in ("--config", file)]
 
 
 def explain_command(code: str) -> str:

@@ -15,10 +15,11 @@ from singer_sdk.singerlib import Catalog
 from singer_sdk.streams import Stream
 from typing_extensions import override
 
+from tap_jobo.commands import CONFIG_FILES
 from tap_jobo.errors import NOTHING_BILLED, ConfigError
 from tap_jobo.messages import message
 from tap_jobo.redaction import redact_logs
-from tap_jobo.settings.reading import read_environment, validated
+from tap_jobo.settings.reading import read_environment, read_object, validated
 from tap_jobo.settings.setting import config_schema
 from tap_jobo.signals import ShutdownSignal
 from tap_jobo.singer.billed_pages_stream import BilledPagesStream
@@ -28,7 +29,6 @@ from tap_jobo.singer.checks import (
     check_state,
     read_catalog,
     read_input_file,
-    read_object,
 )
 from tap_jobo.singer.companies_stream import CompaniesStream
 from tap_jobo.singer.feed_stream import FeedStream
@@ -236,9 +236,10 @@ class TapJobo(Tap):
     def cb_config(cls, ctx: click.Context, param: click.Option, value: tuple[str, ...]) -> Any:
         """Read the files of `--config`; the SDK's message would show what is in them."""
         given = super().cb_config(ctx, param, tuple(path for path in value if path == "ENV"))
-        for path in value:
-            if path != "ENV":
-                given.config |= read_object(path, "--config")
+        files = [path for path in value if path != "ENV"]
+        for path in files:
+            given.config |= read_object(path, "--config")
+        ctx.meta[CONFIG_FILES] = files
         return given
 
     @classmethod

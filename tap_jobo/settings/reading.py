@@ -6,6 +6,7 @@ import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Any, Final
 
 from dotenv import find_dotenv, load_dotenv
@@ -49,6 +50,25 @@ def read_environment(schema: Mapping[str, Any], environ: Mapping[str, str]) -> d
         for name, definition in schema["properties"].items()
         if (variable := _PREFIX + name.upper()) in environ
     }
+
+
+def read_object(path: str, option: str) -> dict[str, Any]:
+    """Return the JSON object in the file of a command-line option. Raises `ConfigError`."""
+    try:
+        text = Path(path).read_text("utf-8")
+        found = json.loads(text)
+        # NaN and a lone surrogate would fail later.
+        json.dumps(found, ensure_ascii=False, allow_nan=False).encode()
+        if isinstance(found, dict):
+            return found
+        why = f"must be a JSON object, not a JSON {type(found).__name__}"
+    except OSError as error:
+        why = f"can't be read ({error.strerror or error})"
+    except (RecursionError, ValueError) as error:
+        why = f"is not JSON ({error})"
+    path = "" if "{" in path else f" {without_key(path)}"  # settings instead of a path
+    fact = f"{option}{path} {why}. Nothing was billed."
+    raise ConfigError(message("invalid-file", fact))
 
 
 def _parse(text: str, definition: Mapping[str, Any]) -> object:

@@ -5,12 +5,10 @@ a misspelled stream billed or not read. So names that do not exist in the catalo
 state are errors before the first request.
 """
 
-import json
 import logging
 from collections.abc import Collection, Iterator, Mapping
 from difflib import get_close_matches
 from fnmatch import fnmatch
-from pathlib import Path
 from typing import Any, Final
 
 import click
@@ -21,6 +19,7 @@ from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE, REPLICATION_INC
 from tap_jobo.errors import NOTHING_BILLED, ConfigError, StateError
 from tap_jobo.messages import Known, message
 from tap_jobo.redaction import without_key
+from tap_jobo.settings.reading import read_object
 from tap_jobo.streams import FEEDS
 from tap_jobo.sync.state import STATE_KEYS, read_state
 
@@ -39,25 +38,6 @@ def read_input_file(
     if param.name == "state" and len(found) == 1 and isinstance(wrapped, dict):
         found = wrapped
     return found
-
-
-def read_object(path: str, option: str) -> dict[str, Any]:
-    """Return the JSON object in the file of a command-line option."""
-    try:
-        text = Path(path).read_text("utf-8")
-        found = json.loads(text)
-        # NaN and a lone surrogate would fail later.
-        json.dumps(found, ensure_ascii=False, allow_nan=False).encode()
-        if isinstance(found, dict):
-            return found
-        why = f"must be a JSON object, not a JSON {type(found).__name__}"
-    except OSError as error:
-        why = f"can't be read ({error.strerror or error})"
-    except (RecursionError, ValueError) as error:
-        why = f"is not JSON ({error})"
-    path = "" if "{" in path else f" {without_key(path)}"  # settings instead of a path
-    fact = f"{option}{path} {why}. Nothing was billed."
-    raise ConfigError(message("invalid-file", fact))
 
 
 def check_names(

@@ -522,7 +522,7 @@ def test_what_is_damaged_of_another_address_ends_no_run(warehouse: Warehouse, fi
     files.store.replace(f"{theirs.rsplit('/', 2)[0]}/archive.json", b"{}")
     assert len(tap.succeed().ids) == 120
     files.damage(next(name for name in own if name.endswith("000002.page")))
-    assert re.search(r"restart \S+-\w{8}/career_sites`", tap.run().stderr)
+    assert re.search(r"restart \S+-\w{8}/career_sites ", tap.run().stderr)
 
 
 # --plan
@@ -583,4 +583,21 @@ def test_a_restart_is_for_the_pipeline_that_bought_last(
     restart(tap)
     billed = tap.sandbox.rows_billed
     tap.succeed(state=state, country_codes=["DE"])
+    assert tap.sandbox.rows_billed == billed + len(keys_in(tap, "DE"))
+
+
+def test_a_restart_of_a_message_is_for_the_pipeline_that_the_message_is_for(tap: Tap) -> None:
+    """Although another one bought last, or it has narrower filters now."""
+    state = tap.succeed(country_codes=["DE"]).state
+    pass_time(tap)
+    tap.succeed(country_codes=["FR"], on_filter_change="resync")
+    pass_time(tap)
+    drop(tap, 1)
+    run = tap.succeed(country_codes=["DE"])
+    (command,) = re.findall("`(.*restart.*)`", run.stderr)
+    _, *arguments = shlex.split(command)
+    succeeded(archive_command(tap, *arguments, "--yes"))
+    pass_time(tap)
+    billed = tap.sandbox.rows_billed
+    assert "gap" not in tap.succeed(state=state, country_codes=["DE"]).codes("WARNING")
     assert tap.sandbox.rows_billed == billed + len(keys_in(tap, "DE"))

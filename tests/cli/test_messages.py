@@ -37,6 +37,7 @@ NORMAL = [
     (r"\d{4}-\d\d\b(?!-)", "MONTH"),
     (r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "ID"),
     (r"`\S*tap-jobo-archive --archive-dir \S+ ", "`tap-jobo-archive "),
+    (r" --config [^\s`]+`", "`"),
     (r"(TAP_JOBO_\w+=\w+) tap-jobo [^`]*`", r"\1 ...`"),
     (r"(?m)^  \S*/tap-jobo explain", "  tap-jobo explain"),
     (r"after \d+ s\b", "after N s"),

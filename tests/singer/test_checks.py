@@ -13,7 +13,7 @@ import pytest
 
 from jobo_sandbox import Sandbox
 from tap_jobo.errors import NOTHING_BILLED, ConfigError, TapJoboError
-from tap_jobo.singer.checks import read_object
+from tap_jobo.settings.reading import read_object
 from tap_jobo.tap import TapJobo
 from tests.support import (
     COMMAND,

@@ -35,9 +35,10 @@ _ODD_TAP = [sys.executable, "-P", str(Path(__file__).with_name("odd_tap.py"))]
 
 
 def without_place(message: str) -> str:
-    """Return a message whose command does not name the program's folder and the archive."""
+    """Return a message whose command names neither its folder, nor the archive, nor settings."""
     place = r"`\S*tap-jobo-archive --archive-dir (?:'[^']*'|\S+) "
-    return re.sub(place, "`tap-jobo-archive ", message)
+    message = re.sub(place, "`tap-jobo-archive ", message)
+    return re.sub(r" --config (?:'[^']*'|[^\s`]+)`", "`", message)
 
 
 def commands_in(message: str) -> list[list[str]]:

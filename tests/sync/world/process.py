@@ -98,7 +98,9 @@ class ProcessRun(AnyRun):
             "TEST_FAILS_AT": f"{happens.fails_at}",
             "TEST_FAILURE": "lost" if happens.loses_response else "away",
         }
-        tap = Tap(world.api.sandbox, world.root, self._config(), oddities=oddities)
+        folder = world.root / self.pipe.name  # whose settings a message may name
+        folder.mkdir(exist_ok=True)
+        tap = Tap(world.api.sandbox, folder, self._config(), oddities=oddities)
         env = tap.environment()
         command = warm_arguments(tap.command(state=state), env)
         with self._output.open("wb") as output, self._log.open("wb") as log:

@@ -248,7 +248,7 @@ class World:
         with (
             redirect_stdout(StringIO()),
             patch.object(archive_cli, "Clock", lambda: clock),
-            patch.object(archive_cli, "_settings", lambda _: settings),
+            patch.object(archive_cli, "_settings", lambda *_: settings),
         ):
             try:
                 command(*arguments)
@@ -264,7 +264,7 @@ class World:
         if folder is None:
             return
         self.api.tick()
-        order = partial(archive_cli._restart, folder.archive, since, None, yes=True)
+        order = partial(archive_cli._restart, folder.archive, (), since, None, yes=True)
         if not self._refusal(order, filters=filters or {}, start=start):
             self.note(f"restart: {folder.order}")
 
@@ -285,7 +285,7 @@ class World:
         if folder is None:
             return False
         self.api.tick()
-        order = partial(archive_cli._restart, folder.archive, None, over, yes=True)
+        order = partial(archive_cli._restart, folder.archive, (), None, over, yes=True)
         if self._refusal(order, filters=wanted.filters, start=wanted.start):
             return False
         self._orders_over += 1
