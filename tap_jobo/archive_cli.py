@@ -27,6 +27,7 @@ from tap_jobo.settings.reading import read_environment, read_object
 from tap_jobo.settings.setting import config_schema
 from tap_jobo.streams import SETTINGS
 from tap_jobo.streams.feed_spec import FeedSpec
+from tap_jobo.sync.filters import describe
 from tap_jobo.sync.fold import Page, advance
 from tap_jobo.sync.log import ArchiveLog
 from tap_jobo.sync.maintenance import (
@@ -208,16 +209,18 @@ def _drop(archive: StreamArchive, number: int, *, yes: bool) -> None:
     if note:  # first: if the page stays as it is, the note only says too much
         archive.save(replace(archive.file, dropped=(*archive.file.dropped, note)))
     archive.rewrite(Entry(number, replace(new, dropped="behind" if note else "head"), b""))
-    then = _after_drop(archive, note)
+    then = _after_drop(archive, page, note)
     _echo(f"Dropped page {number} of {stream}. {then}")
 
 
-def _after_drop(archive: StreamArchive, note: DroppedPage | None) -> str:
+def _after_drop(archive: StreamArchive, page: Page, note: DroppedPage | None) -> str:
     """Return what becomes of the rows of a dropped page."""
     if note is None:
+        chosen = describe(page.sync.filters) if page.sync else ""
         return (
-            "Next, run a pipeline that lacks its rows: it buys them, or its sync again "
-            f"({archive.describe_price()}). If another one goes on first, they may be missing."
+            f"Next, run a pipeline{f' with {chosen}' if chosen else ''} that lacks its rows: it "
+            f"buys them, or its sync again ({archive.describe_price()}). If another one goes on "
+            "first, they may be missing."
         )
     command = archive.restart_since(note.since)
     with suppress(FormatError):  # of the head
@@ -305,8 +308,8 @@ def _restart(
         over=over,
     )
     _refuse_needless(order, log)
-    least = log.least_rows(filters, start) if since is None and over is None else None
-    what = f"{describe_order(order, spec)} ({archive.describe_price(least)})."
+    rows = log.known_rows(filters, start) if since is None and over is None else None
+    what = f"{describe_order(order, spec)} ({archive.describe_price(rows)})."
     if log.order and log.order.time > log.position.order and log.order.over is None:
         what += f" It replaces an order of {to_minute(log.order.time)} that was not begun."
     if not yes:

@@ -59,8 +59,8 @@ _HELP: Final = {
 }
 """The help of the SDK's options, by their names."""
 _PLAN_HELP: Final = (
-    "Print what a run with this configuration and state would load, ask, and buy. It sends only "
-    "free requests, and writes nothing."
+    "Print what a run with this configuration and state would load, ask, and, within the limits, "
+    "buy. It sends only free requests, and writes nothing."
 )
 
 

@@ -303,9 +303,9 @@ class StreamArchive:
         """What a row of the last page has cost, when this was read; 0 if that is the list price."""
         return last_price(self.store, self.key.name)
 
-    def describe_price(self, least: int | None = None) -> str:
-        """Return what rows cost now, for a message; `least` is how many there are at least."""
-        return self.spec.describe_price(self.last_price, least)
+    def describe_price(self, rows: int | None = None) -> str:
+        """Return what rows cost now, for a message; `rows` is about how many there are."""
+        return self.spec.describe_price(self.last_price, rows)
 
     @property
     def folder(self) -> str:

@@ -50,20 +50,20 @@ class FeedSpec:
         """Whether its rows never cost anything."""
         return self.list_price == 0
 
-    def describe_price(self, last: float = 0, least: int | None = None) -> str:
+    def describe_price(self, last: float = 0, rows: int | None = None) -> str:
         """Return what rows cost, for a message.
 
         Args:
             last: The credits of a row on the last page. Later ones cost at least the list price.
-            least: How many there are at least, None if that is not known.
+            rows: About how many there are, None if that is not known.
         """
         price = max(last, self.list_price)
         if not price:
             return "free"
         per_thousand = f"{dollars(price * 1_000)} per 1,000 rows"
-        if not least:
+        if not rows:
             return per_thousand
-        return f"{dollars(math.ceil(least * price))} or more, at {per_thousand}"
+        return f"about {dollars(math.ceil(rows * price))}, at {per_thousand}"
 
     @property
     def field_names(self) -> set[str]:

@@ -159,8 +159,8 @@ class ArchiveLog:
         before, after = self.position_before(number), following.before
         return lost_page(before, after, end, self.rules) or _UNKNOWN
 
-    def least_rows(self, filters: Filters, start: str) -> int | None:
-        """Return how many rows match at least, None if the archive does not show that.
+    def known_rows(self, filters: Filters, start: str) -> int | None:
+        """Return about how many rows match, None if the archive does not show that.
 
         They are those of the largest complete sync whose rows all match, since it returned each row
         once. It is looked for among the first pages only, where the first full sync is.

@@ -40,8 +40,8 @@ class Standing:
 
     def price_of_everything(self) -> str:
         """Return the price of all rows that match, as far as the archive shows it."""
-        least = self.log.least_rows(self.wanted.filters, self.wanted.start)
-        return self.log.archive.describe_price(least)
+        rows = self.log.known_rows(self.wanted.filters, self.wanted.start)
+        return self.log.archive.describe_price(rows)
 
 
 @dataclass(kw_only=True)
@@ -225,6 +225,8 @@ def what_is_missing(standing: Standing) -> str:
     if new := _what_is_added(standing):
         return f"rows with {new} are missing"
     wanted = standing.wanted
-    filters = f" with {chosen}" if (chosen := describe(wanted.filters)) else ""
+    chosen = describe(wanted.filters)
     since = f" since {to_minute(wanted.start)}" if wanted.start else ""
-    return f"some rows{filters}{since} are missing"
+    if not chosen:
+        return f"no filter is set, and some rows{since} are missing"
+    return f"some rows with {chosen}{since} are missing"

@@ -3,12 +3,12 @@
 from collections import Counter
 
 from tap_jobo.archive.archive import StreamArchive
-from tap_jobo.clock import to_minute
+from tap_jobo.clock import before, to_minute
 from tap_jobo.commands import archive_command
 from tap_jobo.model import NOTHING, EntryHeader, Filters, Position, State
 from tap_jobo.sync.filters import describe
 from tap_jobo.sync.messages import Messages, Standing
-from tap_jobo.sync.plan import Request, best, is_healed
+from tap_jobo.sync.plan import HOUR, Request, best, is_healed
 from tap_jobo.sync.start import Question, Start
 from tap_jobo.sync.wanted import Wanted
 from tap_jobo.wording import Told, plural
@@ -25,6 +25,7 @@ class Notices:
         """Take up what was told before, as the state before the run has it."""
         self.gap = state.gap if state else None
         self._messages = messages
+        self._has_state = state is not None
         self._given = state.position if state else NOTHING
         self._told = Told()
         self._other_rows: Counter[str] = Counter()  # by their filters
@@ -68,7 +69,7 @@ class Notices:
         if not (archive.lasts and self._told.is_first("archive")):
             return
         messages, location, first = self._messages, archive.store.location, archive.header(1)
-        if archive.head and first is None:
+        if archive.head and first is None and self._has_state:  # otherwise, the load stops at it
             page = f"Page 1 of {messages.name} in {location}"
             fact = f"{page} can't be read, and others may be missing."
             known = {"list": archive_command("list", location=location), "restart": None}
@@ -110,11 +111,12 @@ class Notices:
 
         The settings of an earlier run may have been others, so the state has what was told.
         """
-        has = best(standing.position, standing.wanted)
+        wanted = standing.wanted
+        has = best(standing.position, wanted)
         gap = has.gap if has else None
-        if gap is not None and standing.wanted.is_free and gap >= standing.wanted.start:
+        if gap is not None and wanted.is_free and gap >= before(wanted.start, HOUR):
             return  # this run reads the rows again, free
-        if gap is not None and self._is_being_read(gap, standing.position, standing.wanted):
+        if gap is not None and self._is_being_read(gap, standing.position, wanted):
             return  # to order it once more would bill it twice
         is_known, self.gap = gap == self.gap, gap
         if gap is None or not self._told.is_first(f"gap {gap}"):

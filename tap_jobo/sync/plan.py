@@ -24,7 +24,10 @@ HEAL: Final = timedelta(days=7)
 So far apart, too, may reads be that say together what was read.
 """
 HOUR: Final = timedelta(hours=1)
-"""How much earlier than a new window of a free feed that of a sync may be that goes on."""
+"""How much earlier than its start date a free feed may be read to close a gap.
+
+A sync goes on whose window begins up to another hour earlier.
+"""
 DAY: Final = timedelta(days=1)
 """After which a sync of a free feed counts, although it had no rows."""
 
@@ -217,7 +220,7 @@ def _goes_on(progress: Progress, has: Read | None, wanted: Wanted) -> bool:
     sync = progress.sync
     if sync.filters != wanted.filters:
         return False
-    if wanted.is_free and sync.since < before(wanted.start, HOUR):
+    if wanted.is_free and sync.since < before(wanted.start, 2 * HOUR):
         return False
     return has is not None or sync.start <= wanted.start
 
@@ -281,7 +284,7 @@ def _changes(
     if order and order.since is not None:
         since = max(min(since, order.since), wanted.start)
     if wanted.is_free and has.gap is not None:
-        since = wanted.start  # what was missed is free, as far back as the API lists it
+        since = max(min(since, has.gap), before(wanted.start, HOUR))  # as far as it is listed
     return _begin(wanted, now, why, since=since, order=order)
 
 

@@ -13,7 +13,7 @@ from tap_jobo.sync.filters import FilterRules
 MARGIN: Final = timedelta(hours=6)
 """Between the rows that a free feed lists and those that the tap requests.
 
-A sync goes on whose window begins up to an hour earlier (`plan.HOUR`), and a run takes its time.
+A sync goes on whose window begins up to two hours earlier (`plan.HOUR`), and a run takes its time.
 """
 
 

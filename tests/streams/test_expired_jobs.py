@@ -195,3 +195,19 @@ def test_a_new_warehouse_gets_all_that_were_ever_read(alone: Tap, hiring: Sandbo
     bookmark = second.of("expired_jobs").bookmark["replication_key_value"]
     assert interval(warning)[0] == to_minute(parse_timestamp(bookmark))
     assert late.of("expired_jobs").metrics["jobo_credits"] == 0
+
+
+@pytest.mark.parametrize("minutes", [20, 120])
+def test_a_first_page_that_is_dropped_soon_is_read_again_whole(
+    alone: Tap, hiring: Sandbox, minutes: int
+) -> None:
+    gone = expire(hiring, 4)
+    first = alone.succeed()
+    expire(hiring, 2)
+    pass_time(alone, timedelta(minutes=20))
+    alone.succeed(state=first.state)
+    assert archive_command(alone, "drop", "expired_jobs", "1", "--yes").returncode == 0
+    pass_time(alone, timedelta(minutes=minutes - 20))
+    run = alone.succeed()
+    assert {*run.ids} >= gone
+    assert bool(gaps(run)) == (minutes > 60)
