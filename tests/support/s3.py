@@ -10,10 +10,9 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from unittest.mock import patch
 
-from obstore.store import S3Store
 from werkzeug import Request
 from werkzeug.serving import make_server
 
@@ -47,23 +46,6 @@ class S3:
             "AWS_SECRET_ACCESS_KEY": "a-secret",
             "AWS_REGION": "us-east-1",
         }
-
-    @property
-    def keys(self) -> list[str]:
-        """The names of all objects."""
-        return [each["path"] for each in self.store.list().collect()]
-
-    @property
-    def store(self) -> S3Store:
-        config: Any = {name.lower(): value for name, value in self.env.items()}
-        return S3Store(self.bucket, config=config)
-
-    def get(self, key: str) -> bytes:
-        return bytes(self.store.get(key).bytes())
-
-    def delete(self, part: str) -> None:
-        """Delete the objects whose names have a part in them."""
-        self.store.delete([key for key in self.keys if part in key])
 
 
 _API = S3Api()

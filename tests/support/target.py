@@ -14,7 +14,7 @@ Row = dict[str, Any]
 
 @dataclass
 class Target:
-    """Stores rows once the STATE behind them arrived, or earlier, as a full batch is.
+    """Stores rows once the STATE behind them has arrived.
 
     Attributes:
         merges_states: Whether a state is merged into the one before it, as Meltano does, or
@@ -26,43 +26,28 @@ class Target:
     merges_states: bool = False
     tables: dict[str, dict[str, Row]] = field(default_factory=lambda: defaultdict(dict))
     state: Any = None
-    _received: list[Message] = field(default_factory=list)
 
     @property
     def rows(self) -> dict[str, Row]:
         """The rows of the career sites, by id."""
         return self.tables["career_sites"]
 
-    def take(self, message: Message) -> None:
-        """Take a message, without storing anything yet."""
-        self._received.append(deepcopy(message))
-
-    def drain(self, *, states_lost: int = 0, is_ahead: bool = False) -> None:
-        """Store the messages up to the last state that was not lost, and forget the others.
+    def receive(self, messages: Iterable[Message], *, states_lost: int = 0) -> None:
+        """Store the messages of a run up to the last state that was not lost, and no others.
 
         Args:
+            messages: What the run has written.
             states_lost: How many of the last states are not handed back.
-            is_ahead: Whether the rows behind the last state handed back are stored, too. The SDK's
-                targets store a full batch at once, and hand back a state only when all is stored.
         """
-        states = [n for n, message in enumerate(self._received) if message["type"] == "STATE"]
+        received = deepcopy([*messages])
+        states = [n for n, message in enumerate(received) if message["type"] == "STATE"]
         kept = states[: max(0, len(states) - states_lost)]
-        end = kept[-1] + 1 if kept else 0
-        for number, message in enumerate(self._received):
-            if message["type"] == "RECORD" and (is_ahead or number < end):
+        for message in received[: kept[-1] + 1 if kept else 0]:
+            if message["type"] == "RECORD":
                 self.tables[message["stream"]][message["record"]["id"]] = message["record"]
-            elif message["type"] == "STATE" and number < end:
+            elif message["type"] == "STATE":
                 new = message["value"]
                 self.state = merge(self.state, new) if self.merges_states else new
-        self._received = []
-
-    def receive(
-        self, messages: Iterable[Message], *, states_lost: int = 0, is_ahead: bool = False
-    ) -> None:
-        """Take the messages of a run that is over, and store them as `drain` does."""
-        for message in messages:
-            self.take(message)
-        self.drain(states_lost=states_lost, is_ahead=is_ahead)
 
 
 def merge(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
