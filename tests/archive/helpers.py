@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -16,7 +14,7 @@ from tap_jobo.archive.files import read_pending
 from tap_jobo.archive.key import all_keys
 from tap_jobo.archive.store import Store
 from tap_jobo.model import NOTHING, EntryHeader, new_id
-from tests.support import ARCHIVE_COMMAND, Run, Tap, execute
+from tests.support import ARCHIVE_COMMAND, Run, Tap
 from tests.support.archives import Files
 from tests.support.crash import cut_in_request
 from tests.support.inside import run_inside
@@ -60,17 +58,6 @@ def refused(tap: Tap, state: object = None, **settings: Any) -> str:
         codes.add(run.error_code)
     (code,) = codes
     return code
-
-
-def run_unprivileged(tap: Tap) -> Run:
-    """Run as a user to whom the modes of files apply, also where the tests run as root."""
-    command = tap.command()
-    if os.geteuid() == 0:
-        setpriv = shutil.which("setpriv")
-        assert setpriv, "as root, the tests need setpriv of util-linux"
-        without = "-dac_override,-dac_read_search"
-        command = [setpriv, "--bounding-set", without, "--inh-caps", without, *command]
-    return execute(command, tap.environment())
 
 
 def spent_in(store: Store) -> Counter[str]:

@@ -22,7 +22,6 @@ from tests.archive.helpers import (
     change,
     refused,
     restart,
-    run_unprivileged,
     succeeded,
 )
 from tests.support import Run, Tap, commands_in, tap_of
@@ -282,18 +281,6 @@ def test_an_unusable_archive_ends_the_run(tap: Tap, folder: Path) -> None:
     assert str(folder) in tap.refuse(code="archive-unusable")
 
 
-def test_a_user_who_can_only_read_loads_and_then_fails(tap: Tap, folder: Path) -> None:
-    """Such as a colleague. Nothing is billed."""
-    tap.succeed()
-    for path in (folder, *folder.rglob("*")):
-        path.chmod(0o555 if path.is_dir() else 0o444)
-    run = run_unprivileged(tap)
-    assert run.error_code == "archive-unusable"
-    assert len(run.ids) == 120
-    assert run.state["bookmarks"]["career_sites"]["offset"] == 3
-    assert tap.sandbox.rows_billed == 120
-
-
 # A page that cannot be written is not delivered: it is billed again, but only once
 
 TRIES = 2
@@ -368,36 +355,6 @@ def test_a_disk_that_fills_up_costs_one_page_however_often_it_is_tried(
     last = tap.succeed(state=run.state)
     assert {*run.ids, *last.ids} == tap.sandbox.world.rows().keys()
     assert rows_billed_twice(tap.sandbox) == 50
-
-
-def test_a_folder_that_vanishes_ends_the_run_with_the_page_in_flight(
-    tap: Tap, folder: Path
-) -> None:
-    """It was removed, or unmounted: another run may go on with it."""
-    away = folder.with_name("away")
-    run = run_meanwhile(tap, lambda _: folder.rename(away))
-    assert run.error_code == "archive-unusable"
-    assert (tap.sandbox.rows_billed, len(run.ids), folder.exists()) == (100, 50, False)
-    again = tap.succeed(state=run.state, archive_dir=str(away))
-    assert {*run.ids, *again.ids} == tap.sandbox.world.rows().keys()
-    assert rows_billed_twice(tap.sandbox) == 50
-
-
-def test_a_folder_that_another_run_has_begun_anew_stays_as_it_is(
-    tap: Tap, folder: Path, files: Files
-) -> None:
-    others: list[Run] = []
-
-    def begin_anew(_: object) -> None:
-        folder.rename(folder.with_name("away"))
-        others.append(tap.succeed(max_credits=2_500))
-
-    run = run_meanwhile(tap, begin_anew, on=1)
-    assert (run.error_code, run.records) == ("archive-unusable", [])
-    (other,) = others
-    assert files.header(files.pages[0]).id == other.bookmark["entry"]
-    again = tap.succeed(state=other.state)
-    assert {*other.ids, *again.ids} == tap.sandbox.world.rows().keys()
 
 
 def test_a_page_that_another_run_has_written_ends_this_one(tap: Tap, files: Files) -> None:

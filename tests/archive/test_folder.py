@@ -99,6 +99,27 @@ def test_a_run_removes_nothing_while_another_one_writes(tmp_path: Path) -> None:
         assert len([*tmp_path.rglob("*.tmp")]) == 1
 
 
+@pytest.mark.parametrize("is_begun_anew", [False, True])
+def test_a_folder_that_was_moved_away_is_not_written(
+    tmp_path: Path, *, is_begun_anew: bool
+) -> None:
+    """It was removed, or unmounted: another run may have begun it anew."""
+    root = tmp_path / "archive"
+    store = Folder(root)
+    with store.lock(KEY, "career_sites"):
+        store.create(PAGE, b"page")
+        root.rename(tmp_path / "away")
+        if is_begun_anew:
+            with Folder(root).lock(KEY, "career_sites"):
+                Folder(root).create(PAGE, b"another")
+        before = Folder(root).list("v4")
+        for write in (store.create, store.replace):
+            with pytest.raises(StoreError, match="moved, removed, or unmounted"):
+                write(OTHER, b"page")
+    assert (root.exists(), Folder(root).list("v4")) == (is_begun_anew, before)
+    assert Folder(tmp_path / "away").list("v4") == [PAGE]
+
+
 @pytest.mark.parametrize("error", [OSError(errno.ENOLCK, "no locks"), NotImplementedError()])
 def test_a_file_system_without_locks_is_a_warning(
     tmp_path: Path,
