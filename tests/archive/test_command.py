@@ -446,30 +446,24 @@ def test_no_control_character_reaches_a_terminal(warehouse: Warehouse, files: Fi
         assert b"\x1b[2J" not in shown, args
 
 
+def with_streams(tap: Tap, command: str, streams: str) -> Run:
+    """Run the command with streams that a shell opens, or closes."""
+    location = tap.settings["archive_dir"]
+    program = f"{sys.executable} -m tap_jobo.archive_cli --archive-dir {location} {command}"
+    return execute(["sh", "-c", f"{program} {streams}"], tap.environment())
+
+
 @needs_full_device
 def test_a_full_disk_is_one_line(warehouse: Warehouse) -> None:
-    tap = warehouse.tap
-    location = str(tap.settings["archive_dir"])
-    program = [sys.executable, "-m", "tap_jobo.archive_cli", "--archive-dir", location, "export"]
-    with Path("/dev/full").open("w") as full:
-        run = subprocess.run(
-            program,
-            stdout=full,
-            stderr=subprocess.PIPE,
-            text=True,
-            env=tap.environment(),
-            check=False,
-        )
+    run = with_streams(warehouse.tap, "export", ">/dev/full")
     assert run.returncode == 1
     (line,) = run.stderr.splitlines()
     assert os.strerror(errno.ENOSPC) in line
 
 
 def test_a_closed_stream_is_no_bug(warehouse: Warehouse, files: Files) -> None:
-    location, before = files.store.location, files.names
-    program = f"{sys.executable} -m tap_jobo.archive_cli --archive-dir {location} restart"
-    closed = ["sh", "-c", f"{program} career_sites <&-"]
-    refusal(execute(closed, warehouse.tap.environment()))
+    before = files.names
+    refusal(with_streams(warehouse.tap, "restart career_sites", "<&-"))
     assert files.names == before
 
 
