@@ -162,9 +162,7 @@ def _continued(core: Core, body: Json, cursor: Cursor, feed: Feed) -> Cursor | R
         query = core.with_overlap(feed.read(body, core.micros()), feed.since_parameter)
     except ValueError as refusal:
         return error(400, str(refusal), core.error_shape)
-    if core.cursor_carries == "filters":
-        query = replace(cursor.query, batch_size=query.batch_size)
-    return replace(cursor, query=query)
+    return replace(cursor, query=replace(cursor.query, batch_size=query.batch_size))
 
 
 def _with_money(

@@ -8,7 +8,7 @@ from jobo_sandbox.instants import SECOND
 from jobo_sandbox.queries import Query
 from jobo_sandbox.wire import Shape
 
-CursorCarries = Literal["position", "filters", "everything"]
+CursorCarries = Literal["filters", "everything"]
 
 
 @dataclass(kw_only=True, eq=False)
@@ -21,8 +21,7 @@ class Quirks:
         overlap: Seconds before `updated_after` from which rows are returned too.
         cursor_carries: What a cursor keeps of the request before it. By default, what live users
             have seen: all but the page size, so that a page without a size is as large as can be.
-            The official Node client relies on `everything`. With `position`, filters and window
-            apply only if they are beside the cursor.
+            The official Node client relies on `everything`.
         public_profiles: Profiles need no API key.
     """
 

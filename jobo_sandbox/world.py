@@ -1,6 +1,6 @@
 """The world: companies and their jobs, which change as time passes."""
 
-from bisect import bisect_left, bisect_right
+from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -13,7 +13,7 @@ from jobo_sandbox.company_data import Company, Json, make_change, make_company
 from jobo_sandbox.instants import DAY, SECOND, from_micros, to_micros, to_text
 from jobo_sandbox.job_board import JobBoard
 
-Order = Literal["id", "updated_asc", "updated_desc"]
+Order = Literal["id", "updated_asc"]
 # A row's place in a scan: when it was updated (microseconds since 1970), and its id.
 Position = tuple[int, str]
 
@@ -175,14 +175,10 @@ class World:
             positions = ((c.updated_at, key) for key, c in self._companies.items())
             self._sorted[order] = sorted(positions, key=rank)
         line = self._sorted[order]
-        if order == "updated_desc":
-            places = reversed(range(len(line) if after is None else bisect_left(line, after)))
-        else:
-            start = 0 if after is None else bisect_right(line, rank(after), key=rank)
-            places = iter(range(start, len(line)))
-        for place in places:
-            if line[place][0] > newer_than:
-                yield line[place], self._companies[line[place][1]]
+        start = 0 if after is None else bisect_right(line, rank(after), key=rank)
+        for place in line[start:]:
+            if place[0] > newer_than:
+                yield place, self._companies[place[1]]
 
     @contextmanager
     def still(self) -> Iterator[None]:

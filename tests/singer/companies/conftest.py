@@ -27,7 +27,7 @@ def alone(sandbox: Sandbox, tmp_path: Path) -> Tap:
 @pytest.fixture(scope="session")
 def plain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plain]:
     """A run over five pages."""
-    with Sandbox(size=120, seed=2, order="updated_desc") as sandbox:
+    with Sandbox(size=120, seed=2, order="updated_asc") as sandbox:
         tap = tap_of(sandbox, tmp_path_factory.mktemp("plain"), "career_sites", "companies")
         run = tap.succeed(batch_size=25)
         yield Plain(sandbox, run)
