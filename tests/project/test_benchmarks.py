@@ -1,37 +1,12 @@
-"""The benchmarks: a crash costs what the sandbox bills, and the tap is measured with all rows."""
+"""The benchmarks: what the comparison with other programs shows was measured."""
 
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
-import pytest
-
-from benchmarks.crash_cost import AGAIN, NAME, in_this_environment, measured, measured_again
-from benchmarks.feed import KEY, REPOSITORY, Feed
+from benchmarks.crash_cost import AGAIN, NAME
 from benchmarks.report import RESULTS, table
-from jobo_sandbox import Sandbox
-
-pytestmark = pytest.mark.exhaustive
-
-
-def test_the_tables_of_crashes_are_what_the_sandbox_bills(tmp_path: Path) -> None:
-    with Sandbox(size=200, api_key=KEY, rows_with_updated_at=True) as sandbox:
-        feed = Feed(tmp_path, sandbox.url, 0)
-        programs = [*in_this_environment(feed)]
-        crashes = [*measured(feed, sandbox, programs, interval=3, tries=3)]
-        again = [*measured_again(feed, sandbox, programs[:2])]
-    assert "tap-jobo" in crashes[2]
-    done, not_done = "$12.50, done in 2 runs", "$22.50, not done after 3"
-    assert [line.split(" | ", 1)[1] for line in crashes[2:]] == [
-        f"$12.50 | $12.50 | {done} | {done} |",
-        f"$15.00 | $15.00 | {not_done} | {not_done} |",
-        f"$15.00 | $12.50 | {not_done} | {done} |",
-    ]
-    assert [line.split(" | ", 1)[1] for line in again[2:]] == [
-        "$0.00 | $0.00 | $0.00 |",
-        "$10.00 | $10.00 | $10.00 |",
-    ]
+from tests.support.repository import REPOSITORY
 
 
 def test_the_comparison_has_figures_of_the_results() -> None:

@@ -11,14 +11,14 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import psycopg
 import pytest
 
 from benchmarks.report import table
 from jobo_sandbox import Entry, Fault, Hold, Sandbox
-from tests.support import Run, Tap, environment, execute
+from tests.support import Tap, environment, execute
 from tests.support.crash import wait_until_quiet
 from tests.support.repository import REPOSITORY, files
+from tests.support.warehouses import Postgres, Row
 
 PAGE = REPOSITORY / "docs/reference/prices-and-limits.md"
 PRICES = PAGE.read_text("utf-8")
@@ -81,64 +81,38 @@ README = (REPOSITORY / "README.md").read_text("utf-8")
 PAGE_CREDITS, PAGES = 2_500, 6
 
 
-class Script:
-    """The script against a sandbox and an empty database."""
-
-    def __init__(self, sandbox: Sandbox, port: int, folder: Path) -> None:
-        self._sandbox, self.folder = sandbox, folder / "pages"
-        self._server = f"postgresql://postgres@127.0.0.1:{port}/"
-        self.change_warehouse("rival_first")
-
-    def change_warehouse(self, name: str) -> None:
-        """Load into another database from now on."""
-        with psycopg.connect(f"{self._server}postgres", autocommit=True) as server:
-            server.execute(f"DROP DATABASE IF EXISTS {name}")
-            server.execute(f"CREATE DATABASE {name}")
-        self.database = f"{self._server}{name}"
-
-    def command(self, **filters: object) -> list[str]:
-        """Return the command line."""
-        place = (self._sandbox.url, self.database, str(self.folder))
-        return [sys.executable, str(SCRIPT), *place, json.dumps(filters)]
-
-    def run(self, **filters: object) -> Run:
-        """Run it to its end."""
-        return execute(self.command(**filters), _variables(self._sandbox))
-
-    def rows(self) -> int:
-        """Return how many rows the warehouse has."""
-        with psycopg.connect(self.database) as warehouse:
-            ((count,),) = warehouse.execute("SELECT count(*) FROM sites")
-        return int(count)
-
-
 @pytest.fixture
 def api() -> Iterator[Sandbox]:
     with Sandbox(size=300, seed=1) as sandbox:
         yield sandbox
 
 
-@pytest.fixture
-def script(api: Sandbox, postgres_port: int, tmp_path: Path) -> Script:
-    return Script(api, postgres_port, tmp_path)
+def _script(api: Sandbox, postgres: Postgres, folder: Path, **filters: object) -> list[str]:
+    """Return the command line of the script, which keeps its pages in `pages`."""
+    place = (api.url, postgres.url, str(folder / "pages"))
+    return [sys.executable, str(SCRIPT), *place, json.dumps(filters)]
+
+
+def _rows(postgres: Postgres) -> list[Row]:
+    return postgres.rows("SELECT count(*) AS count FROM sites")
 
 
 @pytest.mark.exhaustive
 def test_a_crash_a_second_warehouse_and_a_lost_folder_cost_what_the_table_says(
-    api: Sandbox, script: Script, tmp_path: Path
+    api: Sandbox, postgres: Postgres, tmp_path: Path
 ) -> None:
-    ours = Tap(api, tmp_path)
-    for number, command in enumerate((script.command(), ours.command()), start=1):
+    ours, script = Tap(api, tmp_path), _script(api, postgres, tmp_path)
+    for number, command in enumerate((script, ours.command()), start=1):
         _kill_in_request(api, command, 3)
-        assert execute(command, _variables(api)).returncode == 0
+        assert _exit_code(api, command) == 0
         assert api.credits_billed == number * (PAGES + 1) * PAGE_CREDITS
-    assert script.rows() == 300
+    assert _rows(postgres) == [{"count": 300}]
     assert _cells("killed halfway") == ["the page in flight, $2.50"] * 2
 
     before = api.credits_billed
-    script.change_warehouse("rival_second")
-    assert script.run().returncode == 0
-    assert script.rows() == 300
+    postgres.execute("DROP TABLE loaded, sites")
+    assert _exit_code(api, script) == 0
+    assert _rows(postgres) == [{"count": 300}]
     again = ours.run()
     assert again.loaded == 300
     assert api.credits_billed == before
@@ -147,8 +121,8 @@ def test_a_crash_a_second_warehouse_and_a_lost_folder_cost_what_the_table_says(
     shutil.rmtree(ours.folder / "archive")
     assert ours.run(state=again.state).returncode == 0
     assert api.credits_billed == before
-    shutil.rmtree(script.folder)
-    assert script.run().returncode == 0
+    shutil.rmtree(tmp_path / "pages")
+    assert _exit_code(api, script) == 0
     assert api.credits_billed == before + PAGES * PAGE_CREDITS
     lost = ["everything is billed again", "goes on from the state; a new warehouse lacks the rest"]
     assert _cells("folder of pages is lost") == lost
@@ -156,16 +130,16 @@ def test_a_crash_a_second_warehouse_and_a_lost_folder_cost_what_the_table_says(
 
 @pytest.mark.exhaustive
 def test_a_503_and_a_wider_filter_do_what_the_table_says(
-    api: Sandbox, script: Script, tmp_path: Path
+    api: Sandbox, postgres: Postgres, tmp_path: Path
 ) -> None:
     ours = Tap(api, tmp_path)
+    germany = _script(api, postgres, tmp_path, country_codes=["DE"])
     wider: dict[str, Any] = {"country_codes": ["DE", "FR"]}
     prices = []
     api.faults.add(Fault(status=503))
-    assert script.run(country_codes=["DE"]).returncode == 1
-    assert script.run(country_codes=["DE"]).returncode == 0
+    assert [_exit_code(api, germany) for _ in range(2)] == [1, 0]
     before = api.credits_billed
-    assert script.run(**wider).returncode == 0
+    assert _exit_code(api, _script(api, postgres, tmp_path, **wider)) == 0
     prices.append(api.credits_billed - before)
 
     api.faults.add(Fault(status=503))
@@ -195,6 +169,10 @@ def _kill_in_request(sandbox: Sandbox, command: Sequence[str], number: int) -> N
         process.kill()
     hold.release()
     wait_until_quiet(sandbox)
+
+
+def _exit_code(sandbox: Sandbox, command: Sequence[str]) -> int:
+    return execute(command, _variables(sandbox)).returncode
 
 
 def _variables(sandbox: Sandbox) -> dict[str, str]:
