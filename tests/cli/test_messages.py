@@ -45,6 +45,7 @@ NORMAL = [
     (r"--sync [0-9a-f]{16}", "--sync SYNC"),
 ]
 """What differs from run to run, and what stands for it."""
+DAY = 24 * 3600
 LONGEST = 110  # characters of a line: what a terminal shows without a break
 MOST_WAYS = 3
 Scene = Callable[["Stage"], Iterator[Run]]
@@ -320,13 +321,16 @@ def outages_and_clocks(on: Stage) -> Iterator[Run]:
     large = on.tap()
     large.constants["api.session.MOST_BYTES"] = 5_000
     yield large.run()
-    for seconds in (400, -400, 10**6):
+    for seconds in (400, -400, DAY + 60, -DAY - 60):
         tap = on.tap()
         tap.oddities["TEST_CLOCK"] = str(seconds)
         yield tap.run()
+        assert (tap.sandbox.rows_billed > 0) == (abs(seconds) < DAY)
     without = on.tap()
     without.sandbox.omit_date_header = True
     yield without.run()
+    yield without.run("--test")
+    assert [entry.endpoint for entry in without.sandbox.ledger] == ["clock", "clock"]
 
 
 @scene
@@ -434,11 +438,11 @@ def damaged_archives(on: Stage) -> Iterator[Run]:
 
 @scene
 def output_that_cannot_be_written(on: Stage) -> Iterator[Run]:
-    tap = on.tap()
-    command = ["bash", "-c", '"$@" >/dev/full', "bash", *tap.command()]
-    yield execute(command, tap.environment())
-    tap = on.tap()
-    yield execute(["bash", "-c", '"$@" >&-', "bash", *tap.command()], tap.environment())
+    for redirection in (">/dev/full", ">&-"):
+        tap = on.tap()
+        command = ["bash", "-c", f'"$@" {redirection}', "bash", *tap.command()]
+        yield execute(command, tap.environment())
+        assert tap.sandbox.ledger == []
 
 
 @scene

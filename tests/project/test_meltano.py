@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shlex
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,7 +13,6 @@ import yaml
 from singer_sdk.helpers.capabilities import PluginCapabilities
 
 from tests.support import ARCHIVE_COMMAND, COMMAND, STREAMS, environment, execute
-from tests.support.archives import files_at
 from tests.support.companies import FIELDS, OBJECTS, expected_profile
 from tests.support.docs import block
 from tests.support.meltano import PIPELINE, Project
@@ -97,27 +95,6 @@ def test_kills_cost_the_pages_in_flight_and_the_table_of_bills_has_all_others(
     assert state["bookmarks"]["career_sites"]["position"]["progress"] == []
     assert project.is_current()
     assert before < sandbox.rows_billed <= before + 2  # the row that changed, once in each run
-
-
-@pytest.mark.exhaustive
-def test_the_command_in_an_error_works_in_the_project(project: Project) -> None:
-    """Also if the archive has the stream of another address, too."""
-    archive = project.folder / "archive/tap-jobo"
-    environment = project.environment({"TAP_JOBO_ARCHIVE_DIR": f"{archive}"})
-    tap = [str(COMMAND), "--config", "ENV"]  # as Meltano runs it, in less time, and stores no state
-    assert execute(tap, environment, project.folder).returncode == 0
-    files = files_at(str(archive))
-    files.damage(files.pages[-1])
-    localhost = project.sandbox.url.replace("127.0.0.1", "localhost")
-    other = environment | {"TAP_JOBO_API_URL": localhost}
-    assert execute(tap, other, project.folder).returncode == 0
-    error = project.meltano("--environment=dev", "invoke", "tap-jobo").stderr
-    assert "[archive-damaged]" in error
-    (command,) = re.findall("`(meltano .*?)`", error)
-    assert project.sandbox.rows_billed == 300
-    project.run(*shlex.split(command)[1:])
-    assert execute(tap, environment, project.folder).returncode == 0
-    assert project.sandbox.rows_billed == 350
 
 
 @pytest.mark.exhaustive

@@ -226,22 +226,16 @@ def test_rows_that_are_loaded_have_a_figure_of_their_own(tap: Tap, sandbox: Sand
     assert run.summaries["career_sites"].startswith("120 rows in 4 pages ")
 
 
-class TestMeltanoEnvironment:
-    """Meltano passes the state in a file that two runs of one project overwrite for each other."""
-
-    def test_a_state_of_another_one_ends_the_run(self, tap: Tap) -> None:
-        state = tap.succeed(env={"MELTANO_ENVIRONMENT": "dev"}).state
-        message = tap.refuse(state=state, env={"MELTANO_ENVIRONMENT": "prod"})
-        assert re.search(r"\bdev\b.*\bprod\b", message)
-        for name in ("dev", ""):
-            tap.succeed(state=state, env={"MELTANO_ENVIRONMENT": name})
-        copied = {**state, "environment": None}
-        tap.succeed(state=copied, env={"MELTANO_ENVIRONMENT": "prod"})
-
-    def test_a_test_needs_no_state(self, tap: Tap) -> None:
-        """Meltano passes that of the last run, of whatever environment."""
-        state = tap.succeed(env={"MELTANO_ENVIRONMENT": "dev"}).state
-        tap.succeed("--test", state=state, env={"MELTANO_ENVIRONMENT": "prod"})
+def test_a_state_of_another_environment_of_meltano_ends_the_run(tap: Tap) -> None:
+    """Two runs of one project overwrite its file for each other. A test needs no state."""
+    prod = {"MELTANO_ENVIRONMENT": "prod"}
+    state = tap.succeed(env={"MELTANO_ENVIRONMENT": "dev"}).state
+    message = tap.refuse(state=state, env=prod)
+    assert re.search(r"\bdev\b.*\bprod\b", message)
+    tap.succeed("--test", state=state, env=prod)
+    for name in ("dev", ""):
+        tap.succeed(state=state, env={"MELTANO_ENVIRONMENT": name})
+    tap.succeed(state={**state, "environment": None}, env=prod)
 
 
 class TestFirstSync:

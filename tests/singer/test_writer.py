@@ -17,9 +17,9 @@ from tap_jobo.errors import InterruptedRunError
 from tap_jobo.signals import ShutdownSignal
 from tap_jobo.singer import writer as writer_module
 from tap_jobo.singer.writer import StdoutWriter
-from tests.support import Run, Tap, execute, kept_signals
+from tests.support import Run, Tap
 from tests.support.crash import held_run
-from tests.support.systems import need_sizes, needs_full_device, resize, size_of
+from tests.support.systems import need_sizes, resize, size_of
 
 pytestmark = pytest.mark.slow
 
@@ -40,13 +40,6 @@ def reading(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
         monkeypatch.setattr(writer_module, "sys", SimpleNamespace(stdout=stdout))
         yield reading
     os.close(reading)
-
-
-def close(reading: int) -> None:
-    """Close a pipe, but keep the number of its end for the fixture."""
-    nowhere = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(nowhere, reading)
-    os.close(nowhere)
 
 
 def write(writer: StdoutWriter) -> None:
@@ -78,17 +71,6 @@ def test_nothing_follows_a_write_that_was_cut_off(reading: int) -> None:
     os.set_blocking(reading, False)
     with pytest.raises(BlockingIOError):
         os.read(reading, 1)
-
-
-def test_a_signal_that_ended_the_target_too_is_the_reason(reading: int) -> None:
-    close(reading)
-    writer = StdoutWriter()
-    with kept_signals():
-        writer.shutdown.install()
-        signal.raise_signal(signal.SIGINT)
-        with pytest.raises(InterruptedRunError):
-            write(writer)
-    write(writer)  # goes nowhere
 
 
 # As a process
@@ -137,12 +119,3 @@ def test_a_reader_that_goes_away_ends_the_run_with_one_line(tap: Tap, *, is_empt
 def test_a_run_that_is_ended_with_its_target_was_stopped_by_the_signal(tap: Tap) -> None:
     run = run_without_reader(tap, signum=signal.SIGTERM)
     assert run.returncode == 128 + signal.SIGTERM
-
-
-@needs_full_device
-@pytest.mark.parametrize("redirection", [">/dev/full", ">&-"])
-def test_output_that_cannot_be_written_costs_no_request(tap: Tap, redirection: str) -> None:
-    shell = ["sh", "-c", f'exec "$@" {redirection}', "sh"]
-    run = execute([*shell, *tap.command()], tap.environment())
-    assert run.error_code == "output-closed"
-    assert tap.sandbox.ledger == []

@@ -56,8 +56,10 @@ def test_streams_are_read_in_their_order(hiring: Sandbox, tmp_path: Path) -> Non
     run = tap_of(hiring, tmp_path, *STREAMS).succeed()
     seen = [each["stream"] for each in run.messages if each["type"] == "SCHEMA"]
     assert list(dict.fromkeys(seen)) == [*STREAMS]
-    asked = dict.fromkeys(each.endpoint for each in hiring.ledger if each.endpoint != "profile")
-    assert list(asked) == ["clock", *(name for name in STREAMS if name in FEEDS)]
+    clock, *others = (each for each in hiring.ledger if each.endpoint != "profile")
+    assert (clock.endpoint, clock.headers["cache-control"]) == ("clock", "no-cache")
+    asked = dict.fromkeys(each.endpoint for each in others)
+    assert list(asked) == [name for name in STREAMS if name in FEEDS]
     for stream in STREAMS:
         assert run.of(stream).rows, stream
 
