@@ -18,12 +18,7 @@ from tap_jobo.settings.reading import read_environment, validated
 from tap_jobo.settings.setting import Setting, config_schema
 from tap_jobo.streams import SETTINGS
 from tap_jobo.streams.career_sites import FILTERS
-from tests.support import (
-    COMMAND,
-    Run,
-    Tap,
-    execute,
-)
+from tests.support import COMMAND, Run, Tap, execute
 
 KEY = "jbe_test_" + "a1B" * 7 + "_" + "c3D" * 14 + "e"
 SCHEMA = config_schema(SETTINGS)

@@ -15,9 +15,7 @@ import pytest
 
 from jobo_sandbox import Fault, Sandbox
 from jobo_sandbox.feeds import FEEDS
-from tests.archive.helpers import (
-    archive_command,
-)
+from tests.archive.helpers import archive_command
 from tests.support import STREAMS, Run, Tap, entry_of, tap_of
 from tests.support.archives import files_of
 from tests.support.crash import cut_after, some_signal, wait_until_quiet

@@ -15,14 +15,7 @@ from jobo_sandbox import Sandbox
 from tap_jobo.errors import NOTHING_BILLED, ConfigError, TapJoboError
 from tap_jobo.settings.reading import read_object
 from tap_jobo.tap import TapJobo
-from tests.support import (
-    COMMAND,
-    Tap,
-    entry_of,
-    execute,
-    kept_signals,
-    state_at,
-)
+from tests.support import COMMAND, Tap, entry_of, execute, kept_signals, state_at
 
 SETTINGS = {
     "api_key": "jbe_test_unused",
