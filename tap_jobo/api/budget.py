@@ -332,19 +332,13 @@ class FeedCost:
             logger.error("%s", message("unexpected-bill", fact))
         if not cost or charge.deducted or not self._told.is_first("price"):
             return
-        if charge.fall:
-            fact = (
-                f"Jobo's response shows no price for {name}. The balance fell by "
-                f"{dollars(charge.fall)}, and {dollars(cost)} counts."
-            )
-            logger.warning("%s", message("unexpected-bill", fact))
-            return
         fact = (
-            f"Jobo's responses show no price for {name}, so the run counts {charge.price:g} "
+            f"Jobo's responses show no price for {name}, so the run counts {cost / rows:g} "
             "credits per row."
         )
-        limits = " and ".join(limit.setting for limit in self.limits) or None
-        logger.warning("%s", message("no-price", fact, limits=limits))
+        # If the balance fell, rows are not free.
+        limits = [] if charge.fall else [limit.setting for limit in self.limits]
+        logger.warning("%s", message("no-price", fact, limits=" and ".join(limits) or None))
 
     @property
     def _most(self) -> float:
