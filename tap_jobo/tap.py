@@ -162,8 +162,7 @@ class TapJobo(Tap):
     def load_state(self, state: dict[str, Any]) -> None:
         environment = os.environ.get("MELTANO_ENVIRONMENT")
         if state:
-            others = {CompaniesStream.name, BilledPagesStream.name}
-            check_state(state, self.run.known_of_archive, others, self.logger)
+            check_state(state, self.run.known_of_archive)
             check_environment(state, environment)
         super().load_state(state)
         if environment:

@@ -365,11 +365,7 @@ def _was_dropped(header: EntryHeader | None) -> bool:
 
 
 def refuse_old_layout(store: Store) -> None:
-    """Raise `ArchiveError` if the store has pages of an earlier development version."""
-    for top in layout.OLD_TOPS:
-        if any(name.endswith(".page") for name in store.list(top)):
-            fact = (
-                f"An earlier development version wrote {store.location}/{top}. Move it away, or "
-                "set archive_dir to another location."
-            )
-            raise ArchiveError(message("archive-unusable", fact))
+    """Raise `ArchiveError` if the store has files of a development version."""
+    if store.list(layout.OLD_TOP):
+        fact = f"A development version wrote {store.location}/{layout.OLD_TOP}. Move it away."
+        raise ArchiveError(message("archive-unusable", fact))

@@ -4,7 +4,7 @@ import re
 from typing import Final
 
 TOP: Final = "v4"
-OLD_TOPS: Final = ("v1", "v2", "v3")  # of development versions, which had other layouts
+OLD_TOP: Final = "v3"  # of development versions, which had another layout
 
 FILE: Final = "v4/{}/archive.json"  # what commands leave for the runs
 UNWRITTEN: Final = "v4/{}/unwritten.json"  # a page that could not be written

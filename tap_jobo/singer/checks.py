@@ -5,7 +5,6 @@ a misspelled stream billed or not read. So names that do not exist in the catalo
 state are errors before the first request.
 """
 
-import logging
 from collections.abc import Collection, Iterator, Mapping
 from difflib import get_close_matches
 from fnmatch import fnmatch
@@ -21,7 +20,7 @@ from tap_jobo.messages import Known, message
 from tap_jobo.redaction import without_key
 from tap_jobo.settings.reading import read_object
 from tap_jobo.streams import FEEDS
-from tap_jobo.sync.state import STATE_KEYS, read_state
+from tap_jobo.sync.state import read_state
 
 _OPTIONS: Final = [value for name, value in vars(mapper).items() if name.startswith("MAPPER_")]
 _SIMILAR: Final = 0.75  # similarity from which another name counts as a misspelled stream
@@ -134,26 +133,22 @@ def _unusable(why: str, known: Known, price: str | None = None) -> StateError:
     return StateError(message("invalid-state", fact, price=price, **known))
 
 
-def check_state(
-    state: Mapping[str, Any], known: Known, others: Collection[str], logger: logging.Logger
-) -> None:
-    """Check a state, and warn of streams in it that do not exist: Meltano never removes one."""
+def check_state(state: Mapping[str, Any], known: Known) -> None:
+    """Check a state. Other streams in it are ignored: Meltano never removes one."""
     bookmarks: Any = state.get("bookmarks")
     is_valid = isinstance(bookmarks, dict)
     if not (is_valid and all(isinstance(each, dict) for each in bookmarks.values())):
         raise _unusable("'bookmarks' must be an object with an object for each stream", known)
     specs = {spec.name: spec for spec in FEEDS}
+    priced = [each for each in FEEDS if each.name in bookmarks and not each.is_free]
+    price = ", ".join(f"{each.describe_price()} of {each.name}" for each in priced)
     for name, bookmark in bookmarks.items():
         if spec := specs.get(name):
-            if bookmark and bookmark.keys().isdisjoint(STATE_KEYS):
-                raise _unusable(f"bookmarks.{name} has none of this tap's keys", known)
+            if bookmark and not bookmark.get("position"):
+                raise _unusable(f"`bookmarks.{name}` lacks `position`", known, price)
             try:
                 read_state(bookmark, spec)
             except ValueError as error:
-                priced = [each for each in FEEDS if each.name in bookmarks and not each.is_free]
-                price = ", ".join(f"{each.describe_price()} of {each.name}" for each in priced)
                 raise _unusable(str(error), known, price) from None
         elif near := get_close_matches(name.lower(), specs, 1, _SIMILAR):
             raise _unusable(_no_stream(name, near).rstrip("."), known)
-        elif name not in others:
-            logger.warning("Ignoring the bookmark of stream %a, which does not exist.", name)

@@ -27,7 +27,6 @@ from tap_jobo.streams.feed_spec import FeedSpec
 
 _WRONG_TYPE: Final = re.compile(r"Expected `(.*?)`, got `(.*?)` - at `\$(.*)`")
 _OWN_KEYS: Final = ("owner", "offset", "entry", "time", "position", "gap")
-STATE_KEYS: Final = ("replication_key", "replication_key_value", "sync", *_OWN_KEYS)
 
 
 def as_raw(state: State, spec: FeedSpec, bookmark: str | None) -> dict[str, Any]:
@@ -59,9 +58,7 @@ def read_state(raw: Mapping[str, Any], spec: FeedSpec) -> State | None:
     """
     where = f"bookmarks.{spec.name}"
     position = raw.get("position")
-    if position is None:
-        if raw.get("replication_key_value") or raw.get("sync"):
-            raise ValueError(f"`{where}` is of a development version")
+    if position is None:  # of the SDK, which may have added other keys
         return None
     if not isinstance(position, dict):
         raise ValueError(f"`{where}.position` must be an object")  # noqa: TRY004 - of a file

@@ -66,7 +66,9 @@ def _with_row(tap: Tap) -> Run:
 
 
 def _with_state(tap: Tap) -> Run:
-    return tap.run(state={"bookmarks": {FORGED: {}, "career_sites": {"entry": FORGED}}})
+    state = tap.succeed().state
+    state["bookmarks"]["career_sites"]["position"][FORGED] = 1
+    return tap.fail(code="invalid-state", state=state)
 
 
 @pytest.mark.parametrize(
