@@ -77,10 +77,6 @@ class CompaniesStream(JoboStream):
         if self.leader.selected and not self.selected:
             fact = "company_ids_file is set, but companies is not selected. Nothing was billed."
             raise ConfigError(message("no-stream", fact, select="companies"))
-        if self.leader.selected and self.is_read:
-            self.logger.info(
-                "%s is not read in this run, because company_ids_file is set.", self.leader.name
-            )
         if self.is_read and not self._ids:  # as after a query without a result
             path = self.config["company_ids_file"]
             fact = f"company_ids_file: {path} is empty, so no profiles are fetched."

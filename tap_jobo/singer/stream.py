@@ -153,10 +153,6 @@ class JoboStream(RESTStream[Any]):
         if self._is_summarized:
             return
         self._is_summarized = True
-        if not (self._begun_at or self.is_complete or self.record_count):
-            self.logger.info("Summary: %s: not read in this run.", self.name)
-            self._log_figures({"jobo_sync_complete": 0})
-            return
         self._log_figures({**self.log_summary(), "record_count": self.record_count or None})
         if self._begun_at:
             seconds = self._run.clock.monotonic() - self._begun_at

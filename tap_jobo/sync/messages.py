@@ -156,20 +156,6 @@ class Messages:
         state = "" if has_state else " has no state"
         self.logger.info("%s%s: loading %s.", self.name, state, contents.as_load)
 
-    def tell_only_loaded(self) -> None:
-        """Log why nothing is bought."""
-        self.logger.info("%s: max_credits is 0, so nothing is bought.", self.name)
-
-    def announce_profiles(self) -> None:
-        """Log that the profiles of loaded companies are read from Jobo."""
-        self.logger.info(
-            "%s: the profiles of these companies are not in the archive. They are requested "
-            "from Jobo, free, which takes hours for 100,000. To leave them out, select only "
-            "%s.",
-            self.name,
-            self.name,
-        )
-
     def report_decision(self, request: Request, standing: Standing) -> None:
         """Log what has led to a new sync, if it is not the usual."""
         if request.why == "restart":

@@ -158,8 +158,6 @@ class Report:
 
     def _figures(self) -> str:
         cost, unconfirmed = self.cost.credits, self.cost.possibly_billed
-        if not (self.is_complete or self._pages or self._loaded_pages or self._costs):
-            return "not read in this run"
         parts = [
             *self._describe_rows(),
             *([f"{self._skipped:,} skipped"] if self._skipped else []),

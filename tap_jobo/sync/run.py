@@ -122,7 +122,6 @@ class FeedRun:
         """
         yield from self._load()
         if self.only_loads:  # which needs no lock
-            self.messages.tell_only_loaded()
             self.report.is_archive_complete = self._is_archive_complete()
             return
         with self.lock(self.archive) as raise_if_lost:
@@ -296,8 +295,6 @@ class FeedRun:
             self.problem = error
         if contents.pages:
             self.messages.announce_load(contents, has_state=self.state is not None)
-            if self.state is None and self.report.profiles is not None:
-                self.messages.announce_profiles()
             self._notices.tell_other_rows()
         return newest
 
