@@ -56,12 +56,7 @@ def fetch(package: str, version: str, pattern: str) -> str:
                 member.name = name
                 archive.extract(member, unpacked / package, filter="data")
     (unpacked / f"{folder.name}.tgz").unlink()
-    try:
-        unpacked.rename(folder)
-    except OSError:
-        if not folder.is_dir():
-            raise
-        shutil.rmtree(unpacked)  # another build was first
+    unpacked.rename(folder)
     return str(folder)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -15,16 +15,29 @@ from tests.support.meltano import Project, install_plugins
 from tests.support.repository import REPOSITORY
 from tests.support.warehouses import Postgres
 
+MakeOnce = Callable[[str, Callable[[Path], object]], Path]
+"""Makes a folder of a name with a function, once for all workers, and returns it."""
+
 
 @pytest.fixture(scope="session")
-def plugins(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
-    """A project folder whose plugins are installed, once for all workers."""
+def make_once(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> MakeOnce:
     base = tmp_path_factory.getbasetemp()
-    image = (base if worker_id == "master" else base.parent) / "image"
-    with FileLock(f"{image}.lock"):
-        if not image.exists():
-            install_plugins(image)
-    return image
+    shared = base if worker_id == "master" else base.parent
+
+    def make(name: str, fill: Callable[[Path], object]) -> Path:
+        folder = shared / name
+        with FileLock(f"{folder}.lock"):
+            if not folder.exists():
+                fill(folder)
+        return folder
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def plugins(make_once: MakeOnce) -> Path:
+    """A project folder whose plugins are installed."""
+    return make_once("image", install_plugins)
 
 
 @pytest.fixture(scope="session")

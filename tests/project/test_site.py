@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from jobo_sandbox.patience import patient
+from tests.project.conftest import MakeOnce
 from tests.support import execute
 from tests.support.meltano import environment
 from tests.support.repository import REPOSITORY
@@ -99,14 +100,16 @@ console.log(JSON.stringify(process.argv.slice(2).map(find)));
 """
 
 
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The site, built by this worker."""
-    folder = tmp_path_factory.mktemp("site")
+def build(folder: Path) -> None:
+    """Build the site."""
     command = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", "docs", str(folder)]
     run = execute(command, environment(), REPOSITORY, timeout=patient(120))
     assert run.returncode == 0, run.stderr
-    return folder
+
+
+@pytest.fixture(scope="session")
+def site(make_once: MakeOnce) -> Path:
+    return make_once("site", build)
 
 
 def test_the_site_builds_without_a_warning(site: Path) -> None:
