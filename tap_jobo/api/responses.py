@@ -62,7 +62,7 @@ _MEANINGS: Final = {
         range(300, 400),
         _rejected("api_url, which redirects (the tap follows none, to protect the key)"),
     ),
-    **dict.fromkeys((400, 422), _rejected("the filters and start_date")),
+    **dict.fromkeys((400, 422), _rejected("the settings of {stream}")),
     401: _Meaning(UnauthorizedError, "access-denied", {"key": "api_key"}),
     402: _Meaning(ApiError, "balance-too-low"),
     403: _Meaning(ApiError, "access-denied", {"stream": "{stream}"}),
