@@ -8,7 +8,7 @@ from typing import Final
 
 from typing_extensions import override
 
-from tap_jobo.messages import Known, message
+from tap_jobo.messages import message
 from tap_jobo.wording import dollars, one_line
 
 _CODE: Final = re.compile(r" \[[a-z-]+\]\Z")
@@ -106,19 +106,6 @@ class CutOffError(FailedTryError):
 
     def __init__(self, why: str = "Jobo's response took too long") -> None:
         super().__init__(why, may_be_billed=True)
-
-
-class PageCutOffError(ApiError):
-    """The response with a page was cut off. It is not requested again in the run.
-
-    Attributes:
-        why: What happened, without advice.
-        known: What the ways out may name.
-    """
-
-    def __init__(self, why: str, known: Known) -> None:
-        super().__init__(message("response-cut-off", why, **known))
-        self.why, self.known = why, known
 
 
 class RetriesExhaustedError(ApiError):

@@ -33,7 +33,6 @@ from tap_jobo.errors import (
     BudgetReachedError,
     CutOffError,
     FailedTryError,
-    PageCutOffError,
     UnreachableError,
 )
 from tap_jobo.messages import message
@@ -184,9 +183,9 @@ class Client:
                     error.charged = credits_
                 if isinstance(error, CutOffError) and credits_:
                     price = dollars(credits_)
-                    why = f"{error}. {plural(rows, 'row')} ({price}) may have been billed."
+                    fact = f"{error}. {plural(rows, 'row')} ({price}) may have been billed."
                     known = {"page_price": price, "page_size": cost.spec.page_size_name}
-                    raise PageCutOffError(why, known) from error
+                    raise ApiError(message("response-cut-off", fact, **known)) from error
             raise
         finally:
             self._last_used = self.clock.monotonic()

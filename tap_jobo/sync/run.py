@@ -24,7 +24,6 @@ from tap_jobo.errors import (
     BudgetReachedError,
     EndlessFeedError,
     FormatError,
-    PageCutOffError,
     RejectedError,
 )
 from tap_jobo.messages import Known
@@ -356,11 +355,6 @@ class FeedRun:
         """Fetch a page; if its cursor is rejected, the first page of the sync that begins over."""
         try:
             return request, *self.reader.fetch_page(request.sync, request.cursor)
-        except PageCutOffError as error:
-            if request.page == 1:
-                raise
-            known = {**self.messages.known(self.spec), **error.known, **self._stuck(request)}
-            raise PageCutOffError(error.why, known) from error
         except RejectedError as rejection:
             if not (request.cursor and rejection.names_cursor):
                 raise
