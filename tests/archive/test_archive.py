@@ -19,11 +19,9 @@ from tests.archive.helpers import (
     DAY,
     Warehouse,
     change,
-    drop,
     keys_in,
     kill,
     pass_time,
-    refused,
     restart,
     succeeded,
     written,
@@ -33,7 +31,6 @@ from tests.support.archives import Files, files_at
 from tests.support.crash import (
     cut_in_request,
     rows_billed_twice,
-    run_meanwhile,
 )
 
 pytestmark = pytest.mark.slow
@@ -86,20 +83,6 @@ def test_without_a_state_the_sync_in_progress_goes_on(tap: Tap, files: Files) ->
     assert [each["rows"] for part in parts for each in part["position"]["progress"]] == [
         *range(20, 120, 20)
     ]
-
-
-def test_one_stream_alone_is_loaded_again(hiring: Sandbox, tmp_path: Path) -> None:
-    """Its part of the state is gone, or it alone is selected in a full refresh."""
-    both = tap_of(hiring, tmp_path, "career_sites", "jobs")
-    both.settings["lookback_minutes"] = 0
-    state = both.succeed().state
-    billed = hiring.rows_billed
-    run = both.succeed(state={"bookmarks": {"jobs": state["bookmarks"]["jobs"]}})
-    assert len(run.of("career_sites").records) == 20
-    assert run.of("jobs").records == []
-    alone = tap_of(hiring, tmp_path, "jobs")
-    assert len(alone.succeed(lookback_minutes=0).ids) == 90
-    assert hiring.rows_billed == billed
 
 
 def test_a_loaded_row_keeps_its_time_however_it_is_written(tap: Tap) -> None:
@@ -250,28 +233,6 @@ def test_a_restart_with_few_rows_or_none_hides_no_older_page(
     assert ran(warehouse) == (0, 0, [])
 
 
-def test_a_last_page_that_cannot_be_parsed_hides_nothing_and_may_be_dropped(
-    warehouse: Warehouse, files: Files
-) -> None:
-    tap, key = warehouse.tap, next(iter(warehouse.target.rows))
-    change(tap, key)
-    unknown = Fault(replace=lambda body: {**body, "has_more": "maybe"})
-    tap.sandbox.faults.add(unknown, endpoint="career_sites")
-    tap.fail(code="format-changed", state=warehouse.state)
-    new = Warehouse(tap)
-    run = tap.run()
-    new.target.receive(run.messages)
-    assert run.error_code == "format-changed"
-    assert len(new.target.rows) == len(run.ids) == 120
-    assert tap.sandbox.rows_billed == 121
-    drop(tap, 4)
-    assert ran(new) == (1, 1, [])
-    assert ran(warehouse) == (0, 1, [])
-    assert new.is_current
-    assert warehouse.is_current
-    assert files.page_numbers == [1, 2, 3, 4, 5]
-
-
 def test_jobs_that_ended_have_ended_in_a_new_warehouse(
     hiring: Sandbox, tmp_path: Path, files: Files
 ) -> None:
@@ -345,18 +306,6 @@ def test_rows_that_were_kept_are_told_to_each_pipeline_with_their_date(tap: Tap)
     assert tap.sandbox.rows_billed == billed
 
 
-def test_pages_that_are_removed_during_a_run_are_told_in_the_next_one(
-    tap: Tap, files: Files
-) -> None:
-    tap.settings["batch_size"] = 40
-    run = succeeded(run_meanwhile(tap, lambda _: files.remove(files.pages[0]), on=3))
-    pass_time(tap)
-    again = tap.succeed(state=run.state)
-    assert again.codes("WARNING") == ["archive-behind"]
-    assert again.metrics["jobo_archive_complete"] == 0
-    assert tap.sandbox.rows_billed == 120
-
-
 def test_an_archive_that_is_behind_is_told_once_though_nothing_has_to_be_bought(
     hiring: Sandbox, tmp_path: Path
 ) -> None:
@@ -374,19 +323,6 @@ def test_an_archive_that_is_behind_is_told_once_though_nothing_has_to_be_bought(
     assert (run.codes("WARNING"), run.records) == (["archive-behind"], [])
     again = tap.succeed(state=run.state)
     assert (again.lines("WARNING"), again.state) == ([], run.state)
-
-
-def test_managed_jobs_of_another_account_are_refused(hiring: Sandbox, tmp_path: Path) -> None:
-    """A rotated key may be another account's."""
-    tap = tap_of(hiring, tmp_path, "managed_jobs")
-    state = tap.succeed().state
-    hiring.api_key = hiring.api_key[:-1] + "x"
-    assert refused(tap, state) == "other-archive"
-    billed = hiring.rows_billed
-    jobs = tap.succeed().ids
-    assert hiring.rows_billed == billed + len(jobs)
-    owners = {name.split("/")[1] for name in files_at(str(tmp_path / "archive")).pages}
-    assert len(owners) == 2
 
 
 # What is stored
@@ -455,15 +391,6 @@ def test_no_file_holds_the_key_even_if_a_response_quotes_it(tmp_path: Path, api_
 def test_the_key_is_found_however_json_escapes_it() -> None:
     for body in (rb"jbe_1+/", rb"\u006Abe_1\u002b\/", rb"jbe\u005f1+/"):
         assert redact_body(b"\\u003c" + body, "jbe_1+/") == b"\\u003c[api_key]"
-
-
-def test_an_archive_that_is_off_writes_and_reads_nothing(tap: Tap) -> None:
-    first = tap.run(archive=False)
-    assert len(first.ids) == 120
-    assert [file.name for file in tap.folder.iterdir()] == ["config.json"]
-    assert tap.succeed(state=first.state, archive=False).ids == []
-    tap.run()
-    assert tap.succeed(archive=False).loaded == 0
 
 
 @pytest.mark.parametrize(
