@@ -249,17 +249,3 @@ def test_a_run_whose_budget_is_used_still_loads(tap: Tap) -> None:
     assert len(run.ids) == 100
     assert tap.sandbox.rows_billed == 100
     assert run.progress["rows"] == 100
-
-
-def test_a_run_ends_with_its_figures_as_metrics(tap: Tap) -> None:
-    run = tap.run()
-    figures = {name: value for name, value in run.metrics.items() if name.startswith("jobo_")}
-    assert figures == {
-        "jobo_sync_complete": 1, "jobo_archive_complete": 1, "jobo_credits": 6_000,
-        "jobo_credits_balance": 9_994_000,
-    }  # fmt: skip
-    assert run.metrics["record_count"] == 120
-    quiet = tap.run(state=run.state)  # nothing is said of what is zero
-    assert quiet.metrics.keys() == {
-        "jobo_sync_complete", "jobo_archive_complete", "jobo_credits_balance", "sync_duration",
-    }  # fmt: skip

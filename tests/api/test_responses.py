@@ -72,13 +72,6 @@ def test_a_balance_that_is_too_low_is_told_with_what_was_asked(
     assert "batch_size" not in str(error_of_test.value)
 
 
-def test_an_empty_balance_in_the_middle_keeps_the_sync(tap: Tap, sandbox: Sandbox) -> None:
-    sandbox.balance = 3_734
-    run = tap.fail(code="balance-too-low")
-    assert len(run.ids) == run.progress["rows"] == 50
-    assert len(sandbox.feed_requests) == 2
-
-
 KEY = "jbe_test_" + "a1B" * 7 + "_" + "c3D" * 14 + "e"
 
 

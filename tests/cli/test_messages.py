@@ -280,7 +280,9 @@ def limits(on: Stage) -> Iterator[Run]:
 def bills(on: Stage) -> Iterator[Run]:
     glitch, more, silent = on.tap(), on.tap(), on.tap("jobs", jobs_batch_size=20)
     glitch.sandbox.faults.add(Fault(headers={"X-Credits-Deducted": "999999"}), on=2)
-    yield glitch.run()
+    run = glitch.run()
+    assert run.metrics["jobo_credits"] == 2_500 + 999_999 + 1_000
+    yield run
     more.sandbox.faults.add(Fault(headers={"X-Credits-Deducted": "6000"}), on=3)
     yield more.run()
     free = Fault(headers={"X-Credits-Deducted": "0"}, times=None)
@@ -290,8 +292,10 @@ def bills(on: Stage) -> Iterator[Run]:
     unknown.sandbox.omit_credit_headers = True
     yield unknown.run()
     tap = on.tap()
-    tap.sandbox.balance = 1_234
-    yield tap.run()
+    tap.sandbox.balance = 3_734
+    run = tap.run()
+    assert len(run.ids) == run.progress["rows"] == tap.sandbox.rows_billed == 50
+    yield run
 
 
 # Jobo's responses

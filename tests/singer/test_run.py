@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -207,23 +206,6 @@ class TestOneStreamThatFails:
         assert run.summaries["billed_pages"].startswith("0 rows,")
         again = tap.run(batch_size=5)  # which fails at once
         assert again.summaries["billed_pages"].startswith("1 row,")
-
-
-def test_rows_that_are_loaded_have_a_figure_of_their_own(tap: Tap, sandbox: Sandbox) -> None:
-    """An older version of a row is not loaded."""
-    tap.catalog = selecting(tap.catalog, jobs=False)
-    state = tap.succeed().state
-    assert "jobo_rows_loaded" not in tap.succeed(state=state).metrics
-    for key in [*sandbox.world.rows()][:10]:
-        at = sandbox.now() - timedelta(minutes=1)
-        sandbox.world.touch(key, name="Changed", at=at)
-    tap.succeed(state=state)
-    sandbox.world.add()
-    run = tap.succeed(lookback_minutes=0)
-    assert run.metrics["jobo_rows_loaded"] == 120
-    assert run.metrics["record_count"] == 121
-    assert run.metrics["jobo_credits"] == 50
-    assert run.summaries["career_sites"].startswith("120 rows in 4 pages ")
 
 
 def test_a_state_of_another_environment_of_meltano_ends_the_run(tap: Tap) -> None:

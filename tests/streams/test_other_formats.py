@@ -78,22 +78,6 @@ def spoil(sandbox: Sandbox, endpoint: str, change: object, **more: Any) -> None:
     sandbox.faults.add(Fault(replace=change, times=None, **more), endpoint=endpoint)
 
 
-# The envelope
-
-
-def test_ids_of_expired_jobs_in_another_envelope_end_their_stream_alone(
-    hiring: Sandbox, tmp_path: Path
-) -> None:
-    spoil(hiring, "expired_jobs", camel_case)
-    tap = tap_of(hiring, tmp_path, "expired_jobs", "jobs")
-    run = tap.fail(code="format-changed")
-    line = run.complaint
-    assert commands_in(line) == [["drop", "expired_jobs", "1"]]
-    assert amounts_in(line) == {"$0.00"}
-    assert len(hiring.requests_to("expired_jobs")) == 1
-    assert len(run.of("jobs").rows) == 90
-
-
 # Rows
 
 
@@ -150,6 +134,7 @@ STOPPED: list[tuple[str, int, Change]] = [
     ("career_sites", 20, lambda body: without_nulls(without("ats")(body))),
     *(("career_sites", size, change) for size in (20, 2) for change in TRUNCATED),
     *(("jobs", 20, change) for change in (TRUNCATED[0], with_rows_beside)),
+    ("expired_jobs", 50, camel_case),
     *(("jobs", 50, after(odd)) for odd in (None, 7, {}, {"id": 7})),
 ]
 

@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from jobo_sandbox import Fault, Sandbox
-from tests.support import Json, Tap, entry_of, selecting
+from tests.support import Json, Tap, selecting
 from tests.support.companies import (
     FIELDS,
     Plain,
@@ -56,17 +56,6 @@ def test_profiles_follow_the_pages_of_a_load_too(tap: Tap, sandbox: Sandbox) -> 
     assert sorted(row["id"] for row in run.of("companies").records) == sorted(sandbox.world.rows())
     assert sandbox.rows_billed == 130
     assert run.state["bookmarks"]["companies"]["followed"]
-
-
-def test_a_load_without_them_asks_for_none(tap: Tap, sandbox: Sandbox) -> None:
-    tap.succeed()
-    asked = len(asked_for(sandbox))
-    sites = selecting(tap.catalog, companies=False)
-    run = tap.succeed(catalog=sites)
-    assert len(run.ids) == 120
-    assert len(asked_for(sandbox)) == asked
-    later = tap.succeed(state=run.state)
-    assert later.codes("WARNING") == ["missing-profiles"]
 
 
 def test_records_are_the_profiles_and_valid(plain: Plain) -> None:
@@ -135,11 +124,10 @@ def test_stream_map_that_drops_career_sites_drops_their_profiles(
 def test_profiles_of_sites_that_were_read_without_them_are_told_to_be_missing(
     tap: Tap, sandbox: Sandbox
 ) -> None:
-    both, entry = tap.catalog, entry_of(tap.catalog, "companies")
-    (root,) = (each["metadata"] for each in entry["metadata"] if each["breadcrumb"] == [])
-    root["selected"] = False
-    state = tap.succeed(max_credits=2_500).state
-    root["selected"] = True
+    sites = selecting(tap.catalog, companies=False)
+    state = tap.succeed(max_credits=2_500, catalog=sites).state
+    assert len(tap.succeed(max_credits=0, catalog=sites).ids) == 50  # loaded
+    assert asked_for(sandbox) == []
     run = tap.succeed(state=state, max_credits=2_500)
     assert "missing-profiles" in run.codes("WARNING")
     assert len(run.of("companies").records) == 50
@@ -147,4 +135,4 @@ def test_profiles_of_sites_that_were_read_without_them_are_told_to_be_missing(
     assert "missing-profiles" not in rest.codes("WARNING")
     assert rest.summaries["companies"].endswith("; sync complete.")
     sandbox.world.touch(next(iter(sandbox.world.rows())))
-    assert tap.succeed(state=rest.state, catalog=both).codes("WARNING") == []
+    assert tap.succeed(state=rest.state).codes("WARNING") == []
