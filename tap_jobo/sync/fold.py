@@ -4,13 +4,19 @@ Headers suffice: the header of an entry has the result of the entry before it. S
 the head has to be parsed.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import timedelta
+from typing import Final
 
 import msgspec
 from msgspec.structs import replace
 
-from tap_jobo.model import Dropped, DroppedPage, Position, Progress, Read, Sync
+from tap_jobo.clock import before
+from tap_jobo.model import Dropped, DroppedPage, Filters, Position, Progress, Read, Sync
 from tap_jobo.sync.filters import FilterRules
+
+WEEK: Final = timedelta(days=7)
+"""How far apart reads may be that say together what was read."""
 
 
 class Page(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,12 +85,14 @@ def completed(
 ) -> Position:
     """Return the position after the last page of a sync.
 
-    It adds what the sync has read, and what that says together with each read before it: of the
-    same rows (`joined_to`), and of all rows of the settings if the sync has read the values that a
-    list gained. Rows that the user decided not to buy are a gap.
+    It adds what the sync has read, and what that says together with the reads before it: of the
+    same rows (`joined_to`), also where these are of several reads, and of all rows of the settings
+    if the sync has read the values that a list gained. Rows that the user decided not to buy are a
+    gap.
     """
     new = read_of(sync, has_gap=has_gap)
-    reads = [*position.reads, new, *joined_to(position.reads, new, rules)]
+    old = [*position.reads, *_sums(position.reads, sync.reads, rules)]
+    reads = [*position.reads, new, *joined_to(old, new, rules)]
     if sync.reads != sync.filters:
         reads += _with_added(position.reads, sync, new, rules)
     if sync.kept is not None:
@@ -96,6 +104,13 @@ def completed(
         if not _has_ended(each, [new] if each.sync.order else kept, rules)
     ]
     return replace(position, reads=kept, progress=tuple(still))
+
+
+def _sums(reads: Sequence[Read], filters: Filters, rules: FilterRules) -> Iterator[Read]:
+    """Yield what reads say together of filters, by each start date that may matter."""
+    for start in {each.start for each in reads}:
+        if found := sum_of_a_week(reads, filters, start, rules):
+            yield found
 
 
 def _with_added(reads: Iterable[Read], sync: Sync, new: Read, rules: FilterRules) -> Iterator[Read]:
@@ -244,3 +259,62 @@ def hole(position: Position, sync: Sync, rules: FilterRules) -> str | None:
     else:
         last = min((each.sync.since for each in position.progress), default=sync.since)
     return last if last < sync.since else None
+
+
+# What reads say together that have some of the values each
+
+
+def sum_of_a_week(
+    reads: Iterable[Read], filters: Filters, start: str, rules: FilterRules
+) -> Read | None:
+    """Return what reads of one week say together of filters, None if they lack some of the rows.
+
+    Were they further apart, the rows of the newest would be billed again with what changed since
+    the oldest.
+    """
+    parts, rest = parts_of_a_week(reads, filters, start, rules)
+    return _sum_of(parts, filters) if rest is None else None
+
+
+def parts_of_a_week(
+    reads: Iterable[Read], filters: Filters, start: str, rules: FilterRules
+) -> tuple[list[Read], Filters | None]:
+    """Return reads that have some of the rows of filters, and filters of what none of them has.
+
+    These are None if the reads have all of it: all of them in one week. Each starts by a start
+    date.
+    """
+    fitting = [each for each in reads if each.start <= start]
+    parts, rest = _split(fitting, filters, rules)
+    if rest is None:
+        since = before(max(each.until for each in parts), WEEK)
+        near = [each for each in fitting if each.until >= since]
+        parts, rest = _split(near, filters, rules)
+    return parts, rest
+
+
+def _split(
+    reads: Sequence[Read], filters: Filters, rules: FilterRules
+) -> tuple[list[Read], Filters | None]:
+    parts, rest = list[Read](), filters
+    before_last: Filters | None = None
+    while rest != before_last:  # what one read leaves may be of use to an earlier one
+        before_last = rest
+        for read in reads:
+            if rules.covers(read.filters, rest):
+                return [*parts, read], None
+            without = rules.added(read.filters, rest)
+            if without is not None:
+                parts.append(read)
+                rest = without
+    return parts, rest
+
+
+def _sum_of(parts: Sequence[Read], filters: Filters) -> Read:
+    """Return what reads say together that have some of the rows of filters each."""
+    return Read(
+        filters=filters,
+        start=max(each.start for each in parts),
+        until=min(each.until for each in parts),
+        gap=worse(*(each.gap for each in parts)),
+    )

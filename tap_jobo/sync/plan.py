@@ -4,7 +4,6 @@ It needs nothing of earlier runs; only the id of a new sync is random. `best` is
 the reads that cover the settings, alone or together, and that start by the start date, the newest.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final, Literal
@@ -13,16 +12,13 @@ from msgspec.structs import replace
 
 from tap_jobo.clock import before
 from tap_jobo.model import NOTHING, Filters, Order, Position, Progress, Read, Sync, new_id
-from tap_jobo.sync.fold import joined_to, pruned, worse
+from tap_jobo.sync.fold import joined_to, parts_of_a_week, pruned, sum_of_a_week
 from tap_jobo.sync.start import Question
 from tap_jobo.sync.wanted import Wanted
 
 Why = Literal["nothing", "go on", "changes", "behind", "answered", "restart", "rejected"]
 HEAL: Final = timedelta(days=7)
-"""How far an archive may be behind a warehouse and still buy what it lacks.
-
-So far apart, too, may reads be that say together what was read.
-"""
+"""How far an archive may be behind a warehouse and still buy what it lacks."""
 HOUR: Final = timedelta(hours=1)
 """How much earlier than its start date a free feed may be read to close a gap.
 
@@ -126,40 +122,7 @@ def best(position: Position, wanted: Wanted) -> Read | None:
             found = pruned([*found, own, *joined_to(found, own, rules)], rules)
     if fitting := [read for read in found if read.start <= wanted.start]:
         return max(fitting, key=lambda read: (read.until, read.gap is None))
-    parts, rest = _parts_of_a_week(position, wanted)
-    return _sum_of(parts, wanted.filters) if rest is None else None
-
-
-def _parts_of_a_week(position: Position, wanted: Wanted) -> tuple[list[Read], Filters | None]:
-    """Return reads as `_split` does; where they have all of it, only those near the newest."""
-    parts, rest = _split(position, wanted)
-    if rest is None:
-        newest = max(each.until for each in parts)
-        parts, rest = _split(position, wanted, before(newest, HEAL))
-    return parts, rest
-
-
-def _split(
-    position: Position, wanted: Wanted, since: str = ""
-) -> tuple[list[Read], Filters | None]:
-    """Return reads that have some of what is wanted, and filters of what none of them has.
-
-    These are None if the reads have all of it. All of them start by the start date, and end after
-    a time.
-    """
-    rules, parts, rest = wanted.rules, list[Read](), wanted.filters
-    reads = [each for each in position.reads if each.start <= wanted.start and each.until >= since]
-    before_last: Filters | None = None
-    while rest != before_last:  # what one read leaves may be of use to an earlier one
-        before_last = rest
-        for read in reads:
-            if rules.covers(read.filters, rest):
-                return [*parts, read], None
-            without = rules.added(read.filters, rest)
-            if without is not None:
-                parts.append(read)
-                rest = without
-    return parts, rest
+    return sum_of_a_week(position.reads, wanted.filters, wanted.start, rules)
 
 
 def unread(position: Position, wanted: Wanted) -> Filters | None:
@@ -167,18 +130,8 @@ def unread(position: Position, wanted: Wanted) -> Filters | None:
 
     It is what was never read. If that is nothing, it is what was last read too long ago.
     """
-    parts, rest = _parts_of_a_week(position, wanted)
+    parts, rest = parts_of_a_week(position.reads, wanted.filters, wanted.start, wanted.rules)
     return rest if parts else None
-
-
-def _sum_of(parts: Sequence[Read], filters: Filters) -> Read:
-    """Return what reads say together that have some of the rows of filters each."""
-    return Read(
-        filters=filters,
-        start=max(each.start for each in parts),
-        until=min(each.until for each in parts),
-        gap=worse(*(each.gap for each in parts)),
-    )
 
 
 def plan(own: Position, log: Log, wanted: Wanted, run: Run, now: str) -> Request | Question | None:

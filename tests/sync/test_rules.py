@@ -298,6 +298,21 @@ def test_what_was_read_too_long_before_the_newest_read_is_missing() -> None:
     assert best(position, wanted) == replace(recent, filters=having("AT", "NL"))
 
 
+def test_what_changed_is_read_once_of_what_several_reads_have() -> None:
+    """The next run would otherwise buy it again."""
+    both = {**OF_AT_BE, "industries": ["x", "y"]}
+    parts = (
+        read({**OF_AT, "industries": ["y"]}, 0, 3),
+        read({**OF_AT, "industries": ["x"]}, 0, 3, gap=0),
+        read(OF_BE, 0, 3),
+    )
+    position = Position(reads=parts, is_begun=True)
+    wanted = wants_nothing(both)
+    assert best(position, wanted) == read(both, 0, 3, gap=0)
+    position = completed(position, sync(reads=both, filters=both, since=at(3)), RULES)
+    assert best(position, wanted) == read(both, 0, 10, gap=0)
+
+
 @pytest.mark.parametrize("seed", range(40))
 def test_whatever_was_read_a_run_that_may_buy_what_is_missing_ends(seed: int) -> None:
     """Filters of two lists change at random; without an end, a run would buy the same again."""

@@ -27,7 +27,7 @@ from tap_jobo.model import ALL, EntryHeader, Filters, Order, Position, Progress,
 from tap_jobo.records.values import ERASED
 from tap_jobo.settings.setting import Setting
 from tap_jobo.streams.career_sites import CAREER_SITES
-from tap_jobo.sync import plan
+from tap_jobo.sync import fold, plan
 from tap_jobo.sync.filters import FilterRules
 from tap_jobo.sync.maintenance import log_of
 from tap_jobo.sync.wanted import Wanted
@@ -63,7 +63,7 @@ def filters_of(*, is_old: bool) -> tuple[Setting, ...]:
 def short_spans() -> Iterator[None]:
     """Let a week, an hour and a day be short, as the histories are."""
     spans: dict[str, Any] = {"HEAL": minutes(60), "HOUR": minutes(20), "DAY": minutes(40)}
-    with patch.multiple(plan, **spans):
+    with patch.multiple(plan, **spans), patch.object(fold, "WEEK", minutes(60)):
         yield
 
 

@@ -324,9 +324,12 @@ class World:
 
     def damage(self, name: str, number: int, *, is_headless: bool = False) -> None:
         folder = self.folders[name]
-        if folder.entries[number - 1].header.dropped:
+        header = folder.entries[number - 1].header
+        if header.dropped:
             return
         folder.damage(number, is_headless=is_headless)
+        if is_headless and header.sync and header.sync.order:  # which nothing shows any more
+            self.begun[header.sync.order] = 0
         self.is_calm = False
         self.note(f"page {number} of {name} is damaged, its header, too: {is_headless}")
 
