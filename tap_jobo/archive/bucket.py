@@ -45,18 +45,10 @@ _RETRIES: Final[RetryConfig] = {
     "backoff": {"init_backoff": timedelta(milliseconds=300), "max_backoff": timedelta(seconds=1)},
 }
 _CAUSES: Final = {
-    "NoSuchBucket": ("the bucket does not exist", "Create it, or correct archive_dir."),
-    "ContainerNotFound": ("the container does not exist", "Create it, or correct archive_dir."),
-    "HTTP error: builder error": (
-        "its endpoint is not https",
-        "Correct the endpoint, or set AWS_ALLOW_HTTP=true to allow it.",
-    ),
-    "http://169.254.169.254": (
-        "there are no credentials",
-        "Set them in the environment, or give this machine a role.",
-    ),
+    "HTTP error: builder error": "its endpoint is not https, which AWS_ALLOW_HTTP=true allows",
+    "http://169.254.169.254": "the environment has no credentials, and this machine no role",
 }
-"""What is wrong, and what the user can do, by a part of an error's text."""
+"""What is wrong, by a part of an error's text that does not show it."""
 _STORE_ERRORS: Final = (BaseError, OSError, ValueError)
 
 # All in seconds.
@@ -254,9 +246,7 @@ class Lease:
         self._write()
         if any(self._put(mode, is_released=True) for mode in ("create", stale)):
             raise StoreError(
-                self._location,
-                "it ignores If-Match and If-None-Match, which keep two runs apart",
-                "Set archive_dir to a store that honors them, or to a folder.",
+                self._location, "it ignores If-Match and If-None-Match, which keep two runs apart"
             )
 
     def _keep(self) -> None:
@@ -335,10 +325,8 @@ def store_errors(location: str) -> Iterator[None]:
         yield
     except _STORE_ERRORS as error:
         what = describe_error(error)
-        for sign, (why, advice) in _CAUSES.items():
-            if sign in what:
-                raise StoreError(location, why, f"{advice} The error was: {what}.") from None
-        raise StoreError(location, what) from None
+        known = [why for sign, why in _CAUSES.items() if sign in what]
+        raise StoreError(location, "; ".join([*known, what])) from None
 
 
 def describe_error(error: Exception) -> str:

@@ -121,12 +121,7 @@ class Folder:
         for part in PurePosixPath(name).parts:
             path /= part
             if path.is_symlink():
-                raise StoreError(
-                    self.location,
-                    f"{path} is a symbolic link",
-                    "Put the file or folder itself in its place. Only the folder that archive_dir "
-                    "names may be a link.",
-                )
+                raise StoreError(self.location, f"{path} is a symbolic link")
         return path
 
     def _walk(self, folder: str, after: str) -> Iterator[str]:
@@ -192,8 +187,7 @@ class Folder:
         except NotADirectoryError as error:
             path = Path(error.filename or self._root)
             found = next((each for each in [path, *path.parents] if each.is_file()), path)
-            advice = "Move that file away, or set archive_dir to the folder of the archive."
-            raise StoreError(self.location, f"{found} is a file", advice) from error
+            raise StoreError(self.location, f"{found} is a file") from error
         except OSError as error:
             why = error.strerror or type(error).__name__
             where = f": {error.filename}" if error.filename else ""

@@ -13,13 +13,9 @@ Lock = AbstractContextManager[Callable[[], None]]
 class StoreError(ArchiveError):
     """The store cannot be reached, read, or written now."""
 
-    def __init__(self, location: str, why: str, advice: str = "") -> None:
+    def __init__(self, location: str, why: str) -> None:
         fact = f"The archive {location} can't be used ({why})."
-        known = {
-            "advice": advice.removesuffix(".") or None,
-            "location": None if advice else location,
-        }
-        super().__init__(message("archive-unusable", fact, **known))
+        super().__init__(message("archive-unusable", fact, location=location))
         self.why = why
 
 

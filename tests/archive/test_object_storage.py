@@ -274,16 +274,15 @@ def test_a_store_that_refuses_is_an_error(store: Store, weather: Weather, s3: S3
 
 
 def test_a_bucket_that_does_not_exist_is_named(store: Store) -> None:  # noqa: ARG001 - a server
-    with pytest.raises(StoreError, match=r"does not exist\)\. \[archive-unusable\]") as error:
+    with pytest.raises(StoreError, match=r"\[archive-unusable\]") as error:
         opened("s3://no-such-bucket").list(layout.TOP)
     assert " s3://no-such-bucket " in error.value.fact
-    assert "Create it" in str(error.value)
     assert "NoSuchBucket" in str(error.value)
 
 
 def test_an_endpoint_without_tls_must_be_allowed(s3: S3, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AWS_ALLOW_HTTP")
-    with pytest.raises(StoreError, match="set AWS_ALLOW_HTTP=true"):
+    with pytest.raises(StoreError, match="AWS_ALLOW_HTTP=true"):
         opened(s3.url).list(layout.TOP)
 
 
