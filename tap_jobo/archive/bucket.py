@@ -9,10 +9,8 @@ from __future__ import annotations
 
 import itertools
 import json
-import os
 import re
 import secrets
-import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -25,7 +23,7 @@ from obstore.store import AzureStore, GCSStore, S3Store
 
 from tap_jobo.archive import layout
 from tap_jobo.archive.store import ExistsError, HeldError, Lock, MissingError, StoreError
-from tap_jobo.clock import Clock, format_timestamp
+from tap_jobo.clock import Clock
 from tap_jobo.errors import ArchiveError
 from tap_jobo.messages import message
 
@@ -173,11 +171,6 @@ class _StoredLease(NamedTuple):
     renewed_at: datetime
     content: dict[str, Any]
 
-    @property
-    def holder(self) -> str:
-        """Who holds it, empty if that is unknown."""
-        return str(self.content.get("holder", ""))
-
 
 class Lease:
     """The lease of one archive key."""
@@ -189,9 +182,7 @@ class Lease:
         self._name = layout.LEASE.format(key)
         self._what, self._location = what, location
         self._clock = clock
-        since = format_timestamp(clock.now())
         self._run = secrets.token_hex(8)
-        self._holder = f" (process {os.getpid()} on {socket.gethostname()}, since {since})"
         self._writes = itertools.count()
         self._version: PutMode = "create"
         # By the monotonic and by the wall clock, as a suspended machine may stop the monotonic one.
@@ -205,7 +196,7 @@ class Lease:
         with store_errors(self._location):
             self._version = self._find_free()
             if not self._write():  # another run was faster
-                raise self._held_by(_read(self._bucket, self._name))
+                raise HeldError(self._what, self._location)
             self._require_conditional_writes()
         thread = threading.Thread(target=self._keep, name="lease", daemon=True)
         thread.start()
@@ -235,10 +226,7 @@ class Lease:
             return "create"
         if stored.content.get("released") or _age(self._bucket, stored) >= DURATION:
             return stored.version
-        raise self._held_by(stored)
-
-    def _held_by(self, stored: _StoredLease | None) -> HeldError:
-        return HeldError(self._what, self._location, stored.holder if stored else "")
+        raise HeldError(self._what, self._location)
 
     def _require_conditional_writes(self) -> None:
         """Check that the store refuses a write whose condition does not hold: not all S3s do."""
@@ -268,15 +256,12 @@ class Lease:
         if stored and stored.content.get("run") == self._run:
             return self._put(stored.version, is_released=is_released)
         if self._renewed:
-            self._lost = (
-                f"another run has taken it over{stored.holder}" if stored else "it was removed"
-            )
+            self._lost = "another run has taken it over" if stored else "it was removed"
         return False
 
     def _put(self, mode: PutMode, *, is_released: bool) -> bool:
         content = {
             "run": self._run,
-            "holder": self._holder,
             # So that no two ETags are the same, which may be hashes of the content.
             "writes": next(self._writes),
             "released": is_released,

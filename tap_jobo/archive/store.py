@@ -20,16 +20,11 @@ class StoreError(ArchiveError):
 
 
 class HeldError(ArchiveError):
-    """Another run or command holds the lock of an archive key.
+    """Another run or command holds the lock of an archive key."""
 
-    Attributes:
-        holder: Which one, in parentheses after a space; empty if that is unknown.
-    """
-
-    def __init__(self, what: str, location: str, holder: str = "") -> None:
-        fact = f"Another run or command is writing {what} in {location}{holder}."
+    def __init__(self, what: str, location: str) -> None:
+        fact = f"Another run or command is writing {what} in {location}."
         super().__init__(message("run-in-progress", fact))
-        self.holder = holder
 
 
 class MissingError(Exception):

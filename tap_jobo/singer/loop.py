@@ -100,13 +100,12 @@ class StreamLoop:
                 self._logger.warning("%s", message("no-stream", fact))
             elif not self._is_next(stream, only_free=only_free):
                 continue
-            elif held := self._read(stream):
+            elif self._read(stream):
                 waiting.append(stream)
                 self._logger.info(
-                    "Another run is buying %s%s. This run loads the pages of the other run from "
+                    "Another run is buying %s. This run loads the pages of the other run from "
                     "the archive, and waits up to ten minutes for it to end.",
                     stream.name,
-                    held.holder,
                 )
         give_up_at = self._clock.monotonic() + _WAIT_FOR
         while waiting:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, nullcontext, suppress
@@ -107,8 +106,7 @@ def test_a_lease_that_is_renewed_refuses_a_second_run_at_once(
         with pytest.raises(HeldError) as error:
             start()
         assert clock.passed == passed
-    assert re.fullmatch(r" \(process \d+ on .+, since 2026-01-01T12:00:00.*\)", error.value.holder)
-    assert f" career_sites in s3://a/b{error.value.holder}." in error.value.fact
+    assert " career_sites in s3://a/b." in error.value.fact
     assert "[run-in-progress]" in str(error.value)
     first.check()
 
@@ -128,7 +126,7 @@ def test_a_zombie_learns_who_has_its_lease(start: Start, clock: FakeClock) -> No
     clock.passed += 61
     second = start()
     assert not zombie.renew()
-    with pytest.raises(ArchiveError, match=r"taken it over \(process"):
+    with pytest.raises(ArchiveError, match="taken it over"):
         zombie.check()
     zombie.release()
     second.check()
@@ -221,7 +219,7 @@ def test_a_renewal_while_another_run_looks_keeps_the_lease(
         return found
 
     monkeypatch.setattr(bucket, "head", renew_first)
-    with pytest.raises(HeldError, match=r"\(process "):
+    with pytest.raises(HeldError):
         start()
     first.check()
     assert not stored(bucket)["released"]
