@@ -21,7 +21,6 @@ from tests.support.inside import run_inside
 from tests.support.target import Target
 
 MINUTE, DAY = timedelta(minutes=1), timedelta(days=1)
-_NOTHING: Any = {"bookmarks": {"career_sites": {}}}  # which the SDK writes if a stream fails
 
 
 def new_header(**members: Any) -> EntryHeader:
@@ -44,20 +43,6 @@ def new_header(**members: Any) -> EntryHeader:
 def succeeded(run: Run) -> Run:
     assert run.returncode == 0, run.stderr
     return run
-
-
-def refused(tap: Tap, state: object = None, **settings: Any) -> str:
-    """The code of the error with which a run ends before its first page, each time alike."""
-    codes = set()
-    for _ in range(2):
-        sent = len(tap.sandbox.feed_requests)
-        run = tap.run(state=state, **settings)
-        assert len(tap.sandbox.feed_requests) == sent
-        assert run.records == []
-        assert all(each in (state, _NOTHING) for each in run.states)
-        codes.add(run.error_code)
-    (code,) = codes
-    return code
 
 
 def spent_in(store: Store) -> Counter[str]:

@@ -97,18 +97,6 @@ def test_list_shows_the_rest_of_a_stream_whose_small_file_is_damaged(
     assert name in error
 
 
-def test_list_shows_a_last_page_that_this_version_cannot_parse(
-    warehouse: Warehouse, files: Files
-) -> None:
-    tap = warehouse.tap
-    files.rewrite(files.pages[-1], body=b"<html>")
-    (_, figures, _), error = listed(tap)
-    assert figures.startswith("  3 pages, ")
-    assert commands_in(error) == [["drop", "career_sites", "3"]]
-    refused = archive_command(tap, "restart", "career_sites", "--yes")
-    assert commands_in(refused.stderr) == [["drop", "career_sites", "3"]]
-
-
 def gaps(tap: Tap) -> list[str]:
     """What the list says of missing rows."""
     return [line for line in written(tap, "list") if line.startswith("  gap: ")]
@@ -208,25 +196,6 @@ def test_export_leaves_out_only_what_is_damaged_and_list_names_it(
 # drop
 
 
-def test_a_dropped_page_of_changes_names_the_date_that_buys_it(
-    warehouse: Warehouse, files: Files
-) -> None:
-    tap, older = warehouse.tap, warehouse.state
-    tap.settings["batch_size"] = 10
-    change(tap, *list(warehouse.target.rows)[:20])
-    warehouse.run()
-    files.damage(files.pages[3])
-    tap.fail(code="archive-damaged", state=older)
-    (said,) = written(tap, "drop", "career_sites", "4")
-    since = said.partition("--since ")[2].strip("`.")
-    pass_time(tap)
-    warned = tap.succeed(state=older)
-    assert since in warned.messages_of("WARNING", "gap")[0]
-    restart(tap, "--since", since)
-    assert warehouse.rows_billed() == 20
-    assert tap.succeed(state=older).codes("WARNING") == []
-
-
 def test_a_gap_is_told_although_a_sync_of_other_filters_waits(tap: Tap) -> None:
     tap.run(max_credits=500, batch_size=10)
     tap.settings |= {"country_codes": ["DE", "US"], "batch_size": 10}
@@ -274,25 +243,6 @@ def test_restart_buys_everything_anew_once_or_what_changed_since_a_date(
     assert len({*tap.succeed().ids}) == 120
     assert tap.sandbox.rows_billed == 246
     assert len(files.pages) == 8
-
-
-def test_restart_since_is_refused_while_nothing_was_read_of_the_filters(
-    tap: Tap, files: Files
-) -> None:
-    tap.settings["country_codes"] = ["DE"]
-    env = {"TAP_JOBO_ARCHIVE_DIR": str(files.store.location)}
-    since = ["restart", "career_sites", "--since", "2026-01-01", "--yes"]
-
-    def restart(countries: str) -> Run:
-        variables = tap.environment({**env, "TAP_JOBO_COUNTRY_CODES": countries})
-        return execute([str(ARCHIVE_COMMAND), *since], variables)
-
-    state = tap.succeed(batch_size=5, max_credits=250).state
-    assert "no complete sync" in refusal(restart("DE"))
-    tap.succeed(state=state)
-    assert "no complete sync" in refusal(restart("DE,FR"))
-    assert not any(name.endswith("archive.json") for name in files.names)
-    succeeded(restart("DE"))
 
 
 def test_restart_of_an_empty_archive_is_refused(tap: Tap) -> None:
@@ -551,15 +501,6 @@ def test_plan_prints_what_a_run_would_load_ask_and_buy(tap: Tap, files: Files) -
     off = planned(tap, files, archive=False)
     assert off["load"].startswith("nothing, ")
     assert "archive is off" in off["load"]
-
-
-def test_a_restart_buys_pages_of_the_size_that_is_set_now(tap: Tap) -> None:
-    tap.settings["batch_size"] = 20
-    state = tap.succeed(max_credits=2_000).state
-    restart(tap)
-    billed = tap.sandbox.rows_billed
-    tap.succeed(state=state, batch_size=10, max_credits=500)
-    assert tap.sandbox.rows_billed == billed + 10
 
 
 @pytest.mark.parametrize("is_lost", [False, True])

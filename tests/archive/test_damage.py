@@ -20,8 +20,6 @@ from tests.archive.helpers import (
     Warehouse,
     archive_command,
     change,
-    refused,
-    restart,
     succeeded,
 )
 from tests.support import Run, Tap, commands_in, tap_of
@@ -136,19 +134,6 @@ def test_a_damaged_page_stops_those_who_load_it_until_it_is_dropped(
     assert warehouse.rows_billed() == 120
 
 
-def test_a_damaged_archive_file_stops_every_run(warehouse: Warehouse, files: Files) -> None:
-    """It may say that a page was dropped, or what was ordered."""
-    tap = warehouse.tap
-    restart(tap)
-    good = files.store.read(files.file)
-    files.store.replace(files.file, b"{}\n")
-    for state in (None, warehouse.state):
-        assert refused(tap, state) == "archive-damaged"
-    assert files.file in tap.run().complaint
-    files.store.replace(files.file, good)
-    assert warehouse.rows_billed() == 120
-
-
 # Pages that are dropped, of which `tests.sync.test_traps` has more
 
 
@@ -188,22 +173,6 @@ def with_integers_as_ids(body: Body) -> Body:
 
 def in_another_envelope(body: Body) -> Body:
     return {"rows": body["career_sites"], "more": True}
-
-
-def test_a_page_of_another_format_behind_the_head_is_delivered_with_a_warning(
-    warehouse: Warehouse, files: Files
-) -> None:
-    """Each was checked when it was bought: a new warehouse would stop at a page of years ago."""
-    page = files.pages[3]
-    content = without_ats(json.loads(files.entry(page).body))
-    files.rewrite(page, body=json.dumps(content).encode())
-    run = warehouse.tap.succeed()
-    (warning,) = run.messages_of("WARNING", "new-fields")
-    assert run.lines("WARNING") == [warning]
-    assert "Page 4 of career_sites" in warning
-    assert len({*run.ids}) == 120
-    assert sum(row["ats"] is None for row in run.records) == 10
-    assert warehouse.tap.sandbox.rows_billed == 120
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from tap_jobo.archive import layout
 from tap_jobo.archive.files import (
     DamagedError,
     add_checksum,
@@ -16,11 +17,12 @@ from tap_jobo.archive.files import (
     encode,
     encode_entry,
     read,
+    read_header,
 )
 from tap_jobo.archive.folder import Folder
 from tap_jobo.archive.key import ArchiveKey, archive_key
 from tap_jobo.errors import FormatError
-from tap_jobo.model import Entry
+from tap_jobo.model import Entry, Position, Read
 from tap_jobo.streams.career_sites import CAREER_SITES
 from tap_jobo.streams.jobs import MANAGED_JOBS
 from tests.archive.helpers import new_header
@@ -119,6 +121,14 @@ def test_each_flipped_bit_and_each_part_of_a_page_is_refused_or_changes_nothing(
         assert entry == good, what
         harmless.append(what)
     assert len(harmless) < 14
+
+
+def test_a_header_that_does_not_fit_is_read_with_its_page(store: Folder) -> None:
+    filters = {"industries": [f"Industry {number}" for number in range(2_000)]}
+    position = Position(reads=(Read(filters=filters, start="", until=""),))
+    header = new_header(before=position)
+    store.create(layout.page_name("key", 1), encode_entry(Entry(1, header, b"{}")))
+    assert read_header(store, "key", 1) == header
 
 
 # The key

@@ -96,20 +96,6 @@ def test_the_limit_holds_over_runs_and_says_when_they_continue(tap: Tap) -> None
     assert spent(tap) == {month: tap.sandbox.credits_billed}
 
 
-def test_streams_share_it(tmp_path: Path) -> None:
-    with Sandbox(size=50, seed=1, jobs=40) as sandbox:
-        tap = tap_of(sandbox, tmp_path, "career_sites", "expired_jobs", "jobs")
-        tap.settings |= {"jobs_batch_size": 40, "max_credits_per_month": PAGE + 100}
-        run = tap.run()
-        assert "2,500 of 2,600 used" in _reached(run)
-        assert "jobs may cost 120" in _reached(run)
-        assert f"100 credits ($0.10) left for {month_of(tap)}" in run.stderr
-        assert "sync complete. Balance $9,997.50." in run.summaries["expired_jobs"]
-        run = tap.run(max_credits_per_month=2 * PAGE + 120, state=run.state)
-        assert run.codes("WARNING") == ["no-jobs-filter"]  # of whose rows nothing was bought yet
-        assert sandbox.credits_billed == PAGE + 120 == sum(spent(tap).values())
-
-
 def test_a_connection_check_counts(tap: Tap) -> None:
     assert tap.run("--test").returncode == 0
     assert sum(spent(tap).values()) == 50
@@ -135,15 +121,6 @@ def test_a_page_counts_once_however_often_it_is_tried(
     assert run.codes("CRITICAL") == ["api-unavailable"] * code
     assert tap.sandbox.credits_billed == billed
     assert sum(spent(tap).values()) == 2 * PAGE
-
-
-def test_a_limit_that_is_set_later_includes_what_was_billed_without_it(tap: Tap) -> None:
-    no_limit: Any = {"max_credits_per_month": None, "max_credits": 10**6}
-    state = tap.run(**no_limit).state
-    assert spent(tap) == {month_of(tap): 6_000}
-    assert tap.run("--test", **no_limit).returncode == 0
-    assert sum(spent(tap).values()) == tap.sandbox.credits_billed == 6_050
-    assert "6,050 of 6,000 used" in _reached(tap.run(state=state))
 
 
 def test_a_page_that_cost_less_than_requested_counts_that_in_later_runs_too(tap: Tap) -> None:
@@ -176,6 +153,51 @@ def test_a_killed_run_of_another_stream_counts(tmp_path: Path, earlier: int) -> 
         run = tap.run(max_credits_per_month=PAGE + 59)
         assert "60 of 2,559 used" in _reached(run)
         assert sandbox.credits_billed == 60
+
+
+# The last real price outlives the run, so only the page that showed it can pass a limit
+
+
+@pytest.fixture
+def dear(sandbox: Sandbox, tmp_path: Path) -> Tap:
+    """The tap in pages of 10 rows, which cost five times the list price."""
+    sandbox.price = 250
+    return Tap(sandbox, tmp_path, {"batch_size": 10, "max_credits": 600})
+
+
+@pytest.mark.parametrize("setting", ["max_credits", "max_credits_per_month"])
+def test_later_runs_end_before_they_pass_the_limit_again(dear: Tap, setting: str) -> None:
+    dear.settings |= {"max_credits": None, setting: 600}
+    state = dear.succeed().state
+    for _ in range(2):
+        line = dear.run(state=state).complaint
+        assert dear.sandbox.credits_billed == 2_500
+        for part in ("cost 2,500", "(250 per row)", f"{setting} (600)", f"Raise {setting}"):
+            assert part in line
+        assert ("this month" in line) == (setting != "max_credits")
+    assert len(dear.succeed(state=state, **{setting: 10**6}).ids) == 110
+
+
+def test_a_test_learns_the_price_again(dear: Tap) -> None:
+    state = dear.succeed().state
+    assert "cost 2,500" in dear.run(state=state).complaint
+    dear.sandbox.price = 50
+    assert dear.run("--test", max_credits=249).returncode == 1
+    dear.succeed("--test", max_credits=250)
+    assert len(dear.succeed(state=state).ids) == 10
+
+
+def test_the_price_is_that_of_the_last_page(dear: Tap) -> None:
+    """One at list price clears it."""
+    first = dear.succeed()
+    dear.sandbox.price = 300
+    second = dear.succeed(state=first.state, max_credits=2_500)
+    assert len(second.ids) == 10
+    assert "cost 3,000" in dear.run(state=second.state).complaint
+    dear.sandbox.price = 50
+    third = dear.succeed(state=second.state, max_credits=3_000)
+    assert len(third.ids) == 60
+    assert len(dear.succeed(state=third.state).ids) == 10
 
 
 # Kills, and runs side by side
@@ -299,13 +321,6 @@ def test_a_response_that_comes_in_the_next_month_counts_in_both(tmp_path: Path) 
     assert count.spent == {"2026-01": PAGE, "2026-02": PAGE}
     count.reconcile(charge, PAGE - 100)  # fewer rows came
     assert count.spent == {"2026-01": PAGE - 100, "2026-02": PAGE - 100}
-
-
-def test_a_stream_of_another_address_does_not_count(tmp_path: Path) -> None:
-    other = count_in(Folder(tmp_path), FakeClock(), JOBS, LIMIT, api_url="https://b")
-    request(other, PAGE)
-    count = count_in(Folder(tmp_path), FakeClock(), CAREER_SITES, LIMIT)
-    assert left(count) == {"2026-01": LIMIT}
 
 
 def test_without_a_limit_only_what_no_page_counts_is_written(tmp_path: Path) -> None:

@@ -162,14 +162,6 @@ def test_a_name_says_which_page_it_is() -> None:
 # Buckets
 
 
-@pytest.mark.usefixtures("s3")
-def test_a_bucket_holds_archives_at_several_prefixes() -> None:
-    urls = ("s3://archives/first/a", "s3://archives/second")
-    first, second = (Bucket(open_bucket(url), url, Clock()) for url in urls)
-    first.create(PAGE, b"page")
-    assert (first.list("v4"), second.list("v4")) == ([PAGE], [])
-
-
 def test_a_bucket_without_an_account_cannot_be_opened(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [name for name in os.environ if name.startswith("AZURE")]:
         monkeypatch.delenv(name)
