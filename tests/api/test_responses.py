@@ -121,36 +121,28 @@ class TestKey:
         assert not run.shows_a_key
 
 
-class TestErrorsThatMayBeBilled:
-    """A gateway's error before a page that was billed."""
-
-    @pytest.mark.parametrize(("limit", "pages"), [(10_000, 3), (5_000, 2)])
-    def test_it_is_tried_three_times_and_charged_in_full_within_the_budget(
-        self, tap: Tap, sandbox: Sandbox, limit: int, pages: int
-    ) -> None:
-        sandbox.omit_credit_headers = True
-        sandbox.faults.add(Fault(send_as=504, times=None), endpoint="career_sites")
-        run = tap.quick.fail(code="api-unavailable", max_credits=limit)
-        assert sandbox.credits_billed == run.metrics["jobo_credits"] == pages * PAGE_CREDITS
-        assert run.metrics["jobo_credits_unconfirmed"] == pages * PAGE_CREDITS
-        assert f"${pages * 2.5:.2f} of it possibly" in run.summaries["career_sites"]
+@pytest.mark.parametrize(("limit", "pages"), [(10_000, 3), (5_000, 2)])
+def test_a_gateways_error_before_a_billed_page_is_charged_in_full_within_the_budget(
+    tap: Tap, sandbox: Sandbox, limit: int, pages: int
+) -> None:
+    sandbox.omit_credit_headers = True
+    sandbox.faults.add(Fault(send_as=504, times=None), endpoint="career_sites")
+    run = tap.quick.fail(code="api-unavailable", max_credits=limit)
+    assert sandbox.credits_billed == run.metrics["jobo_credits"] == pages * PAGE_CREDITS
+    assert run.metrics["jobo_credits_unconfirmed"] == pages * PAGE_CREDITS
+    assert f"${pages * 2.5:.2f} of it possibly" in run.summaries["career_sites"]
 
 
-class TestContradictions:
-    def test_more_by_the_header_alone_ends_the_run_and_keeps_the_page(self, tap: Tap) -> None:
-        fault = Fault(headers={"X-Has-More": "True"}, replace=_ended)
-        tap.sandbox.faults.add(fault, on=2, endpoint="career_sites")
-        run = tap.run()
-        assert commands_in(run.complaint) == [["drop", "career_sites", "2"]]
-        assert len(run.ids) == 50
-        assert run.bookmark["replication_key_value"] is None
-        for state in (run.state, None):  # nor does a later run take it for the end
-            assert tap.run(state=state).codes("CRITICAL") == ["format-changed"]
-        assert len(tap.sandbox.feed_requests) == 2
-
-
-def _ended(body: dict[str, Any]) -> dict[str, Any]:
-    return {**body, "has_more": False}
+def test_more_by_the_header_alone_ends_the_run_and_keeps_the_page(tap: Tap) -> None:
+    ended = Fault(headers={"X-Has-More": "True"}, replace=lambda body: {**body, "has_more": False})
+    tap.sandbox.faults.add(ended, on=2, endpoint="career_sites")
+    run = tap.run()
+    assert commands_in(run.complaint) == [["drop", "career_sites", "2"]]
+    assert len(run.ids) == 50
+    assert run.bookmark["replication_key_value"] is None
+    for state in (run.state, None):  # nor does a later run take it for the end
+        assert tap.run(state=state).codes("CRITICAL") == ["format-changed"]
+    assert len(tap.sandbox.feed_requests) == 2
 
 
 def test_the_estimate_of_a_sync_that_is_loaded_is_not_that_of_what_changed(

@@ -17,6 +17,7 @@ import yaml
 from singer_sdk import metrics
 from uv import find_uv_bin
 
+from benchmarks import crash_cost
 from benchmarks.charts import measured
 from benchmarks.report import RESULTS, table
 from jobo_sandbox import Sandbox
@@ -315,6 +316,33 @@ def test_memory_is_that_of_the_benchmark() -> None:
         for name in ("read career_sites", "read jobs_4kb")
     ]
     assert "about {} for career sites, and {} for pages of 1,000 jobs".format(*memory) in page
+
+
+def test_the_comparison_has_figures_of_the_results() -> None:
+    """Its columns are the programs, and its rows what happens to them."""
+    crashes = {row[0].strip("*"): row[1] for row in table(RESULTS, crash_cost.NAME)}
+    again = {row[0].strip("*"): row[1:] for row in table(RESULTS, crash_cost.AGAIN)}
+    page = _page("start/compare")
+    names = ["plain tap", "dlt", "tap-jobo"]
+    programs = [next(name for name in again if name.startswith(each)) for each in names]
+    for row, costs in (
+        ("the run is killed halfway", [_dollars(crashes[name]) - 500 for name in programs]),
+        ("you add a warehouse, or reload a table", [_dollars(again[name][1]) for name in programs]),
+        (
+            "a new version adds a column, and you want it in old rows",
+            [_dollars(again[name][2]) for name in programs],
+        ),
+    ):
+        (line,) = re.findall(rf"(?m)^\| {row} \| (.*) \|$", page)
+        cells = [re.split(r",| \(", cell)[0] for cell in line.split(" | ")]
+        assert cells == [f"+ ${cost:,.2f}" if cost else "free" for cost in costs]
+    (at_the_end,) = (name for name in crashes if re.fullmatch(r"dlt [\d.]+", name))
+    assert f"(by default, + ${_dollars(crashes[at_the_end]) - 500:,.2f})" in page
+
+
+def _dollars(cell: str) -> float:
+    """The dollars at the start of a cell."""
+    return float(cell.partition(",")[0].strip("$ "))
 
 
 def test_the_terms_are_few_and_each_is_explained_once() -> None:
