@@ -477,6 +477,7 @@ class TestPages:
         assert api.cost.credits == 0
 
     def test_free_request_is_tried_for_minutes_whatever_comes(self, api: Api) -> None:
-        server = api.serve(answer(b"<html>"), answer(b"", "502 Bad Gateway"), answer(b"{}"))
+        failures = (drop_request, answer(b"<html>"), answer(b"", "502 Bad Gateway"))
+        server = api.serve(*failures, answer(b"{}"))
         assert api.client.fetch(api.request(server.address)).body == b"{}"
         assert api.budget.credits == 0

@@ -13,7 +13,6 @@ import yaml
 from singer_sdk.helpers.capabilities import PluginCapabilities
 
 from tests.support import ARCHIVE_COMMAND, COMMAND, STREAMS, environment, execute
-from tests.support.companies import FIELDS, OBJECTS, expected_profile
 from tests.support.docs import block
 from tests.support.meltano import PIPELINE, Project
 from tests.support.pipeline import Pipeline
@@ -32,16 +31,6 @@ def test_a_run_loads_every_stream(project: Project) -> None:
     (line,) = (each for each in log if each.get("metric_info") == wanted)
     documented = ("name", "level", "event")
     assert [line[name] for name in documented] == [example[name] for name in documented]
-    _check_tables(project)
-    fintech = [row["ats"] for row in world.rows().values() if "fintech" in row["industries"]]
-    answer = {row["ats"]: row["companies"] for row in project.query(block("first-query"))}
-    assert answer == Counter(fintech)
-    assert len(project.query(block("changed-query"))) == 150
-
-
-def _check_tables(project: Project) -> None:
-    """Compare each table with the world."""
-    world, sandbox = project.sandbox.world, project.sandbox
     assert project.is_current()
     tables = {stream: project.table(stream) for stream in STREAMS}
     assert tables["companies"].keys() == world.rows().keys()
@@ -49,17 +38,12 @@ def _check_tables(project: Project) -> None:
     assert tables["managed_jobs"].keys() == world.managed_jobs().keys()
     assert tables["expired_jobs"].keys() <= world.expired_jobs().keys()
     assert tables["expired_jobs"]
-    company = next(iter(world.rows()))
-    profile = expected_profile(sandbox, company)
-    named = {name: tables["companies"][company][name] for name in ("name", *OBJECTS.split())}
-    assert named == {name: profile[name] for name in named}
-    assert tables["companies"][company].keys() >= FIELDS.keys()
-    nested = ("company", "locations", "compensation", "qualifications", "benefits", "title")
-    for key, row in world.jobs().items():
-        stored = tables["jobs"][key]
-        assert {name: stored[name] for name in nested} == {name: row[name] for name in nested}
     credits_ = sum(page["credits"] for page in tables["billed_pages"].values())
-    assert credits_ == sandbox.credits_billed
+    assert credits_ == project.sandbox.credits_billed
+    fintech = [row["ats"] for row in world.rows().values() if "fintech" in row["industries"]]
+    answer = {row["ats"]: row["companies"] for row in project.query(block("first-query"))}
+    assert answer == Counter(fintech)
+    assert len(project.query(block("changed-query"))) == 150
 
 
 @pytest.mark.exhaustive

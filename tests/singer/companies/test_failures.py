@@ -45,19 +45,6 @@ def is_complete_but_for(run: Run, *victims: str) -> bool:
 
 
 class TestOneProfile:
-    def test_failure_that_passes_loses_no_profile(self, tap: Tap, sandbox: Sandbox) -> None:
-        headers = {"Retry-After": "0.4"}
-        refusals = [Fault(status=status, headers=headers) for status in (429, 503)]
-        faults = [*refusals, Fault(truncate=0.5), Fault(drop=True), Fault(garbage="")]
-        for number, fault in enumerate(faults):
-            sandbox.faults.add(fault, endpoint="profile", on=10 + 20 * number)
-        run = tap.quick.run()
-        assert is_complete_but_for(run)
-        assert len(sandbox.profile_requests) == 125
-        assert len(run.lines("WARNING")) == 5
-        assert run.lines("ERROR") == []
-        assert run.metrics["jobo_credits"] == 6_000
-
     def test_rejected_or_odd_profile_is_skipped_with_an_error_or_not_found(
         self, tap: Tap, sandbox: Sandbox
     ) -> None:
