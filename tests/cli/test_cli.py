@@ -8,7 +8,6 @@ from pathlib import Path
 
 from jobo_sandbox import Fault, Sandbox
 from tap_jobo.streams import SETTINGS
-from tap_jobo.streams.career_sites import FILTERS
 from tests.support import (
     STREAMS,
     Run,
@@ -70,22 +69,6 @@ class TestWithoutSettings:
         assert run.returncode == 0, run.stderr
         assert json.loads(run.stdout) == discover()
         assert list(tmp_path.iterdir()) == []
-
-    def test_about_as_json_describes_every_setting(self, tmp_path: Path) -> None:
-        run = _offline(tmp_path, "--about", "--format", "json")
-        assert run.returncode == 0, run.stderr
-        about = json.loads(run.stdout)
-        shown = about["settings"]["properties"]
-        for setting in SETTINGS:
-            assert shown[setting.name]["title"]
-            description = shown[setting.name]["description"]
-            assert description
-            assert not re.search(r"\.\s*\.", description)  # Meltano Hub's tools could not parse it
-        assert about["settings"]["required"] == ["api_key"]
-        assert shown["api_key"]["secret"] is True
-        assert not any("default" in shown[setting.name] for setting in FILTERS)
-        assert not set(shown) & {"batch_config", "emit_activate_version_messages"}
-        assert not set(about["capabilities"]) & {"batch", "activate-version"}
 
     def test_test_mode_without_settings_asks_for_the_key(self, tmp_path: Path) -> None:
         run = _offline(tmp_path, "--test")

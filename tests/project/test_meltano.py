@@ -12,6 +12,7 @@ import pytest
 import yaml
 from singer_sdk.helpers.capabilities import PluginCapabilities
 
+from tap_jobo.streams.career_sites import FILTERS
 from tests.support import ARCHIVE_COMMAND, COMMAND, STREAMS, environment, execute
 from tests.support.docs import block
 from tests.support.meltano import PIPELINE, Project
@@ -163,6 +164,11 @@ def test_definitions_say_what_about_says(tmp_path: Path) -> None:
     assert plugin["supported_python_versions"] == about["supported_python_versions"]
 
     properties = about["settings"]["properties"]
+    for each in properties.values():
+        assert each["title"]
+        assert not re.search(r"\.\s*\.|^$", each["description"])  # the Hub's tools parse sentences
+    assert about["settings"]["required"] == ["api_key"]
+    assert not any("default" in properties[setting.name] for setting in FILTERS)
     assert plugin["capabilities"] == about["capabilities"]
     assert PluginCapabilities.BATCH.value not in plugin["capabilities"]
     assert plugin["settings_group_validation"] == [about["settings"]["required"]]
