@@ -118,12 +118,7 @@ def _with_added(reads: Iterable[Read], sync: Sync, new: Read, rules: FilterRules
     for read in reads:
         rest = rules.added(read.filters, sync.filters)
         if rest is not None and rules.covers(sync.reads, rest):
-            yield Read(
-                filters=sync.filters,
-                start=max(read.start, new.start),
-                until=min(read.until, new.until),
-                gap=worse(read.gap, new.gap),
-            )
+            yield _sum_of([read, new], sync.filters)
 
 
 def read_of(sync: Sync, *, has_gap: bool) -> Read:
