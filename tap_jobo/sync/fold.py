@@ -108,7 +108,7 @@ def completed(
 
 def _sums(reads: Sequence[Read], filters: Filters, rules: FilterRules) -> Iterator[Read]:
     """Yield what reads say together of filters, by each start date that may matter."""
-    for start in {each.start for each in reads}:
+    for start in sorted({each.start for each in reads}):
         if found := sum_of_a_week(reads, filters, start, rules):
             yield found
 
