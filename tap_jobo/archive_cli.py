@@ -7,7 +7,6 @@ import sys
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
-from logging import getLogger
 from typing import Any
 
 import click
@@ -505,7 +504,7 @@ def _printable(text: str) -> str:
 def _opened(archive_dir: str | None) -> Iterator[tuple[Store, list[ArchiveKey]]]:
     """Yield the store, and its archive keys."""
     try:
-        store = open_store(archive_dir, Clock(), getLogger(__name__))
+        store = open_store(archive_dir, Clock())
         keys = all_keys(store)
         if not keys:
             raise click.ClickException(

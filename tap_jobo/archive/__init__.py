@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from logging import Logger
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -36,7 +35,7 @@ def default_folder() -> Path:
     return user_state_path("tap-jobo")
 
 
-def open_store(setting: str | None, clock: Clock, logger: Logger) -> Store:
+def open_store(setting: str | None, clock: Clock) -> Store:
     """Return the store in `archive_dir`, by default in the `default_folder`."""
     if setting and not ARCHIVE_DIR.type.allows(setting):
         # Without showing it: it may hold credentials.
@@ -45,7 +44,7 @@ def open_store(setting: str | None, clock: Clock, logger: Logger) -> Store:
     if not setting or "://" not in setting:
         try:
             folder = Path(setting) if setting else default_folder()
-            return Folder(folder.expanduser(), logger)
+            return Folder(folder.expanduser())
         except RuntimeError:
             fact = "The archive has no folder, because the home folder is unknown. Set archive_dir."
             raise ArchiveError(message("archive-unusable", fact)) from None

@@ -8,7 +8,6 @@ import secrets
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from logging import Logger, getLogger
 from pathlib import Path, PurePosixPath
 from typing import Final
 
@@ -16,11 +15,8 @@ from filelock import FileLock, Timeout  # now, since its exit hook must run afte
 
 from tap_jobo.archive import layout
 from tap_jobo.archive.store import ExistsError, HeldError, MissingError, StoreError
-from tap_jobo.messages import message
 
-_LOGGER: Final = getLogger(__name__)
 _TEMPORARY: Final = ".tmp"  # the suffix of a file that is being written
-_NOT_WRITABLE: Final = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT}
 
 
 class Folder:
@@ -32,9 +28,8 @@ class Folder:
     is_remote = False
     lasts = True
 
-    def __init__(self, root: Path, logger: Logger = _LOGGER) -> None:
+    def __init__(self, root: Path) -> None:
         self.location = str(root)
-        self._logger = logger
         self._root = root
         self._synced: set[Path] = set()
         self._held: dict[Path, os.stat_result] = {}  # the locks of this process
@@ -84,7 +79,7 @@ class Folder:
     def lock(self, key: str, what: str) -> Iterator[Callable[[], None]]:
         """Hold a lock that the operating system releases after a crash, and that cannot be lost.
 
-        A file system without locks is only a warning.
+        A file system without locks is an error.
         """
         with self._errors():
             path = self._path(layout.LOCK.format(key))
@@ -94,18 +89,11 @@ class Folder:
                 lock.acquire()
             except Timeout:
                 raise HeldError(what, self.location) from None
-            except (OSError, NotImplementedError) as error:
-                if isinstance(error, OSError) and error.errno in _NOT_WRITABLE:
-                    raise
-                fact = (
-                    f"The archive {self.location} can't be locked for {what} ({error!r}). Let no "
-                    "other run or command use it until this run ends."
-                )
-                self._logger.warning("%s", message("archive-unusable", fact))
+            except NotImplementedError:
+                raise StoreError(self.location, "its file system has no locks") from None
         try:
-            if lock.is_locked:  # so what is half written is of runs that were killed
-                self._held[path] = path.stat()
-                self._remove_temporary_files(key)
+            self._held[path] = path.stat()
+            self._remove_temporary_files(key)  # of runs that were killed
             yield lambda: None
         finally:
             self._held.pop(path, None)

@@ -148,7 +148,7 @@ class RunContext:
     def _store(self) -> Store:
         if not self._config["archive"]:
             return Memory()
-        return open_store(self._config.get("archive_dir"), self.clock, self._logger)
+        return open_store(self._config.get("archive_dir"), self.clock)
 
     def raise_if_over(self) -> None:
         """Raise if a signal arrived, or another run has a lock of this run."""

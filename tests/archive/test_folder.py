@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import logging
 import os
 import stat
 import subprocess
@@ -24,7 +23,6 @@ from tap_jobo.archive.folder import Folder
 from tap_jobo.archive.store import ExistsError, HeldError, StoreError
 from tap_jobo.clock import Clock
 from tap_jobo.errors import ArchiveError
-from tests.support.loggers import LOGGER
 from tests.support.systems import needs_full_device
 
 KEY = "host-live-0a/career_sites"
@@ -121,22 +119,16 @@ def test_a_folder_that_was_moved_away_is_not_written(
 
 
 @pytest.mark.parametrize("error", [OSError(errno.ENOLCK, "no locks"), NotImplementedError()])
-def test_a_file_system_without_locks_is_a_warning(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
-    error: Exception,
+def test_a_file_system_without_locks_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     monkeypatch.setattr(filelock.FileLock, "acquire", Mock(side_effect=error))
-    store = Folder(tmp_path, logging.getLogger("visible"))
+    store = Folder(tmp_path)
     leave_half_written(store, PAGE)
-    with store.lock(KEY, "career_sites") as check:
-        check()
-        store.create(PAGE, b"page")
-    (warning,) = caplog.messages
-    for part in (f" {tmp_path} ", " locked ", " career_sites ("):
-        assert part in warning
-    assert "[archive-unusable]" in warning
+    with pytest.raises(StoreError, match="archive-unusable") as refused:
+        store.lock(KEY, "career_sites").__enter__()
+    assert f" {tmp_path} " in refused.value.fact
+    assert "no locks" in refused.value.why
     assert len([*tmp_path.rglob("*.tmp")]) == 1  # which another run may be writing
 
 
@@ -377,4 +369,4 @@ def test_without_a_home_the_error_names_the_setting(
     monkeypatch.setattr("pwd.getpwuid", Mock(side_effect=KeyError))
     monkeypatch.setattr("pwd.getpwnam", Mock(side_effect=KeyError))
     with pytest.raises(ArchiveError, match=r"archive_dir.*\[archive-unusable\]"):
-        open_store(setting, Clock(), LOGGER)
+        open_store(setting, Clock())

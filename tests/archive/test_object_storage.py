@@ -26,7 +26,6 @@ from tests.support.crash import (
     cut_in_request,
     rows_billed_twice,
 )
-from tests.support.loggers import LOGGER
 from tests.support.odd_tap import short_waits
 from tests.support.s3 import S3, Weather
 
@@ -184,7 +183,7 @@ def _short_waits() -> Iterator[None]:
 
 
 def opened(url: str) -> Store:
-    return open_store(url, Clock(), LOGGER)
+    return open_store(url, Clock())
 
 
 @pytest.fixture

@@ -14,7 +14,6 @@ from tap_jobo.archive.files import decode_entry, encode_entry
 from tap_jobo.archive.store import MissingError, Store
 from tap_jobo.clock import Clock
 from tap_jobo.model import Entry, EntryHeader
-from tests.support.loggers import LOGGER
 from tests.support.process import Tap
 
 
@@ -96,7 +95,7 @@ class Files:
 
 def files_at(location: str) -> Files:
     """The files of the archive at a place."""
-    return Files(open_store(location, Clock(), LOGGER))
+    return Files(open_store(location, Clock()))
 
 
 def files_of(tap: Tap) -> Files:
