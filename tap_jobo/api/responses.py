@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from typing import Any, Final
 
-from tap_jobo.api.headers import parse_number, reported_credits, retry_after
+from tap_jobo.api.headers import reported_credits, retry_after
 from tap_jobo.api.pages import holds_page, parse_json, read_members
 from tap_jobo.errors import (
     NOT_BILLED,
@@ -114,8 +114,6 @@ def require_success(
             is_rate_limit=status == HTTPStatus.TOO_MANY_REQUESTS,
         )
     stream = feed.name if feed else "companies"
-    if meaning.code == "balance-too-low":
-        fact = _balance(said, headers, stream) or f"{fact} for a page of {stream}"
     told = message(
         meaning.code,
         f"{fact}.{_bill(deducted) if feed else ''}",
@@ -157,16 +155,6 @@ def _is_usable(response: ApiResponse, feed: FeedSpec | None) -> bool:
     except (ValueError, MemoryError):  # a proxy may cut a body short without a trace
         return is_billed and response.is_whole
     return True
-
-
-def _balance(said: Mapping[str, Any], headers: Mapping[str, str], stream: str) -> str:
-    """Return what was asked up front, and what the account has, empty if Jobo does not say."""
-    required = parse_number(said.get("credits_required", headers.get("X-Credits-Required")))
-    balance = parse_number(said.get("credits_balance", headers.get("X-Credits-Balance")))
-    has = "" if balance is None else f" ({dollars(balance)})"
-    if required is None:
-        return ""
-    return f"A page of {stream} ({dollars(required)}) exceeds the balance{has}"
 
 
 def _bill(deducted: int | None) -> str:

@@ -557,6 +557,7 @@ def test_each_line_is_short_and_ends_with_where_more_is_said(snapshot: dict[str,
 
 def quoting_nothing(line: str) -> str:
     """A line without filters, the archive's place, and quotes of errors, of any length."""
-    line = re.sub(r" \((This failure was injected|Connection refused|No space left.*?)\)", "", line)
+    of_jobo = r"This failure was injected|This request requires [^)]*"
+    line = re.sub(rf" \(({of_jobo}|Connection refused|No space left.*?)\)", "", line)
     line = line.replace("/home/you/archive/", "")
     return re.sub(r" with \w+=.* are missing", " are missing", line)
