@@ -187,15 +187,6 @@ class TestDispute:
         read(cost, 1, deducted(50), 1)
         cost.reserve(50)
 
-    def test_the_next_page_may_cost_as_much(self) -> None:
-        cost = jobs(make_budget(max_credits=3_000))
-        receive(cost, 1_000, deducted(0), 1_000)
-        cost.reserve(1_000)
-        receive(cost, 999, deducted(3_000), 1_000)
-        with pytest.raises(BudgetReachedError):
-            cost.reserve(1_000)
-        assert not read(cost, 0, {}, 50)
-
 
 # In a run
 
