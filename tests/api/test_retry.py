@@ -289,18 +289,6 @@ def test_limits_are_checked_before_and_after_a_wait(
     assert len(sandbox.feed_requests) == 1
 
 
-def test_no_wait_for_the_rate_limit_precedes_a_limit_that_is_reached(
-    sandbox: Sandbox, feed: FeedClient
-) -> None:
-    feed.budget.max_credits = 2_500
-    sandbox.faults.add(Fault(headers=LIMIT | {RESET: unix_time(3_600)}))
-    cursor = feed.page().next_cursor
-    feed.budget.credits = 2_500
-    with pytest.raises(BudgetReachedError):
-        feed.page(cursor)
-    assert feed.clock.passed == 0
-
-
 @pytest.mark.parametrize("status", [429, 503])
 def test_a_wait_that_the_api_asks_for_is_one_line(
     sandbox: Sandbox, feed: FeedClient, caplog: pytest.LogCaptureFixture, status: int
