@@ -304,7 +304,7 @@ class StreamArchive:
         return last_price(self.store, self.key.name)
 
     def describe_price(self, rows: int | None = None) -> str:
-        """Return what rows cost now, for a message; `rows` is about how many there are."""
+        """Return what rows cost now, for a message; `rows` is how many are known."""
         return self.spec.describe_price(self.last_price, rows)
 
     @property

@@ -55,15 +55,15 @@ class FeedSpec:
 
         Args:
             last: The credits of a row on the last page. Later ones cost at least the list price.
-            rows: About how many there are, None if that is not known.
+            rows: How many are known, None if that is none.
         """
         price = max(last, self.list_price)
         if not price:
             return "free"
-        per_thousand = f"{dollars(price * 1_000)} per 1,000 rows"
+        per_thousand = f"{dollars(price * 1_000)} per 1,000"
         if not rows:
-            return per_thousand
-        return f"about {dollars(math.ceil(rows * price))}, at {per_thousand}"
+            return f"{per_thousand} rows"
+        return f"{dollars(math.ceil(rows * price))} for known rows, at {per_thousand}"
 
     @property
     def field_names(self) -> set[str]:
