@@ -196,6 +196,25 @@ def test_export_leaves_out_only_what_is_damaged_and_list_names_it(
 # drop
 
 
+def test_a_dropped_page_of_changes_names_the_date_that_buys_it(
+    warehouse: Warehouse, files: Files
+) -> None:
+    tap, older = warehouse.tap, warehouse.state
+    tap.settings["batch_size"] = 10
+    change(tap, *list(warehouse.target.rows)[:20])
+    warehouse.run()
+    files.damage(files.pages[3])
+    tap.fail(code="archive-damaged", state=older)
+    (said,) = written(tap, "drop", "career_sites", "4")
+    since = said.partition("--since ")[2].strip("`.")
+    pass_time(tap)
+    warned = tap.succeed(state=older)
+    assert since in warned.messages_of("WARNING", "gap")[0]
+    restart(tap, "--since", since)
+    assert warehouse.rows_billed() == 20
+    assert tap.succeed(state=older).codes("WARNING") == []
+
+
 def test_a_gap_is_told_although_a_sync_of_other_filters_waits(tap: Tap) -> None:
     tap.run(max_credits=500, batch_size=10)
     tap.settings |= {"country_codes": ["DE", "US"], "batch_size": 10}
