@@ -95,16 +95,6 @@ def test_rows_before_the_window_are_one_warning_also_if_their_time_is_not_select
 # States
 
 
-def test_a_plain_catalog_is_incremental(tap: Tap) -> None:
-    entry = entry_of(discover())
-    stream = {name: entry[name] for name in ("tap_stream_id", "stream", "schema")}
-    run = tap.succeed(state=state_until(tap, OLD), catalog={"streams": [stream]})
-    assert tap.sandbox.feed_requests[0].body["updated_after"]
-    schema = run.schema_message
-    assert schema["bookmark_properties"] == ["updated_at"]
-    assert schema["key_properties"] == ["id"]
-
-
 def test_it_is_read_as_it_was_written() -> None:
     """What an earlier version has left beside it is ignored, as Meltano keeps it."""
     state = read_state({**WRITTEN, "sync": {"started_at": OLD}}, CAREER_SITES)

@@ -67,15 +67,6 @@ def test_empty_pages_for_ever_end_after_some(tap: Tap) -> None:
     assert len(tap.sandbox.feed_requests) == most + MORE
 
 
-def test_repeated_pages_are_counted_anew_after_a_rejected_cursor(tap: Tap) -> None:
-    tap.sandbox.wraps_after = 1
-    tap.sandbox.faults.add(Fault(reject_cursor="400"), on=10)
-    run = tap.run()
-    assert "10 pages in a row" in run.complaint
-    assert len(tap.sandbox.feed_requests) == 10 + PAGES
-    assert run.progress["sync"]["restarts"] == 1
-
-
 def test_pages_that_were_loaded_never_stop_the_run_after_them(tap: Tap) -> None:
     """An earlier version may have delivered what this one refuses."""
 
@@ -127,13 +118,6 @@ def test_a_small_budget_does_not_hide_cursors_in_circles(tap: Tap) -> None:
         run = tap.run(state=run.state, **small)
     assert "was used before" in run.complaint
     assert len(tap.sandbox.feed_requests) == 6
-
-
-def test_rows_that_come_again_are_no_loop_while_others_are_new() -> None:
-    guard = SyncWatch()
-    for number in range(5 * MAX_REPEATED):
-        guard.note_ids([str(number), str(number + 1)])
-        guard.detect_stall()
 
 
 @pytest.mark.parametrize(("page", "most"), [(["a"], MAX_REPEATED), ([], MAX_EMPTY)])

@@ -9,7 +9,6 @@ from datetime import timedelta
 from random import Random
 from typing import Any, Final
 
-import msgspec
 import pytest
 from msgspec.structs import replace
 
@@ -83,23 +82,6 @@ def test_filters_cover_others(wide: Filters, narrow: Filters, *, covers: bool) -
     assert RULES.covers(wide, narrow) == covers
 
 
-@pytest.mark.parametrize(
-    ("old", "new", "added"),
-    [
-        (OF_AT, OF_AT_BE, OF_BE),
-        (OF_AT, having("AT", "BE", kind="x"), having("BE", kind="x")),
-        (having("AT", kind="x"), having("AT", "BE", kind="xy"), None),
-        (having("AT", kind="x"), OF_AT_BE, None),
-        (OF_AT, OF_BE, None),
-        (OF_AT, OF_AT, None),
-        (having(founded=2000), having(founded=1990), None),
-        ({"is_new": ["x"]}, {"is_new": ["x", "y"]}, None),
-    ],
-)
-def test_one_list_may_have_gained_values(old: Filters, new: Filters, added: Filters) -> None:
-    assert RULES.added(old, new) == added
-
-
 # Reads
 
 
@@ -148,13 +130,6 @@ def test_rows_and_pages_add_up() -> None:
         entry = Page(sync=sync(), page=page, rows=rows, cursor="c")
         position = advance(position, entry, RULES)
     assert position.progress == (Progress(sync=sync(), pages=4, rows=6, cursor="c", has_gap=True),)
-
-
-def test_an_entry_of_which_nothing_is_known_is_still_a_beginning() -> None:
-    entry = Page(sync=None, page=1, rows=0, cursor=None, dropped="behind")
-    assert advance(NOTHING, entry, RULES) == Position(is_begun=True)
-    entry = Page(sync=None, page=1, rows=0, cursor=None, dropped="head")
-    assert advance(NOTHING, entry, RULES) == NOTHING
 
 
 # Where a run starts
@@ -227,15 +202,6 @@ def wanted_by(now: str, spec: Any = CAREER_SITES, **changes: Any) -> Wanted:
     return Wanted.of(spec, config, now)
 
 
-def test_what_settings_want() -> None:
-    wanted = wanted_by(at(0), start_date="2026-01-05", country_codes=["BE", "AT"])
-    assert (wanted.start, wanted.choice) == ("2026-01-05T00:00:00.000000Z", "keep")
-    assert wanted.filters == OF_AT_BE
-    assert (wanted.lookback, wanted.is_free) == (timedelta(minutes=5), False)
-    assert wanted_by(at(0)).start == ALL
-    assert wanted.rules.covers({}, OF_AT)
-
-
 def test_a_free_feed_wants_what_its_api_lists_and_never_asks() -> None:
     now = "2026-01-31T08:00:00.000000Z"
     wanted = wanted_by(now, EXPIRED_JOBS)
@@ -262,15 +228,6 @@ def test_an_order_is_later_than_all_earlier_ones_whatever_the_clock() -> None:
 
 
 # What is bought
-
-
-def test_reads_of_other_filters_say_together_what_was_read_of_the_rows_of_both() -> None:
-    kept = having("AT", "BE", "NL")
-    reads = (read(kept, 0, 12, gap=0), read(kept, 5, 12), read(having("AT", "BE", "CH"), 0, 10))
-    position = Position(reads=reads, is_begun=True)
-    assert best(position, wants_nothing(OF_AT)) == read(OF_AT, 0, 12)
-    assert best(position, wants_nothing(having("CH"))) == read(having("CH"), 0, 10)
-    assert best(position, wants_nothing(having("NL"))) == read(having("NL"), 0, 12, gap=0)
 
 
 def test_reads_that_have_some_of_the_values_each_have_all_of_them_until_the_older_one() -> None:
@@ -346,16 +303,6 @@ def test_a_sync_begins_over_with_all_that_was_decided() -> None:
 
 
 # How positions are stored
-
-
-def test_filters_are_stored_once() -> None:
-    long = {"jobs_locations": [{"country": f"C{number}"} for number in range(50)]}
-    alone = len(msgspec.json.encode(long))
-    reads = tuple(read(long, number, number + 1) for number in range(8))
-    position = Position(reads=reads, is_begun=True)
-    stored = msgspec.json.encode(share_filters(position))
-    assert len(stored) < alone + 8 * 120
-    assert expand_filters(msgspec.json.decode(stored), Position) == position
 
 
 @pytest.mark.parametrize("place", [-1, 1, 7])

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from jobo_sandbox import Fault, Sandbox
+from jobo_sandbox import Sandbox
 from tap_jobo.clock import format_timestamp
 from tests.support import Tap, state_until
 from tests.support.clock import NOON, with_clock
@@ -72,15 +72,6 @@ def test_a_local_clock_31_days_off_bills_nothing_twice(tap: Tap, ahead: timedelt
     again = tap.succeed()
     assert again.loaded == 50
     assert tap.sandbox.rows_billed == 50 + 70
-
-
-def test_one_odd_date_in_a_page_changes_nothing(tap: Tap) -> None:
-    odd = Fault(headers={"Date": "Wed, 01 Jan 2020 00:00:00 GMT"}, times=None)
-    tap.sandbox.faults.add(odd)
-    first = tap.run()
-    assert first.bookmark["replication_key_value"] > "2021"
-    assert tap.run(state=first.state).ids == []
-    assert tap.sandbox.rows_billed == 120
 
 
 # What lies in the future by the API's clock, or by both, would become the bookmark
