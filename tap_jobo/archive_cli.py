@@ -229,7 +229,10 @@ def _after_drop(archive: StreamArchive, page: Page, note: DroppedPage | None) ->
         command = command_for_gap(archive, position)
     if archive.spec.longest_lookback:
         return "The next run reads its rows again, as far back as Jobo lists them."
-    return f"Its rows are missing until you run {command}."
+    return (
+        f"Its rows are missing until you run {command} with the settings of a pipeline that lacks "
+        "them."
+    )
 
 
 def _known_page(log: ArchiveLog, number: int) -> Page:

@@ -15,16 +15,17 @@ CONFIG_FILES: Final = "tap_jobo.config_files"
 """Where the context of click has the files of `--config`."""
 
 
-def archive_command(command: str, *arguments: str, location: str) -> str:
+def archive_command(command: str, *arguments: str, location: str, is_own: bool = True) -> str:
     """Return a command line of `tap-jobo-archive`, in backticks, for a message.
 
     Args:
         command: Such as `drop`.
         arguments: What it takes, such as a stream and the number of a page.
         location: The folder or URL of the run's archive, which the program alone does not know.
+        is_own: Whether the run reads the stream, so that `restart` is for its settings.
     """
     program = ["tap-jobo-archive", "--archive-dir", location]
-    settings = _config_options() if command == "restart" else []
+    settings = _config_options() if command == "restart" and is_own else []
     return f"`{_command_line('archive', program, [command, *arguments, *settings])}`"
 
 

@@ -111,9 +111,14 @@ class RunContext:
             "stream": spec.name,
             "price": spec.describe_price(last_price(self._store, self._key(spec).name)),
             "archive": location,
-            "restart": archive_command("restart", own, location=location) if own else None,
+            "restart": self._restart(spec, own) if own else None,
             "state": archive_command("state", *names.values(), location=location) if own else None,
         }
+
+    def _restart(self, spec: FeedSpec, name: str) -> str:
+        """Return the command that buys a feed again, for the settings of a run that reads it."""
+        location, is_own = self._store.location, spec in self.feeds
+        return archive_command("restart", name, location=location, is_own=is_own)
 
     @property
     def known_of_archive(self) -> Mapping[str, str]:

@@ -80,11 +80,10 @@ def _describe_gap(gap: str, archive: StreamArchive, position: Position) -> str:
     filters = next((each.filters for each in position.reads if each.gap == gap), {})
     rows = f"rows with {describe(filters)}" if filters else "rows"
     since = f" since {to_minute(gap)}" if gap else ""
-    then = f" until you run {command_for_gap(archive, position)}"
+    command = command_for_gap(archive, position)
+    then = f" until you run {command} with the settings of a pipeline that lacks them"
     if archive.spec.longest_lookback:
         then = ": the next run reads what Jobo still lists"
-    elif filters:
-        then += " with these filters"
     return f"gap: {rows} may be missing{since}{then}"
 
 

@@ -117,6 +117,20 @@ def test_jobs_that_another_pipeline_has_read_since_show_nothing(
     assert len(gaps(alone.succeed(state=before.state))) == 1
 
 
+@pytest.mark.parametrize("has_jobs", [False, True])
+def test_the_command_for_jobs_is_for_the_pipeline_that_reads_them(
+    alone: Tap, both: Tap, hiring: Sandbox, tmp_path: Path, *, has_jobs: bool
+) -> None:
+    """Its own settings say nothing of the filters of another one."""
+    tap, chosen = both if has_jobs else alone, ["remote"]
+    tap_of(hiring, tmp_path, "jobs").succeed(jobs_work_models=chosen)
+    state = tap.succeed(jobs_work_models=chosen).state
+    pass_time(tap, timedelta(days=20))
+    run = tap.succeed(state=state, jobs_work_models=chosen)
+    (command,) = re.findall("`(.* restart jobs.*)`", run.stderr)
+    assert ("--config" in command) == has_jobs
+
+
 def test_jobs_that_the_archive_has_from_before_are_told_to_a_new_warehouse(both: Tap) -> None:
     both.succeed()
     (folder,) = (both.folder / "archive" / "v4").glob("*/expired_jobs")
