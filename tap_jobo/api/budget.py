@@ -190,7 +190,6 @@ class FeedCost:
             known = {
                 "month_limit": "max_credits_per_month",
                 "next_month": f"{then:%Y-%m}-01 (UTC)",
-                "stream": self.spec.name,
                 "list": archive_command("list", location=self.archive.store.location),
             }
             counts = (self.spent, *self._spent_by_others.values())
