@@ -37,7 +37,8 @@ import fakesnow, snowflake.connector
 with fakesnow.patch(db_path="."):
     snowflake.connector.connect(database="JOBO", schema="PUBLIC")
     from target_snowflake.target import TargetSnowflake
-    with suppress(Exception):  # at its first PUT, which joblib's processes send to no fake
+    TargetSnowflake.max_parallelism = 1  # or its threads still use the fake when that closes
+    with suppress(Exception):  # at its first PUT, which no fake takes
         TargetSnowflake.cli(["--config", "config.json"], standalone_mode=False)
     cursor = snowflake.connector.connect(database="JOBO", schema="PUBLIC").cursor()
     cursor.execute(
