@@ -1,7 +1,7 @@
 """Pages of a feed: whether a body holds one, and what it says."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
@@ -35,6 +35,7 @@ class ParsedPage:
     estimated_total: int | None = None  # rows in the whole sync
     are_rows_checked: bool = False  # otherwise, each is when it is converted to a record
     has_error: bool = False  # beside its rows, of which some may be missing
+    lacking: Sequence[str] = ()  # documented fields that no row has, although others are null
 
     @property
     def following(self) -> str | None:
@@ -125,8 +126,7 @@ class PageParser:
         self._decoder: msgspec.json.Decoder[Any] | None = None
         if row_type and not spec.to_row:
             self._decoder = msgspec.json.Decoder(_page_type(spec, row_type))
-        documented = sorted(spec.field_names - {*spec.undocumented})
-        self._documented = [f'"{name}"'.encode() for name in documented]
+        self._documented = sorted(spec.field_names - {*spec.undocumented})
         only_id = msgspec.defstruct("OnlyId", [("id", str)], gc=False)
         self._ids: msgspec.json.Decoder[Any] = msgspec.json.Decoder(
             msgspec.defstruct(
@@ -144,7 +144,8 @@ class PageParser:
         Raises:
             ApiError: the body is not as documented.
         """
-        checked = self._parse_at_once(body)
+        lacking = self._find_lacking(body)
+        checked = None if lacking else self._parse_at_once(body)
         try:
             page = checked or msgspec.convert(
                 _known(parse_json(body), self.spec, is_billed=is_billed), self._any_type
@@ -165,6 +166,7 @@ class PageParser:
             estimated_total=total if isinstance(total, int) and 0 <= total < 10**12 else None,
             are_rows_checked=checked is not None,
             has_error=bool(page.error or page.errors),
+            lacking=lacking if b"null" in body else (),
         )
 
     def read_items(self, body: bytes) -> list[Any]:
@@ -210,14 +212,14 @@ class PageParser:
         if self._decoder and b"\\u0000" not in body:
             with suppress(msgspec.DecodeError, ValueError, RecursionError):
                 page = self._decoder.decode(body)
-                # Otherwise, an absent field would look like a null.
-                if _has_common_row(page.items) and not self._may_lack_fields(body):
-                    return page
+                return page if _has_common_row(page.items) else None
         return None
 
-    def _may_lack_fields(self, body: bytes) -> bool:
-        """Return whether a page may have nulls, but not all documented fields."""
-        return b"null" in body and not all(name in body for name in self._documented)
+    def _find_lacking(self, body: bytes) -> list[str]:
+        """Return the documented fields that no row has. Parsed at once, they would look null."""
+        if self.spec.to_row:
+            return []
+        return [name for name in self._documented if f'"{name}"'.encode() not in body]
 
 
 def _page_type(spec: FeedSpec, row_type: Any) -> Any:
@@ -232,7 +234,10 @@ def _page_type(spec: FeedSpec, row_type: Any) -> Any:
 
 
 def _has_common_row(rows: list[msgspec.Struct]) -> bool:
-    """Return whether any row has a value in half of its fields; also true without rows."""
+    """Return whether any row has a value in half of its fields; also true without rows.
+
+    The fields of the others may stand elsewhere in the page.
+    """
     values = map(msgspec.structs.astuple, rows)
     return not rows or any(2 * each.count(None) <= len(each) for each in values)
 

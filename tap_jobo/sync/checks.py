@@ -13,12 +13,7 @@ from tap_jobo.api.pages import ParsedPage
 from tap_jobo.clock import format_timestamp, parse_timestamp, to_minute
 from tap_jobo.errors import FormatError
 from tap_jobo.model import Entry, EntryHeader, Sync
-from tap_jobo.records.converter import (
-    RecordConverter,
-    missing_fields,
-    most_missing,
-    writes_nulls,
-)
+from tap_jobo.records.converter import RecordConverter, most_missing
 from tap_jobo.records.values import ERASED, PARSERS
 from tap_jobo.streams.feed_spec import FeedSpec
 from tap_jobo.sync.filters import describe
@@ -141,11 +136,7 @@ def _is_before_window(seen: Seen) -> str:
 
 
 def _lacks_fields(seen: Seen) -> str:
-    """Find fields that no row of a full page has, although it has nulls."""
-    if seen.page.are_rows_checked or not (seen.is_full and writes_nulls(seen.rows)):
-        return ""
-    missing = missing_fields(seen.rows, seen.converter.fields)
-    names = [name for name in missing if name not in seen.spec.undocumented]
+    names = seen.page.lacking if seen.is_full else ()
     return f"No row of a page of {seen.spec.name} has {', '.join(names)}." if names else ""
 
 

@@ -18,9 +18,7 @@ from singer_sdk import typing as th
 from tap_jobo.records.converter import (
     Conversion,
     RecordConverter,
-    missing_fields,
     most_missing,
-    writes_nulls,
 )
 from tap_jobo.streams import career_sites, companies, jobs
 from tap_jobo.streams.fields import RESCUED_DATA, boolean, instant, integer, number, object_of, text
@@ -249,7 +247,6 @@ class TestFormat:
         fields = [*map(str, range(10))]
         rows: list[object] = [dict.fromkeys(fields[:present]), {"0": 1}]
         missing = fields[present:]
-        assert missing_fields(rows, fields) == missing
         assert most_missing(rows, fields) == (missing if is_another else [])
 
     def test_a_row_without_an_id_shows_the_format_only_if_none_has_one(self) -> None:
@@ -257,19 +254,6 @@ class TestFormat:
         assert most_missing([whole, bare], ["id", "name", "ats"]) == ["name", "ats"]
         assert most_missing([whole, 7], ["id", "name", "ats"]) == []
         assert most_missing([], ["id"]) == []
-
-    @pytest.mark.parametrize(
-        ("row", "has_null"),
-        [
-            ({"a": 1, "b": None}, True),
-            ({"a": {"b": {"c": None}}}, True),
-            ({"a": ["x", [{"b": None}]]}, True),
-            ({"a": [None], "b": {"c": 0}}, False),  # no member
-            ("a text", False),
-        ],
-    )
-    def test_nulls_are_those_of_members_at_any_depth(self, row: object, *, has_null: bool) -> None:
-        assert writes_nulls([7, row]) == has_null
 
 
 class TestLog:
