@@ -28,7 +28,6 @@ _SDK_PREFIX: Final = "Failed to evaluate simpleeval expressions "
 """Stands before the expression in the SDK's error about a stream map."""
 METRICS: Final = {
     "jobo_sync_complete": "1 if everything was read that the settings ask for, else 0.",
-    "jobo_archive_complete": "1 if a new warehouse would get that from the archive, else 0.",
     "jobo_credits": "Credits billed or possibly billed. Alert if it is above what you expect.",
     "jobo_credits_unconfirmed": "How many of them are only possibly billed.",
     "jobo_credits_balance": "Credits left in the account. Alert while it still covers a week.",

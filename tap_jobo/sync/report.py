@@ -52,14 +52,12 @@ class Report:
 
     Attributes:
         is_complete: Whether everything was read that the settings ask for.
-        is_archive_complete: Whether the archive has that, too; None if that is not known.
     """
 
     count_rows: Callable[[], int]
     cost: FeedCost
     logger: logging.Logger
     is_complete: bool = False
-    is_archive_complete: bool | None = None
     profiles: Profiles | None = None
 
     def __post_init__(self) -> None:
@@ -124,9 +122,6 @@ class Report:
         )
         return {
             "jobo_sync_complete": int(self.is_complete),
-            "jobo_archive_complete": None
-            if self.is_archive_complete is None
-            else int(self.is_archive_complete),
             "jobo_rows_loaded": self._loaded or None,
             "jobo_rows_skipped": self._skipped or None,
             "jobo_credits": self.cost.credits or None,

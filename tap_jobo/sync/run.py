@@ -17,7 +17,7 @@ from tap_jobo.api.feed import FeedReader
 from tap_jobo.api.pages import ParsedPage
 from tap_jobo.archive.archive import StreamArchive
 from tap_jobo.archive.store import StoreError
-from tap_jobo.clock import before, format_timestamp, parse_timestamp
+from tap_jobo.clock import format_timestamp, parse_timestamp
 from tap_jobo.errors import (
     ApiError,
     ArchiveError,
@@ -48,7 +48,6 @@ from tap_jobo.sync.plan import (
     Request,
     Run,
     after_rejection,
-    best,
     moves_nothing,
     plan,
 )
@@ -121,7 +120,6 @@ class FeedRun:
         """
         yield from self._load()
         if self.only_loads:  # which needs no lock
-            self.report.is_archive_complete = self._is_archive_complete()
             return
         with self.lock(self.archive) as raise_if_lost:
             self.open()  # again, because another run may have bought meanwhile
@@ -134,7 +132,6 @@ class FeedRun:
                 self.messages.logger.warning("%s", reached)
             finally:
                 self.reader.cost.settle()
-                self.report.is_archive_complete = self._is_archive_complete()
 
     # Where the run starts
 
@@ -229,17 +226,6 @@ class FeedRun:
         lists = self.spec.longest_lookback
         now = format_timestamp(self.reader.clock().now()) if lists else ""
         return Wanted.of(self.spec, self.config, now)
-
-    def _is_archive_complete(self) -> bool | None:
-        """Return whether a new warehouse would get as much from the archive, None if it is off."""
-        if not self.archive.lasts:
-            return None
-        if self.archive.head and self.archive.header(1) is None:
-            return False
-        has, there = best(self.position, self.wanted), best(self.log.position, self.wanted)
-        if there is None or there.gap is not None:
-            return False
-        return has is None or there.until >= before(has.until, self.wanted.lookback)
 
     @property
     def starts(self) -> Iterator[str]:

@@ -106,20 +106,6 @@ def test_a_run_that_only_loads_waits_for_no_other_run(warehouse: Warehouse, file
     assert warehouse.tap.sandbox.rows_billed == 120
 
 
-def test_a_metric_tells_whether_a_new_warehouse_would_get_as_much(
-    warehouse: Warehouse, files: Files
-) -> None:
-    assert warehouse.run().metrics["jobo_archive_complete"] == 1
-    files.lose()
-    pass_time(warehouse.tap)
-    shown = warehouse.run().metrics
-    assert (shown["jobo_sync_complete"], shown["jobo_archive_complete"]) == (1, 0)
-    change(warehouse.tap, next(iter(warehouse.target.rows)))  # which is bought, and nothing before
-    assert warehouse.run().metrics["jobo_archive_complete"] == 0
-    off = warehouse.run(archive=False).points
-    assert "jobo_archive_complete" not in {each["metric"] for each in off}
-
-
 # What is loaded: never an older version of a row over a newer one, wherever the load dies
 
 
