@@ -139,6 +139,12 @@ class BudgetReachedError(TapJoboError):
     """The next request could cost more than `max_credits` leaves; the run stops cleanly."""
 
 
+class LimitTooLowError(TapJoboError):
+    """A limit is lower than the price of a page."""
+
+    ends_run = False
+
+
 class InterruptedRunError(TapJoboError):
     """A signal asked the run to end; the exit code is 128 + signal number, as in a shell."""
 

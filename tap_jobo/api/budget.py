@@ -15,7 +15,7 @@ price changes.
 
 import logging
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -28,11 +28,11 @@ from tap_jobo.archive.files import Pending, encode, read_pending
 from tap_jobo.archive.key import key_of_name
 from tap_jobo.clock import Clock
 from tap_jobo.commands import archive_command
-from tap_jobo.errors import BudgetReachedError, ConfigError, TapJoboError
+from tap_jobo.errors import BudgetReachedError, LimitTooLowError, TapJoboError
 from tap_jobo.messages import message
 from tap_jobo.model import Charge
 from tap_jobo.streams.feed_spec import FeedSpec
-from tap_jobo.wording import Lines, Told, dollars, plural
+from tap_jobo.wording import Told, dollars, plural
 
 _ABSURD: Final = 10
 """No price would rise to so many times the highest one so far."""
@@ -201,18 +201,6 @@ class FeedCost:
                 known=known,
             )
 
-    def check_page(self, rows: int, *, begins_sync: bool) -> None:
-        """Raise ConfigError if a limit does not cover a page, even if nothing of it was used.
-
-        Args:
-            rows: The rows of the page.
-            begins_sync: Whether it is the first one of a sync. A later one has the same page size.
-        """
-        cost = math.ceil(rows * self.price)
-        if below := [limit for limit in self.limits if cost > limit.most]:
-            page_size = self.spec.page_size_name if begins_sync else None
-            raise ConfigError(self._too_low(below, cost, page_size))
-
     def reserve(self, rows: int) -> None:
         """Check that a page fits into what is left of the limits; a free page always does.
 
@@ -220,52 +208,29 @@ class FeedCost:
 
         Raises:
             BudgetReachedError: It does not.
+            LimitTooLowError: It never will, so no later run could buy it, either.
         """
         # After a lost response, a free page may not stay free.
-        cost = math.ceil(rows * (self._most if self.possibly_billed else self.price))
-        self._check(cost)
+        price = self._most if self.possibly_billed else self.price
+        cost = math.ceil(rows * price)
+        self._check(cost, price)
         self._asked_in = self._months()
         if self.archive is None or self.budget.max_credits_per_month is None or not cost:
             return
         if self._write(self._with(cost)):  # otherwise, it is another try, which counts already
             self._read_others(self.archive)
-            self._check(cost)
+            self._check(cost, price)
 
-    def _check(self, cost: int) -> None:
+    def _check(self, cost: int, price: float) -> None:
+        page = f"A page of {self.spec.name} may cost {cost:,}"
         for limit in self.limits:
-            if limit.allows(cost):
-                continue
-            if cost > limit.most:  # no later run could buy the page, either
-                raise BudgetReachedError(self._too_low([limit], cost, None))
-            month = f" in {limit.month}" if limit.month else ""
-            fact = (
-                f"{limit.setting}: {limit.used:,} of {limit.most:,} used{month}. A page of "
-                f"{self.spec.name} may cost {cost:,}."
-            )
-            raise BudgetReachedError(message("limit-reached", fact, **limit.known))
-
-    def _too_low(self, below: Sequence[Limit], cost: int, page_size: str | None) -> Lines:
-        """Return the message about limits that do not cover a page.
-
-        Args:
-            below: The limits.
-            cost: The credits of the page.
-            page_size: The setting for fewer rows on it, None if that does not help.
-        """
-        names, first = " and ".join(limit.setting for limit in below), below[0]
-        per_row = f" ({self.price:g} per row)" if self.price > self.spec.list_price else ""
-        fact = (
-            f"{self.spec.name}: a page may cost {cost:,} credits{per_row}, more than "
-            f"{first.setting} ({first.most:,})."
-        )
-        beside = ", beside what this month has cost" if "per_month" in names else ""
-        fits_a_row = all(limit.left >= self.price for limit in self.limits)
-        return message(
-            "limit-too-low",
-            fact,
-            limits=f"{names} to cover a page{beside}",
-            page_size=page_size if fits_a_row else None,
-        )
+            if cost > limit.most:
+                fact = f"{limit.setting} is {limit.most:,}. {page} ({price:g} per row)."
+                raise LimitTooLowError(message("limit-too-low", fact, **limit.known))
+            if not limit.allows(cost):
+                month = f" in {limit.month}" if limit.month else ""
+                fact = f"{limit.setting}: {limit.used:,} of {limit.most:,} used{month}. {page}."
+                raise BudgetReachedError(message("limit-reached", fact, **limit.known))
 
     # After a response
 

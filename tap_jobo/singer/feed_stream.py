@@ -21,6 +21,7 @@ from tap_jobo.errors import (
     BudgetReachedError,
     ConfigError,
     FormatError,
+    LimitTooLowError,
     StateError,
 )
 from tap_jobo.model import Sync
@@ -84,7 +85,6 @@ class FeedStream(JoboStream):
         """Find where the run starts in the archive, and yield hints about the settings.
 
         Raises:
-            ConfigError: a limit does not allow the next page.
             StateError: a bookmark lies in the future, or the user has to decide what to buy.
         """
         self._find_start()
@@ -140,20 +140,15 @@ class FeedStream(JoboStream):
         return given or of_this
 
     def _unfiltered_rows(self) -> Iterator[str]:
-        """Yield a warning before everything is bought: of jobs even if there is a limit."""
+        """Yield a warning before everything is bought without a limit."""
         run = self.feed_run
         is_begun = run.position.is_begun or run.archive.head > 0
-        if run.wanted.filters or is_begun or self.spec.is_free or run.only_loads:
+        is_limited = run.wanted.filters or run.wanted.start or self._cost.limits
+        if is_begun or is_limited or self.spec.is_free:
             return
         price = run.archive.describe_price()
-        if self.spec.suggested_filters:
-            yield run.messages.text(
-                "no-jobs-filter",
-                f"{self.name} has no filter, so this buys all jobs worldwide ({price}).",
-            )
-        elif not (self._cost.limits or run.wanted.start):
-            fact = f"The first sync of {self.name} buys every row ({price})."
-            yield run.messages.text("no-limit", fact)
+        fact = f"The first sync of {self.name} buys every row ({price})."
+        yield run.messages.text("no-limit", fact)
 
     @override
     def preview(self) -> Iterator[str]:
@@ -162,7 +157,7 @@ class FeedStream(JoboStream):
         try:
             self._find_start()
             yield f"load: {self._describe_load()}"
-        except (ConfigError, FormatError, StateError) as error:
+        except (FormatError, StateError) as error:
             yield f"ask: {error}"
             return
         if run.problem:
@@ -216,17 +211,13 @@ class FeedStream(JoboStream):
         sync = full(run.wanted, run.now()).sync
         sync = replace(sync, batch_size=min(limit, sync.batch_size))
         archive = self._run.open_archive(self.spec, 0)
-        cost.expect_price(archive.last_price)
-        cost.check_page(sync.batch_size, begins_sync=False)
         with self._run.hold(archive) as raise_if_lost:
             cost.count_in(archive, raise_if_lost)
             try:
                 return self._read_sample(sync)[:limit]
             except BudgetReachedError as reached:
-                limits = "the limit to cover a row of each selected stream"
-                raise ConfigError(
-                    run.messages.text("limit-too-low", f"{reached.fact}", limits=limits)
-                ) from reached
+                text = run.messages.text("limit-too-low", reached.fact, run_limit="the limit")
+                raise LimitTooLowError(text) from reached
             finally:
                 cost.settle()
 

@@ -13,7 +13,7 @@ from typing import Final
 
 from tap_jobo.archive.store import HeldError
 from tap_jobo.clock import Clock
-from tap_jobo.errors import ConfigError, StateError, TapJoboError
+from tap_jobo.errors import StateError, TapJoboError
 from tap_jobo.messages import message
 from tap_jobo.singer.stream import JoboStream
 from tap_jobo.wording import Lines
@@ -76,7 +76,7 @@ class StreamLoop:
         for stream in self.read_streams:
             try:
                 hints += stream.check_position()
-            except (ConfigError, StateError) as error:
+            except StateError as error:
                 stream.begin()
                 questions[stream.name] = error
             except TapJoboError as error:

@@ -132,7 +132,6 @@ class JoboStream(RESTStream[Any]):
         This may send free requests.
 
         Raises:
-            ConfigError: A limit does not allow the next page.
             StateError: The run can't start there, or the user has to decide first.
         """
         return ()

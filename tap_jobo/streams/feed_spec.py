@@ -35,7 +35,6 @@ class FeedSpec:
     longest_lookback: timedelta | None = None  #: how far back `since` may lie
     ends_rows_of: tuple[str, ...] = ()  #: the streams whose rows it reports as gone
     filters: tuple[Setting, ...] = ()  #: the settings that select rows
-    suggested_filters: tuple[Setting, ...] = ()  #: those to suggest if none is set
     setting_prefix: str = ""  #: of the names of its settings, which the request parameters lack
     page_cap: int  #: maximum and default rows per page
     page_size_setting: Setting | None = None  #: the setting for fewer rows per page

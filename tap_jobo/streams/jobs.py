@@ -157,7 +157,6 @@ JOBS: Final = FeedSpec(
     since_is_inclusive=True,
     setting_prefix="jobs_",
     filters=(_LOCATIONS, _SOURCES, _WORK_MODELS, _EMPLOYMENT_TYPES, _LEVELS, _POSTED_AFTER),
-    suggested_filters=(_LOCATIONS, _SOURCES),
     page_cap=1_000,
     page_size_setting=_BATCH_SIZE,
     list_price=3,
@@ -169,7 +168,6 @@ MANAGED_JOBS: Final = replace(
     summary="job postings of the companies under Managed Job Scraping",
     path="/api/jobs/feed/managed",
     filters=(_SOURCES, _WORK_MODELS, _POSTED_AFTER),
-    suggested_filters=(),  # it has the account's own companies
     is_account_bound=True,
 )
 _EXPIRED_SCHEMA: Final = th.PropertiesList(

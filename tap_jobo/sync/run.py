@@ -143,7 +143,6 @@ class FeedRun:
         """
         self.archive = archive = self.open_archive(self.state.offset if self.state else 0)
         self.log = self._head_reader.log = ArchiveLog(archive, self.reader)
-        self.reader.cost.expect_price(archive.last_price)
         start = where(self.state, archive)
         if isinstance(start, Question):
             if not self.spec.is_free:
@@ -164,7 +163,6 @@ class FeedRun:
         """Plan what the run buys once all is loaded, and ask before that.
 
         Raises:
-            ConfigError: A limit does not allow the next page.
             StateError: The user has to decide what to buy. If nothing may be bought, that is a
                 warning.
         """
@@ -172,8 +170,6 @@ class FeedRun:
         if self.problem:
             return
         loaded = self._position_once_loaded()
-        if not self.only_loads:
-            self._check_limits(loaded)
         self.planned = planned = self._plan(loaded, self.now())
         standing = self.standing(loaded)
         bought = None if self.only_loads else planned
@@ -184,13 +180,6 @@ class FeedRun:
                 raise question
             for text in question.messages:
                 self._notices.warn_once(text)
-
-    def _check_limits(self, position: Position) -> None:
-        """Raise ConfigError if a limit does not allow the next page. This needs no request."""
-        planned = self._plan(position, now="")  # the time is the API's, which is not known yet
-        if isinstance(planned, Request):
-            begins_sync = planned.page == 1
-            self.reader.cost.check_page(planned.sync.batch_size, begins_sync=begins_sync)
 
     def _position_once_loaded(self) -> Position:
         """Return what the warehouse has read once all is loaded: a fold over the headers."""

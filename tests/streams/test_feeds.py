@@ -139,7 +139,7 @@ def test_its_rows_arrive_as_they_are_fit_the_schema_and_are_billed_once(
     assert {*spec.field_names} - sent <= NEVER_SENT, (
         f"jobo_sandbox/feeds/{spec.name}.py has no value of these fields"
     )
-    assert run.codes("WARNING") == ["no-jobs-filter"] * bool(spec.suggested_filters)
+    assert run.codes("WARNING") == []
     assert hiring.credits_billed == len(rows) * spec.list_price
     assert tap.succeed(state=run.state).of(spec.name).rows == {}
     assert hiring.credits_billed == len(rows) * spec.list_price

@@ -160,7 +160,7 @@ def test_rows_in_another_form_are_delivered(  # noqa: PLR0913, PLR0917 - a row o
     spoil(with_nulls, stream, change)
     sizes = {"batch_size": size, "jobs_batch_size": size} if size else {}
     run = tap_of(with_nulls, tmp_path, stream).succeed(**sizes)
-    assert [code for code in run.codes("WARNING") if code != "no-jobs-filter"] == warnings
+    assert run.codes("WARNING") == warnings
     assert len(run.of(stream).rows) == rows
     assert "sync complete" in run.summaries[stream]
     for line in run.messages_of("WARNING", "missing-rows"):
@@ -254,7 +254,7 @@ def test_a_first_sync_without_rows_is_a_warning(
     (line,) = run.messages_of("WARNING", "missing-rows")
     assert (run.states, commands_in(line)) == ([], [])  # the next run buys everything anyway
     tap.settings |= {"start_date": "2026-01-01", "archive": False}
-    assert tap.succeed().codes("WARNING") == ["no-jobs-filter"] * (stream == "jobs")
+    assert tap.succeed().codes("WARNING") == []
 
 
 # The connection check
