@@ -309,7 +309,11 @@ def _restart(
         since=since,
         over=over,
     )
-    _refuse_needless(order, log)
+    if not (archive.head or over):  # a state may have a sync in progress that no archive has
+        raise click.ClickException(
+            f"The archive of {stream} is empty. Nothing was changed. The next run without a state "
+            "buys everything anyway."
+        )
     rows = log.known_rows(filters, start) if since is None and over is None else None
     what = f"{describe_order(order, spec)} ({archive.describe_price(rows)})."
     if log.order and log.order.time > log.position.order and log.order.over is None:
@@ -318,24 +322,6 @@ def _restart(
         _confirm(f"This {what}")
     archive.save(replace(archive.file, order=order))
     _echo(f"The next run {what}")
-
-
-def _refuse_needless(order: Order, log: ArchiveLog) -> None:
-    """Raise `ClickException` for an order of what the next run buys anyway.
-
-    A sync that begins over may be in progress in a state, although the archive is empty.
-    """
-    covers, why = log.rules.covers, ""
-    if not (log.archive.head or order.over):
-        why, then = "is empty", "The next run without a state buys everything anyway"
-    elif order.since is not None and not any(
-        covers(each.filters, order.filters) for each in log.position.reads
-    ):
-        why = "has no complete sync of these filters yet"
-        then = "Complete that first, or restart without --since"
-    if why:
-        stream = log.archive.key.stream
-        raise click.ClickException(f"The archive of {stream} {why}. Nothing was changed. {then}.")
 
 
 def _whose(

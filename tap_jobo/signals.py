@@ -3,7 +3,6 @@
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
@@ -77,11 +76,11 @@ class ShutdownSignal:
             CutOffError: it takes longer.
             InterruptedRunError: a signal arrived before it, or 10 s ago.
         """
-        seconds += _LATER
         if not (self._signals and _is_main_thread()):
-            self.raise_if_set()  # but not later: the requests of threads are free
-            return in_time(send, seconds)
-        with self.abort_after(_REQUEST_GRACE, seconds):
+            # The requests of threads are free, and no server sends a head byte by byte.
+            self.raise_if_set()
+            return send()
+        with self.abort_after(_REQUEST_GRACE, seconds + _LATER):
             self.raise_if_set()
             return send()
 
@@ -132,26 +131,3 @@ class ShutdownSignal:
 
 def _is_main_thread() -> bool:
     return threading.current_thread() is threading.main_thread()
-
-
-def in_time(call: Callable[[], _Result], seconds: float) -> _Result:
-    """Return what a call returns. If it takes longer, it is left behind in a thread of its own.
-
-    An alarm reaches only the main thread.
-
-    Raises:
-        CutOffError: it takes longer.
-    """
-    result: Future[_Result] = Future()
-
-    def run() -> None:
-        try:
-            result.set_result(call())
-        except BaseException as error:  # noqa: BLE001 - raised where the result is read
-            result.set_exception(error)
-
-    threading.Thread(target=run, daemon=True).start()
-    wait([result], timeout=seconds)
-    if not result.done():
-        raise CutOffError
-    return result.result()

@@ -39,25 +39,11 @@ from tap_jobo.streams import FEEDS, SETTINGS
 from tap_jobo.streams.career_sites import CAREER_SITES
 from tap_jobo.wording import dollars
 
-_HELP: Final = {
-    "config": (
-        "Read settings from a JSON file, or with ENV from TAP_JOBO_... variables and a .env file. "
-        "Several are merged."
-    ),
-    "catalog": "Read the selected streams and fields from a catalog.",
-    "state": (
-        "Read the state: the value of the last STATE message, or the output of `meltano state get`."
-    ),
-    "discover": "Write the catalog to standard output. Needs no key.",
-    "about": "Print all settings. Needs no key.",
-    "about_format": "How --about prints them.",
-    "test": (
-        "Check the connection and the key with one row of each selected feed, which is billed "
-        f"({dollars(FEEDS[0].list_price)} for {FEEDS[0].name}). --test=schema only writes the "
-        "schemas, without a request."
-    ),
-}
-"""The help of the SDK's options, by their names."""
+_TEST_HELP: Final = (
+    "Check the connection and the key with one row of each selected feed, which is billed "
+    f"({dollars(FEEDS[0].list_price)} for {FEEDS[0].name}). --test=schema only writes the schemas, "
+    "without a request."
+)
 _PLAN_HELP: Final = (
     "Print what a run with this configuration and state would load, ask, and, within the limits, "
     "buy. It sends only free requests, and writes nothing."
@@ -219,14 +205,12 @@ class TapJobo(Tap):
         """Return the command, which reads its input files, and has `--plan`."""
         command = super().get_singer_command()
         options = {each.name: cast("click.Option", each) for each in command.params}
-        for name, text in _HELP.items():
-            options[name].help = text
         for name in ("catalog", "state"):
             options[name].type, options[name].callback = click.STRING, read_input_file
         # The SDK would test with any other value, and sync everything with `disabled`.
         test = options["test"]
         test.type, test.default = click.Choice(["all", "schema"]), None
-        test.callback, test.expose_value = None, True
+        test.callback, test.expose_value, test.help = None, True, _TEST_HELP
         command.params.append(click.Option(["--plan"], is_flag=True, help=_PLAN_HELP))
         return command
 

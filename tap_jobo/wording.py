@@ -1,4 +1,4 @@
-"""How messages write counts, durations, amounts of money, and lines."""
+"""How messages write counts, amounts of money, and lines."""
 
 from typing import Final
 
@@ -15,14 +15,6 @@ def dollars(credits_: float) -> str:
 def plural(count: int, noun: str) -> str:
     """Format a count with its noun, such as `1 page` or `1,200 rows`."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
-
-
-def duration(seconds: float) -> str:
-    """Format a duration, such as `35 s`, `5 min` or `2.5 h`."""
-    if seconds < 60:  # noqa: PLR2004
-        return f"{max(seconds, 1):.0f} s"
-    minutes = seconds / 60
-    return f"{minutes:.0f} min" if minutes < 90 else f"{minutes / 60:.1f} h"  # noqa: PLR2004
 
 
 def completeness(*, is_complete: bool) -> str:

@@ -18,7 +18,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 from urllib.parse import urlsplit
 
-from obstore.exceptions import AlreadyExistsError, BaseError, GenericError, PreconditionError
+from obstore.exceptions import AlreadyExistsError, BaseError, PreconditionError
 from obstore.store import AzureStore, GCSStore, S3Store
 
 from tap_jobo.archive import layout
@@ -89,10 +89,6 @@ class Bucket:
                 return bytes(self._bucket.get(name, options=options).bytes())
             except FileNotFoundError:
                 raise MissingError(name) from None
-            except GenericError:
-                if size is None:
-                    raise
-                return bytes(self._bucket.get(name).bytes())[:size]  # an empty one has no range
 
     def create(self, name: str, content: bytes) -> None:
         """Write an object under a name that is free, or that has this very content.

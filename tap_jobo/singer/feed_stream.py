@@ -33,10 +33,10 @@ from tap_jobo.streams import FEEDS
 from tap_jobo.streams.feed_spec import FeedSpec
 from tap_jobo.sync.messages import Messages
 from tap_jobo.sync.plan import Request, best, full
-from tap_jobo.sync.report import Contents, Report, describe_request
+from tap_jobo.sync.report import Report, describe_request
 from tap_jobo.sync.run import FeedRun
 from tap_jobo.sync.state import as_raw, is_begun, read_state
-from tap_jobo.wording import dollars
+from tap_jobo.wording import dollars, plural
 
 _LONGEST_RUN: Final = timedelta(days=1)  # until a run asks for what was listed when it began
 
@@ -156,7 +156,8 @@ class FeedStream(JoboStream):
         run = self.feed_run
         try:
             self._find_start()
-            yield f"load: {self._describe_load()}"
+            pages = plural(len(run.pages_to_load), "page")
+            yield f"load: {pages} from the archive, free"
         except (FormatError, StateError) as error:
             yield f"ask: {error}"
             return
@@ -168,14 +169,6 @@ class FeedStream(JoboStream):
             request, sync = describe_request(run.planned, run.wanted.start), run.planned.sync
             then = ", and then what changed" if sync.reads != sync.filters else ""
             yield f"buy: {request} ({self._price_of(run.planned)}){then}"
-
-    def _describe_load(self) -> str:
-        run, contents = self.feed_run, Contents()
-        if not run.archive.lasts:
-            return "nothing, because the archive is off"
-        for entry in run.archive.read_all(run.pages_to_load):
-            contents.note(entry.header, len(run.reader.read_ids(entry)))
-        return contents.as_load if run.pages_to_load else "nothing"
 
     def _price_of(self, request: Request) -> str:
         run, sync = self.feed_run, request.sync

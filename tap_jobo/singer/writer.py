@@ -75,7 +75,6 @@ class StdoutWriter(MsgSpecWriter):
                     raise self._closed(why)
                 _write(lines, self.shutdown)
             except OSError as error:
-                _redirect_to_nowhere()
                 self.shutdown.raise_if_set()  # Ctrl-C ends the target, too: that is the reason
                 why = f"Standard output can't be written ({error.strerror})."
                 raise self._closed(why) from error
@@ -105,9 +104,3 @@ def _write(lines: bytearray, shutdown: ShutdownSignal) -> None:
     while rest:
         with shutdown.abort_after(_GRACE):
             rest = rest[os.write(number, rest[:_PIECE]) :]
-
-
-def _redirect_to_nowhere() -> None:
-    """Let nothing that is buffered fail again when the interpreter flushes it at exit."""
-    with open(os.devnull, "wb") as nowhere:  # noqa: PTH123
-        os.dup2(nowhere.fileno(), sys.stdout.fileno())

@@ -12,10 +12,8 @@ from tap_jobo.clock import to_minute
 from tap_jobo.model import EntryHeader
 from tap_jobo.sync.filters import describe
 from tap_jobo.sync.plan import Request
-from tap_jobo.wording import completeness, dollars, duration, plural
+from tap_jobo.wording import completeness, dollars, plural
 
-PAGES_PER_MINUTE: Final = 120
-"""The documented rate limit, shared by all feeds."""
 _INTERVAL: Final = 60.0  # seconds between two log lines
 _UNLIMITED: Final = "max_credits is not set"
 
@@ -86,16 +84,11 @@ class Report:
         ]
         return limits or [_UNLIMITED]
 
-    def estimate(self, rows: int, page_size: int) -> None:
-        """Log what a sync will cost and take, after its first page."""
+    def estimate(self, rows: int) -> None:
+        """Log what a sync will cost, after its first page."""
+        cost, price = dollars(rows * self.cost.price), self.cost.price
         self.logger.info(
-            "This sync has about %s: %s at the current price (%g credits per row), "
-            "and at least %s at the rate limit of %s pages per minute.",
-            plural(rows, "row"),
-            dollars(rows * self.cost.price),
-            self.cost.price,
-            duration(rows / page_size * 60 / PAGES_PER_MINUTE),
-            PAGES_PER_MINUTE,
+            "This sync has about %s: %s at %g credits per row.", plural(rows, "row"), cost, price
         )
 
     def count_page(self, skipped: int, *, is_loaded: bool = False) -> None:

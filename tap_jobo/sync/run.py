@@ -412,7 +412,7 @@ class FeedRun:
         self.log.note(entry.number, rows, cursor)
         self._run.note(request, is_last=cursor is None)
         if cursor and page.estimated_total is not None and request.page == 1:
-            self.report.estimate(page.estimated_total, request.sync.batch_size)
+            self.report.estimate(page.estimated_total)
         position = self._position_after(entry)
         if cursor is None:
             self._notices.tell_gap(self.standing(position))  # before the state has it

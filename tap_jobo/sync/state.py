@@ -14,7 +14,6 @@ Meltano merges states key by key: it never removes a key, and it fails if a key 
 state and null in the other. So every key is always written, and only leaves and lists change.
 """
 
-import re
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -25,7 +24,6 @@ from tap_jobo.model import Position, State
 from tap_jobo.sharing import expand_filters, share_filters
 from tap_jobo.streams.feed_spec import FeedSpec
 
-_WRONG_TYPE: Final = re.compile(r"Expected `(.*?)`, got `(.*?)` - at `\$(.*)`")
 _OWN_KEYS: Final = ("owner", "offset", "entry", "time", "position", "gap")
 
 
@@ -56,18 +54,15 @@ def read_state(raw: Mapping[str, Any], spec: FeedSpec) -> State | None:
     Raises:
         ValueError: This version of the tap did not write it. The text has no period.
     """
-    where = f"bookmarks.{spec.name}"
     position = raw.get("position")
     if position is None:  # of the SDK, which may have added other keys
         return None
     if not isinstance(position, dict):
-        raise ValueError(f"`{where}.position` must be an object")  # noqa: TRY004 - of a file
+        raise ValueError(f"`bookmarks.{spec.name}.position` must be an object")  # noqa: TRY004 - of a file
     try:
         own = {name: raw[name] for name in _OWN_KEYS if name in raw}
         read = msgspec.convert({**own, "position": {}}, State)
         read = replace(read, position=expand_filters(position, Position))
     except (ValueError, AttributeError) as error:
-        why = _WRONG_TYPE.sub(r"`$\3` must be of type \1, not \2", f"{error}")
-        why = why.replace("`$", f"`{where}").replace("Object missing required field", "lacks")
-        raise ValueError(why if where in why else f"`{where}` {why}") from error
+        raise ValueError(f"{spec.name}: {error}") from error
     return read if read.position.is_begun else None

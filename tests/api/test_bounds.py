@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
-from uuid import UUID
 
 import pytest
 from msgspec.structs import replace
@@ -18,7 +17,7 @@ from msgspec.structs import replace
 from jobo_sandbox import Sandbox
 from jobo_sandbox.patience import patient
 from tests.archive.helpers import spent_in
-from tests.support import Run, Tap, execute, tap_of
+from tests.support import Run, Tap, execute
 from tests.support.archives import Files, files_at
 from tests.support.raw_api import RawApi, drip, head, page, send, send_page, serve_raw
 
@@ -166,19 +165,6 @@ def test_a_page_that_drips_is_cut_off_and_charged_once(
     raw.respond = send_page
     tap.constants.clear()
     assert len({*tap.succeed().ids}) == 2  # the lock is free
-
-
-def test_a_profile_that_drips_ends_the_stream(
-    sandbox: Sandbox, tmp_path: Path, raw: RawApi, pause: threading.Event
-) -> None:
-    """In a thread, which no alarm reaches."""
-    ids = tmp_path / "ids.txt"
-    ids.write_text(str(UUID(int=1)))
-    tap = tap_of(sandbox, tmp_path, "companies")
-    tap.settings |= {"api_url": raw.url, "company_ids_file": str(ids)}
-    raw.respond_to_clock = drip(b"HTTP/1.1 200 OK\r\nX-", pause)
-    tap.constants["singer.run.FREE_RETRY_SECONDS"] = 0.3
-    assert fails(tap.run()) == "api-unavailable"
 
 
 # Memory

@@ -6,7 +6,6 @@ import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from threading import Event
 from typing import Any
 
 import pytest
@@ -14,7 +13,7 @@ import pytest
 from jobo_sandbox import Fault, Hold
 from jobo_sandbox.patience import patient
 from tap_jobo.errors import CutOffError, InterruptedRunError
-from tap_jobo.signals import ShutdownSignal, in_time
+from tap_jobo.signals import ShutdownSignal
 from tap_jobo.tap import TapJobo
 from tests.support import Tap, kept_signals
 from tests.support.clock import FakeClock
@@ -252,14 +251,6 @@ def test_a_request_has_ten_seconds_after_a_signal(
 
     with pytest.raises(InterruptedRunError):
         shutdown.request(send, 300)
-
-
-def test_a_request_of_a_thread_that_takes_too_long_is_left_behind() -> None:
-    end = Event()
-    with pytest.raises(CutOffError):
-        in_time(end.wait, 0.05)
-    end.set()
-    assert in_time(end.wait, patient(10))
 
 
 def test_blocked_output_has_five_seconds_after_a_signal(

@@ -164,14 +164,6 @@ def order(since: str | None = None, filters: Filters | None = None, start: str =
     return lambda world: world.restart("main", since, filters, start)
 
 
-def has_order(*, is_there: bool) -> Step:
-    def step(world: World) -> None:
-        found = world.folders["main"].order
-        world.require((found is not None) == is_there, f"the order is {found}")
-
-    return step
-
-
 def order_over(name: str = "prod") -> Step:
     """Order to begin over the sync in progress of a pipeline's filters."""
     return lambda world: world.require(
@@ -537,11 +529,6 @@ ORDERS: dict[str, Trap] = {
     "an order since a time follows a sync in progress in the same run": [
         *[run(), put(0, 1, 2, 3), run(outcome="limit", pages=1), order(at(0))],
         *[run(billed=2 + 9), run(billed=0)],
-    ],
-    "an order since a time waits for a complete sync of its filters": [
-        *[want(filters=OF_AT), run(outcome="limit", pages=1), order(at(0), OF_AT)],
-        *[has_order(is_there=False), run(), order(at(0), OF_AT_BE), has_order(is_there=False)],
-        *[order(at(0), OF_AT), has_order(is_there=True)],
     ],
     "an order of narrower filters is no answer": [
         *[want("dev", filters=OF_AT), run("dev"), order(filters=OF_AT)],
