@@ -58,7 +58,7 @@ def read_state(raw: Mapping[str, Any], spec: FeedSpec) -> State | None:
     if position is None:  # of the SDK, which may have added other keys
         return None
     if not isinstance(position, dict):
-        raise ValueError(f"`bookmarks.{spec.name}.position` must be an object")  # noqa: TRY004 - of a file
+        raise ValueError(f"{spec.name}: `position` must be an object")  # noqa: TRY004 - of a file
     try:
         own = {name: raw[name] for name in _OWN_KEYS if name in raw}
         read = msgspec.convert({**own, "position": {}}, State)
