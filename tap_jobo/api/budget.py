@@ -262,38 +262,31 @@ class FeedCost:
         """Correct what `charge` returned, learn the price, and report what was not expected."""
         cost, price = charge.of_rows(rows), charge.price_of(rows)
         self._add(cost - charge.full)
-        is_disputed = _is_disputed(charge, rows)
-        self._report(charge, cost, rows, is_disputed=is_disputed)
+        self._report(charge, cost, rows)
         if price is not None:
-            self._learn(price, is_clear=not is_disputed and rows <= charge.requested)
+            self._learn(price)
         elif cost:  # so may the next page; never a price of zero
             self.price = max(charge.price, cost / charge.requested)
         elif not rows:  # the next page with rows has cost what the balance fell
             self.budget.expect_fall(-charge.fall)
 
-    def _learn(self, price: float, *, is_clear: bool) -> None:
+    def _learn(self, price: float) -> None:
         """Note what a row has cost, and tell later runs at once if it is above the list price."""
         self.price, before = price, self._raised
         self._raised = price if price > self.spec.list_price else 0.0
-        if self._raised == before:
-            return
-        self.settle()
-        if is_clear and self._raised:
-            fact = (
-                f"A row of {self.spec.name} now costs {price:g} credits (list price: "
-                f"{self.spec.list_price:g})."
-            )
-            self.budget.logger.warning("%s", message("unexpected-bill", fact))
+        if self._raised != before:
+            self.settle()
 
-    def _report(self, charge: Charge, cost: int, rows: int, *, is_disputed: bool) -> None:
+    def _report(self, charge: Charge, cost: int, rows: int) -> None:
         """Log what a page has cost, if that was not to be expected."""
         logger, name = self.budget.logger, self.spec.name
-        if is_disputed and self._told.is_first("deduction"):
+        level = logging.ERROR if _is_absurd(charge, rows) else logging.WARNING
+        if (charge.deducted or 0) > math.ceil(rows * charge.price) and self._told.is_first(level):
             fact = (
                 f"Jobo deducted {dollars(cost)} for {plural(rows, 'row')} of {name}, at a price of "
                 f"{charge.price:g} credits per row."
             )
-            logger.error("%s", message("unexpected-bill", fact))
+            logger.log(level, "%s", message("unexpected-bill", fact))
         if not cost or charge.deducted or not self._told.is_first("price"):
             return
         fact = (
@@ -374,11 +367,10 @@ class FeedCost:
         return newest.balance if newest else None
 
 
-def _is_disputed(charge: Charge, rows: int) -> bool:
-    """Return whether far more was deducted than the rows of a page cost at the price so far.
+def _is_absurd(charge: Charge, rows: int) -> bool:
+    """Return whether no price would explain what was deducted for the rows of a page.
 
     The price may have risen, but not beyond all measure.
     """
-    most = rows * max(charge.price, 1)  # a free feed may begin to cost something
-    is_absurd = (charge.deducted or 0) > _ABSURD * most
-    return bool(charge.deducted) and (is_absurd or charge.price_of(rows) is None)
+    most = _ABSURD * rows * max(charge.price, 1)  # a free feed may begin to cost something
+    return (charge.deducted or 0) > most or charge.price_of(rows) is None

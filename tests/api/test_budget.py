@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from unittest.mock import patch
 
@@ -47,9 +48,10 @@ def receive(cost: FeedCost, rows: int, headers: Mapping[str, str], requested: in
 def read(cost: FeedCost, rows: int, headers: Mapping[str, str], requested: int = 50) -> str:
     """Let a page arrive and be read; return the errors about its price."""
     charge = cost.charge(headers, requested)
-    with patch.object(LOGGER, "error") as error:
+    with patch.object(LOGGER, "log") as log:
         cost.reconcile(charge, rows)
-    return "".join(call.args[0] % call.args[1:] for call in error.call_args_list)
+    calls = [call.args for call in log.call_args_list]
+    return "".join(text % tuple(args) for level, text, *args in calls if level == logging.ERROR)
 
 
 def deducted(credits_: int, balance: int | None = None) -> dict[str, str]:

@@ -189,6 +189,8 @@ def test_a_test_learns_the_price_again(dear: Tap) -> None:
 def test_the_price_is_that_of_the_last_page(dear: Tap) -> None:
     """One at list price clears it."""
     first = dear.fail(code="limit-too-low")
+    assert first.codes("WARNING") == ["unexpected-bill"]
+    assert dear.run(state=first.state).codes("WARNING") == []
     dear.sandbox.price = 300
     second = dear.fail(state=first.state, max_credits=2_500, code="limit-too-low")
     assert len(second.ids) == 10
