@@ -31,11 +31,10 @@ from tap_jobo.sync.fold import Page, advance
 from tap_jobo.sync.log import ArchiveLog
 from tap_jobo.sync.maintenance import (
     Problems,
-    command_for_gap,
     comparable_id,
     describe_archive,
+    describe_gap,
     describe_order,
-    gap_of,
     header_of_dropped,
     log_of,
     note_of_dropped,
@@ -221,18 +220,13 @@ def _after_drop(archive: StreamArchive, page: Page, note: DroppedPage | None) ->
             f"buys them, or its sync again ({archive.describe_price()}). If another one goes on "
             "first, they may be missing."
         )
-    command = archive.restart_since(note.since)
     with suppress(FormatError):  # of the head
         position = log_of(archive).position
-        if position.reads and gap_of(position) is None:
+        if gap := describe_gap(archive, position):
+            return f"Now, {gap}."
+        if position.reads:
             return "A later sync has read its rows again."
-        command = command_for_gap(archive, position)
-    if archive.spec.longest_lookback:
-        return "The next run reads its rows again, as far back as Jobo lists them."
-    return (
-        f"Its rows are missing until you run {command} with the settings of a pipeline that lacks "
-        "them."
-    )
+    return f"Its rows are missing until you run {archive.restart_since(note.since)}."
 
 
 def _known_page(log: ArchiveLog, number: int) -> Page:

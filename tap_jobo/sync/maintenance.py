@@ -65,9 +65,8 @@ def describe_archive(archive: StreamArchive, problems: Problems) -> Iterator[str
     position = problems.note(lambda: log.position)
     if position is None:
         return
-    gap = gap_of(position)
-    if gap is not None:
-        yield _describe_gap(gap, archive, position)
+    if gap := describe_gap(archive, position):
+        yield f"gap: {gap}"
     order = log.order
     is_over = order and order.over and position.of(order.over) is None
     if order and order.time > position.order and not is_over:
@@ -75,31 +74,24 @@ def describe_archive(archive: StreamArchive, problems: Problems) -> Iterator[str
         yield f"restart of {to_minute(order.time)}: the next run {what}"
 
 
-def _describe_gap(gap: str, archive: StreamArchive, position: Position) -> str:
-    """Return which rows may be missing, and what buys them."""
+def describe_gap(archive: StreamArchive, position: Position) -> str:
+    """Return which rows may be missing, and what buys them; empty if none are."""
+    of_reads = worse(*(each.gap for each in position.reads))
+    going = [each.sync for each in position.progress if each.has_gap]
+    gap = worse(of_reads, *(sync.since for sync in going))
+    if gap is None:
+        return ""
     filters = next((each.filters for each in position.reads if each.gap == gap), {})
     rows = f"rows with {describe(filters)}" if filters else "rows"
     since = f" since {to_minute(gap)}" if gap else ""
-    command = command_for_gap(archive, position)
-    then = f" until you run {command} with the settings of a pipeline that lacks them"
     if archive.spec.longest_lookback:
-        then = ": the next run reads what Jobo still lists"
-    return f"gap: {rows} may be missing{since}{then}"
-
-
-def gap_of(position: Position) -> str | None:
-    """Return since when rows may be missing that syncs of a position have read, if any are."""
-    gaps = [each.gap for each in position.reads]
-    return worse(*gaps, *(each.sync.since for each in position.progress if each.has_gap))
-
-
-def command_for_gap(archive: StreamArchive, position: Position) -> str:
-    """Return the command that buys what is missing: `--since` needs a complete sync."""
-    gap = worse(*(each.gap for each in position.reads))
-    going = [each.sync.id for each in position.progress if each.has_gap]
-    if gap is None and going:
-        return archive.command("restart", "--sync", going[-1])
-    return archive.restart_since(gap or ALL)
+        return f"{rows} may be missing{since}: the next run reads what Jobo still lists"
+    if of_reads is None:  # `--since` needs a complete sync
+        command = archive.command("restart", "--sync", going[-1].id)
+    else:
+        command = archive.restart_since(of_reads)
+    then = f"until you run {command} with the settings of a pipeline that lacks them"
+    return f"{rows} may be missing{since} {then}"
 
 
 def describe_order(order: Order, spec: FeedSpec) -> str:
