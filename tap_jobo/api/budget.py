@@ -211,7 +211,7 @@ class FeedCost:
             LimitTooLowError: It never will, so no later run could buy it, either.
         """
         # After a lost response, a free page may not stay free.
-        price = self._most if self.possibly_billed else self.price
+        price = self.highest_price if self.possibly_billed else self.price
         cost = math.ceil(rows * price)
         self._check(cost, price)
         self._asked_in = self._months()
@@ -241,7 +241,7 @@ class FeedCost:
             deducted = 0
         if deducted or self.spec.is_free:
             fall = 0
-        charge = Charge(requested=rows, price=self._most, deducted=deducted, fall=fall)
+        charge = Charge(requested=rows, price=self.highest_price, deducted=deducted, fall=fall)
         self._add(charge.full)
         return charge
 
@@ -298,7 +298,7 @@ class FeedCost:
         logger.warning("%s", message("no-price", fact, limits=" and ".join(limits) or None))
 
     @property
-    def _most(self) -> float:
+    def highest_price(self) -> float:
         """What a row may cost: a price below the list price may not last."""
         return max(self.price, self.spec.list_price)
 

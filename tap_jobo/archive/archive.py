@@ -335,7 +335,9 @@ class StreamArchive:
             known |= {"drop_head": drop}
         else:
             known["drop"] = drop
-            if header and header.sync:  # otherwise, `drop` names the command
+            if (
+                header and header.sync and not self.spec.is_free
+            ):  # otherwise, `drop` says what follows
                 known["restart"] = self.restart_since(header.sync.since)
         known["price"] = self.describe_price()
         fact = f"Page {number} of {self.key.stream} {what}. Nothing was billed for this stream."

@@ -151,4 +151,5 @@ def check_state(state: Mapping[str, Any], known: Known) -> None:
             except ValueError as error:
                 raise _unusable(str(error), known, price) from None
         elif near := get_close_matches(name.lower(), specs, 1, _SIMILAR):
-            raise _unusable(_no_stream(name, near).rstrip("."), known)
+            why = f"stream {name!a} does not exist (did you mean {near[0]}?)"
+            raise _unusable(why, known)

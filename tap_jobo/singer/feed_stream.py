@@ -137,7 +137,9 @@ class FeedStream(JoboStream):
         bookmarks, read = self.tap_state.get("bookmarks", {}), self._run.feeds
         of_this = [each for each in FEEDS if each.name in self.spec.ends_rows_of]
         given = [each for each in of_this if each in read or is_begun(bookmarks.get(each.name, {}))]
-        return given or of_this
+        return (
+            given or [each for each in of_this if self._run.open_archive(each, 0).head] or of_this
+        )
 
     def _unfiltered_rows(self) -> Iterator[str]:
         """Yield a warning before everything is bought without a limit."""
@@ -227,7 +229,7 @@ class FeedStream(JoboStream):
             raise self._failed_test("No row has a usable 'id'")
         self._converter.log_skipped(converted.skipped)
         if (total := page.estimated_total) is not None:
-            cost = dollars(total * self._cost.price)
+            cost = dollars(total * self._cost.highest_price)
             what = self.name.replace("_", " ")
             self._run.matches.append(f"about {total:,} {what} match: {cost}")
         return converted.records

@@ -54,7 +54,7 @@ class FeedSpec:
 
         Args:
             last: The credits of a row on the last page. Later ones cost at least the list price.
-            rows: How many are known, None if that is none.
+            rows: How many there are at least, None if that is not known.
         """
         price = max(last, self.list_price)
         if not price:
@@ -62,7 +62,7 @@ class FeedSpec:
         per_thousand = f"{dollars(price * 1_000)} per 1,000"
         if not rows:
             return f"{per_thousand} rows"
-        return f"{dollars(math.ceil(rows * price))} for known rows, at {per_thousand}"
+        return f"at least {dollars(math.ceil(rows * price))}, at {per_thousand}"
 
     @property
     def field_names(self) -> set[str]:

@@ -160,7 +160,7 @@ class ArchiveLog:
         return lost_page(before, after, end, self.rules) or _UNKNOWN
 
     def known_rows(self, filters: Filters, start: str) -> int | None:
-        """Return how many rows are known to match, None if the archive shows none.
+        """Return how many rows match at least, None if the archive shows none.
 
         They are those of the largest complete sync whose rows all match, since it returned each row
         once. It is looked for among the first pages only, where the first full sync is.

@@ -98,6 +98,8 @@ def describe_order(order: Order, spec: FeedSpec) -> str:
     """Return what `restart` lets the next run do."""
     verb = "reads" if spec.is_free else "buys"
     rows = f"all of {spec.name}"
+    if order.start and not spec.is_free:
+        rows = f"{rows} since {to_minute(order.start)}"
     if order.over is not None:
         rows = f"the rows of the sync {order.over}, if it is in progress,"
     elif order.since is not None:

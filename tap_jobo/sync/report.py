@@ -86,10 +86,9 @@ class Report:
 
     def estimate(self, rows: int) -> None:
         """Log what a sync will cost, after its first page."""
-        cost, price = dollars(rows * self.cost.price), self.cost.price
-        self.logger.info(
-            "This sync has about %s: %s at %g credits per row.", plural(rows, "row"), cost, price
-        )
+        price, count = self.cost.highest_price, plural(rows, "row")
+        cost = dollars(rows * price)
+        self.logger.info("This sync has about %s: %s at %g credits per row.", count, cost, price)
 
     def count_page(self, skipped: int, *, is_loaded: bool = False) -> None:
         """Count a page that is delivered, with the rows of it that are skipped."""

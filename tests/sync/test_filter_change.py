@@ -59,7 +59,7 @@ def test_a_price_is_at_least_what_the_same_rows_have_cost(tap: Tap) -> None:
     state = tap.succeed(state=run.state, **settings).state  # which costs more, but no other rows
     line = tap.run(state=state, country_codes=["DE", "FR"], founded_after=1850).complaint
     least = f"${len(run.ids) * 0.05:.2f}"
-    assert f"({least} for known rows, at $50.00 per 1,000)" in line
+    assert f"(at least {least}, at $50.00 per 1,000)" in line
     line = tap.run(state=state, country_codes=["FR"], founded_after=1850).complaint
     assert "($50.00 per 1,000 rows)" in line
 

@@ -456,8 +456,8 @@ def find_wrong(seed: int, count: int, kind: Kind = "memory", free: float = 0.1) 
     rng = random.Random(seed)
     for number in range(count):
         setting, steps = draw(rng, kind, free)
-        if play(setting, steps):
+        if wrong := play(setting, steps):
             steps = shrink(setting, steps)
-            wrong = play(setting, steps)
+            wrong = play(setting, steps) or f"Only once:\n{wrong}"
             return f"Seed {seed}, history {number}, {setting}, {len(steps)} steps:\n{wrong}"
     return ""
