@@ -394,7 +394,9 @@ class World:
             self.require(is_alike, f"positions differ: {run.position}, {folder.position}")
         if run.first != 0:
             return
-        for row in (row for entry in folder.entries for row in entry.rows):
+        # While it was stopped, perhaps at its end, another run may have bought more.
+        last = run.state.offset if run.state and run.conditions.other else folder.head
+        for row in (row for entry in folder.entries[:last] for row in entry.rows):
             self._require_version(pipe, row, "a load")
 
     def _require_version(self, pipe: Pipe, row: Row, after: str) -> None:
