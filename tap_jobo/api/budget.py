@@ -352,7 +352,7 @@ class FeedCost:
         for file in {*store.list(layout.PENDING_FOLDER)} - {layout.PENDING.format(key.name)}:
             name = layout.key_of_pending(file)
             pending = read_pending(store, name)
-            if pending is None or not key.shares_limit_with(pending.address, pending.api_key):
+            if pending is None or (pending.address, pending.api_key) != (key.address, key.api_key):
                 continue
             if name not in self._others:
                 self._others[name] = StreamArchive(store, key_of_name(name), pending.offset)

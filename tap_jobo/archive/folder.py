@@ -172,10 +172,6 @@ class Folder:
     def _errors(self) -> Iterator[None]:
         try:
             yield
-        except NotADirectoryError as error:
-            path = Path(error.filename or self._root)
-            found = next((each for each in [path, *path.parents] if each.is_file()), path)
-            raise StoreError(self.location, f"{found} is a file") from error
         except OSError as error:
             why = error.strerror or type(error).__name__
             where = f": {error.filename}" if error.filename else ""

@@ -32,10 +32,6 @@ class ArchiveKey(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """The names of its folders, such as `connect.jobo.world-live-1a2b3c4d/jobs`."""
         return f"{self.owner}/{self.stream}"
 
-    def shares_limit_with(self, address: str, api_key: str) -> bool:
-        """Return whether a monthly limit includes the bills of an address and kind of API key."""
-        return (self.address, self.api_key) == (address, api_key)
-
 
 def key_of_name(name: str) -> ArchiveKey:
     """Return an archive key as its name shows it, without the address and the kind of API key."""

@@ -170,9 +170,3 @@ def test_a_key_says_what_it_stands_for() -> None:
             archive_key(MANAGED_JOBS, api_key="jbe_live_a", api_url=URL)
         ).decode()
     )
-
-
-def test_streams_of_an_address_and_a_kind_of_key_share_a_limit() -> None:
-    assert key().shares_limit_with(URL, "live")
-    assert not key().shares_limit_with(URL, "test")
-    assert not key().shares_limit_with("https://example.com", "live")

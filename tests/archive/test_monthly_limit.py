@@ -106,6 +106,17 @@ def test_a_connection_check_counts(tap: Tap) -> None:
     assert sum(spent(tap).values()) == tap.sandbox.credits_billed == 50
 
 
+@pytest.mark.parametrize("other", ["key", "address"])
+def test_another_kind_of_key_or_address_has_a_limit_of_its_own(tap: Tap, other: str) -> None:
+    _reached(tap.run())
+    if other == "key":
+        tap.sandbox.api_key = tap.settings["api_key"] = "jbe_live_" + "x" * 24
+    else:
+        tap.settings["api_url"] = tap.sandbox.url.replace("127.0.0.1", "localhost")
+    _reached(tap.run())
+    assert tap.sandbox.credits_billed == 4 * PAGE
+
+
 @pytest.mark.parametrize(
     ("fault", "code", "billed"),
     [({"drop": True}, 1, PAGE), ({"status": 503, "times": 3}, 0, 2 * PAGE)],
