@@ -234,10 +234,10 @@ class ProcessRun(AnyRun):
     def _deliver(self, run: Run) -> None:
         """Give the target what it wrote, as Meltano merges states."""
         state = self.state
-        is_behind = "archive-behind" in run.codes("WARNING")
+        self.is_behind = "archive-behind" in run.codes("WARNING")
         is_new = state is None or not state.position.is_begun
-        self.first = 0 if state is None or is_new or is_behind else state.offset
-        if is_behind:
+        self.first = 0 if state is None or is_new or self.is_behind else state.offset
+        if self.is_behind:
             self.world.note_behind(self.pipe, state.offset if state else 0)
         raw = as_raw(state, CAREER_SITES, None) if state else {}
         for message in run.whole_messages:

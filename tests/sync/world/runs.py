@@ -69,6 +69,7 @@ class AnyRun:
         folder: The archive.
         target: What loads its rows.
         first: The entry that it loads after.
+        is_behind: Whether its archive lacks the entry of its state.
         billed: The rows that it was billed for.
         has_full: Whether it bought a whole full sync.
         is_empty: Whether the very first page had no rows.
@@ -96,6 +97,7 @@ class AnyRun:
         self.folder = Folder(Disk(lasts=self.lasts))
         self.target = Target(self, conditions.batch)
         self.first: int | None = None
+        self.is_behind = False
         self.billed = 0
         self.has_full = self.is_empty = False
         self._begun: set[str] = set()  # the syncs whose first page it has bought

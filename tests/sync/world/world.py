@@ -392,7 +392,7 @@ class World:
         if folder.entries and self.is_calm and has_one_version and is_latest:
             is_alike = run.position == folder.position
             self.require(is_alike, f"positions differ: {run.position}, {folder.position}")
-        if run.first != 0:
+        if run.first != 0 or run.is_behind:  # which is loaded from the time of the state on
             return
         # While it was stopped, perhaps at its end, another run may have bought more.
         last = run.state.offset if run.state and run.conditions.other else folder.head
