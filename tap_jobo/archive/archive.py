@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from functools import cached_property, partial
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 
@@ -38,6 +38,7 @@ _AHEAD: Final = 8  # entries that are read ahead from a bucket
 _MOST_KEPT: Final = 32_000_000  # bytes of entries in memory
 _LEAST_PROOF: Final = 1_000_000  # bytes of the file that proves that a page could be written
 OFF: Final = "The archive is off"
+_Read = TypeVar("_Read")
 _NO_FILE: Final = ArchiveFile(order=None, dropped=())
 
 
@@ -136,10 +137,9 @@ class StreamArchive:
         return next(filter(None, map(self.header, reversed(self.numbers))), None)
 
     def headers(self, numbers: Sequence[int]) -> Iterator[EntryHeader | None]:
-        """Yield the headers of entries; in a bucket, several are read at a time."""
-        workers = _AHEAD if self.store.is_remote else 1
-        with ThreadPoolExecutor(workers) as pool:
-            yield from pool.map(self.header, numbers)
+        """Yield the headers of entries."""
+        for header in self._ahead(self.header, numbers):
+            yield header()
 
     def id_of(self, number: int) -> str | None:
         """Return the id of an entry, None if there is none of this number.
@@ -164,7 +164,7 @@ class StreamArchive:
         before = numbers.start - 1
         previous = self.id_of(before) if before else None
         last_header = self.header(before)
-        for number, content in zip(numbers, self._contents(numbers), strict=True):
+        for number, content in zip(numbers, self._ahead(self._content, numbers), strict=True):
             entry = self._decoded(number, content)
             named = entry.header.previous
             is_known = (named.id if named else None) == previous
@@ -173,18 +173,20 @@ class StreamArchive:
             previous, last_header = entry.header.id, entry.header
             yield entry
 
-    def _contents(self, numbers: range) -> Iterator[Callable[[], bytes]]:
-        """Yield what returns the content of each entry; from a bucket, some are read ahead."""
+    def _ahead(
+        self, read: Callable[[int], _Read], numbers: Sequence[int]
+    ) -> Iterator[Callable[[], _Read]]:
+        """Yield what returns what is read of each entry; in a bucket, some are read ahead."""
         most = _AHEAD if self.store.is_remote else 1
-        ahead: deque[Future[bytes]] = deque()
+        ahead: deque[Future[_Read]] = deque()
         pool = ThreadPoolExecutor(most)
         try:
             for number in numbers:
-                ahead.append(pool.submit(self._content, number))
+                ahead.append(pool.submit(read, number))
                 if len(ahead) == most:
                     yield ahead.popleft().result
-            for content in ahead:
-                yield content.result
+            for found in ahead:
+                yield found.result
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
 
