@@ -394,8 +394,9 @@ class World:
             self.require(is_alike, f"positions differ: {run.position}, {folder.position}")
         if run.first != 0 or run.is_behind:  # which is loaded from the time of the state on
             return
-        # While it was stopped, perhaps at its end, another run may have bought more.
-        last = run.state.offset if run.state and run.conditions.other else folder.head
+        last = folder.head
+        if run.conditions.other or run.conditions.meanwhile:  # which may have bought more
+            last = run.state.offset if run.state else 0
         for row in (row for entry in folder.entries[:last] for row in entry.rows):
             self._require_version(pipe, row, "a load")
 
