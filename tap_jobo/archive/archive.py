@@ -337,9 +337,8 @@ class StreamArchive:
             known |= {"drop_head": drop}
         else:
             known["drop"] = drop
-            if (
-                header and header.sync and not self.spec.is_free
-            ):  # otherwise, `drop` says what follows
+            # Otherwise, `drop` says what follows: a free feed is read as far back as it is listed.
+            if header and header.sync and not self.spec.is_free:
                 known["restart"] = self.restart_since(header.sync.since)
         known["price"] = self.describe_price()
         fact = f"Page {number} of {self.key.stream} {what}. Nothing was billed for this stream."
