@@ -388,15 +388,15 @@ class World:
         if not (folder and pipe.uses_archive):
             return
         has_one_version = all(each.wanted.rules is RULES for each in self.pipes.values())
-        is_latest = run.state is None or run.state.offset == folder.head
+        last = folder.head
+        if run.conditions.other or run.conditions.meanwhile:  # which may have bought more
+            last = run.state.offset if run.state else 0
+        is_latest = last == folder.head and (run.state is None or run.state.offset == last)
         if folder.entries and self.is_calm and has_one_version and is_latest:
             is_alike = run.position == folder.position
             self.require(is_alike, f"positions differ: {run.position}, {folder.position}")
         if run.first != 0 or run.is_behind:  # which is loaded from the time of the state on
             return
-        last = folder.head
-        if run.conditions.other or run.conditions.meanwhile:  # which may have bought more
-            last = run.state.offset if run.state else 0
         for row in (row for entry in folder.entries[:last] for row in entry.rows):
             self._require_version(pipe, row, "a load")
 
