@@ -308,8 +308,7 @@ def _restart(
             f"The archive of {stream} is empty. Nothing was changed. The next run without a state "
             "buys everything anyway."
         )
-    rows = log.known_rows(filters, start) if since is None and over is None else None
-    what = f"{describe_order(order, spec)} ({archive.describe_price(rows)})."
+    what = f"{describe_order(order, spec)} ({archive.describe_price()})."
     if log.order and log.order.time > log.position.order and log.order.over is None:
         what += f" It replaces an order of {to_minute(log.order.time)} that was not begun."
     if not yes:

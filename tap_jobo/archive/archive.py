@@ -305,9 +305,9 @@ class StreamArchive:
         """What a row of the last page has cost, when this was read; 0 if that is the list price."""
         return last_price(self.store, self.key.name)
 
-    def describe_price(self, rows: int | None = None) -> str:
-        """Return what rows cost now, for a message; `rows` is how many are known."""
-        return self.spec.describe_price(self.last_price, rows)
+    def describe_price(self) -> str:
+        """Return what rows cost now, for a message."""
+        return self.spec.describe_price(self.last_price)
 
     @property
     def folder(self) -> str:

@@ -170,14 +170,7 @@ class FeedStream(JoboStream):
         elif isinstance(run.planned, Request):
             request, sync = describe_request(run.planned, run.wanted.start), run.planned.sync
             then = ", and then what changed" if sync.reads != sync.filters else ""
-            yield f"buy: {request} ({self._price_of(run.planned)}){then}"
-
-    def _price_of(self, request: Request) -> str:
-        run, sync = self.feed_run, request.sync
-        is_all = request.page == 1 and sync.since <= run.wanted.start
-        if is_all and sync.reads == sync.filters:
-            return run.standing(run.position).price_of_everything()
-        return run.archive.describe_price()
+            yield f"buy: {request} ({run.archive.describe_price()}){then}"
 
     # The sync
 

@@ -1,6 +1,5 @@
 """The declaration of a feed: everything in which one feed of the API differs from another."""
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -49,20 +48,14 @@ class FeedSpec:
         """Whether its rows never cost anything."""
         return self.list_price == 0
 
-    def describe_price(self, last: float = 0, rows: int | None = None) -> str:
+    def describe_price(self, last: float = 0) -> str:
         """Return what rows cost, for a message.
 
         Args:
             last: The credits of a row on the last page. Later ones cost at least the list price.
-            rows: How many there are at least, None if that is not known.
         """
         price = max(last, self.list_price)
-        if not price:
-            return "free"
-        per_thousand = f"{dollars(price * 1_000)} per 1,000"
-        if not rows:
-            return f"{per_thousand} rows"
-        return f"at least {dollars(math.ceil(rows * price))}, at {per_thousand}"
+        return f"{dollars(price * 1_000)} per 1,000 rows" if price else "free"
 
     @property
     def field_names(self) -> set[str]:

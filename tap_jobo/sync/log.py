@@ -16,7 +16,6 @@ from tap_jobo.model import (
     DroppedPage,
     Entry,
     EntryHeader,
-    Filters,
     Order,
     Position,
     Previous,
@@ -24,7 +23,6 @@ from tap_jobo.model import (
 from tap_jobo.sync.filters import FilterRules
 from tap_jobo.sync.fold import Page, advance, gapped, lost_page
 
-_PRICED: Final = 1_000  # pages from which a price is estimated
 _UNKNOWN: Final = Page(sync=None, page=1, rows=0, cursor=None, dropped="behind")
 """What is known of an entry whose header can't be read, and no other header tells."""
 
@@ -158,23 +156,6 @@ class ArchiveLog:
         end = following.previous.rows, following.previous.cursor
         before, after = self.position_before(number), following.before
         return lost_page(before, after, end, self.rules) or _UNKNOWN
-
-    def known_rows(self, filters: Filters, start: str) -> int | None:
-        """Return how many rows match at least, None if the archive shows none.
-
-        They are those of the largest complete sync whose rows all match, since it returned each row
-        once. It is looked for among the first pages only, where the first full sync is.
-        """
-        counts = []
-        numbers = self.archive.numbers[:_PRICED]
-        for number, header in zip(numbers, self.archive.headers(numbers), strict=True):
-            sync = header.live_sync if header else None
-            if header and sync and sync.since >= start and self.rules.covers(filters, sync.reads):
-                with suppress(FormatError):  # of the head
-                    rows, cursor = self.end(number, header)
-                    if cursor is None:
-                        counts.append(header.rows_before + rows)
-        return max(counts, default=None)
 
     def note(self, number: int, rows: int, cursor: str | None) -> None:
         """Take the end of an entry as given: it was parsed, or perhaps it can't be."""

@@ -33,15 +33,12 @@ class Standing:
     log: ArchiveLog
     position: Position
 
+    has_state: bool
+
     @property
     def price(self) -> str:
         """What rows cost."""
         return self.log.archive.describe_price()
-
-    def price_of_everything(self) -> str:
-        """Return the price of all rows that match, as far as the archive shows it."""
-        rows = self.log.known_rows(self.wanted.filters, self.wanted.start)
-        return self.log.archive.describe_price(rows)
 
 
 @dataclass(kw_only=True)
@@ -186,9 +183,9 @@ def _answers(standing: Standing) -> dict[str, str | None]:
     known: dict[str, str | None] = {
         "resync": run_with("on_filter_change", "resync"),
         "resync_rows": rows,
-        "price": standing.price if new else standing.price_of_everything(),
+        "price": standing.price,
     }
-    if position.progress:
+    if position.progress and standing.has_state:
         known |= {"changed": "the settings", "resync_rows": f"{rows}, even those bought"}
     if position.reads:
         known["keep"] = run_with("on_filter_change", "keep")

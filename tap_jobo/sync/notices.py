@@ -137,10 +137,8 @@ class Notices:
             self._messages.logger.warning("%s", self._messages.expired_gap(fact))
             return
         known: dict[str, str | None] = {}
-        if archive.lasts:
-            known["price"] = standing.price if since else standing.price_of_everything()
         if since and archive.lasts:
-            known |= {"restart": None, "restart_since": archive.restart_since(since)}
+            known = {"restart": None, "restart_since": archive.restart_since(since)}
         self._messages.warn("gap", fact, **known)
 
     def _is_being_read(self, gap: str, position: Position, wanted: Wanted) -> bool:

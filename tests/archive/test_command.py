@@ -93,7 +93,7 @@ def test_list_shows_the_rest_of_a_stream_whose_small_file_is_damaged(
     files.store.replace(name, b"{}")
     (title, *known), error = listed(tap)
     assert "/career_sites" in title
-    assert any("$6.00" in line for line in known)
+    assert any("$50.00 per 1,000" in line for line in known)
     assert name in error
 
 
@@ -251,7 +251,7 @@ def test_restart_buys_everything_anew_once_or_what_changed_since_a_date(
     tap = warehouse.tap
     started = warehouse.state["bookmarks"]["career_sites"]["replication_key_value"]
     asked = refusal(archive_command(tap, "restart", "career_sites"))
-    assert "$6.00" in asked
+    assert "$50.00 per 1,000" in asked
     assert "--yes" in asked
     change(tap, *list(warehouse.target.rows)[:3])
     assert warehouse.rows_billed() == 3
@@ -271,7 +271,7 @@ def test_restart_of_an_empty_archive_is_refused(tap: Tap) -> None:
 
 
 def test_restart_asks_on_a_terminal(warehouse: Warehouse, files: Files) -> None:
-    assert b"$6.00" in on_terminal(warehouse.tap, "restart", "career_sites", answer=b"y\n")
+    assert b"$50.00 per 1,000" in on_terminal(warehouse.tap, "restart", "career_sites", answer=b"y\n")
     assert files.file
 
 

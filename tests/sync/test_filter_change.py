@@ -51,19 +51,6 @@ def test_every_filter_selects_and_none_excludes(spec: Any) -> None:
         assert setting.narrows(None, "x")
 
 
-def test_a_price_is_at_least_what_the_same_rows_have_cost(tap: Tap) -> None:
-    """Two filters are wider, so all rows are bought, and those of before match as well."""
-    settings: Any = {"country_codes": ["DE"], "founded_after": 1900}
-    run = tap.succeed(**settings)
-    tap.sandbox.world.touch(run.ids[0])
-    state = tap.succeed(state=run.state, **settings).state  # which costs more, but no other rows
-    line = tap.run(state=state, country_codes=["DE", "FR"], founded_after=1850).complaint
-    least = f"${len(run.ids) * 0.05:.2f}"
-    assert f"(at least {least}, at $50.00 per 1,000)" in line
-    line = tap.run(state=state, country_codes=["FR"], founded_after=1850).complaint
-    assert "($50.00 per 1,000 rows)" in line
-
-
 def test_values_that_two_syncs_read_are_not_bought_again(tap: Tap) -> None:
     germany = tap.succeed(country_codes=["DE"])
     france = tap.succeed(state=germany.state, country_codes=["FR"], on_filter_change="resync")
