@@ -271,7 +271,9 @@ def test_restart_of_an_empty_archive_is_refused(tap: Tap) -> None:
 
 
 def test_restart_asks_on_a_terminal(warehouse: Warehouse, files: Files) -> None:
-    assert b"$50.00 per 1,000" in on_terminal(warehouse.tap, "restart", "career_sites", answer=b"y\n")
+    assert b"$50.00 per 1,000" in on_terminal(
+        warehouse.tap, "restart", "career_sites", answer=b"y\n"
+    )
     assert files.file
 
 
