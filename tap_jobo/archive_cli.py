@@ -94,8 +94,8 @@ def list_(archive_dir: str | None) -> None:
 def state(archive_dir: str | None, streams: Sequence[str]) -> None:
     """Write the state of whoever bought the last pages.
 
-    Use it if the state is lost, and the warehouse has the rows. As a command of a Meltano plugin,
-    it writes the form that `meltano state merge` reads.
+    Use it if the state is lost, and the warehouse has all rows of these archives. As a command of a
+    Meltano plugin, it writes the form that `meltano state merge` reads.
     """
     with _opened(archive_dir) as (store, keys):
         archives = [StreamArchive(store, _key_of(keys, stream)) for stream in streams]
@@ -192,6 +192,7 @@ def _drop(archive: StreamArchive, number: int, *, yes: bool) -> None:
     _require_page(archive, number, "dropped")
     stream, header = archive.key.stream, archive.header(number)
     if header and header.dropped:
+        archive.rewrite(Entry(number, header, b""))  # in case it is damaged
         _echo(f"Page {number} of {stream} was dropped before. Nothing was changed.")
         return
     log = log_of(archive)

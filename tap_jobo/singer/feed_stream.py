@@ -98,9 +98,8 @@ class FeedStream(JoboStream):
         for instant in run.starts:
             clock = self._run.api_clock
             if clock.is_future(parse_timestamp(instant)):
-                folder = run.archive.folder if run.archive.lasts else None
                 now = format_timestamp(clock.now())
-                raise run.messages.in_future(instant, now, folder)
+                raise run.messages.in_future(instant, now, run.archive)
         run.check()
 
     def _early_rows(self) -> Iterator[str]:

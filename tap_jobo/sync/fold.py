@@ -27,6 +27,7 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
         page: The number of the page in its sync, from 1.
         rows: The rows of the page.
         cursor: Where the next page starts, None after the last page of a sync.
+        requested: The cursor it was requested with, None for a first page, or if it is not known.
         dropped: Where it was dropped, None if it was not.
     """
 
@@ -34,6 +35,7 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
     page: int
     rows: int
     cursor: str | None
+    requested: str | None = None
     dropped: Dropped | None = None
 
 
@@ -43,6 +45,9 @@ def advance(position: Position, page: Page, rules: FilterRules) -> Position:
     A page of a sync whose page 1 the warehouse lacks moves nothing, and so does one that it has. A
     page that was dropped at the head is bought again, so it moves nothing, either. Behind the head,
     it leaves its sync with a gap, as a page does that is skipped.
+
+    While an archive is off, or another one is used, two warehouses may each go on with the same
+    sync. The pages of the other one then do not start where the own ones end, and move nothing.
     """
     if page.dropped == "head":
         return position
@@ -52,6 +57,8 @@ def advance(position: Position, page: Page, rules: FilterRules) -> Position:
         return position
     old = position.of(sync.id)
     if (old is None and page.page > 1) or (old and page.page <= old.pages):
+        return position
+    if old and page.page == old.pages + 1 and page.requested not in {None, old.cursor}:
         return position
     has_gap = page.dropped is not None
     if old is None:

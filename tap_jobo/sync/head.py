@@ -42,14 +42,14 @@ class HeadReader:
         if sync := entry.header.live_sync:
             page = self.log.parse(entry)
             if entry.header.page > 1 and page.following:
-                self._watch = self._watch_resumed(sync)
+                self._watch = self._watch_resumed(sync, entry.header.page)
             self._check(entry, page)
 
     def watch(self, request: Request) -> None:
         """Raise `EndlessFeedError` if a sync has stalled, before its next page is bought."""
         sync = request.sync
         if self._watch.id != sync.id:
-            self._watch = SyncWatch(sync.id) if request.page == 1 else self._watch_resumed(sync)
+            self._watch = self._watch_resumed(sync, request.page - 1)
         self._watch.detect_stall()
 
     def check_bought(self, entry: Entry, page: ParsedPage) -> None:
@@ -67,15 +67,22 @@ class HeadReader:
         except FormatError as error:
             raise self.log.archive.unreadable(error, entry) from error
 
-    def _watch_resumed(self, sync: Sync) -> SyncWatch:
-        """Return the watch of a sync of which the archive has pages."""
+    def _watch_resumed(self, sync: Sync, last: int) -> SyncWatch:
+        """Return the watch of a sync after its page of a number.
+
+        Another run may have gone on with the sync, and bought the same pages.
+        """
         watch, archive = SyncWatch(sync.id), self.log.archive
+        if last == 0:
+            return watch
         first = last_until(sync.started, archive) + 1
         with suppress(FormatError):  # of a damaged entry, which this run may not need
             for entry in archive.read_all(range(first, archive.head + 1)):
                 self._raise_if_over()
                 header = entry.header
                 if header.live_sync is None or header.live_sync.id != sync.id:
+                    continue
+                if header.page > last:
                     continue
                 watch.cursors.add(header.cursor)
                 watch.note_ids(self._reader.read_ids(entry))

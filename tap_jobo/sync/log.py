@@ -101,7 +101,12 @@ class ArchiveLog:
             return self._page_of_damaged(number)
         rows, cursor = self.end(number, header)
         return Page(
-            sync=header.sync, page=header.page, rows=rows, cursor=cursor, dropped=header.dropped
+            sync=header.sync,
+            page=header.page,
+            rows=rows,
+            cursor=cursor,
+            requested=header.cursor,
+            dropped=header.dropped,
         )
 
     def end(self, number: int, header: EntryHeader) -> tuple[int, str | None]:

@@ -88,13 +88,17 @@ class Messages:
                 known = {"archive": None, "everything": "everything"}
         return StateError(self.text(asked.code, f"{fact}. Nothing was billed.", **known))
 
-    def in_future(self, instant: str, now: str, folder: str | None) -> StateError:
+    def in_future(self, instant: str, now: str, archive: StreamArchive) -> StateError:
         """Return the error for a sync that started after the API's time."""
+        known = {}
+        if archive.lasts:
+            restart = archive.restart_since("DATE")
+            known = {"folder": archive.folder, "restart_since": restart}
         fact = (
             f"The bookmark of {self.name} ({to_minute(instant)}) is later than Jobo's clock "
             f"({to_minute(now)}). Nothing was billed."
         )
-        return StateError(self.text("future-bookmark", fact, folder=folder))
+        return StateError(self.text("future-bookmark", fact, **known))
 
     # Pages that cannot be used
 

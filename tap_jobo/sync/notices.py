@@ -90,7 +90,9 @@ class Notices:
         if not (start.is_behind or is_healed_now) or not self._told.is_first("behind"):
             return
         name = messages.name
-        fact = f"The archive lacks pages of {name} that this warehouse has. None is billed again."
+        fact = (
+            f"The archive lacks pages of {name} that this warehouse has. It goes on from the state."
+        )
         if isinstance(planned, Request) and is_healed_now:
             since = to_minute(planned.sync.since) if planned.sync.since else "the first"
             price = standing.price
@@ -106,17 +108,18 @@ class Notices:
 
     # Gaps
 
-    def tell_gap(self, standing: Standing) -> None:
+    def tell_gap(self, standing: Standing, planned: Request | Question | None) -> None:
         """Report a gap in what was read of the rows that the settings ask for.
 
-        The settings of an earlier run may have been others, so the state has what was told.
+        The settings of an earlier run may have been others, so the state has what was told. A gap
+        is not told if a sync in progress reads its rows, or one that the run is going to begin.
         """
         wanted = standing.wanted
         has = best(standing.position, wanted)
         gap = has.gap if has else None
         if gap is not None and wanted.is_free and gap >= before(wanted.start, HOUR):
             return  # this run reads the rows again, free
-        if gap is not None and self._is_being_read(gap, standing.position, wanted):
+        if gap is not None and self._is_being_read(gap, standing.position, wanted, planned):
             return  # to order it once more would bill it twice
         is_known, self.gap = gap == self.gap, gap
         if gap is None or not self._told.is_first(f"gap {gap}"):
@@ -141,11 +144,15 @@ class Notices:
             known = {"restart": None, "restart_since": archive.restart_since(since)}
         self._messages.warn("gap", fact, **known)
 
-    def _is_being_read(self, gap: str, position: Position, wanted: Wanted) -> bool:
-        """Return whether a sync that goes on reads the rows of a gap.
+    def _is_being_read(
+        self, gap: str, position: Position, wanted: Wanted, planned: Request | Question | None
+    ) -> bool:
+        """Return whether a sync that goes on reads the rows of a gap, or one that was ordered.
 
         One of other filters may wait for ever.
         """
+        if isinstance(planned, Request) and planned.why == "restart":
+            return planned.sync.since <= gap
         return any(
             each.sync.filters == each.sync.reads == wanted.filters
             and each.sync.since <= gap

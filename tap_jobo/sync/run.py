@@ -241,9 +241,8 @@ class FeedRun:
         """Yield what the archive has and the warehouse lacks, up to a page that can't be read."""
         newest = self._read_ahead()
         numbers = self.pages_to_load
-        is_restarted = isinstance(self.planned, Request) and self.planned.why == "restart"
-        if not is_restarted:  # before a state has it
-            self._notices.tell_gap(self.standing(self._position_once_loaded()))
+        planned = None if self.only_loads else self.planned
+        self._notices.tell_gap(self.standing(self._position_once_loaded()), planned)
         if self.state is None and numbers:
             yield Delivery((), self.reader.clock().now(), self._state_at(0, None, "", NOTHING))
         for entry in self.archive.read_all(numbers):
@@ -417,7 +416,7 @@ class FeedRun:
             self.report.estimate(page.estimated_total)
         position = self._position_after(entry)
         if cursor is None:
-            self._notices.tell_gap(self.standing(position))  # before the state has it
+            self._notices.tell_gap(self.standing(position), None)
         if not self.archive.lasts:
             self.archive.forget_body(entry.number - 1)
         return self._delivery(entry, position, records)

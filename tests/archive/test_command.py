@@ -121,6 +121,28 @@ def test_list_shows_that_rows_of_a_dropped_page_may_be_missing(
     assert not gaps(tap)
 
 
+@pytest.mark.parametrize("is_bought", [True, False])
+def test_a_gap_is_told_although_a_restart_is_ordered_that_does_not_close_it(
+    tap: Tap, *, is_bought: bool
+) -> None:
+    tap.settings["batch_size"] = 50
+    tap.succeed()
+    drop(tap, 2)
+    restart(tap, *(["--since", "2026-01-01"] if is_bought else []))
+    limit = {} if is_bought else {"max_credits": 0}
+    assert "gap" in tap.succeed(**limit).codes("WARNING")
+
+
+def test_a_dropped_page_that_is_damaged_later_is_dropped_again(tap: Tap, files: Files) -> None:
+    tap.settings["batch_size"] = 50
+    tap.succeed()
+    drop(tap, 2)
+    files.damage(files.pages[1])
+    tap.fail(code="archive-damaged")
+    drop(tap, 2)
+    assert len(tap.succeed().ids) == 70
+
+
 def test_what_a_first_sync_in_progress_lacks_is_bought_as_the_list_says(tap: Tap) -> None:
     tap.settings |= {"start_date": "2020-01-01", "batch_size": 50}
     tap.run(max_credits=5_000)
