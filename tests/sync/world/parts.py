@@ -184,6 +184,10 @@ class Api:
             self.versions[id_] += 1
             self.rows[id_] = replace(self.rows[id_], version=self.versions[id_])
 
+    def move(self, id_: int, country: str) -> None:
+        """Let a row match other filters, but not change when it was updated."""
+        self.rows[id_] = replace(self.rows[id_], country=country)
+
     def expire(self, id_: int) -> None:
         self.rows.pop(id_, None)
 

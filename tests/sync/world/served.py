@@ -42,6 +42,10 @@ class ServedApi(Api):
         super().change_silently(id_)
         self._send(id_)
 
+    def move(self, id_: int, country: str) -> None:
+        super().move(id_, country)
+        self._send(id_)
+
     def expire(self, id_: int) -> None:
         super().expire(id_)
         world = self.sandbox.world
