@@ -5,7 +5,7 @@ a misspelled stream billed or not read. So names that do not exist in the catalo
 state are errors before the first request.
 """
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from difflib import get_close_matches
 from fnmatch import fnmatch
 from typing import Any, Final
@@ -20,6 +20,7 @@ from tap_jobo.messages import Known, message
 from tap_jobo.redaction import without_key
 from tap_jobo.settings.reading import read_object
 from tap_jobo.streams import FEEDS
+from tap_jobo.streams.feed_spec import FeedSpec
 from tap_jobo.sync.state import read_state
 
 _OPTIONS: Final = [value for name, value in vars(mapper).items() if name.startswith("MAPPER_")]
@@ -133,7 +134,9 @@ def _unusable(why: str, known: Known, price: str | None = None) -> StateError:
     return StateError(message("invalid-state", fact, price=price, **known))
 
 
-def check_state(state: Mapping[str, Any], known: Known) -> None:
+def check_state(
+    state: Mapping[str, Any], known: Known, describe_price: Callable[[FeedSpec], str]
+) -> None:
     """Check a state. Other streams in it are ignored: Meltano never removes one."""
     bookmarks: Any = state.get("bookmarks")
     is_valid = isinstance(bookmarks, dict)
@@ -141,7 +144,7 @@ def check_state(state: Mapping[str, Any], known: Known) -> None:
         raise _unusable("'bookmarks' must be an object with an object for each stream", known)
     specs = {spec.name: spec for spec in FEEDS}
     priced = [each for each in FEEDS if each.name in bookmarks and not each.is_free]
-    price = ", ".join(f"{each.describe_price()} of {each.name}" for each in priced)
+    price = ", ".join(f"{describe_price(each)} of {each.name}" for each in priced)
     for name, bookmark in bookmarks.items():
         if spec := specs.get(name):
             if bookmark and not bookmark.get("position"):

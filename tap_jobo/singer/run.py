@@ -109,11 +109,15 @@ class RunContext:
         own = names.get(spec.name)
         return {
             "stream": spec.name,
-            "price": spec.describe_price(last_price(self._store, self._key(spec).name)),
+            "price": self.describe_price(spec),
             "archive": location,
             "restart": self._restart(spec, own) if own else None,
             "state": archive_command("state", *names.values(), location=location) if own else None,
         }
+
+    def describe_price(self, spec: FeedSpec) -> str:
+        """Return what rows of a feed cost, as far as its last page shows."""
+        return spec.describe_price(last_price(self._store, self._key(spec).name))
 
     def _restart(self, spec: FeedSpec, name: str) -> str:
         """Return the command that buys a feed again, for the settings of a run that reads it."""

@@ -33,8 +33,6 @@ class Standing:
     log: ArchiveLog
     position: Position
 
-    has_state: bool
-
     @property
     def price(self) -> str:
         """What rows cost."""
@@ -189,8 +187,11 @@ def _answers(standing: Standing) -> dict[str, str | None]:
         "resync_rows": rows,
         "price": standing.price,
     }
-    if position.progress and standing.has_state:
-        known |= {"changed": "the settings", "resync_rows": f"{rows}, even those bought"}
+    if position.progress:
+        going = position.progress[-1].sync
+        since = f", since {to_minute(going.start)}" if going.start else ""
+        known["going"] = f"{describe(going.filters) or 'no filter'}{since}"
+        known["resync_rows"] = f"{rows}, even those bought"
     if position.reads:
         known["keep"] = run_with("on_filter_change", "keep")
     if has := best(standing.log.position, standing.wanted):

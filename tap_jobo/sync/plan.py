@@ -147,8 +147,7 @@ def plan(own: Position, log: Log, wanted: Wanted, run: Run, now: str) -> Request
         if over := next((each for each in going if each.sync.id == order.over), None):
             return begun_over(over.sync, wanted, now, "restart")
         order = None
-    is_all_lost = not (own.reads or own.progress)  # otherwise, a question comes first
-    if order and order.since is None and (has or going or is_all_lost):
+    if order and order.since is None:  # the user has decided to buy all that is wanted
         return full(wanted, now, order)
     if going:
         return _next_page(going[0])

@@ -226,9 +226,7 @@ class FeedRun:
 
     def standing(self, position: Position) -> Standing:
         """Return where the stream stands, for messages."""
-        return Standing(
-            wanted=self.wanted, log=self.log, position=position, has_state=self._had_state
-        )
+        return Standing(wanted=self.wanted, log=self.log, position=position)
 
     @property
     def pages_to_load(self) -> range:

@@ -547,6 +547,10 @@ ORDERS: dict[str, Trap] = {
         *[run(), put(0, 1, 2, 3), run(outcome="limit", pages=1), order(at(0))],
         *[run(billed=2 + 9), run(billed=0)],
     ],
+    "an order of all that is wanted is an answer": [
+        *[want(filters=OF_AT), run(), want(filters=OF_AT_BE), order(None, OF_AT_BE)],
+        *[run(billed=6), has_gap("prod", None), run(billed=0)],
+    ],
     "an order of narrower filters is no answer": [
         *[want("dev", filters=OF_AT), run("dev"), order(filters=OF_AT)],
         asks("prod", "filters-changed"),

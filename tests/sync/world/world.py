@@ -447,11 +447,7 @@ class World:
         pipe, wanted, own, sync = run.pipe, run.wanted, entry.header.buyer, entry.sync
         if wanted.choice != "error":
             return
-        if sync.order is not None:
-            known = [each.filters for each in own.reads]
-            known += [each.sync.filters for each in own.progress]
-            is_known = any(RULES.covers(filters, wanted.filters) for filters in known)
-            self.require(is_known or not known, "an order buys what nobody announced")
+        if sync.order is not None:  # which has announced it
             return
         if not own.is_begun and all(each.header.dropped for each in before):
             return  # nothing at all
