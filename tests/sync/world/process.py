@@ -438,9 +438,11 @@ class ProcessWorld(World):
     # The user, who runs the commands of messages
 
     def _drop_damaged(self, pipe: Pipe, number: int | None) -> None:  # noqa: ARG002 - it is told
+        folder = self.folders.get(pipe.folder)
+        if folder is None:  # it was lost meanwhile
+            return
         self._follow(self.told[pipe.name], "drop")
         self.is_calm = False
-        folder = self.folders[pipe.folder]
         for each in [*folder.damaged]:
             header = folder.archive.header(each)
             if header and header.dropped:
