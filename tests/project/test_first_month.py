@@ -33,7 +33,7 @@ def test_two_environments_have_one_bill_also_if_one_narrows_its_filters(project:
 def test_what_is_lost_or_moves_is_loaded_again_and_a_restart_buys_it_once(project: Project) -> None:
     project.run()
     project.query("DROP TABLE career_sites")
-    assert "6 pages from the archive, free" in project.run_block("full-refresh").stderr
+    assert "$15.00 not billed again" in project.run_block("full-refresh").stderr
     assert project.is_current()
     project.query("ALTER TABLE career_sites DROP COLUMN summary")
     project.run_block("full-refresh")
