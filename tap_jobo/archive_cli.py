@@ -193,7 +193,7 @@ def _drop(archive: StreamArchive, number: int, *, yes: bool) -> None:
     stream, header = archive.key.stream, archive.header(number)
     if header and header.dropped:
         archive.rewrite(Entry(number, header, b""))  # in case it is damaged
-        _echo(f"Page {number} of {stream} was dropped before. Nothing was changed.")
+        _echo(f"Page {number} of {stream} was dropped before.")
         return
     log = log_of(archive)
     page = _known_page(log, number)

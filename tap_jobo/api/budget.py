@@ -135,11 +135,6 @@ class FeedCost:
         self._others: dict[str, StreamArchive] = {}  # of the streams that share the limit
         self._spent_by_others: dict[str, Mapping[str, int]] = {}
 
-    def expect_price(self, last: float) -> None:
-        """Take up the price that the last page of an earlier run has shown, 0 if it is usual."""
-        self._raised = last
-        self.price = max(last, self.spec.list_price)
-
     def count_in(self, archive: StreamArchive, raise_if_lost: Callable[[], None]) -> None:
         """Go on with the count of earlier runs, and with the balance that they saw.
 
@@ -155,7 +150,8 @@ class FeedCost:
         self._written = pending = read_pending(archive.store, archive.key.name)
         self.archive, self._raise_if_lost = archive, raise_if_lost
         self.spent = {**archive.spent_so_far(pending)}
-        self.expect_price(pending.price if pending else 0)
+        self._raised = pending.price if pending else 0
+        self.price = max(self._raised, self.spec.list_price)
         if pending is None:  # by this file, the runs of other streams find the pages of this one
             self.settle()
         self._read_others(archive)

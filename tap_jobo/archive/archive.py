@@ -337,7 +337,7 @@ class StreamArchive:
             known |= {"drop_head": drop}
         else:
             known["drop"] = drop
-            # Otherwise, `drop` says what follows: a free feed is read as far back as it is listed.
+            # Otherwise, the output of `drop` has the next step: a run reads a free feed by itself.
             if header and header.sync and not self.spec.is_free:
                 known["restart"] = self.restart_since(header.sync.since)
         known["price"] = self.describe_price()

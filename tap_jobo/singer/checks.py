@@ -134,6 +134,17 @@ def _unusable(why: str, known: Known, price: str | None = None) -> StateError:
     return StateError(message("invalid-state", fact, price=price, **known))
 
 
+def _find_wrong(bookmark: Mapping[str, Any], spec: FeedSpec) -> str:
+    """Return why the part of a feed in a state can't be used, empty if it can."""
+    if bookmark and not bookmark.get("position"):
+        return f"`bookmarks.{spec.name}` lacks `position`"
+    try:
+        read_state(bookmark, spec)
+    except ValueError as error:
+        return str(error)
+    return ""
+
+
 def check_state(
     state: Mapping[str, Any], known: Known, describe_price: Callable[[FeedSpec], str]
 ) -> None:
@@ -143,16 +154,13 @@ def check_state(
     if not (is_valid and all(isinstance(each, dict) for each in bookmarks.values())):
         raise _unusable("'bookmarks' must be an object with an object for each stream", known)
     specs = {spec.name: spec for spec in FEEDS}
-    priced = [each for each in FEEDS if each.name in bookmarks and not each.is_free]
-    price = ", ".join(f"{describe_price(each)} of {each.name}" for each in priced)
     for name, bookmark in bookmarks.items():
         if spec := specs.get(name):
-            if bookmark and not bookmark.get("position"):
-                raise _unusable(f"`bookmarks.{name}` lacks `position`", known, price)
-            try:
-                read_state(bookmark, spec)
-            except ValueError as error:
-                raise _unusable(str(error), known, price) from None
+            if why := _find_wrong(bookmark, spec):
+                priced = [each for each in FEEDS if each.name in bookmarks and not each.is_free]
+                # Only now: the archive shows what rows cost, and has to be read for that.
+                prices = [f"{describe_price(each)} of {each.name}" for each in priced]
+                raise _unusable(why, known, ", ".join(prices))
         elif near := get_close_matches(name.lower(), specs, 1, _SIMILAR):
             why = f"stream {name!a} does not exist (did you mean {near[0]}?)"
             raise _unusable(why, known)

@@ -89,7 +89,7 @@ class FeedStream(JoboStream):
         """
         self._find_start()
         yield from self._early_rows()
-        yield from self._unfiltered_rows()
+        yield from self._unlimited_purchase()
 
     def _find_start(self) -> None:
         """Find where the run starts. Raises as `check_position` does."""
@@ -136,11 +136,11 @@ class FeedStream(JoboStream):
         bookmarks, read = self.tap_state.get("bookmarks", {}), self._run.feeds
         of_this = [each for each in FEEDS if each.name in self.spec.ends_rows_of]
         given = [each for each in of_this if each in read or is_begun(bookmarks.get(each.name, {}))]
-        return (
-            given or [each for each in of_this if self._run.open_archive(each, 0).head] or of_this
-        )
+        if not given:  # another pipeline may buy them
+            given = [each for each in of_this if self._run.open_archive(each, 0).head]
+        return given or of_this
 
-    def _unfiltered_rows(self) -> Iterator[str]:
+    def _unlimited_purchase(self) -> Iterator[str]:
         """Yield a warning before everything is bought without a limit."""
         run = self.feed_run
         is_begun = run.position.is_begun or run.archive.head > 0
@@ -263,7 +263,7 @@ class FeedStream(JoboStream):
                 spec=self.spec,
                 logger=self.plain_logger,
                 known=self._run.known,
-                ended=self._ended,
+                ended=lambda: self._ended,
                 restart_ended=self._restart_ended,
             ),
             report=Report(
@@ -278,8 +278,7 @@ class FeedStream(JoboStream):
 
     def _restart_ended(self) -> str | None:
         """Return the commands that buy again what this feed reports as gone, if they are known."""
-        bought = [each for each in self._ended if self._run.open_archive(each, 0).head]
-        commands = [self._run.known(each).get("restart") for each in bought]
+        commands = [self._run.known(each).get("restart") for each in self._ended]
         return " and ".join(each for each in commands if each) or None
 
     @property

@@ -101,7 +101,7 @@ class RunContext:
         known = self.known_of_archive
         if "off" in known:
             priced = [each for each in self.feeds if not each.is_free]
-            prices = [f"{each.describe_price()} of {each.name}" for each in priced]
+            prices = [f"{self.describe_price(each)} of {each.name}" for each in priced]
             price = ", ".join(prices) or "free"  # as the other streams are bought, too
             return {"stream": spec.name, "price": price, **known}
         location, keys = self._store.location, self._keys_with_pages()

@@ -136,6 +136,7 @@ def _is_before_window(seen: Seen) -> str:
 
 
 def _lacks_fields(seen: Seen) -> str:
+    """Find fields that no row of a full page has, although it has nulls."""
     names = seen.page.lacking if seen.is_full else ()
     return f"No row of a page of {seen.spec.name} has {', '.join(names)}." if names else ""
 

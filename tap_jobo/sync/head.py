@@ -80,9 +80,7 @@ class HeadReader:
             for entry in archive.read_all(range(first, archive.head + 1)):
                 self._raise_if_over()
                 header = entry.header
-                if header.live_sync is None or header.live_sync.id != sync.id:
-                    continue
-                if header.page > last:
+                if header.live_sync is None or header.live_sync.id != sync.id or header.page > last:
                     continue
                 watch.cursors.add(header.cursor)
                 watch.note_ids(self._reader.read_ids(entry))

@@ -47,14 +47,14 @@ class Messages:
         spec: The feed.
         logger: Where they go, unless they end the stream.
         known: Returns what the ways out of each message about a feed may name.
-        ended: The feeds whose rows this one reports as gone.
+        ended: Returns the feeds whose rows this one reports as gone.
         restart_ended: Returns the commands that buy them again, None if the archive is off.
     """
 
     spec: FeedSpec
     logger: logging.Logger
     known: Callable[[FeedSpec], Known]
-    ended: Sequence[FeedSpec] = ()
+    ended: Callable[[], Sequence[FeedSpec]] = tuple
     restart_ended: Callable[[], str | None] = lambda: None
 
     @property
@@ -90,7 +90,7 @@ class Messages:
         """Return the error for a sync that started after the API's time."""
         known = {}
         if archive.lasts:
-            restart = archive.restart_since("DATE")
+            restart = archive.restart_since("TIME")
             known = {"folder": archive.folder, "restart_since": restart}
         fact = (
             f"The bookmark of {self.name} ({to_minute(instant)}) is later than Jobo's clock "
@@ -124,11 +124,12 @@ class Messages:
 
     def expired_gap(self, fact: str) -> Lines:
         """Return the warning that rows that are gone were not reported as gone."""
+        ended = self.ended()
         return self.text(
             "expired-gap",
             fact,
-            ended=" and ".join(each.name for each in self.ended),
-            price=self.known(self.ended[0])["price"],
+            ended=" and ".join(each.name for each in ended),
+            price=self.known(ended[0])["price"],
             restart_ended=self.restart_ended(),
         )
 
