@@ -365,38 +365,30 @@ def _settings(spec: FeedSpec, files: Sequence[str]) -> Wanted | None:
 
 
 @main.command()
-@click.argument("names", nargs=-1, required=True, metavar="ID...|STREAM")
-@click.option("--page", type=click.IntRange(min=1), help="The page of STREAM that has the row.")
-@click.option("--row", type=click.IntRange(min=1), help="The number of the row in that page.")
+@click.argument("ids", nargs=-1, required=True, metavar="ID...")
 @click.pass_obj
-def erase(archive_dir: str | None, names: Sequence[str], page: int | None, row: int | None) -> None:
-    """Remove rows from the archive.
+def erase(archive_dir: str | None, ids: Sequence[str]) -> None:
+    """Remove rows from every page of the archive, by their ids.
 
-    By their ids, they go from every page. With --page and --row, one row goes. Pages and the other
-    rows keep their numbers, and pages their price. If Jobo sends a row again, it returns.
+    Pages and the other rows keep their numbers, and pages their price. If Jobo sends a row again,
+    it returns.
     """
-    if (page is None) != (row is None) or (page and len(names) > 1):
-        raise click.UsageError("Name ids, or one stream with --page and --row.")
-    if page and row:
-        with _locked(archive_dir, names[0]) as archive:
-            _erase_row(archive, page, row)
-    else:
-        with _opened(archive_dir) as (store, keys):
-            for key in keys:
-                with store.lock(key.name, key.stream):
-                    _erase_ids(StreamArchive(store, key), {comparable_id(each) for each in names})
+    with _opened(archive_dir) as (store, keys):
+        for key in keys:
+            with store.lock(key.name, key.stream):
+                _erase(StreamArchive(store, key), {comparable_id(each) for each in ids})
     _echo(
         "If Jobo sends a row again, it returns. Copies may be in versioned buckets, in backups, in "
         "other archives, and in warehouses."
     )
 
 
-def _erase_ids(archive: StreamArchive, ids: Collection[str | None]) -> None:
+def _erase(archive: StreamArchive, ids: Collection[str]) -> None:
     pages, unread = 0, []
     for number in archive.numbers:
         try:
             entry = archive.read(number)
-            erased = without_rows(entry, archive.spec, lambda _, id_: id_ in ids)
+            erased = without_rows(entry, archive.spec, ids)
         except (FormatError, ValueError):
             unread.append(str(number))
             continue
@@ -413,30 +405,7 @@ def _erase_ids(archive: StreamArchive, ids: Collection[str | None]) -> None:
         _echo(f"{archive.key.name}: not searched, because they can't be read: {', '.join(unread)}")
 
 
-def _erase_row(archive: StreamArchive, page: int, row: int) -> None:
-    _require_page(archive, page, "erased")
-    where, entry = f"page {page} of {archive.key.stream}", archive.read(page)
-    ids: list[str | None] = []
-
-    def is_meant(number: int, id_: str | None) -> bool:
-        if number == row:
-            ids.append(id_)
-        return number == row
-
-    try:
-        erased = without_rows(entry, archive.spec, is_meant)
-    except ValueError:
-        raise click.ClickException(
-            f"The rows of {where} can't be read. To remove them, drop the page."
-        ) from None
-    if erased is None:
-        raise click.ClickException(f"There is no row {row} in {where}, or it was erased before.")
-    archive.rewrite(erased)
-    _echo(f"{archive.key.name}: erased row {row} of page {page}.")
-    _echo_delete(archive, ids)
-
-
-def _echo_delete(archive: StreamArchive, ids: Collection[str | None]) -> None:
+def _echo_delete(archive: StreamArchive, ids: Collection[str]) -> None:
     """Print what removes rows from a warehouse, which has only those whose id is a UUID."""
     if known := sorted(id_ for id_ in map(parse_uuid, ids) if id_):
         quoted = ", ".join(f"'{id_}'" for id_ in known)

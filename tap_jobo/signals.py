@@ -4,7 +4,6 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from types import FrameType
 from typing import Final, TypeVar
 
@@ -12,35 +11,24 @@ from tap_jobo.clock import Clock
 from tap_jobo.errors import CutOffError, InterruptedRunError
 
 _REQUEST_GRACE: Final = 10.0  # seconds for a request in flight, since it may be billed
-_ECHO: Final = 1.0
-"""Seconds within which another signal is the same wish: after Ctrl-C, which reaches the tap as
-well, Meltano sends SIGTERM, and that must not waste a page that was billed."""
 _POLL: Final = 0.2  # seconds between checks for a signal during a wait
 _LATER: Final = 1.0  # seconds after which a request that bounds itself is ended from outside
 
 _Result = TypeVar("_Result")
 
 
-@dataclass
-class _Wish:
-    """A signal that arrived, and whether a second one came that is no echo of it."""
-
-    signum: int
-    noted_at: float
-    is_urgent: bool = False
-
-
 class ShutdownSignal:
     """Records a signal, and raises `InterruptedRunError` where the run can end without loss.
 
     That is where `raise_if_set` is called, or `wait`. Within `abort_after`, an alarm raises it. The
-    same alarm is the deadline of a request.
+    same alarm is the deadline of a request. Further signals change nothing: after Ctrl-C, which
+    reaches the tap as well, Meltano sends SIGTERM.
     """
 
     def __init__(self, clock: Clock | None = None) -> None:
         self._clock = clock or Clock()
         self._signals: list[signal.Signals] = []  # that are handled
-        self._wish: _Wish | None = None
+        self._received: int | None = None  # the signal that ends the run
         self._grace: float | None = None  # within `abort_after`, its seconds
 
     def install(self) -> None:
@@ -56,8 +44,8 @@ class ShutdownSignal:
 
     def raise_if_set(self) -> None:
         """Raise `InterruptedRunError` if a signal arrived."""
-        if self._wish:
-            raise self._end(self._wish)
+        if self._received:
+            raise self._end(self._received)
 
     def wait(self, seconds: float) -> None:
         """Wait until the time is up. Raises as `raise_if_set` does."""
@@ -93,22 +81,18 @@ class ShutdownSignal:
         self._grace = grace
         try:
             self._set_alarm(seconds)  # first, or it would undo that of a signal that comes now
-            if self._wish:
-                self._set_alarm(_POLL if self._wish.is_urgent else grace)
+            if self._received:
+                self._set_alarm(grace)
             yield
         finally:
             self._grace = None
             self._set_alarm(0)
 
     def _note(self, signum: int, _frame: FrameType | None) -> None:
-        now = self._clock.monotonic()
-        if self._wish is None:
-            self._wish = _Wish(signum, now)
+        if self._received is None:
+            self._received = signum
             if self._grace is not None:
                 self._set_alarm(self._grace)
-        elif now - self._wish.noted_at >= _ECHO:
-            self._wish.is_urgent = True
-            self._abort()
 
     def _set_alarm(self, seconds: float) -> None:
         # It repeats: an alarm just before a socket is read would not interrupt the read.
@@ -119,14 +103,14 @@ class ShutdownSignal:
             return
         self._grace = None
         self._set_alarm(0)
-        raise self._end(self._wish) if self._wish else CutOffError()
+        raise self._end(self._received) if self._received else CutOffError()
 
-    def _end(self, wish: _Wish) -> InterruptedRunError:
+    def _end(self, signum: int) -> InterruptedRunError:
         """Return the error that ends the run; another signal would only change its exit code."""
         if _is_main_thread():
             for number in self._signals:
                 signal.signal(number, signal.SIG_IGN)
-        return InterruptedRunError(wish.signum)
+        return InterruptedRunError(signum)
 
 
 def _is_main_thread() -> bool:

@@ -12,7 +12,7 @@ from tap_jobo.messages import message
 
 _MAX_SKEW: Final = timedelta(days=1)
 _TOLERATED_SKEW: Final = timedelta(minutes=5)
-_LOCAL_OR_PROXY: Final = "the local clock, or the proxy if it changes the Date header"
+_WRONG: Final = "the local clock, or the proxy if it changes the Date header"
 
 
 class ApiClock:
@@ -51,15 +51,11 @@ def read_api_clock(client: Client) -> ApiClock:
         fact = "Jobo's clock is not known: its response has no Date header. Nothing was billed."
         passes_date = "the proxy so that it passes on the Date header"
         raise TapJoboError(message("clock-wrong", fact, clock=passes_date))
-    skew = client.clock.now() - date
-    if abs(skew) > _MAX_SKEW:
-        local, jobo = to_minute(format_timestamp(date + skew)), to_minute(format_timestamp(date))
-        fact = f"The local clock shows {local}, but Jobo's shows {jobo}. Nothing was billed."
-        raise TapJoboError(message("clock-wrong", fact, clock=_LOCAL_OR_PROXY))
-    if abs(skew) > _TOLERATED_SKEW:
-        minutes = f"The local clock is {abs(skew).total_seconds() / 60:.0f} minutes"
-        fact = f"{minutes} ahead. No row is lost."
-        if skew < timedelta(0):
-            fact = f"{minutes} behind. Each run is billed again for the rows of these minutes."
-        client.logger.warning("%s", message("clock-wrong", fact, clock=_LOCAL_OR_PROXY))
+    local = client.clock.now()
+    shown, right = to_minute(format_timestamp(local)), to_minute(format_timestamp(date))
+    fact = f"The local clock shows {shown}, but Jobo's shows {right}."
+    if abs(local - date) > _MAX_SKEW:
+        raise TapJoboError(message("clock-wrong", f"{fact} Nothing was billed.", clock=_WRONG))
+    if abs(local - date) > _TOLERATED_SKEW:
+        client.logger.warning("%s", message("clock-wrong", fact, clock=_WRONG))
     return ApiClock(date, client.clock)

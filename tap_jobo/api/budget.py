@@ -32,10 +32,8 @@ from tap_jobo.errors import BudgetReachedError, LimitTooLowError, TapJoboError
 from tap_jobo.messages import message
 from tap_jobo.model import Charge
 from tap_jobo.streams.feed_spec import FeedSpec
-from tap_jobo.wording import Told, dollars, plural
+from tap_jobo.wording import dollars, plural
 
-_ABSURD: Final = 10
-"""No price would rise to so many times the highest one so far."""
 _MARGIN: Final = timedelta(minutes=1)  # before a month, when a request counts in both months
 _KEPT: Final = 2  # months
 
@@ -128,7 +126,7 @@ class FeedCost:
         self.spent: dict[str, int] = {}
         self.archive: StreamArchive | None = None
         self._raised = 0.0  # the price of the last page, if that was above the list price
-        self._told = Told()
+        self._is_told = False  # that the responses show no price
         self._raise_if_lost: Callable[[], None] = lambda: None
         self._written: Pending | None = None
         self._asked_in: set[str] = set()  # the months in which the last request counts
@@ -276,15 +274,15 @@ class FeedCost:
     def _report(self, charge: Charge, cost: int, rows: int) -> None:
         """Log what a page has cost, if that was not to be expected."""
         logger, name = self.budget.logger, self.spec.name
-        level = logging.ERROR if _is_absurd(charge, rows) else logging.WARNING
-        if (charge.deducted or 0) > math.ceil(rows * charge.price) and self._told.is_first(level):
+        if (charge.deducted or 0) > math.ceil(rows * charge.price):
             fact = (
                 f"Jobo deducted {dollars(cost)} for {plural(rows, 'row')} of {name}, at a price of "
                 f"{charge.price:g} credits per row."
             )
-            logger.log(level, "%s", message("unexpected-bill", fact))
-        if not cost or charge.deducted or not self._told.is_first("price"):
+            logger.warning("%s", message("unexpected-bill", fact))
+        if not cost or charge.deducted or self._is_told:
             return
+        self._is_told = True
         fact = (
             f"Jobo's responses show no price for {name}, so the run counts {cost / rows:g} "
             "credits per row."
@@ -361,12 +359,3 @@ class FeedCost:
         known = [each for each in receipts if each.balance is not None]
         newest = max(known, key=lambda receipt: receipt.received_at, default=None)
         return newest.balance if newest else None
-
-
-def _is_absurd(charge: Charge, rows: int) -> bool:
-    """Return whether no price would explain what was deducted for the rows of a page.
-
-    The price may have risen, but not beyond all measure.
-    """
-    most = _ABSURD * rows * max(charge.price, 1)  # a free feed may begin to cost something
-    return (charge.deducted or 0) > most or charge.price_of(rows) is None

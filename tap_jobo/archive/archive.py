@@ -337,8 +337,7 @@ class StreamArchive:
             known |= {"drop_head": drop}
         else:
             known["drop"] = drop
-            # Otherwise, the output of `drop` has the next step: a run reads a free feed by itself.
-            if header and header.sync and not self.spec.is_free:
+            if header and header.sync:
                 known["restart"] = self.restart_since(header.sync.since)
         known["price"] = self.describe_price()
         fact = f"Page {number} of {self.key.stream} {what}. Nothing was billed for this stream."

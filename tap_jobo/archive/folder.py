@@ -20,10 +20,7 @@ _TEMPORARY: Final = ".tmp"  # the suffix of a file that is being written
 
 
 class Folder:
-    """Files in a folder that only its owner can read. It is created with the first file.
-
-    The folder may be a symbolic link. Inside it, symbolic links are refused.
-    """
+    """Files in a folder that only its owner can read. It is created with the first file."""
 
     is_remote = False
     lasts = True
@@ -46,7 +43,7 @@ class Folder:
         """Return the content of a file, or its first `size` bytes."""
         with self._errors():
             try:
-                with self._path(name).open("rb") as file:
+                with (self._root / name).open("rb") as file:
                     return file.read(size)
             except FileNotFoundError:
                 raise MissingError(name) from None
@@ -73,7 +70,7 @@ class Folder:
     def remove(self, name: str) -> None:
         """Remove a file."""
         with self._errors():
-            self._path(name).unlink(missing_ok=True)
+            (self._root / name).unlink(missing_ok=True)
 
     @contextmanager
     def lock(self, key: str, what: str) -> Iterator[Callable[[], None]]:
@@ -82,7 +79,7 @@ class Folder:
         A file system without locks is an error.
         """
         with self._errors():
-            path = self._path(layout.LOCK.format(key))
+            path = self._root / layout.LOCK.format(key)
             self._make_folder(path.parent)
             lock = FileLock(path, timeout=0, mode=0o600)
             try:
@@ -100,31 +97,17 @@ class Folder:
             with suppress(OSError):  # such as of NFS; the end of the process releases it, too
                 lock.release()
 
-    def _path(self, name: str) -> Path:
-        """Return the path of a file. Raises `StoreError` if a part of it is a symbolic link.
-
-        Some calls would follow it, and others replace it.
-        """
-        path = self._root
-        for part in PurePosixPath(name).parts:
-            path /= part
-            if path.is_symlink():
-                raise StoreError(self.location, f"{path} is a symbolic link")
-        return path
-
     def _walk(self, folder: str, after: str) -> Iterator[str]:
         """Yield the names of the files in a folder and below that come after a name.
 
         Hidden files are not the archive's: `.gitignore`, or those of Finder and NFS.
         """
-        with suppress(FileNotFoundError), os.scandir(self._path(folder)) as entries:
+        with suppress(FileNotFoundError), os.scandir(self._root / folder) as entries:
             for entry in entries:
                 name = posixpath.join(folder, entry.name)
                 if entry.name.startswith(".") or entry.name.endswith(_TEMPORARY):
                     continue
-                if entry.is_symlink():
-                    self._path(name)  # which raises
-                if not entry.is_dir(follow_symlinks=False):
+                if not entry.is_dir():
                     if name > after:
                         yield name
                 elif f"{name}/" > after or after.startswith(f"{name}/"):
@@ -145,7 +128,7 @@ class Folder:
         """
         with self._errors():
             self._check_locks()
-            path = self._path(name)
+            path = self._root / name
             self._make_folder(path.parent)
             above = self._root.joinpath(*PurePosixPath(name).parts[:-1][:3])
             temporary = above / f"{path.name}.{secrets.token_hex(4)}{_TEMPORARY}"

@@ -118,16 +118,13 @@ class FeedStream(JoboStream):
 
     def _begins_before(self, spec: FeedSpec, since: str) -> bool:
         """Return whether the warehouse has or gets rows of a feed that were read before a time."""
+        bookmark = self.tap_state.get("bookmarks", {}).get(spec.name, {})
         with suppress(ArchiveError, FormatError):
-            archive = self._run.open_archive(spec, 0)
-            first = archive.header(1)
-            bookmark = self.tap_state.get("bookmarks", {}).get(spec.name, {})
-            if is_begun(bookmark):
-                place, entry = bookmark.get("offset"), bookmark.get("entry")
-                is_there = isinstance(place, int) and archive.id_of(place) == entry is not None
-                if not is_there or first is None or first.buyer.is_begun:
-                    return True  # which that archive does not show
-            return first is not None and first.time < since
+            first = self._run.open_archive(spec, 0).header(1)
+            if first and first.time < since:
+                return True
+            is_lost = first is None or first.buyer.is_begun  # what the archive began with
+            return is_lost and is_begun(bookmark)
         return False
 
     @property
@@ -136,8 +133,6 @@ class FeedStream(JoboStream):
         bookmarks, read = self.tap_state.get("bookmarks", {}), self._run.feeds
         of_this = [each for each in FEEDS if each.name in self.spec.ends_rows_of]
         given = [each for each in of_this if each in read or is_begun(bookmarks.get(each.name, {}))]
-        if not given:  # another pipeline may buy them
-            given = [each for each in of_this if self._run.open_archive(each, 0).head]
         return given or of_this
 
     def _unlimited_purchase(self) -> Iterator[str]:

@@ -206,10 +206,7 @@ class PageChecks:
         if is_first and sync.reads:
             fact = f"No row of {name} matches {filters}, so none was bought."
             self._warn_once("nothing", "no-match", fact)
-        elif is_first and not (sync.since or self._spec.is_free):
-            fact = f"The first sync of {name} returned no row, although no filter is set."
-            self._warn_once("nothing", "missing-rows", fact, restart=None)  # the next run buys all
-        elif not (is_first or self._spec.is_free):
+        elif not (self._spec.is_free or (is_first and sync.since)):
             fact = f"A sync of all of {name} has no row, so it counts as not read."
             self._warn_once("nothing", "missing-rows", fact)
 

@@ -1,6 +1,6 @@
 """What `tap-jobo-archive` shows of an archive, and what it changes in it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from datetime import timedelta
 from functools import partial
 from typing import Any, Final, TypeVar
@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from tap_jobo.api.pages import PageParser
 from tap_jobo.archive.archive import StreamArchive
-from tap_jobo.clock import format_timestamp, parse_timestamp, to_minute
+from tap_jobo.clock import before, to_minute
 from tap_jobo.errors import FormatError
 from tap_jobo.model import ALL, DroppedPage, Entry, EntryHeader, Order, Position, new_id
 from tap_jobo.records.values import ERASED, parse_uuid
@@ -98,7 +98,7 @@ def describe_order(order: Order, spec: FeedSpec) -> str:
     """Return what `restart` lets the next run do."""
     verb = "reads" if spec.is_free else "buys"
     rows = f"all of {spec.name}"
-    if order.start and not spec.is_free:
+    if order.start:
         rows = f"{rows} since {to_minute(order.start)}"
     if order.over is not None:
         rows = f"the rows of the sync {order.over}, if it is in progress,"
@@ -111,17 +111,13 @@ def describe_order(order: Order, spec: FeedSpec) -> str:
 def time_of_order(now: str, last: Order | None, archive: Position) -> str:
     """Return the time of a new order: later than that of every earlier one, whatever the clock."""
     newest = max(last.time if last else "", archive.order)
-    if now > newest:
-        return now
-    return format_timestamp(parse_timestamp(newest) + _TICK)
+    return max(now, before(newest, -_TICK))
 
 
 # `erase`
 
 
-def without_rows(
-    entry: Entry, spec: FeedSpec, is_meant: Callable[[int, str | None], bool]
-) -> Entry | None:
+def without_rows(entry: Entry, spec: FeedSpec, ids: Collection[str]) -> Entry | None:
     """Return an entry with a stub in place of some rows, None if it has none of them.
 
     Everything else of its body stays as it was received, so its number of rows does too, and what
@@ -130,8 +126,7 @@ def without_rows(
     Args:
         entry: The page.
         spec: The feed.
-        is_meant: Returns whether to erase a row, given its number in the page, from 1, and its id
-            as `comparable_id` returns it.
+        ids: Those of the rows, as `comparable_id` returns them.
 
     Raises:
         ValueError: The page is not JSON, or has no list of rows.
@@ -140,24 +135,19 @@ def without_rows(
         return None
     members = _MEMBERS.decode(entry.body)
     items = _ITEMS.decode(members.get(spec.item_key, b"null"))
-    kept = [
-        _STUB if is_meant(number, _id_of(msgspec.json.decode(item))) else item
-        for number, item in enumerate(items, 1)
-    ]
+    kept = [_STUB if _id_of(msgspec.json.decode(item)) in ids else item for item in items]
     if kept == items:
         return None
     members[spec.item_key] = msgspec.Raw(msgspec.json.encode(kept))
     return Entry(entry.number, entry.header, msgspec.json.encode(members))
 
 
-def comparable_id(id_: object) -> str | None:
-    """Return an id as a user may give it: a UUID in one spelling, any other text, or an integer."""
-    if type(id_) is int:  # True is no number
-        return str(id_)
-    return parse_uuid(id_) or id_ if isinstance(id_, str) else None
+def comparable_id(id_: object) -> str:
+    """Return an id as a user may give it: a UUID in one spelling, or any other value as text."""
+    return parse_uuid(id_) or str(id_)
 
 
-def _id_of(item: Any) -> str | None:
+def _id_of(item: Any) -> str:
     return comparable_id(item.get("id") if isinstance(item, dict) else item)
 
 

@@ -4,7 +4,6 @@ from collections import Counter
 
 from tap_jobo.archive.archive import StreamArchive
 from tap_jobo.clock import before, to_minute
-from tap_jobo.commands import archive_command
 from tap_jobo.model import NOTHING, EntryHeader, Filters, Position, State
 from tap_jobo.sync.filters import describe
 from tap_jobo.sync.messages import Messages, Standing
@@ -25,7 +24,6 @@ class Notices:
         """Take up what was told before, as the state before the run has it."""
         self.gap = state.gap if state else None
         self._messages = messages
-        self._has_state = state is not None
         self._given = state.position if state else NOTHING
         self._told = Told()
         self._other_rows: Counter[str] = Counter()  # by their filters
@@ -65,19 +63,14 @@ class Notices:
     # The archive, and what it lacks
 
     def tell_archive(self, archive: StreamArchive) -> None:
-        """Log where the archive is, and what it has; as a WARNING if its first page is gone."""
+        """Log where the archive is, and what it has."""
         if not (archive.lasts and self._told.is_first("archive")):
             return
-        messages, location, first = self._messages, archive.store.location, archive.header(1)
-        if archive.head and first is None and self._has_state:  # otherwise, the load stops at it
-            page = f"Page 1 of {messages.name} in {location}"
-            fact = f"{page} can't be read, and others may be missing."
-            known = {"list": archive_command("list", location=location), "restart": None}
-            messages.warn("archive-behind", fact, **known)
-            return
+        name, first = self._messages.name, archive.header(1)
         since = f", since {to_minute(first.time)}" if first else ""
         pages = plural(archive.head, "page") if archive.head else "no page yet"
-        messages.logger.info("%s: the archive %s has %s%s.", messages.name, location, pages, since)
+        location = archive.store.location
+        self._messages.logger.info("%s: the archive %s has %s%s.", name, location, pages, since)
 
     def tell_behind(
         self, start: Start, planned: Request | Question | None, standing: Standing
@@ -151,9 +144,8 @@ class Notices:
 
         One of other filters may wait for ever.
         """
-        if isinstance(planned, Request) and planned.why == "restart":
-            return planned.sync.since <= gap
-        return any(
+        is_ordered = isinstance(planned, Request) and planned.why == "restart"
+        return is_ordered or any(
             each.sync.filters == each.sync.reads == wanted.filters
             and each.sync.since <= gap
             and not each.has_gap

@@ -64,9 +64,7 @@ class Report:
         self._pages = self._skipped = self._loaded = self._loaded_pages = 0
 
     def announce(self, request: Request, start: str) -> None:
-        """Log what the run is about to buy, and what it may still spend, unless that is nothing."""
-        if self.cost.price and not all(limit.left for limit in self.cost.limits):
-            return  # the warning about the limit follows
+        """Log what the run is about to buy, and what it may still spend."""
         parts = [describe_request(request, start)]
         if self.profiles:
             parts.append("with company profiles, free")
@@ -127,19 +125,13 @@ class Report:
         loaded = f", {self._loaded:,} from the archive" if self._loaded else ""
         return f"{profiles}{rows}{loaded}, {dollars(self.cost.credits)}"
 
-    @property
-    def _costs(self) -> bool:
-        return bool(self.cost.credits or self.cost.possibly_billed)
-
     def _describe_rows(self) -> Iterator[str]:
         """Yield what came from the archive, and what came from Jobo."""
         if self._loaded_pages:
             pages = plural(self._loaded_pages, "page")
             yield f"{plural(self._loaded, 'row')} in {pages} from the archive"
-        rows = self.count_rows() - self._loaded
-        if self.is_complete and not (rows or self._skipped or self._costs):
-            yield "nothing new"
-        elif self._pages:
+        if self._pages:
+            rows = self.count_rows() - self._loaded
             from_jobo = " from Jobo" if self._loaded_pages else ""
             yield f"{plural(rows, 'row')} in {plural(self._pages, 'page')}{from_jobo}"
 

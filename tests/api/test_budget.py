@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import logging
+import math
 from collections.abc import Mapping
 from unittest.mock import patch
 
@@ -46,12 +46,12 @@ def receive(cost: FeedCost, rows: int, headers: Mapping[str, str], requested: in
 
 
 def read(cost: FeedCost, rows: int, headers: Mapping[str, str], requested: int = 50) -> str:
-    """Let a page arrive and be read; return the errors about its price."""
+    """Let a page arrive and be read; return the warnings about its price."""
     charge = cost.charge(headers, requested)
-    with patch.object(LOGGER, "log") as log:
+    with patch.object(LOGGER, "warning") as log:
         cost.reconcile(charge, rows)
     calls = [call.args for call in log.call_args_list]
-    return "".join(text % tuple(args) for level, text, *args in calls if level == logging.ERROR)
+    return "".join(text % tuple(args) for text, *args in calls)
 
 
 def deducted(credits_: int, balance: int | None = None) -> dict[str, str]:
@@ -161,23 +161,23 @@ class TestDispute:
     @pytest.mark.parametrize(("credits_", "rows"), [(0, 0), (0, 20), (1_999, 20), (9_000, 50)])
     def test_price_that_rises_with_a_short_page_is_none(self, credits_: int, rows: int) -> None:
         cost = sites(make_budget())
-        assert not read(cost, rows, deducted(credits_), 50)
+        assert bool(read(cost, rows, deducted(credits_), 50)) == (credits_ > rows * 50)
         assert cost.price == (credits_ / rows if rows else 50)
 
     def test_price_so_far_counts(self) -> None:
         cost = sites(make_budget())
         read(cost, 50, deducted(5_000), 50)
-        assert not read(cost, 20, deducted(2_500), 50)
+        assert not read(cost, 20, deducted(2_000), 50)
         assert read(cost, 20, deducted(5_000), 50)
 
-    @pytest.mark.parametrize(("spec", "most"), [(CAREER_SITES, 25_000), (EXPIRED_JOBS, 500)])
-    def test_an_absurd_deduction_is_one_error(self, spec: FeedSpec, most: int) -> None:
-        assert not read(FeedCost(make_budget(), spec), 50, deducted(most), 50)
+    @pytest.mark.parametrize("spec", [CAREER_SITES, EXPIRED_JOBS])
+    def test_each_deduction_above_the_price_so_far_is_told(self, spec: FeedSpec) -> None:
         cost = FeedCost(budget := make_budget(), spec)
-        assert f"{dollars(most + 1)} for 50 rows" in read(cost, 50, deducted(most + 1), 50)
-        assert budget.credits == most + 1
-        read(cost, 50, deducted(50), 50)
-        assert not read(cost, 50, deducted(10**6), 50)
+        assert not read(cost, 50, deducted(math.ceil(50 * spec.list_price)), 50)
+        assert "$3.00 for 50 rows" in read(cost, 50, deducted(3_000), 50)
+        assert not read(cost, 50, deducted(3_000), 50)
+        assert "$1,000.00 for 50 rows" in read(cost, 50, deducted(10**6), 50)
+        assert budget.credits == math.ceil(50 * spec.list_price) + 3_000 + 3_000 + 10**6
 
     def test_an_absurd_price_is_reserved_until_a_page_shows_another(self) -> None:
         cost = sites(make_budget(max_credits=2 * 10**6))

@@ -356,23 +356,11 @@ def test_erase_takes_out_a_row_whose_id_is_any_text(tap: Tap, id_: object) -> No
     assert "no row" in written(tap, "erase", str(id_))[0]
 
 
-def test_erase_of_what_is_not_there_changes_nothing(warehouse: Warehouse, files: Files) -> None:
-    tap, before = warehouse.tap, files.copy()
-    for args in (["--page", "1"], ["--row", "1"], ["more", "--page", "1", "--row", "1"]):
-        assert archive_command(tap, "erase", "career_sites", *args).returncode == 2
-    where = ["erase", "career_sites", "--page"]
-    assert "no page 4" in refusal(archive_command(tap, *where, "4", "--row", "1"))
-    assert "no row 51" in refusal(archive_command(tap, *where, "1", "--row", "51"))
-    assert files.copy() == before
-
-
 def test_erase_says_which_pages_it_cannot_read(tap: Tap, files: Files) -> None:
     tap.run()
     files.rewrite(files.pages[0], body=b'{"rows": [{"id": "a"}]}')
     _, unread, _ = written(tap, "erase", "a")
     assert unread.endswith(": 1")
-    where = ["--page", "1", "--row", "1"]
-    assert "drop" in refusal(archive_command(tap, "erase", "career_sites", *where))
 
 
 # What all commands share

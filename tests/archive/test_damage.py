@@ -213,10 +213,10 @@ def test_a_page_of_another_format_is_billed_once_and_stays_until_a_version_knows
     assert tap.sandbox.rows_billed == 120
 
 
-def test_a_skipped_row_is_shown_and_erased_by_its_number(tap: Tap) -> None:
+def test_a_skipped_row_is_shown_by_its_number_and_erased(tap: Tap) -> None:
     def spoil(body: Body) -> Body:
         body["career_sites"][7]["id"] = 7
-        body["career_sites"][9] = None
+        body["career_sites"][9] = {"id": "nine"}
         return body
 
     tap.sandbox.faults.add(Fault(replace=spoil), on=2)
@@ -230,10 +230,9 @@ def test_a_skipped_row_is_shown_and_erased_by_its_number(tap: Tap) -> None:
     exported = [*map(json.loads, succeeded(archive_command(tap, *shown)).stdout.splitlines())]
     assert {each["page"] for each in exported} == {2}
     rows = {each["row_number"]: each["row"] for each in exported}
-    assert (len(rows), rows[8]["id"], rows[10]) == (50, 7, None)
-    for number in ("8", "10"):  # the second one keeps its number
-        erased = archive_command(tap, "erase", "career_sites", "--page", "2", "--row", number)
-        assert "returns" in succeeded(erased).stdout
+    assert (len(rows), rows[8]["id"], rows[10]["id"]) == (50, 7, "nine")
+    for id_ in ("7", "nine"):  # the second one keeps its number
+        assert "returns" in succeeded(archive_command(tap, "erase", id_)).stdout
     exported = [*map(json.loads, succeeded(archive_command(tap, *shown)).stdout.splitlines())]
     assert [each["row_number"] for each in exported] == [*range(1, 8), 9, *range(11, 51)]
     again = tap.succeed()
@@ -313,7 +312,7 @@ def test_a_disk_that_fills_up_costs_one_page_however_often_it_is_tried(
     )
     run = tap.fail(code="archive-unusable", max_credits_per_month=10**9)
     assert f"${deducted / 1_000:,.2f}" in run.complaint
-    assert run.codes("ERROR") == (["unexpected-bill"] if deducted > 10_000 else [])
+    assert run.codes("WARNING") == (["unexpected-bill"] if deducted > 2_500 else [])
     assert len(run.ids) == 50
     for _ in range(TRIES):
         again = tap.run(state=run.state)

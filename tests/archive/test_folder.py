@@ -153,17 +153,6 @@ def test_a_folder_that_is_a_file_is_an_error(tmp_path: Path) -> None:
         Folder(tmp_path).create(PAGE, b"")
 
 
-def test_a_lock_that_is_a_link_is_refused(tmp_path: Path) -> None:
-    target, link = tmp_path / "target", tmp_path / "archive" / layout.LOCK.format(KEY)
-    target.write_text("content")
-    link.parent.mkdir(parents=True)
-    link.symlink_to(target)
-    with pytest.raises(StoreError) as error, Folder(tmp_path / "archive").lock(KEY, "jobs"):
-        pass
-    assert error.value.why == f"{link} is a symbolic link"
-    assert target.read_text() == "content"
-
-
 # What a crash leaves
 
 
@@ -334,28 +323,6 @@ def test_an_archive_may_be_behind_a_link(tmp_path: Path) -> None:
         store.create(PAGE, b"page")
     assert store.read(PAGE) == b"page"
     assert store.list("v4") == [PAGE]
-
-
-@pytest.mark.parametrize("link", ["v4", f"v4/{KEY}", f"v4/{KEY}/000000", PAGE])
-def test_a_link_in_a_folder_is_refused_by_all_alike(tmp_path: Path, link: str) -> None:
-    store, path = Folder(tmp_path / "archive"), tmp_path / "archive" / link
-    store.create(PAGE, b"page")
-    path.rename(tmp_path / "elsewhere")
-    path.symlink_to(tmp_path / "elsewhere")
-    calls: list[Callable[[], object]] = [
-        lambda: store.list("v4"),
-        lambda: store.list(f"v4/{KEY}"),
-        lambda: store.list(f"v4/{KEY}", PAGE[:-1]),
-        lambda: store.read(PAGE),
-        lambda: store.create(PAGE, b"page"),
-        lambda: store.replace(PAGE, b""),
-        lambda: store.remove(PAGE),
-    ]
-    for call in calls:
-        with pytest.raises(StoreError) as error:
-            call()
-        assert error.value.why == f"{path} is a symbolic link"
-    assert (tmp_path / "elsewhere").exists()
 
 
 @pytest.mark.parametrize("setting", ["~/archive", None])

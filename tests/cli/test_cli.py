@@ -143,6 +143,15 @@ class TestTestMode:
         assert 0 < int(found[1]) < 600
         assert float(found[2]) == round(int(found[1]) * 0.003, 2)
 
+    def test_a_page_that_was_free_does_not_make_the_estimate_free(self, tmp_path: Path) -> None:
+        with Sandbox(jobs=600, seed=1) as sandbox:
+            tap = Tap(sandbox, tmp_path, catalog=selecting(discover(), jobs=True))
+            free = Fault(headers={"X-Credits-Deducted": "0"}, times=None)
+            sandbox.faults.add(free, endpoint="jobs")
+            assert "600 jobs match: $1.80;" in tap.succeed("--test").stderr
+            run = tap.succeed(jobs_batch_size=100)
+        assert "about 600 rows: $1.80 at 3 credits per row." in run.stderr
+
     def test_it_tests_the_selected_streams_only(self, tap: Tap, sandbox: Sandbox) -> None:
         catalog = selecting(discover(), career_sites=False, expired_jobs=True)
         run = tap.run("--test", catalog=catalog)

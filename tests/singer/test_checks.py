@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from jobo_sandbox import Sandbox
+from jobo_sandbox import Fault, Sandbox
 from tap_jobo.errors import NOTHING_BILLED, ConfigError, TapJoboError
 from tap_jobo.settings.reading import read_object
 from tap_jobo.tap import TapJobo
@@ -210,6 +210,12 @@ class TestState:
         assert words in run.complaint
         assert run.stdout == ""
         assert tap.sandbox.ledger == []
+
+    def test_the_price_is_that_of_the_last_page(self, tap: Tap) -> None:
+        tap.sandbox.faults.add(Fault(headers={"X-Credits-Deducted": "5000"}), on=1)
+        tap.succeed(max_credits=5_000)
+        run = tap.fail(code="invalid-state", state={"bookmarks": {SITES: {"x": 1}}})
+        assert "$100.00 per 1,000 rows" in run.complaint
 
     def test_other_streams_are_ignored_and_stay(self, tap: Tap) -> None:
         """Meltano never removes one from a state."""

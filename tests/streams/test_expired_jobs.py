@@ -109,14 +109,6 @@ def test_jobs_that_were_read_more_than_a_week_before_are_told_to_stay_open(
     assert gaps(both.succeed(state=first.state)) == []
 
 
-def test_jobs_that_another_pipeline_has_read_since_show_nothing(
-    alone: Tap, hiring: Sandbox, tmp_path: Path
-) -> None:
-    before = tap_of(hiring, tmp_path, "jobs").succeed(archive_dir=str(tmp_path / "before"))
-    tap_of(hiring, tmp_path, "jobs").succeed()  # into the archive that is read here
-    assert len(gaps(alone.succeed(state=before.state))) == 1
-
-
 @pytest.mark.parametrize("has_jobs", [False, True])
 def test_the_command_for_jobs_is_for_the_pipeline_that_reads_them(
     alone: Tap, both: Tap, hiring: Sandbox, tmp_path: Path, *, has_jobs: bool

@@ -69,25 +69,7 @@ def test_request_that_fails_after_the_signal_is_not_retried(tap: Tap) -> None:
     assert len(tap.sandbox.feed_requests) == 2
 
 
-def test_second_signal_aborts_a_request_at_once(tap: Tap) -> None:
-    tap.constants |= {"signals._ECHO": 0, "signals._REQUEST_GRACE": 3_600}
-    process = start_until(tap, Fault(hang=True), 3)
-    process.send_signal(signal.SIGINT)
-
-    def ends_by_another() -> bool:
-        process.send_signal(signal.SIGTERM)  # while the first is pending, another thread takes it
-        return process.poll() is not None
-
-    wait_for(ends_by_another)
-    assert process.returncode in EITHER
-    run = finish(process)
-    assert len(run.ids) == 20
-    # What was broken off may be paid for, as far as the tap can tell.
-    assert run.metrics["jobo_credits"] == 30 * 50
-    assert "Traceback" not in run.stderr
-
-
-def test_signals_of_one_ctrl_c_do_not_abort_a_request(tap: Tap) -> None:
+def test_further_signals_do_not_abort_a_request(tap: Tap) -> None:
     def send_both(process: subprocess.Popen[str]) -> None:
         process.send_signal(signal.SIGINT)
         process.send_signal(signal.SIGTERM)
@@ -280,25 +262,3 @@ def test_a_signal_while_an_alarm_is_set_still_ends_blocked_output(
     monkeypatch.setattr(shutdown, "_set_alarm", interrupted)
     with shutdown.abort_after(5):
         assert alarms[-1] == 5
-
-
-def test_a_second_signal_ends_blocked_output_at_once(
-    shutdown: ShutdownSignal, clock: FakeClock
-) -> None:
-    with shutdown.abort_after(5):
-        signal.raise_signal(signal.SIGTERM)
-        clock.passed += 0.9
-        signal.raise_signal(signal.SIGTERM)  # the same wish, such as from Meltano
-        clock.passed += 0.1
-        with pytest.raises(InterruptedRunError):
-            signal.raise_signal(signal.SIGTERM)
-
-
-def test_a_second_signal_between_writes_ends_the_next_soon(
-    shutdown: ShutdownSignal, clock: FakeClock, alarms: list[float]
-) -> None:
-    signal.raise_signal(signal.SIGTERM)
-    clock.passed += 2
-    signal.raise_signal(signal.SIGTERM)
-    with shutdown.abort_after(5):
-        assert 0 < alarms[-1] < 1

@@ -27,19 +27,16 @@ def change(sandbox: Sandbox, rows: int, at: datetime | None = None) -> list[str]
     return keys
 
 
-@pytest.mark.parametrize(("hours", "what"), [(-3, "ahead"), (3, "behind")])
-def test_a_wrong_local_clock_loses_no_update_and_is_told(tap: Tap, hours: int, what: str) -> None:
-    """If it is behind, what changed meanwhile is billed again, as the warning says."""
+@pytest.mark.parametrize("hours", [-3, 3])
+def test_a_wrong_local_clock_loses_no_update_and_is_told(tap: Tap, hours: int) -> None:
+    """If it is behind, what changed meanwhile is billed again."""
     tap.settings["lookback_minutes"] = 0
     tap.sandbox.clock_offset = hours * HOUR.total_seconds()
     run = tap.run()
     assert run.bookmark["replication_key_value"] <= format_timestamp(
         tap.sandbox.feed_requests[0].time
     )
-    (warning,) = run.lines("WARNING")
     assert run.codes("WARNING") == ["clock-wrong"]
-    assert f"180 minutes {what}" in warning
-    assert ("billed again" in warning) == (hours > 0)
     (updated,) = change(tap.sandbox, 1)
     second = tap.run(state=run.state)
     assert second.ids == [updated]

@@ -312,7 +312,7 @@ class World:
         """Take a row out of all pages of an archive, and perhaps out of warehouses."""
         folder = self.folders[name]
         rows = {row for entry in folder.entries for row in entry.rows if row.id == row_id}
-        self._refusal(archive_cli._erase_ids, folder.archive, {self.api.key(row_id)})
+        self._refusal(archive_cli._erase, folder.archive, {self.api.key(row_id)})
         self.erased_rows |= rows
         self.erased[row_id] = self.api.versions.get(row_id, 0)
         if row := self.api.rows.get(row_id):  # a change without a new time is not listed
