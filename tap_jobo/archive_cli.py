@@ -43,7 +43,7 @@ from tap_jobo.sync.maintenance import (
 )
 from tap_jobo.sync.state import as_raw
 from tap_jobo.sync.wanted import Wanted
-from tap_jobo.wording import dollars, plural
+from tap_jobo.wording import dollars, one_line, plural
 
 
 @click.group(name="tap-jobo-archive")
@@ -420,7 +420,7 @@ def _key_of(keys: Sequence[ArchiveKey], stream: str) -> ArchiveKey:
     """Return the archive key that a user names."""
     found = [key for key in keys if stream in (key.name, key.stream)]
     if not found:
-        raise click.ClickException(f"The archive has no stream {_printable(stream)}.")
+        raise click.ClickException(f"The archive has no stream {one_line(stream)}.")
     if len(found) > 1:
         raise click.ClickException(
             f"The archive has {stream} of several addresses or API keys. Name one of them: "
@@ -445,11 +445,7 @@ def _confirm(what: str) -> None:
 
 
 def _echo(text: str) -> None:
-    click.echo(_printable(text))
-
-
-def _printable(text: str) -> str:
-    return "".join(character if character.isprintable() else "?" for character in text)
+    click.echo(one_line(text))
 
 
 @contextmanager
@@ -468,7 +464,7 @@ def _opened(archive_dir: str | None) -> Iterator[tuple[Store, list[ArchiveKey]]]
         raise click.ClickException(f"{error}") from None
     except MissingError as error:
         why = f"The file {error} in the archive {store.location} is missing. Run the command again."
-        raise click.ClickException(_printable(why)) from None
+        raise click.ClickException(one_line(why)) from None
     except OSError as error:
         if error.errno == errno.EPIPE:  # the reader has seen enough
             raise

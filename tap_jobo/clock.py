@@ -31,11 +31,14 @@ def parse_timestamp(text: str) -> datetime:
     """Parse an ISO 8601 date or date-time, by default in UTC. Raises `ValueError`."""
     if not _TIMESTAMP.fullmatch(text):
         raise ValueError(f"{text!a} is not an ISO 8601 timestamp")
-    parsed = datetime.fromisoformat(text.upper())
     try:
-        return parsed.astimezone(UTC) if parsed.tzinfo else parsed.replace(tzinfo=UTC)
+        return _in_utc(datetime.fromisoformat(text.upper()))
     except OverflowError as error:  # year 1 or 9999 with an offset
         raise ValueError(text) from error
+
+
+def _in_utc(instant: datetime) -> datetime:
+    return instant.astimezone(UTC) if instant.tzinfo else instant.replace(tzinfo=UTC)
 
 
 def format_timestamp(instant: datetime) -> str:
@@ -60,7 +63,6 @@ def to_minute(timestamp: str) -> str:
 def parse_http_date(text: str | None) -> datetime | None:
     """Parse an HTTP date (the `Date` or `Retry-After` header); None if it is not one."""
     try:
-        parsed = parsedate_to_datetime(text or "")
-        return parsed.astimezone(UTC) if parsed.tzinfo else parsed.replace(tzinfo=UTC)
+        return _in_utc(parsedate_to_datetime(text or ""))
     except (ValueError, OverflowError):
         return None

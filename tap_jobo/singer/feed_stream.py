@@ -162,7 +162,7 @@ class FeedStream(JoboStream):
         elif run.only_loads:
             yield "buy: nothing, because max_credits is 0"
         elif isinstance(run.planned, Request):
-            request, sync = describe_request(run.planned, run.wanted.start), run.planned.sync
+            request, sync = describe_request(run.planned), run.planned.sync
             then = ", and then what changed" if sync.reads != sync.filters else ""
             yield f"buy: {request} ({run.archive.describe_price()}){then}"
 

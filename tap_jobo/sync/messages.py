@@ -82,8 +82,6 @@ class Messages:
         else:
             fact = f"The state of {self.name} belongs to another address, account, or API key"
             known = {}
-            if standing.log.archive.lasts and not standing.log.archive.head:
-                known = {"archive": None, "everything": "everything"}
         return StateError(self.text(asked.code, f"{fact}. Nothing was billed.", **known))
 
     def in_future(self, instant: str, now: str, archive: StreamArchive) -> StateError:
@@ -145,8 +143,6 @@ class Messages:
     def warn_of_restart(self, rejection: RejectedError, spent: float) -> None:
         """Warn that a sync starts over."""
         fact = f"{rejection.why}: {self.name} starts over (up to {dollars(spent)} again)."
-        if self.spec.is_free:
-            fact = f"{rejection.why}: {self.name} starts over (free)."
         self.warn("sync-restarted", fact)
 
     # What a run does

@@ -53,10 +53,8 @@ class Notices:
     def tell_other_rows(self) -> None:
         """Warn of rows that the settings do not ask for."""
         if count := self._other_rows.total():
-            first, *others = self._other_rows
-            more = f", and {plural(len(others), 'other')}" if others else ""
             rows = f"{plural(count, 'row')} of {self._messages.name}"
-            fact = f"Other filters have bought {rows}: {first}{more}."
+            fact = f"Other filters have bought {rows}: {'; '.join(self._other_rows)}."
             self._messages.warn("other-rows", fact)
         self._other_rows.clear()
 

@@ -63,9 +63,9 @@ class Report:
         self.show_progress = Progress(self._stream, self._progress, self.logger).update
         self._pages = self._skipped = self._loaded = self._loaded_pages = 0
 
-    def announce(self, request: Request, start: str) -> None:
+    def announce(self, request: Request) -> None:
         """Log what the run is about to buy, and what it may still spend."""
-        parts = [describe_request(request, start)]
+        parts = [describe_request(request)]
         if self.profiles:
             parts.append("with company profiles, free")
         limits = self._describe_limits() if self.cost.price else []
@@ -146,8 +146,8 @@ class Report:
         return ", ".join(parts)
 
 
-def describe_request(request: Request, start: str) -> str:
-    """Return which rows a sync is about to read, given its next page and the start date."""
+def describe_request(request: Request) -> str:
+    """Return which rows a sync is about to read, given its next page."""
     sync = request.sync
     chosen = describe(sync.reads)
     filters = f"filters {chosen}; " if chosen else ""
@@ -155,8 +155,7 @@ def describe_request(request: Request, start: str) -> str:
     if sync.reads != sync.filters:
         rows = "all rows of the added values"
     elif sync.since:
-        what = "everything" if sync.since <= start else "changes"
-        rows = f"{what} since {to_minute(sync.since)}"
+        rows = f"changes since {to_minute(sync.since)}"
     if request.page > 1:
         rows = f"resumes the sync of {rows} after {plural(request.rows, 'row')}"
     return f"{filters}{rows}"

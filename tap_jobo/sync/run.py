@@ -311,7 +311,7 @@ class FeedRun:
             self._notices.tell_behind(self._start, request, standing)
         if self._announced != request.sync.id:
             self._announced = request.sync.id
-            self.report.announce(request, self.wanted.start)
+            self.report.announce(request)
             self.archive.prove_room()
         try:
             self._head_reader.watch(request)
