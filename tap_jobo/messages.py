@@ -27,15 +27,10 @@ _PLACEHOLDER: Final = re.compile(r"(?m)^\| \{(\w+)\} \| (.*) \|$")
 
 @dataclass(frozen=True)
 class Entry:
-    """What `messages.md` has for a code, in Markdown.
+    """What `messages.md` has for a code, in Markdown."""
 
-    Attributes:
-        text: All of it, with placeholders in braces.
-        ways: The ways out: the items of its list.
-    """
-
-    text: str
-    ways: tuple[str, ...]
+    text: str  #: all of it, with placeholders in braces
+    ways: tuple[str, ...]  #: the ways out: the items of its list
 
 
 @cache

@@ -39,47 +39,28 @@ class Read(_Stored, frozen=True):
 
     Every version that was last updated in [start, until), and that is still the current one, was
     read. But perhaps not those that were updated since the gap.
-
-    Attributes:
-        filters: The rows.
-        start: Where the window starts.
-        until: Where it ends: the start of the sync.
-        gap: Since when rows may be missing, None if none are.
     """
 
-    filters: Filters
-    start: str
-    until: str
-    gap: str | None = None
+    filters: Filters  #: the rows
+    start: str  #: where the window starts
+    until: str  #: where it ends: the start of the sync
+    gap: str | None = None  #: since when rows may be missing, None if none are
 
 
 class Sync(_Stored, frozen=True):
-    """One reading of a feed, with all that was decided when its first page was bought.
+    """One reading of a feed, with all that was decided when its first page was bought."""
 
-    Attributes:
-        id: Random, and never used again.
-        reads: The filters of its requests.
-        filters: The filters of the settings, which its requests may narrow.
-        since: The start of its window. A row of exactly this time belongs to it.
-        started: Before its first request, by the earlier clock.
-        kept: The start date of settings whose older rows the user decided not to buy, None
-            otherwise.
-        order: The time of the order that it carries out, None without one.
-        replaces: The id of the sync that it begins over.
-        restarts: How often it began over because the API rejected its cursor.
-        batch_size: Rows per page, the same on every page.
-    """
-
-    id: Id
-    reads: Filters
-    filters: Filters
-    since: str
-    started: str
+    id: Id  #: random, and never used again
+    reads: Filters  #: the filters of its requests
+    filters: Filters  #: the filters of the settings, which its requests may narrow
+    since: str  #: the start of its window. A row of exactly this time belongs to it.
+    started: str  #: before its first request, by the earlier clock
+    #: the start date of settings whose older rows the user decided not to buy, None otherwise
     kept: str | None
-    order: str | None
-    replaces: Id | None
-    restarts: Count
-    batch_size: Number
+    order: str | None  #: the time of the order that it carries out, None without one
+    replaces: Id | None  #: the id of the sync that it begins over
+    restarts: Count  #: how often it began over because the API rejected its cursor
+    batch_size: Number  #: rows per page, the same on every page
 
     @property
     def start(self) -> str:
@@ -88,37 +69,22 @@ class Sync(_Stored, frozen=True):
 
 
 class Progress(_Stored, frozen=True):
-    """How far a sync is: where its next page starts, and the pages and rows before that.
-
-    Attributes:
-        sync: The sync.
-        pages: The number of its last page.
-        rows: The rows of the pages that were loaded.
-        cursor: Where the next page starts.
-        has_gap: Whether pages are missing.
-    """
+    """How far a sync is: where its next page starts, and the pages and rows before that."""
 
     sync: Sync
-    pages: Number
-    rows: Count
-    cursor: Annotated[str, Meta(min_length=1)]
-    has_gap: bool
+    pages: Number  #: the number of its last page
+    rows: Count  #: the rows of the pages that were loaded
+    cursor: Annotated[str, Meta(min_length=1)]  #: where the next page starts
+    has_gap: bool  #: whether pages are missing
 
 
 class Position(_Stored, frozen=True):
-    """What a warehouse has read.
+    """What a warehouse has read."""
 
-    Attributes:
-        reads: The newest first.
-        progress: The syncs in progress.
-        is_begun: Whether any page came before.
-        order: The time of the last order that was begun, empty before the first.
-    """
-
-    reads: tuple[Read, ...] = ()
-    progress: tuple[Progress, ...] = ()
-    is_begun: bool = False
-    order: str = ""
+    reads: tuple[Read, ...] = ()  #: the newest first
+    progress: tuple[Progress, ...] = ()  #: the syncs in progress
+    is_begun: bool = False  #: whether any page came before
+    order: str = ""  #: the time of the last order that was begun, empty before the first
 
     def of(self, sync_id: str | None) -> Progress | None:
         """Return how far a sync is that is in progress."""
@@ -130,75 +96,46 @@ NOTHING: Final = Position()
 
 
 class Order(_Stored, frozen=True):
-    """What `restart` ordered: to read rows again that were read before.
+    """What `restart` ordered: to read rows again that were read before."""
 
-    Attributes:
-        time: When it was given. It is later than that of every earlier order.
-        filters: Of the pipelines that carry it out.
-        start: The start date of these.
-        since: Read what changed since then, None for everything.
-        over: The id of the sync in progress that begins over, None otherwise.
-    """
-
-    time: str
-    filters: Filters
-    start: str
-    since: str | None = None
-    over: Id | None = None
+    time: str  #: when it was given. It is later than that of every earlier order.
+    filters: Filters  #: of the pipelines that carry it out
+    start: str  #: the start date of these
+    since: str | None = None  #: read what changed since then, None for everything
+    over: Id | None = None  #: the id of the sync in progress that begins over, None otherwise
 
 
 class DroppedPage(_Stored, frozen=True):
-    """A page that was dropped behind the head, as `archive.json` lists it.
+    """A page that was dropped behind the head, as `archive.json` lists it."""
 
-    Attributes:
-        number: The number of its entry.
-        sync: The id of its sync, None if that is not known.
-        since: The start of the window of the sync, empty if that is not known.
-        last: The last entry whose header does not show the gap, although it is there. Later ones
-            were written after the drop, or after a sync that read the rows again.
-    """
-
-    number: Number
-    sync: Id | None
-    since: str
+    number: Number  #: the number of its entry
+    sync: Id | None  #: the id of its sync, None if that is not known
+    since: str  #: the start of the window of the sync, empty if that is not known
+    #: the last entry whose header does not show the gap, although it is there. Later ones were
+    #: written after the drop, or after a sync that read the rows again.
     last: Number
 
 
 class State(_Stored, frozen=True):
-    """What a Singer state records of a feed: a place in an archive, and what the warehouse has.
+    """What a Singer state records of a feed: a place in an archive, and what the warehouse has."""
 
-    Attributes:
-        owner: The address, the kind of key, and for some feeds the account.
-        offset: The number of the last entry that is loaded.
-        entry: Its id, None if no later run finds it.
-        time: When its page was received, by the API's clock, empty before the first.
-        position: The position of the warehouse.
-        gap: Since when rows may be missing, as the user was told; None if none was.
-    """
-
-    owner: str
-    offset: Count
-    entry: Id | None
-    time: str
-    position: Position
+    owner: str  #: the address, the kind of key, and for some feeds the account
+    offset: Count  #: the number of the last entry that is loaded
+    entry: Id | None  #: its id, None if no later run finds it
+    time: str  #: when its page was received, by the API's clock, empty before the first
+    position: Position  #: the position of the warehouse
+    #: since when rows may be missing, as the user was told; None if none was
     gap: str | None = None
 
 
 class Charge(_Stored, frozen=True):
-    """What is known of the cost of a page when its response came.
+    """What is known of the cost of a page when its response came."""
 
-    Attributes:
-        requested: The rows that were requested.
-        price: Credits that a row may have cost: the price so far, or the list price if that is
-            higher.
-        deducted: Credits that its response says were deducted, None if it does not say.
-        fall: Credits by which the balance fell, which count if nothing was deducted.
-    """
-
-    requested: Number
+    requested: Number  #: the rows that were requested
+    #: credits that a row may have cost: the price so far, or the list price if that is higher
     price: Annotated[float, Meta(ge=0)]
-    deducted: Count | None
-    fall: Count
+    deducted: Count | None  #: credits that its response says were deducted, None if it does not say
+    fall: Count  #: credits by which the balance fell, which count if nothing was deducted
 
     @property
     def full(self) -> int:
@@ -241,47 +178,32 @@ class Receipt(_Stored, frozen=True):
 
 
 class Previous(_Stored, frozen=True):
-    """What the header of an entry says of the entry before it, once that was parsed.
-
-    Attributes:
-        id: Its id.
-        rows: The rows of its page.
-        cursor: Where the next page starts, None after the last page of a sync.
-        dropped: Where it was when it was dropped before this entry came, None if it was not.
-    """
+    """What the header of an entry says of the entry before it, once that was parsed."""
 
     id: Id
-    rows: Count
-    cursor: str | None
+    rows: Count  #: the rows of its page
+    cursor: str | None  #: where the next page starts, None after the last page of a sync
+    #: where it was when it was dropped before this entry came, None if it was not
     dropped: Dropped | None = None
 
 
 class EntryHeader(_Stored, frozen=True):
-    """What is known of an entry without parsing its body.
+    """What is known of an entry without parsing its body."""
 
-    Attributes:
-        id: Random: with the number, it tells an entry from any other one.
-        previous: The entry before it, None for the first one.
-        before: The position before it, of one who loads everything.
-        own: The position of its buyer, None if it is the same.
-        sync: The sync of the page. None if it is not known, as it may be of a dropped page.
-        page: The number of the page in its sync, from 1.
-        time: When the page was received, by the API's clock, never earlier than the entry before.
-        receipt: What it cost. None for a dropped page without a header.
-        spent: Credits that the stream's runs have cost so far, by month, with this page as if it
-            were full: it is not parsed before it is in the archive.
-        dropped: Where it was when `tap-jobo-archive drop` replaced it by one without rows.
-    """
-
-    id: Id
-    previous: Previous | None
-    before: Position
-    own: Position | None
+    id: Id  #: random: with the number, it tells an entry from any other one
+    previous: Previous | None  #: the entry before it, None for the first one
+    before: Position  #: the position before it, of one who loads everything
+    own: Position | None  #: the position of its buyer, None if it is the same
+    #: the sync of the page. None if it is not known, as it may be of a dropped page.
     sync: Sync | None
-    page: Number
+    page: Number  #: the number of the page in its sync, from 1
+    #: when the page was received, by the API's clock, never earlier than the entry before
     time: str
-    receipt: Receipt | None
+    receipt: Receipt | None  #: what it cost. None for a dropped page without a header.
+    #: credits that the stream's runs have cost so far, by month, with this page as if it were full:
+    #: it is not parsed before it is in the archive
     spent: dict[Month, Count]
+    #: where it was when `tap-jobo-archive drop` replaced it by one without rows
     dropped: Dropped | None
 
     @property
@@ -332,15 +254,10 @@ class Entry(msgspec.Struct, frozen=True):
 
 
 class ArchiveFile(_Stored, frozen=True):
-    """What commands leave for the runs. It is not written when a page is bought.
+    """What commands leave for the runs. It is not written when a page is bought."""
 
-    Attributes:
-        order: What `restart` ordered last, None if nothing was.
-        dropped: The pages that were dropped behind the head.
-    """
-
-    order: Order | None
-    dropped: tuple[DroppedPage, ...]
+    order: Order | None  #: what `restart` ordered last, None if nothing was
+    dropped: tuple[DroppedPage, ...]  #: the pages that were dropped behind the head
 
 
 def new_id() -> str:

@@ -40,20 +40,13 @@ _KEPT: Final = 2  # months
 
 @dataclass(frozen=True, kw_only=True)
 class Limit:
-    """A limit of what is spent, and what is used of it.
+    """A limit of what is spent, and what is used of it."""
 
-    Attributes:
-        setting: The name of its setting.
-        most: The credits that it allows.
-        used: The credits that are used of it.
-        month: The month that it limits, such as `2026-11`; empty for that of a run.
-        known: What the ways out may name once it is reached.
-    """
-
-    setting: str
-    most: int
-    used: int = 0
-    month: str = ""
+    setting: str  #: the name of its setting
+    most: int  #: the credits that it allows
+    used: int = 0  #: the credits that are used of it
+    month: str = ""  #: the month that it limits, such as `2026-11`; empty for that of a run
+    #: what the ways out may name once it is reached
     known: Mapping[str, str] = field(default_factory=dict)
 
     def allows(self, cost: int) -> bool:
@@ -68,21 +61,15 @@ class Limit:
 
 @dataclass(kw_only=True)
 class Budget:
-    """The credits of one run, shared by all its streams; the settings have their names.
-
-    Attributes:
-        now: Returns the time by the API's clock.
-        balance: What the last response of the run says; None if none does.
-        last_balance: The same, or before that, what an earlier run has seen; less what may have
-            been billed since.
-    """
+    """The credits of one run, shared by all its streams; the settings have their names."""
 
     logger: logging.Logger
-    now: Callable[[], datetime] = Clock().now
+    now: Callable[[], datetime] = Clock().now  #: returns the time by the API's clock
     max_credits: int | None = None
     max_credits_per_month: int | None = None
     credits: int = 0
-    balance: int | None = None
+    balance: int | None = None  #: what the last response of the run says; None if none does
+    #: the same, or before that, what an earlier run has seen; less what may have been billed since
     last_balance: int | None = None
 
     @property

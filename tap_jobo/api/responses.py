@@ -25,19 +25,13 @@ from tap_jobo.wording import dollars
 
 @dataclass(frozen=True, slots=True)
 class _Meaning:
-    """What a status means, unless it is that of a success with a page.
+    """What a status means, unless it is that of a success with a page."""
 
-    Attributes:
-        error: What is raised. Only after a `FailedTryError` may another try follow.
-        code: Of its message.
-        known: What the ways out of the message may name, in which {stream} is the stream.
-        may_be_billed: Whether a page may have been billed although it did not arrive.
-    """
-
-    error: type[ApiError]
-    code: str = ""
+    error: type[ApiError]  #: what is raised. Only after a `FailedTryError` may another try follow.
+    code: str = ""  #: of its message
+    #: what the ways out of the message may name, in which {stream} is the stream
     known: Mapping[str, str] = field(default_factory=dict)
-    may_be_billed: bool = False
+    may_be_billed: bool = False  #: whether a page may have been billed although it did not arrive
 
 
 PROXY: Final = "the user and password of the proxy in HTTPS_PROXY"

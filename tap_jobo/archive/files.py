@@ -110,21 +110,14 @@ class Pending(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     The header of each page has what the runs of its stream were billed up to it. One small file for
     each stream has the rest. It counts until a page comes after it, so a killed run leaves nothing
     to mend.
-
-    Attributes:
-        address: The address of the API.
-        api_key: The kind of API key. Streams that share both share the limit.
-        offset: The number of the last page when this was written, 0 without one.
-        entry: The id of that page.
-        spent: Credits by month, with a request in flight at what it may cost.
-        price: Credits of a row on the last page, 0 if that was not above the list price.
     """
 
-    address: str
-    api_key: str
-    offset: Count
-    entry: Id | None
-    spent: dict[Month, Count]
+    address: str  #: the address of the API
+    api_key: str  #: the kind of API key. Streams that share both share the limit.
+    offset: Count  #: the number of the last page when this was written, 0 without one
+    entry: Id | None  #: the id of that page
+    spent: dict[Month, Count]  #: credits by month, with a request in flight at what it may cost
+    #: credits of a row on the last page, 0 if that was not above the list price
     price: Annotated[float, Meta(ge=0)]
 
 

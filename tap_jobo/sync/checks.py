@@ -28,27 +28,16 @@ _FAR_BELOW: Final = 0.8  # the share of an estimate below which rows may be miss
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Seen:
-    """What the checks see of a page.
-
-    Attributes:
-        spec: The feed.
-        converter: Knows the fields of its rows.
-        header: The header of the page's entry.
-        sync: Its sync.
-        page: What its body says.
-        rows: Its rows as received, without those that were erased.
-        cursors: The cursors that led to the page and those before it.
-        estimate: The rows of the whole sync, by its first page; 0 if that is not known.
-    """
+    """What the checks see of a page."""
 
     spec: FeedSpec
-    converter: RecordConverter
-    header: EntryHeader
+    converter: RecordConverter  #: knows the fields of its rows
+    header: EntryHeader  #: the header of the page's entry
     sync: Sync
-    page: ParsedPage
-    rows: Sequence[Any]
-    cursors: Collection[str | None] = ()
-    estimate: int = 0
+    page: ParsedPage  #: what its body says
+    rows: Sequence[Any]  #: its rows as received, without those that were erased
+    cursors: Collection[str | None] = ()  #: the cursors that led to the page and those before it
+    estimate: int = 0  #: the rows of the whole sync, by its first page; 0 if that is not known
 
     @property
     def is_full(self) -> bool:

@@ -20,23 +20,15 @@ WEEK: Final = timedelta(days=7)
 
 
 class Page(msgspec.Struct, frozen=True, kw_only=True):
-    """What the fold has to know of an entry.
+    """What the fold has to know of an entry."""
 
-    Attributes:
-        sync: Its sync, None if it was dropped and that is not known.
-        page: The number of the page in its sync, from 1.
-        rows: The rows of the page.
-        cursor: Where the next page starts, None after the last page of a sync.
-        requested: The cursor it was requested with, None for a first page, or if it is not known.
-        dropped: Where it was dropped, None if it was not.
-    """
-
-    sync: Sync | None
-    page: int
-    rows: int
-    cursor: str | None
+    sync: Sync | None  #: its sync, None if it was dropped and that is not known
+    page: int  #: the number of the page in its sync, from 1
+    rows: int  #: the rows of the page
+    cursor: str | None  #: where the next page starts, None after the last page of a sync
+    #: the cursor it was requested with, None for a first page, or if it is not known
     requested: str | None = None
-    dropped: Dropped | None = None
+    dropped: Dropped | None = None  #: where it was dropped, None if it was not
 
 
 def advance(position: Position, page: Page, rules: FilterRules) -> Position:

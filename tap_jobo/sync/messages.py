@@ -41,20 +41,15 @@ class Standing:
 
 @dataclass(kw_only=True)
 class Messages:
-    """The texts of one stream.
-
-    Attributes:
-        spec: The feed.
-        logger: Where they go, unless they end the stream.
-        known: Returns what the ways out of each message about a feed may name.
-        ended: Returns the feeds whose rows this one reports as gone.
-        restart_ended: Returns the commands that buy them again, None if the archive is off.
-    """
+    """The texts of one stream."""
 
     spec: FeedSpec
-    logger: logging.Logger
+    logger: logging.Logger  #: where they go, unless they end the stream
+    #: returns what the ways out of each message about a feed may name
     known: Callable[[FeedSpec], Known]
+    #: returns the feeds whose rows this one reports as gone
     ended: Callable[[], Sequence[FeedSpec]] = tuple
+    #: returns the commands that buy them again, None if the archive is off
     restart_ended: Callable[[], str | None] = lambda: None
 
     @property

@@ -33,16 +33,11 @@ class Run:
     """What a run has bought so far of a feed, as far as it says whether there is more to buy.
 
     Syncs of added values do not count, because what changed of the other rows follows.
-
-    Attributes:
-        has_begun: Whether it began a sync.
-        finished: When the newest sync started whose last page it bought, empty before that.
-        restarts: How often it began a sync over because a cursor was rejected.
     """
 
-    has_begun: bool = False
-    finished: str = ""
-    restarts: int = 0
+    has_begun: bool = False  #: whether it began a sync
+    finished: str = ""  #: when the newest sync started whose last page it bought, empty before that
+    restarts: int = 0  #: how often it began a sync over because a cursor was rejected
 
     def note(self, request: "Request", *, is_last: bool) -> None:
         """Take up a page that was bought."""
@@ -56,36 +51,22 @@ class Run:
 
 @dataclass(frozen=True, kw_only=True)
 class Log:
-    """What a plan has to know of the archive.
+    """What a plan has to know of the archive."""
 
-    Attributes:
-        position: The position of one who loads everything.
-        order: What `restart` ordered, None if nothing.
-        lacks_rows: Whether a run without a state does not get all rows from it.
-    """
-
-    position: Position = NOTHING
-    order: Order | None = None
-    lacks_rows: bool = False
+    position: Position = NOTHING  #: the position of one who loads everything
+    order: Order | None = None  #: what `restart` ordered, None if nothing
+    lacks_rows: bool = False  #: whether a run without a state does not get all rows from it
 
 
 @dataclass(frozen=True)
 class Request:
-    """The next page to buy.
+    """The next page to buy."""
 
-    Attributes:
-        sync: Its sync.
-        page: The number of the page in the sync, from 1.
-        rows: The rows of the sync before it.
-        cursor: Where it starts, None for the first page.
-        why: What has led to it.
-    """
-
-    sync: Sync
-    page: int
-    rows: int
-    cursor: str | None
-    why: Why
+    sync: Sync  #: its sync
+    page: int  #: the number of the page in the sync, from 1
+    rows: int  #: the rows of the sync before it
+    cursor: str | None  #: where it starts, None for the first page
+    why: Why  #: what has led to it
 
 
 def applies(order: Order | None, own: Position, archive: Position, wanted: Wanted) -> bool:

@@ -46,16 +46,12 @@ class Contents:
 
 @dataclass(kw_only=True)
 class Report:
-    """Counts the pages and rows of a sync.
-
-    Attributes:
-        is_complete: Whether everything was read that the settings ask for.
-    """
+    """Counts the pages and rows of a sync."""
 
     count_rows: Callable[[], int]
     cost: FeedCost
     logger: logging.Logger
-    is_complete: bool = False
+    is_complete: bool = False  #: whether everything was read that the settings ask for
     profiles: Profiles | None = None
 
     def __post_init__(self) -> None:

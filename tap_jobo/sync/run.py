@@ -70,33 +70,23 @@ class Delivery:
 
 @dataclass(kw_only=True)
 class FeedRun:
-    """One stream's part of a run: pages from the archive and the API to standard output.
-
-    Attributes:
-        config: The settings.
-        state: The state of the warehouse, None if there is none. It moves with each page.
-        open_archive: Lists the archive from an entry on.
-        reader: Fetches and parses pages.
-        converter: Makes records of rows.
-        messages: What the user is told.
-        report: Counts and announces what is read.
-        lock: Keeps other runs from buying the stream. It yields what raises if the lock is lost.
-        raise_if_over: Raises if the run must not go on: a signal arrived, or the lock was lost.
-        planned: What the run is going to buy, or to ask, once all is loaded.
-        problem: Why the run can't load all that the archive has.
-    """
+    """One stream's part of a run: pages from the archive and the API to standard output."""
 
     config: Mapping[str, Any]
+    #: the state of the warehouse, None if there is none. It moves with each page.
     state: State | None
-    open_archive: Callable[[int], StreamArchive]
-    reader: FeedReader
-    converter: RecordConverter
-    messages: Messages
-    report: Report
+    open_archive: Callable[[int], StreamArchive]  #: lists the archive from an entry on
+    reader: FeedReader  #: fetches and parses pages
+    converter: RecordConverter  #: makes records of rows
+    messages: Messages  #: what the user is told
+    report: Report  #: counts and announces what is read
+    #: keeps other runs from buying the stream. It yields what raises if the lock is lost.
     lock: Callable[[StreamArchive], AbstractContextManager[Callable[[], None]]]
+    #: raises if the run must not go on: a signal arrived, or the lock was lost
     raise_if_over: Callable[[], None]
+    #: what the run is going to buy, or to ask, once all is loaded
     planned: Request | Question | None = None
-    problem: FormatError | None = None
+    problem: FormatError | None = None  #: why the run can't load all that the archive has
 
     def __post_init__(self) -> None:
         self.spec = self.reader.spec

@@ -16,14 +16,10 @@ class Question:
 
 @dataclass(frozen=True)
 class Start:
-    """Where a run starts.
+    """Where a run starts."""
 
-    Attributes:
-        offset: The number of the last entry that is not loaded.
-        is_behind: Whether the archive lacks the entry of the state, so that it may lack others.
-    """
-
-    offset: int
+    offset: int  #: the number of the last entry that is not loaded
+    #: whether the archive lacks the entry of the state, so that it may lack others
     is_behind: bool = False
 
 

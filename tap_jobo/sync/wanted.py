@@ -19,25 +19,16 @@ A sync goes on whose window begins up to two hours earlier (`plan.HOUR`), and a 
 
 @dataclass(frozen=True, kw_only=True)
 class Wanted:
-    """What a run wants of a feed. It is fixed when the run begins.
+    """What a run wants of a feed. It is fixed when the run begins."""
 
-    Attributes:
-        filters: Those that are set, normalized.
-        start: The start date, empty for all rows.
-        choice: What happens where rows are wanted that were never read.
-        lookback: How long before the last read a sync of changes starts.
-        batch_size: Rows per page of a new sync.
-        is_free: Whether its rows cost nothing. Then it never asks.
-        rules: How its filters compare.
-    """
-
-    filters: Filters
-    start: str
+    filters: Filters  #: those that are set, normalized
+    start: str  #: the start date, empty for all rows
+    #: what happens where rows are wanted that were never read
     choice: Literal["error", "resync", "keep"]
-    lookback: timedelta
-    batch_size: int
-    is_free: bool
-    rules: FilterRules
+    lookback: timedelta  #: how long before the last read a sync of changes starts
+    batch_size: int  #: rows per page of a new sync
+    is_free: bool  #: whether its rows cost nothing. Then it never asks.
+    rules: FilterRules  #: how its filters compare
 
     @classmethod
     def of(cls, spec: FeedSpec, config: Mapping[str, Any], now: str) -> Self:
