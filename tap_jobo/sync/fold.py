@@ -142,28 +142,6 @@ def gapped(position: Position, dropped: DroppedPage, rules: FilterRules) -> Posi
     return replace(position, reads=reads, progress=progress)
 
 
-def lost_page(
-    before: Position, after: Position, end: tuple[int, str | None], rules: FilterRules
-) -> Page | None:
-    """Return what is known of an entry whose header can't be read, None if that is nothing.
-
-    Its sync is that with which the fold leads from the position before it to the one after it.
-
-    Args:
-        before: The position before the entry, of one who loads everything.
-        after: The position after it, from the header of the next entry.
-        end: The rows and the next cursor of its page, from the same header.
-        rules: How filters compare.
-    """
-    rows, cursor = end
-    for each in (*before.progress, *after.progress):
-        old = before.of(each.sync.id)
-        page = Page(sync=each.sync, page=old.pages + 1 if old else 1, rows=rows, cursor=cursor)
-        if advance(before, page, rules) == after:
-            return page
-    return None
-
-
 # What reads say together: which of them another one includes, and what two of them add up to
 
 

@@ -21,10 +21,10 @@ from tap_jobo.model import (
     Previous,
 )
 from tap_jobo.sync.filters import FilterRules
-from tap_jobo.sync.fold import Page, advance, gapped, lost_page
+from tap_jobo.sync.fold import Page, advance, gapped
 
 _UNKNOWN: Final = Page(sync=None, page=1, rows=0, cursor=None, dropped="behind")
-"""What is known of an entry whose header can't be read, and no other header tells."""
+"""What is known of an entry whose header can't be read."""
 
 
 class ArchiveLog:
@@ -98,7 +98,7 @@ class ArchiveLog:
         """Return what the rules have to know of an entry. Raises `FormatError`."""
         header = self.archive.header(number)
         if header is None:
-            return self._page_of_damaged(number)
+            return _UNKNOWN
         rows, cursor = self.end(number, header)
         return Page(
             sync=header.sync,
@@ -153,14 +153,6 @@ class ArchiveLog:
         return Previous(
             id=id_, rows=rows, cursor=cursor, dropped=header.dropped if header else None
         )
-
-    def _page_of_damaged(self, number: int) -> Page:
-        following = self.archive.header(number + 1)
-        if following is None or following.previous is None:
-            return _UNKNOWN
-        end = following.previous.rows, following.previous.cursor
-        before, after = self.position_before(number), following.before
-        return lost_page(before, after, end, self.rules) or _UNKNOWN
 
     def note(self, number: int, rows: int, cursor: str | None) -> None:
         """Take the end of an entry as given: it was parsed, or perhaps it can't be."""
