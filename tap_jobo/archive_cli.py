@@ -339,13 +339,10 @@ def _whose(
 
 
 def _timestamp(text: str | None) -> str | None:
-    if text is None:
-        return None
-    with suppress(ValueError):
-        instant = parse_timestamp(text)
-        if instant <= Clock().now():
-            return format_timestamp(instant)
-    raise click.UsageError("--since must be an ISO 8601 date in the past, such as 2026-01-31.")
+    try:
+        return text and format_timestamp(parse_timestamp(text))
+    except ValueError:
+        raise click.UsageError("--since must be an ISO 8601 date, such as 2026-01-31.") from None
 
 
 def _settings(spec: FeedSpec, files: Sequence[str]) -> Wanted | None:

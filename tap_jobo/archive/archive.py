@@ -211,10 +211,11 @@ class StreamArchive:
         """
         name, size = layout.UNWRITTEN.format(self.key.name), self._largest
         if self._has_unwritten:
-            unwritten = files.read(self.store, name, Unwritten)
-            size = max(size, unwritten.size if unwritten else 0)
+            with suppress(FormatError):  # no backup has this file
+                unwritten = files.read(self.store, name, Unwritten)
+                size = max(size, unwritten.size if unwritten else 0)
         if self._has_unwritten or not self.store.is_remote:
-            probe = layout.PROBE.format(self.key.name)
+            probe = layout.probe_name(self.key.name, self.head + 1)
             self.store.remove(probe)  # what a killed run has left
             try:
                 self.store.create(probe, os.urandom(size))  # which no file system compresses

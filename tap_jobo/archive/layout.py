@@ -8,7 +8,6 @@ OLD_TOP: Final = "v3"  # of development versions, which had another layout
 
 FILE: Final = "v4/{}/archive.json"  # what commands leave for the runs
 UNWRITTEN: Final = "v4/{}/unwritten.json"  # a page that could not be written
-PROBE: Final = "v4/{}/probe"  # written and removed, to prove that a page could be written
 PENDING_FOLDER: Final = (
     "v4/pending"  # apart from the archives, so that listing it lists nothing else
 )
@@ -29,6 +28,14 @@ PAGE: Final = re.compile(
 def page_name(key: str, number: int) -> str:
     """Return the name of a page, such as `v4/OWNER/STREAM/000000/000000042.page`."""
     return f"{TOP}/{key}/{number // _THOUSAND:06}/{number:09}.page"
+
+
+def probe_name(key: str, number: int) -> str:
+    """Return the name of a file that is written and removed to prove that a page could be written.
+
+    It is where the page will be, because that folder may be on another disk, or read-only.
+    """
+    return f"{page_name(key, number).rpartition('/')[0]}/probe"
 
 
 def key_of_pending(file: str) -> str:

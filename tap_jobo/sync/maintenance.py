@@ -1,5 +1,6 @@
 """What `tap-jobo-archive` shows of an archive, and what it changes in it."""
 
+import json
 from collections.abc import Callable, Collection, Iterator
 from datetime import timedelta
 from functools import partial
@@ -142,13 +143,17 @@ def without_rows(entry: Entry, spec: FeedSpec, ids: Collection[str]) -> Entry | 
     return Entry(entry.number, entry.header, msgspec.json.encode(members))
 
 
-def comparable_id(id_: object) -> str:
-    """Return an id as a user may give it: a UUID in one spelling, or any other value as text."""
-    return parse_uuid(id_) or str(id_)
+def comparable_id(id_: str) -> str:
+    """Return an id as a user may give it: a UUID in one spelling, or any other text."""
+    return parse_uuid(id_) or id_
 
 
-def _id_of(item: Any) -> str:
-    return comparable_id(item.get("id") if isinstance(item, dict) else item)
+def _id_of(item: Any) -> str | None:
+    """Return the id of an item as `export` shows it, None if it has none."""
+    id_ = item.get("id") if isinstance(item, dict) else item
+    if id_ is None:
+        return None
+    return comparable_id(id_ if isinstance(id_, str) else json.dumps(id_))
 
 
 # `drop`

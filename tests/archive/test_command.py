@@ -345,15 +345,24 @@ def test_erase_takes_a_row_out_of_every_page(warehouse: Warehouse, files: Files)
     assert key in tap.succeed(state=new.state).ids
 
 
-@pytest.mark.parametrize("id_", [7, " "])
+@pytest.mark.parametrize("id_", [7, " ", True, ["a", 1]])
 def test_erase_takes_out_a_row_whose_id_is_any_text(tap: Tap, id_: object) -> None:
     tap.sandbox.world.touch(next(iter(tap.sandbox.world.rows())), id=id_)
     tap.run()
     assert id_ in [each["row"]["id"] for each in exported(tap)]
     assert "no row" in written(tap, "erase", "nobody")[0]
-    assert written(tap, "erase", str(id_), "nobody")[0].endswith(": erased from 1 page.")
+    shown = id_ if isinstance(id_, str) else json.dumps(id_)
+    assert written(tap, "erase", shown, "nobody")[0].endswith(": erased from 1 page.")
     assert len(exported(tap)) == 119
-    assert "no row" in written(tap, "erase", str(id_))[0]
+    assert "no row" in written(tap, "erase", shown)[0]
+
+
+@pytest.mark.parametrize("shown", ["null", "None", ""])
+def test_erase_takes_out_no_row_without_an_id(tap: Tap, shown: str) -> None:
+    tap.sandbox.world.touch(next(iter(tap.sandbox.world.rows())), id=None)
+    tap.run()
+    assert "no row" in written(tap, "erase", shown)[0]
+    assert len(exported(tap)) == 120
 
 
 def test_erase_says_which_pages_it_cannot_read(tap: Tap, files: Files) -> None:

@@ -295,6 +295,28 @@ def test_a_page_too_large_for_the_disk_costs_one_page_however_often_it_is_tried(
     assert not [*folder.rglob("unwritten.json")]
 
 
+def test_pages_whose_folder_is_on_a_disk_that_is_gone_are_not_bought(
+    tap: Tap, folder: Path
+) -> None:
+    state = tap.run(max_credits=2_500).state
+    (pages,) = folder.glob("v4/*/career_sites/000000")
+    pages.rename(folder / "away")
+    pages.symlink_to(folder / "gone")
+    for _ in range(TRIES):
+        tap.fail(code="archive-unusable", state=state)
+    assert tap.sandbox.rows_billed == 50
+    pages.unlink()
+    (folder / "away").rename(pages)
+    assert len(tap.succeed(state=state).ids) == 70
+
+
+def test_a_damaged_note_of_a_page_that_was_not_written_stops_no_run(tap: Tap, files: Files) -> None:
+    state = tap.run(max_credits=2_500).state
+    name = files.pages[0].rpartition("/000000/")[0]
+    files.store.replace(f"{name}/unwritten.json", b"?")
+    assert len(tap.succeed(state=state).ids) == 70
+
+
 @pytest.mark.parametrize("deducted", [2_500, 1_000_000])
 def test_a_disk_that_fills_up_costs_one_page_however_often_it_is_tried(
     tap: Tap, folder: Path, deducted: int
