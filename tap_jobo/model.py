@@ -109,7 +109,6 @@ class DroppedPage(_Stored, frozen=True):
     """A page that was dropped behind the head, as `archive.json` lists it."""
 
     number: Number  #: the number of its entry
-    sync: Id | None  #: the id of its sync, None if that is not known
     since: str  #: the start of the window of the sync, empty if that is not known
     #: the last entry whose header does not show the gap, although it is there. Later ones were
     #: written after the drop, or after a sync that read the rows again.

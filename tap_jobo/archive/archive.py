@@ -168,7 +168,7 @@ class StreamArchive:
             entry = self._decoded(number, content)
             named = entry.header.previous
             is_known = (named.id if named else None) == previous
-            if not (is_known or _was_dropped(last_header) or (named and named.dropped)):
+            if not (is_known or _was_dropped(last_header)):
                 raise self.damaged(number, "is of another archive")
             previous, last_header = entry.header.id, entry.header
             yield entry

@@ -135,10 +135,7 @@ def _has_ended(progress: Progress, reads: Iterable[Read], rules: FilterRules) ->
 def gapped(position: Position, dropped: DroppedPage, rules: FilterRules) -> Position:
     """Return a position that has a page, after that page was dropped behind the head."""
     reads = pruned(with_gap(position.reads, dropped.since), rules)
-    progress = tuple(
-        replace(each, has_gap=True) if dropped.sync in (each.sync.id, None) else each
-        for each in position.progress
-    )
+    progress = tuple(replace(each, has_gap=True) for each in position.progress)
     return replace(position, reads=reads, progress=progress)
 
 

@@ -90,7 +90,7 @@ class ArchiveLog:
         has_next = self.archive.header(number + 1) is not None
         is_lost = page.sync is None and page.dropped != "head" and has_next
         if is_lost and own == self.position_before(number):
-            lost = DroppedPage(number=number, sync=None, since=ALL, last=number)
+            lost = DroppedPage(number=number, since=ALL, last=number)
             return gapped(self.position_before(number + 1), lost, self.rules)
         return advance(own, page, self.rules)
 

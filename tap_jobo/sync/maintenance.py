@@ -212,10 +212,4 @@ def note_of_dropped(log: ArchiveLog, number: int, page: Page) -> DroppedPage | N
             break  # a sync of all rows came after it, so nothing is missing
         last = each
         own = advance(own, log.page(each), log.rules)
-    sync = page.sync
-    return DroppedPage(
-        number=number,
-        sync=sync.id if sync else None,
-        since=sync.since if sync else ALL,
-        last=last,
-    )
+    return DroppedPage(number=number, since=page.sync.since if page.sync else ALL, last=last)

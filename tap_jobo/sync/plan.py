@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from tap_jobo.clock import before
 from tap_jobo.model import NOTHING, Filters, Order, Position, Progress, Read, Sync, new_id
-from tap_jobo.sync.fold import joined_to, parts_of_a_week, pruned, sum_of_a_week
+from tap_jobo.sync.fold import parts_of_a_week, sum_of_a_week
 from tap_jobo.sync.start import Question
 from tap_jobo.sync.wanted import Wanted
 
@@ -91,19 +91,15 @@ def applies(order: Order | None, own: Position, archive: Position, wanted: Wante
 def best(position: Position, wanted: Wanted) -> Read | None:
     """Return the newest read of all that is wanted, None if there is none.
 
-    A read that covers the settings says the same of the fewer rows that they ask for. So this is
-    what all of these say together, also where the filters of none covers those of another. Without
-    one, it is what several reads say that have some of the values each, all of them in one week: or
-    the rows of the newest would be billed again with what changed since the oldest.
+    It is one that covers the settings. Without one, it is what several reads say that have some of
+    the values each, all of them in one week: or the rows of the newest would be billed again with
+    what changed since the oldest.
     """
-    rules, found = wanted.rules, tuple[Read, ...]()
-    for read in sorted(position.reads, key=lambda read: read.until):
-        if rules.covers(read.filters, wanted.filters):
-            own = replace(read, filters=wanted.filters)
-            found = pruned([*found, own, *joined_to(found, own, rules)], rules)
-    if fitting := [read for read in found if read.start <= wanted.start]:
-        return max(fitting, key=lambda read: (read.until, read.gap is None))
-    return sum_of_a_week(position.reads, wanted.filters, wanted.start, rules)
+    rules, filters = wanted.rules, wanted.filters
+    fitting = [each for each in position.reads if each.start <= wanted.start]
+    if covering := [each for each in fitting if rules.covers(each.filters, filters)]:
+        return max(covering, key=lambda read: (read.until, read.gap is None))
+    return sum_of_a_week(position.reads, filters, wanted.start, rules)
 
 
 def unread(position: Position, wanted: Wanted) -> Filters | None:

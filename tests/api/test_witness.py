@@ -32,6 +32,18 @@ def say(sandbox: Sandbox, deducted: str, **more: Any) -> None:
     sandbox.faults.add(Fault(headers=headers, times=None, **more), endpoint="jobs")
 
 
+def test_what_other_streams_were_billed_is_no_fall(hiring: Sandbox, tmp_path: Path) -> None:
+    sites, jobs = (tap_of(hiring, tmp_path, name) for name in ("career_sites", "jobs"))
+    state = sites.succeed().state
+    jobs.succeed()
+    hiring.world.touch(next(iter(hiring.world.rows())), name="changed")
+    headers = {"X-Credits-Deducted": "0", "X-Credits-Balance": f"{hiring.balance:.0f}"}
+    hiring.faults.add(Fault(headers=headers), endpoint="career_sites")
+    run = sites.succeed(state=state)
+    assert (len(run.ids), run.codes("WARNING")) == (1, [])
+    assert "1 row in 1 page, 0 credits" in run.summaries["career_sites"]
+
+
 def falls(run: Run) -> list[str]:
     return run.messages_of("WARNING", "no-price")
 

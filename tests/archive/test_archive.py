@@ -263,8 +263,11 @@ def test_pipelines_of_other_filters_never_stop_each_other(tap: Tap) -> None:
     for codes in (["other-rows"], []):  # it is told once
         pass_time(tap)
         assert ran(prod, **GERMAN)[0::2] == (0, codes)
+        change(tap, next(iter(others)))
+        pass_time(tap)
+        assert ran(dev, **WIDER)[0] == 1
     change(tap, next(iter(germans)), next(iter(others)))
-    assert ran(prod, **GERMAN) == (1, 1, [])
+    assert ran(prod, **GERMAN) == (1, 2, [])
     assert ran(dev, **WIDER)[0] == 2
     assert {*dev.target.rows} == germans | others
 

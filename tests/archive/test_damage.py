@@ -295,6 +295,15 @@ def test_a_page_too_large_for_the_disk_costs_one_page_however_often_it_is_tried(
     assert not [*folder.rglob("unwritten.json")]
 
 
+def test_a_small_page_that_was_not_billed_and_cannot_be_read_is_kept(tap: Tap) -> None:
+    state = tap.succeed().state
+    odd = Fault(replace=lambda body: {**body, "career_sites": 5})
+    tap.sandbox.faults.add(odd, endpoint="career_sites")
+    for _ in range(2):
+        tap.fail(code="format-changed", state=state)
+    assert len(tap.sandbox.feed_requests) == 4
+
+
 def test_pages_whose_folder_is_on_a_disk_that_is_gone_are_not_bought(
     tap: Tap, folder: Path
 ) -> None:

@@ -151,6 +151,21 @@ def test_what_a_dropped_page_had_is_read_again_as_far_as_it_is_listed(
     assert last.records == []
 
 
+def test_what_a_page_had_that_was_dropped_behind_the_last_one_is_read_again(
+    alone: Tap, hiring: Sandbox
+) -> None:
+    run = alone.succeed()
+    gone = expire(hiring, 4)
+    for _ in range(2):
+        pass_time(alone, timedelta(hours=8))
+        run = alone.succeed(state=run.state)
+        expire(hiring, 2)
+    assert archive_command(alone, "drop", "expired_jobs", "2", "--yes").returncode == 0
+    new = alone.succeed()
+    assert {*new.ids} >= gone
+    assert gaps(new) == []
+
+
 def more(body: Json) -> Json:
     """A page that another one follows, whose cursor is then rejected."""
     return {**body, "next_cursor": "unknown", "has_more": True}

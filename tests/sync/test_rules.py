@@ -230,6 +230,16 @@ def test_an_order_is_later_than_all_earlier_ones_whatever_the_clock() -> None:
 # What is bought
 
 
+def test_keep_buys_what_changed_since_filters_that_are_alike_were_read() -> None:
+    """Their rows stay current, whatever other filters have read since."""
+    reads = (read(having("NL"), 0, 12), read(having("AT", "CH"), 0, 10), read(having("BE"), 0, 11))
+    position = Position(reads=reads, is_begun=True)
+    later = dataclasses.replace(wants_nothing(having("AT", "CH", "FR")), choice="keep")
+    request = plan(position, Log(position=position), later, Run(), at(20))
+    assert isinstance(request, Request)
+    assert request.sync.since == later.since(at(10))
+
+
 def test_reads_that_have_some_of_the_values_each_have_all_of_them_until_the_older_one() -> None:
     reads = (read(having("NL"), 2, 12), read(having("AT", "CH"), 0, 10), read(having("AT"), 0, 8))
     position = Position(reads=reads, is_begun=True)

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from tap_jobo.archive import layout
 from tap_jobo.model import ALL, Filters
 from tap_jobo.sync.plan import DAY, best
 from tests.sync.world.parts import (
@@ -402,6 +403,10 @@ GAPS: dict[str, Trap] = {
         *[archive_has_gap(is_there=False), run("dev"), has_gap("dev", None), put(3), run()],
         *[archive_has_gap(is_there=False), run("dev"), has_gap("dev", None)],
     ],
+    "a page dropped after its rows were read again is no gap": [
+        *[run(), order(), run(), put(1), run(), drop(2), archive_has_gap(is_there=False)],
+        *[run("lab", billed=0), has_gap("lab", None), has_all("lab")],
+    ],
     "a page of a sync in progress is dropped": [
         run(outcome="limit", pages=3),
         drop(2),
@@ -767,6 +772,17 @@ def test_the_rows_of_a_page_lost_with_its_header_are_missing_until_a_restart(num
         *[run(billed=0), has_gap("prod", None), order(), run(billed=9)],
         *[run("lab", billed=0), has_gap("lab", None), has_all("lab")],
     )(world)
+
+
+def test_a_page_restored_after_it_was_dropped_and_bought_again_ends_no_sync() -> None:
+    world = begin()
+    run(outcome="limit", pages=2)(world)
+    folder = world.folders["main"]
+    name = layout.page_name(folder.key.name, 2)
+    backup = folder.disk.read(name)
+    both(drop(2), lose_state("prod"), run(outcome="limit", pages=1))(world)
+    folder.disk.replace(name, backup)
+    both(run("lab"), has_all("lab"))(world)
 
 
 def test_an_archive_that_is_behind_stops_at_a_lost_page_rather_than_skip_it() -> None:
