@@ -339,8 +339,10 @@ def _whose(
 
 
 def _timestamp(text: str | None) -> str | None:
+    if text is None:
+        return None
     try:
-        return text and format_timestamp(parse_timestamp(text))
+        return format_timestamp(parse_timestamp(text))
     except ValueError:
         raise click.UsageError("--since must be an ISO 8601 date, such as 2026-01-31.") from None
 

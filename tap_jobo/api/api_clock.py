@@ -12,7 +12,7 @@ from tap_jobo.messages import message
 
 _MAX_SKEW: Final = timedelta(days=1)
 _TOLERATED_SKEW: Final = timedelta(minutes=5)
-_WRONG: Final = "the local clock, or the proxy if it changes the Date header"
+_LOCAL_OR_PROXY: Final = "the local clock, or the proxy if it changes the Date header"
 
 
 class ApiClock:
@@ -54,8 +54,10 @@ def read_api_clock(client: Client) -> ApiClock:
     local = client.clock.now()
     shown, right = to_minute(format_timestamp(local)), to_minute(format_timestamp(date))
     fact = f"The local clock shows {shown}, but Jobo's shows {right}."
-    if abs(local - date) > _MAX_SKEW:
-        raise TapJoboError(message("clock-wrong", f"{fact} Nothing was billed.", clock=_WRONG))
-    if abs(local - date) > _TOLERATED_SKEW:
-        client.logger.warning("%s", message("clock-wrong", fact, clock=_WRONG))
+    skew = abs(local - date)
+    if skew > _MAX_SKEW:
+        fact = f"{fact} Nothing was billed."
+        raise TapJoboError(message("clock-wrong", fact, clock=_LOCAL_OR_PROXY))
+    if skew > _TOLERATED_SKEW:
+        client.logger.warning("%s", message("clock-wrong", fact, clock=_LOCAL_OR_PROXY))
     return ApiClock(date, client.clock)

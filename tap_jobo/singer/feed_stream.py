@@ -110,7 +110,7 @@ class FeedStream(JoboStream):
         since = format_timestamp(self._run.api_clock.now() - lookback + _LONGEST_RUN)
         if first := run.archive.header(1):  # with which the load begins
             since = first.sync.since if first.sync else ""
-        if read := [each.name for each in self._ended if self._begins_before(each, since)]:
+        if read := [each.name for each in self._ended() if self._begins_before(each, since)]:
             yield run.messages.expired_gap(
                 f"{self.name} begins later than {' and '.join(read)}, and has only the last "
                 f"{lookback.days} days."
@@ -127,9 +127,8 @@ class FeedStream(JoboStream):
             return is_lost and is_begun(bookmark)
         return False
 
-    @property
     def _ended(self) -> list[FeedSpec]:
-        """The feeds that the warehouse has or gets, and whose rows this one reports as gone."""
+        """Return the feeds of the warehouse whose rows this one reports as gone."""
         bookmarks, read = self.tap_state.get("bookmarks", {}), self._run.feeds
         of_this = [each for each in FEEDS if each.name in self.spec.ends_rows_of]
         given = [each for each in of_this if each in read or is_begun(bookmarks.get(each.name, {}))]
@@ -258,7 +257,7 @@ class FeedStream(JoboStream):
                 spec=self.spec,
                 logger=self.plain_logger,
                 known=self._run.known,
-                ended=lambda: self._ended,
+                ended=self._ended,
                 restart_ended=self._restart_ended,
             ),
             report=Report(
@@ -273,7 +272,7 @@ class FeedStream(JoboStream):
 
     def _restart_ended(self) -> str | None:
         """Return the commands that buy again what this feed reports as gone, if they are known."""
-        commands = [self._run.known(each).get("restart") for each in self._ended]
+        commands = [self._run.known(each).get("restart") for each in self._ended()]
         return " and ".join(each for each in commands if each) or None
 
     @property

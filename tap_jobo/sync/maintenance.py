@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from tap_jobo.api.pages import PageParser
 from tap_jobo.archive.archive import StreamArchive
-from tap_jobo.clock import before, to_minute
+from tap_jobo.clock import format_timestamp, parse_timestamp, to_minute
 from tap_jobo.errors import FormatError
 from tap_jobo.model import ALL, DroppedPage, Entry, EntryHeader, Order, Position, new_id
 from tap_jobo.records.values import ERASED, parse_uuid
@@ -112,7 +112,9 @@ def describe_order(order: Order, spec: FeedSpec) -> str:
 def time_of_order(now: str, last: Order | None, archive: Position) -> str:
     """Return the time of a new order: later than that of every earlier one, whatever the clock."""
     newest = max(last.time if last else "", archive.order)
-    return max(now, before(newest, -_TICK))
+    if now > newest:
+        return now
+    return format_timestamp(parse_timestamp(newest) + _TICK)
 
 
 # `erase`

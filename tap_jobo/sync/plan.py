@@ -62,7 +62,7 @@ class Log:
 class Request:
     """The next page to buy."""
 
-    sync: Sync  #: its sync
+    sync: Sync
     page: int  #: the number of the page in the sync, from 1
     rows: int  #: the rows of the sync before it
     cursor: str | None  #: where it starts, None for the first page

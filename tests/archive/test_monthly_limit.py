@@ -431,6 +431,15 @@ def test_a_new_month_begins_by_the_clock_of_the_api(tap: Tap) -> None:
 # The file
 
 
+def test_the_pages_of_a_stream_count_although_its_file_is_gone(tap: Tap) -> None:
+    tap.run()
+    (file,) = _files(tap)
+    file.unlink()
+    settings = {**tap.settings, "max_credits_per_month": 2 * PAGE + 29, "jobs_batch_size": 10}
+    _reached(tap_of(tap.sandbox, tap.folder, "jobs").run(**settings))
+    assert tap.sandbox.credits_billed == 2 * PAGE
+
+
 @pytest.mark.parametrize("stream", ["career_sites", "jobs"])
 def test_a_damaged_count_ends_a_run_with_a_limit_until_it_is_removed(tap: Tap, stream: str) -> None:
     """Even that of another stream, which shares the limit."""
