@@ -8,7 +8,7 @@ from typing import Any, Final
 import click
 
 from tap_jobo.errors import TapJoboError
-from tap_jobo.messages import codes, explain, message
+from tap_jobo.messages import explain, message
 from tap_jobo.redaction import without_key
 from tap_jobo.tap import TapJobo
 from tap_jobo.wording import one_line
@@ -36,17 +36,12 @@ def with_subcommands(command: click.Command) -> click.Group:
 
 
 @click.command("explain")
-@click.argument("code", required=False)
-def explain_code(code: str | None) -> None:
-    """Explain a message by its code. Without CODE, list all codes."""
-    if code is None:
-        click.echo(codes())
-        return
+@click.argument("code")
+def explain_code(code: str) -> None:
+    """Explain a message by its code."""
     text = explain(code, min(shutil.get_terminal_size().columns, _WIDEST))
     if text is None:
-        raise click.BadArgumentUsage(
-            f"There is no message {ascii(code)[1:-1]}. `tap-jobo explain` lists all."
-        )
+        raise click.BadArgumentUsage(f"There is no message {ascii(code)[1:-1]}.")
     click.echo(text)
 
 

@@ -90,14 +90,6 @@ def documented(text: str) -> str:
 # `tap-jobo explain`
 
 
-def codes() -> str:
-    """Return all codes, each with the first sentence of its entry."""
-    return "\n".join(
-        f"{code}\n{click.wrap_text(_first_sentence(entry.text), 76, '    ', '    ')}"
-        for code, entry in entries().items()
-    )
-
-
 def explain(code: str, width: int) -> str | None:
     """Return the entry of a code for a terminal of so many columns, None if there is none.
 
@@ -112,10 +104,6 @@ def explain(code: str, width: int) -> str | None:
     if titles := [f"'{link[3]}'" for link in _LINK.finditer(entry.text) if link[3]]:
         paragraphs.append(f"See {' and '.join(titles)} in the documentation.")
     return click.wrap_text("\n\n".join(paragraphs), width, preserve_paragraphs=True)
-
-
-def _first_sentence(entry: str) -> str:
-    return re.split(r"(?<=[.])\s", _plain(entry), maxsplit=1)[0]
 
 
 def _plain(markdown: str) -> str:

@@ -164,9 +164,6 @@ def _advise(name: str, properties: Collection[str], environ: Mapping[str, str]) 
 
 def _describe_wrong(value: object, setting: Setting) -> str:
     """Return what a setting must be; nothing of a text, which may hold a secret."""
-    for each in value if isinstance(value, list) else [value]:
-        if isinstance(each, str) and (meant := setting.find_meant(each)) not in ("", each):
-            return f"is {each!a}: did you mean {meant}?"
     must = f"must be {setting.type.expected}"
     if isinstance(value, list) and fits(setting.type.schema, value):
         # What the setting must be does not show which item is wrong.

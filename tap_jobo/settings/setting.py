@@ -53,7 +53,6 @@ class Setting:
     default: str | int | None = None
     required: bool = False
     secret: bool = False
-    find_meant: Callable[[str], str] = lambda _: ""  # what another text stands for, if known
 
     def narrows(self, old: Any, new: Any) -> bool:
         """Return whether every row that matches a filter's new value matches the old one.

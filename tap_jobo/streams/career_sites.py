@@ -8,15 +8,12 @@ from tap_jobo.streams.feed_spec import FeedSpec
 from tap_jobo.streams.fields import instant, key, schema, text, texts
 
 
-def _find_country(text: str) -> str:
-    """Return the code of a country by its name, another code, or a common mistake."""
-    from iso3166 import countries  # noqa: PLC0415 - only where countries are set
+def _is_country(code: str) -> bool:
+    from iso3166 import countries_by_alpha2  # noqa: PLC0415 - only where countries are set
 
-    country = countries.get(_MISTAKES.get(text.upper(), text), None)
-    return country.alpha2 if country else ""
+    return code in countries_by_alpha2
 
 
-_MISTAKES: Final = {"UK": "GB", "EL": "GR", "ENGLAND": "GB", "USA": "US"}
 _BATCH_SIZE: Final = Setting(
     name="batch_size",
     description="Rows per page, 1 to 50. A full page of 50 costs 2,500 credits ($2.50).",
@@ -38,11 +35,10 @@ FILTERS: Final = (
         name="country_codes",
         description="Read only companies in these countries (ISO 3166-1 alpha-2), such as DE.",
         type=of.list_of(
-            "ISO 3166-1 codes in capitals, such as GB",
+            "uppercase ISO 3166-1 codes, such as GB",
             {"pattern": r"^[A-Z]{2}\Z"},
-            lambda code: _find_country(code) == code,
+            _is_country,
         ),
-        find_meant=_find_country,
     ),
     Setting(
         name="funding_stages",

@@ -80,11 +80,6 @@ def test_each_link_to_a_page_has_the_title_that_the_page_has() -> None:
         assert link[3] == " > ".join([headings[0], *section])
 
 
-def test_without_a_code_all_are_listed(tmp_path: Path) -> None:
-    run = explain(tmp_path, "explain")
-    assert re.findall(r"(?m)^\S+", run.stdout) == [*entries()]
-
-
 @pytest.mark.parametrize("code", ["filter-changed", "[filter-changed]"])
 def test_an_unknown_code_is_one_error(tmp_path: Path, code: str) -> None:
     run = explain(tmp_path, "explain", code)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -321,7 +320,7 @@ class TestChecks:
             with pytest.raises(ConfigError) as refusal:
                 check({"api_key": KEY, name: value})
             billed, line = refusal.value.messages
-            assert re.match(f"Setting '{name}' (must be |is .+: did you mean )", line), value
+            assert line.startswith(f"Setting '{name}' must be "), value
             assert line.endswith(" [invalid-setting]"), value
             assert billed == NOTHING_BILLED, value
             assert line.isprintable(), value
@@ -393,11 +392,6 @@ def test_values_are_added_only_to_others(old: Any, new: Any, added: list[str]) -
 
 
 NAMED = {setting.name: setting for setting in SETTINGS}
-
-
-def test_a_country_by_another_name_is_told_as_its_code() -> None:
-    for value, code in {"UK": "GB", "USA": "US", "DEU": "DE", "Germany": "DE", "de": "DE"}.items():
-        assert NAMED["country_codes"].find_meant(value) == code
 
 
 def test_a_code_of_no_country_is_named(tap: Tap) -> None:
