@@ -29,7 +29,6 @@ class Folder:
         self.location = str(root)
         self._root = root
         self._synced: set[Path] = set()
-        self._held: dict[Path, os.stat_result] = {}  # the locks of this process
 
     def list(self, prefix: str, after: str = "") -> list[str]:
         """Return the names of all files below a folder, without those that are being written.
@@ -89,11 +88,9 @@ class Folder:
             except NotImplementedError:
                 raise StoreError(self.location, "its file system has no locks") from None
         try:
-            self._held[path] = path.stat()
             self._remove_temporary_files(key)  # of runs that were killed
             yield lambda: None
         finally:
-            self._held.pop(path, None)
             with suppress(OSError):  # such as of NFS; the end of the process releases it, too
                 lock.release()
 
@@ -127,7 +124,6 @@ class Folder:
         It is in the folder of the key, where what a killed run leaves is found without a search.
         """
         with self._errors():
-            self._check_locks()
             path = self._root / name
             self._make_folder(path.parent)
             above = self._root.joinpath(*PurePosixPath(name).parts[:-1][:3])
@@ -141,15 +137,6 @@ class Folder:
             finally:
                 with suppress(OSError):  # otherwise, the next run removes it
                     temporary.unlink()
-
-    def _check_locks(self) -> None:
-        """Raise `StoreError` if a lock of this process is no longer where it was taken.
-
-        The folder was moved, removed, or unmounted, and another run may have begun it anew.
-        """
-        for path, held in self._held.items():
-            if not (path.exists() and os.path.samestat(path.stat(), held)):
-                raise StoreError(self.location, "it was moved, removed, or unmounted meanwhile")
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
@@ -165,7 +152,8 @@ class Folder:
 
         One that is there is synced too, once: the run that created it may have been killed before.
         """
-        if folder.is_dir() and (folder in self._synced or not folder.is_relative_to(self._root)):
+        is_above = folder.is_dir() and not folder.is_relative_to(self._root)
+        if is_above or folder in self._synced:  # if it has vanished, it is not created again
             return
         if folder.parent != folder:  # as that of `.` is
             self._make_folder(folder.parent)
