@@ -82,10 +82,6 @@ class UnauthorizedError(ApiError):
     ends_run = True
 
 
-class EndlessFeedError(ApiError):
-    """The pages of a sync repeat, or stay empty, without an end."""
-
-
 @dataclass(eq=False)
 class FailedTryError(ApiError):
     """A try returned no page, but another may."""

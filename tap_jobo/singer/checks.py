@@ -1,8 +1,8 @@
 """Reads the files of `--config`, `--catalog`, and `--state`, and refuses what is wrong in them.
 
 An error shows nothing of a file. A field that a misspelled name was to remove would be loaded, and
-a misspelled stream billed or not read. So names that do not exist in the catalog, stream maps, and
-state are errors before the first request.
+a misspelled stream billed or not read. So names in the catalog and in stream maps that do not exist
+are errors before the first request.
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -24,7 +24,6 @@ from tap_jobo.streams.feed_spec import FeedSpec
 from tap_jobo.sync.state import read_state
 
 _OPTIONS: Final = [value for name, value in vars(mapper).items() if name.startswith("MAPPER_")]
-_SIMILAR: Final = 0.75  # similarity from which another name counts as a misspelled stream
 
 
 def read_input_file(
@@ -153,14 +152,9 @@ def check_state(
     is_valid = isinstance(bookmarks, dict)
     if not (is_valid and all(isinstance(each, dict) for each in bookmarks.values())):
         raise _unusable("'bookmarks' must be an object with an object for each stream", known)
-    specs = {spec.name: spec for spec in FEEDS}
-    for name, bookmark in bookmarks.items():
-        if spec := specs.get(name):
-            if why := _find_wrong(bookmark, spec):
-                priced = [each for each in FEEDS if each.name in bookmarks and not each.is_free]
-                # Only now: the archive shows what rows cost, and has to be read for that.
-                prices = [f"{describe_price(each)} of {each.name}" for each in priced]
-                raise _unusable(why, known, ", ".join(prices))
-        elif near := get_close_matches(name.lower(), specs, 1, _SIMILAR):
-            why = f"stream {name!a} does not exist (did you mean {near[0]}?)"
-            raise _unusable(why, known)
+    for spec in FEEDS:
+        if why := _find_wrong(bookmarks.get(spec.name, {}), spec):
+            priced = [each for each in FEEDS if each.name in bookmarks and not each.is_free]
+            # Only now: the archive shows what rows cost, and has to be read for that.
+            prices = [f"{describe_price(each)} of {each.name}" for each in priced]
+            raise _unusable(why, known, ", ".join(prices))

@@ -258,7 +258,6 @@ class FeedStream(JoboStream):
                 logger=self.plain_logger,
                 known=self._run.known,
                 ended=self._ended,
-                restart_ended=self._restart_ended,
             ),
             report=Report(
                 count_rows=lambda: self.record_count,
@@ -269,11 +268,6 @@ class FeedStream(JoboStream):
             lock=self._run.hold,
             raise_if_over=self._run.raise_if_over,
         )
-
-    def _restart_ended(self) -> str | None:
-        """Return the commands that buy again what this feed reports as gone, if they are known."""
-        commands = [self._run.known(each).get("restart") for each in self._ended()]
-        return " and ".join(each for each in commands if each) or None
 
     @property
     def _following(self) -> CompaniesStream | None:

@@ -89,5 +89,6 @@ class FeedSpec:
         return int(config.get(self.page_size_name or "", self.page_cap))
 
     def filters_of(self, config: Mapping[str, Any]) -> Filters:
-        """Return the filters that the settings ask for, each normalized."""
-        return {each.name: each.type.normalize(config.get(each.name)) for each in self.filters}
+        """Return the filters that are set, each normalized."""
+        found = {each.name: each.type.normalize(config.get(each.name)) for each in self.filters}
+        return {name: value for name, value in found.items() if value is not None}

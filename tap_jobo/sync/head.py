@@ -45,12 +45,12 @@ class HeadReader:
                 self._watch = self._watch_resumed(sync, entry.header.page)
             self._check(entry, page)
 
-    def watch(self, request: Request) -> None:
-        """Raise `EndlessFeedError` if a sync has stalled, before its next page is bought."""
+    def watch(self, request: Request) -> str:
+        """Return why a sync has stalled, before its next page is bought; empty if it has not."""
         sync = request.sync
         if self._watch.id != sync.id:
             self._watch = self._watch_resumed(sync, request.page - 1)
-        self._watch.detect_stall()
+        return self._watch.stall
 
     def check_bought(self, entry: Entry, page: ParsedPage) -> None:
         """Check the page that `watch` was given. Raises `FormatError`."""

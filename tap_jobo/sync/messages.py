@@ -9,7 +9,6 @@ from tap_jobo.clock import to_minute
 from tap_jobo.commands import run_with
 from tap_jobo.errors import (
     ApiError,
-    EndlessFeedError,
     RejectedError,
     StateError,
 )
@@ -22,7 +21,7 @@ from tap_jobo.sync.plan import Request, best, unread
 from tap_jobo.sync.report import Contents
 from tap_jobo.sync.start import Question
 from tap_jobo.sync.wanted import Wanted
-from tap_jobo.wording import Lines, dollars
+from tap_jobo.wording import Lines, dollars, plural
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,8 +48,6 @@ class Messages:
     known: Callable[[FeedSpec], Known]
     #: returns the feeds whose rows this one reports as gone
     ended: Callable[[], Sequence[FeedSpec]] = tuple
-    #: returns the commands that buy them again, None if the archive is off
-    restart_ended: Callable[[], str | None] = lambda: None
 
     @property
     def name(self) -> str:
@@ -101,10 +98,10 @@ class Messages:
             location=archive.store.location,
         )
 
-    def endless(self, error: EndlessFeedError, cost: int, stuck: Known) -> EndlessFeedError:
+    def endless(self, why: str, cost: int, stuck: Known) -> ApiError:
         """Return the error for a sync without progress, which the run was billed for."""
-        fact = f"{self.name} stopped: {error}. The run was billed {dollars(cost)}."
-        return EndlessFeedError(self.text("endless-feed", fact, **stuck))
+        fact = f"{self.name} stopped: {why}. The run was billed {dollars(cost)}."
+        return ApiError(self.text("endless-feed", fact, **stuck))
 
     def skipped(self, entry: Entry, rows: int, archive: StreamArchive) -> tuple[str, Known]:
         """Return which page a skipped row is in, and what a message about it may name."""
@@ -118,12 +115,13 @@ class Messages:
     def expired_gap(self, fact: str) -> Lines:
         """Return the warning that rows that are gone were not reported as gone."""
         ended = self.ended()
+        commands = filter(None, (self.known(each).get("restart") for each in ended))
         return self.text(
             "expired-gap",
             fact,
             ended=" and ".join(each.name for each in ended),
             price=self.known(ended[0])["price"],
-            restart_ended=self.restart_ended(),
+            restart_ended=" and ".join(commands) or None,
         )
 
     # Rejected cursors
@@ -145,7 +143,9 @@ class Messages:
     def announce_load(self, contents: Contents, *, has_state: bool) -> None:
         """Log what a warehouse gets, and what that saves."""
         state = "" if has_state else " has no state"
-        self.logger.info("%s%s: loading %s.", self.name, state, contents.as_load)
+        pages, cost = plural(contents.pages, "page"), contents.credits
+        saved = f"{dollars(cost)} not billed again" if cost else "free"
+        self.logger.info("%s%s: loading %s from the archive, %s.", self.name, state, pages, saved)
 
     def report_decision(self, request: Request, standing: Standing) -> None:
         """Log what has led to a new sync, if it is not the usual."""

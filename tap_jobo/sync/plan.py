@@ -128,7 +128,8 @@ def plan(own: Position, log: Log, wanted: Wanted, run: Run, now: str) -> Request
     the warehouse, and `now` the time by the earlier clock, at which a sync starts that begins.
     """
     has = best(own, wanted)
-    going = _going_on(own, has, wanted)
+    going = [each for each in own.progress if _goes_on(each, has, wanted)]
+    going.sort(key=lambda each: each.sync.started, reverse=True)
     order = log.order if applies(log.order, own, log.position, wanted) else None
     if order and order.over is not None:
         if over := next((each for each in going if each.sync.id == order.over), None):
@@ -137,18 +138,13 @@ def plan(own: Position, log: Log, wanted: Wanted, run: Run, now: str) -> Request
     if order and order.since is None:  # the user has decided to buy all that is wanted
         return full(wanted, now, order)
     if going:
-        return _next_page(going[0])
+        newest = going[0]
+        return Request(newest.sync, newest.pages + 1, newest.rows, newest.cursor, "go on")
     if has is None:
         return _plan_unread(own, log, wanted, full(wanted, now, order))
     if order is None and _is_recent(wanted, run, now):
         return None
     return _changes(has, best(log.position, wanted), wanted, now, order)
-
-
-def _going_on(own: Position, has: Read | None, wanted: Wanted) -> list[Progress]:
-    """Return the syncs in progress that are for what is wanted, the newest first."""
-    going = [each for each in own.progress if _goes_on(each, has, wanted)]
-    return sorted(going, key=lambda each: each.sync.started, reverse=True)
 
 
 def _goes_on(progress: Progress, has: Read | None, wanted: Wanted) -> bool:
@@ -162,10 +158,6 @@ def _goes_on(progress: Progress, has: Read | None, wanted: Wanted) -> bool:
     if wanted.is_free and sync.since < before(wanted.start, 2 * HOUR):
         return False
     return has is not None or sync.start <= wanted.start
-
-
-def _next_page(progress: Progress) -> Request:
-    return Request(progress.sync, progress.pages + 1, progress.rows, progress.cursor, "go on")
 
 
 def _plan_unread(own: Position, log: Log, wanted: Wanted, full: Request) -> Request | Question:

@@ -37,12 +37,6 @@ class Contents:
         self.rows += rows
         self.credits += header.cost(rows)
 
-    @property
-    def as_load(self) -> str:
-        """What a load gets, and what that saves."""
-        saved = f"{dollars(self.credits)} not billed again" if self.credits else "free"
-        return f"{plural(self.pages, 'page')} from the archive, {saved}"
-
 
 @dataclass(kw_only=True)
 class Report:

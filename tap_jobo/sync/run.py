@@ -22,7 +22,6 @@ from tap_jobo.errors import (
     ApiError,
     ArchiveError,
     BudgetReachedError,
-    EndlessFeedError,
     FormatError,
     RejectedError,
 )
@@ -303,11 +302,8 @@ class FeedRun:
             self._announced = request.sync.id
             self.report.announce(request)
             self.archive.prove_room()
-        try:
-            self._head_reader.watch(request)
-        except EndlessFeedError as error:
-            billed = self.reader.cost.credits
-            raise self.messages.endless(error, billed, self._stuck(request)) from error
+        if why := self._head_reader.watch(request):
+            raise self.messages.endless(why, self.reader.cost.credits, self._stuck(request))
 
     def _stuck(self, request: Request) -> Known:
         """Return what a message may name if a sync can't go on."""
@@ -345,7 +341,8 @@ class FeedRun:
             return False
         if not moves_nothing(self.position, request, self.wanted):
             return False
-        if self.archive.lasts and self._catches_up(request):
+        catches_up = self._start.is_behind and request.why == "changes"
+        if self.archive.lasts and (catches_up or request.why == "behind"):
             return False  # the archive then has a place for the state, so the user is told once
         try:
             page = self.reader.parse_page(request.sync, receipt, body)
@@ -358,10 +355,6 @@ class FeedRun:
         if request.sync.since <= self.wanted.start:
             self._checks.warn_of_nothing(request.sync, is_first=not self.position.is_begun)
         return True
-
-    def _catches_up(self, request: Request) -> bool:
-        """Return whether a sync lets the archive catch up with the warehouse."""
-        return request.why == "behind" or (self._start.is_behind and request.why == "changes")
 
     def _append(self, request: Request, receipt: Receipt, body: bytes) -> Entry:
         """Add a page that was just billed to the archive.

@@ -41,9 +41,8 @@ class Wanted:
         start = format_timestamp(parse_timestamp(date)) if date else ALL
         if lists := spec.longest_lookback:
             start = max(start, format_timestamp(parse_timestamp(now) - lists + MARGIN))
-        filters = spec.filters_of(config)
         return cls(
-            filters={name: value for name, value in filters.items() if value is not None},
+            filters=spec.filters_of(config),
             start=start,
             choice="resync" if spec.is_free else config["on_filter_change"],
             lookback=timedelta(minutes=config["lookback_minutes"]),

@@ -4,8 +4,6 @@ import mmap
 from collections.abc import Collection
 from typing import Final
 
-from tap_jobo.errors import EndlessFeedError
-
 MAX_REPEATED: Final = 10
 """Consecutive pages without any new id before a sync counts as endless."""
 MAX_EMPTY: Final = 100
@@ -72,9 +70,13 @@ class SyncWatch:
         self._repeated = min(self._repeated, MAX_REPEATED - MORE)
         self._empty = min(self._empty, MAX_EMPTY - MORE)
 
-    def detect_stall(self) -> None:
-        """Raise `EndlessFeedError` if the sync makes no progress, before another page is bought."""
+    @property
+    def stall(self) -> str:
+        """Why the sync makes no progress, empty if it does."""
         if self._empty >= MAX_EMPTY:
-            raise EndlessFeedError(f"{MAX_EMPTY} pages in a row were empty")
-        if self._repeated >= MAX_REPEATED:
-            raise EndlessFeedError(f"{MAX_REPEATED} pages in a row had no new row")
+            return f"{MAX_EMPTY} pages in a row were empty"
+        return (
+            f"{MAX_REPEATED} pages in a row had no new row"
+            if self._repeated >= MAX_REPEATED
+            else ""
+        )

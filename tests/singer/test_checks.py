@@ -201,7 +201,6 @@ class TestState:
                 state_at("2026-01-31T08:00:00Z"),
                 "`bookmarks.career_sites` lacks `position`",
             ),
-            ({"bookmarks": {"career-sites": {}}}, "'career-sites'"),
             ({"bookmarks": {SITES: {"bookmark": "2026-01-31T08:00:00Z"}}}, "career_sites` lacks"),
         ],
     )
