@@ -5,15 +5,11 @@ warehouse is loaded from here, free, as often as it has to be.
 """
 
 import math
-import os
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
 from functools import cached_property, partial
 from typing import Final, TypeVar
-
-import msgspec
 
 from tap_jobo.archive import files, layout
 from tap_jobo.archive.files import (
@@ -25,7 +21,7 @@ from tap_jobo.archive.files import (
     read_header,
 )
 from tap_jobo.archive.key import ArchiveKey, shortest_name
-from tap_jobo.archive.store import ExistsError, Store, StoreError
+from tap_jobo.archive.store import ExistsError, Store
 from tap_jobo.commands import archive_command
 from tap_jobo.errors import ArchiveError, FormatError
 from tap_jobo.messages import message
@@ -36,16 +32,9 @@ from tap_jobo.wording import dollars
 
 _AHEAD: Final = 8  # entries that are read ahead from a bucket
 _MOST_KEPT: Final = 32_000_000  # bytes of entries in memory
-_LEAST_PROOF: Final = 1_000_000  # bytes of the file that proves that a page could be written
 OFF: Final = "The archive is off"
 _Read = TypeVar("_Read")
 _NO_FILE: Final = ArchiveFile(order=None, dropped=())
-
-
-class Unwritten(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A page that could not be written, so that the next run proves that it could be now."""
-
-    size: int  # bytes of its file
 
 
 class StreamArchive:
@@ -71,11 +60,9 @@ class StreamArchive:
             found = self._list(0)
         self.head = max(_numbers(found), default=0)
         self._has_file = layout.FILE.format(key.name) in found
-        self._has_unwritten = layout.UNWRITTEN.format(key.name) in found
         self._headers: dict[int, EntryHeader] = {}
         self._kept: dict[int, bytes] = {}
         self._kept_bytes = 0
-        self._largest = _LEAST_PROOF
 
     def _list(self, after: int) -> list[str]:
         """Return the names of the files of the entries after one, and of those beside them."""
@@ -195,7 +182,6 @@ class StreamArchive:
         if number in self._kept:
             return self._kept[number]
         content = files.read_entry(self.store, self.key.name, number)
-        self._largest = max(self._largest, len(content))
         if self._kept_bytes < _MOST_KEPT:
             self._kept[number] = content
             self._kept_bytes += len(content)
@@ -204,27 +190,8 @@ class StreamArchive:
     # Entries in
 
     def prove_room(self) -> None:
-        """Prove that a page could be written. Raises `StoreError` if that fails.
-
-        It would be as large as the largest one that is known, or as one that could not be written.
-        In a bucket, the lease was just written, which is enough unless a page could not be.
-        """
-        name, size = layout.UNWRITTEN.format(self.key.name), self._largest
-        if self._has_unwritten:
-            with suppress(FormatError):  # no backup has this file
-                unwritten = files.read(self.store, name, Unwritten)
-                size = max(size, unwritten.size if unwritten else 0)
-        if self._has_unwritten or not self.store.is_remote:
-            probe = layout.probe_name(self.key.name, self.head + 1)
-            self.store.remove(probe)  # what a killed run has left
-            try:
-                self.store.create(probe, os.urandom(size))  # which no file system compresses
-            except ExistsError:
-                raise self._fenced() from None
-            self.store.remove(probe)
-        if self._has_unwritten:
-            self.store.remove(name)
-            self._has_unwritten = False
+        """Prove that a page could be written. Raises `StoreError` if that fails."""
+        self.store.prove_room(layout.probe_name(self.key.name, self.head + 1))
 
     def create(self, header: EntryHeader, body: bytes) -> Entry:
         """Write a page that was just billed as the next entry.
@@ -234,30 +201,16 @@ class StreamArchive:
             StoreError: It cannot be written.
         """
         entry = Entry(self.head + 1, header, body)
-        content = encode_entry(entry)
         try:
-            self.store.create(layout.page_name(self.key.name, entry.number), content)
+            self.store.create(layout.page_name(self.key.name, entry.number), encode_entry(entry))
         except ExistsError:
             raise self._fenced() from None
-        except StoreError:
-            self._note_unwritten(len(content))
-            raise
         # Of two runs that a lease failed to keep apart, the later one sees the other's entry.
         if self.store.is_remote and _numbers(self._list(entry.number)):
             raise self._fenced()
         self.head = entry.number
         self._headers[entry.number] = header
-        self._largest = max(self._largest, len(content))
         return entry
-
-    def _note_unwritten(self, size: int) -> None:
-        """Let the next run prove first that a page of a size can be written.
-
-        If not even this small file can be written, the proof fails as it is.
-        """
-        unwritten = files.encode(Unwritten(size=size))
-        with suppress(ArchiveError):
-            self.store.replace(layout.UNWRITTEN.format(self.key.name), unwritten)
 
     def _fenced(self) -> ArchiveError:
         fact = (

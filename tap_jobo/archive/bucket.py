@@ -128,6 +128,10 @@ class Bucket:
         with store_errors(self.location), suppress(FileNotFoundError):  # of Azure, and local ones
             self._bucket.delete(name)
 
+    def prove_room(self, name: str) -> None:
+        """Write a small object: a bucket has room, but may not permit it."""
+        self.replace(name, b"probe")
+
     def lock(self, key: str, what: str) -> Lock:
         """Hold the lease of an archive key."""
         return Lease(self._bucket, key, what, self.location, self._clock).hold()

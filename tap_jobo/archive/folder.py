@@ -17,6 +17,8 @@ from tap_jobo.archive import layout
 from tap_jobo.archive.store import ExistsError, HeldError, MissingError, StoreError
 
 _TEMPORARY: Final = ".tmp"  # the suffix of a file that is being written
+_MEGABYTE: Final = 1_000_000
+_ROOM: Final = 4  # MB for a page: one of 1,000 jobs takes less than 1 MB
 
 
 class Folder:
@@ -70,6 +72,11 @@ class Folder:
         """Remove a file."""
         with self._errors():
             (self._root / name).unlink(missing_ok=True)
+
+    def prove_room(self, name: str) -> None:
+        """Write a file that is larger than any page, and remove it."""
+        self.replace(name, os.urandom(_MEGABYTE) * _ROOM)  # which no file system compresses
+        self.remove(name)
 
     @contextmanager
     def lock(self, key: str, what: str) -> Iterator[Callable[[], None]]:

@@ -7,7 +7,6 @@ TOP: Final = "v4"
 OLD_TOP: Final = "v3"  # of development versions, which had another layout
 
 FILE: Final = "v4/{}/archive.json"  # what commands leave for the runs
-UNWRITTEN: Final = "v4/{}/unwritten.json"  # a page that could not be written
 PENDING_FOLDER: Final = (
     "v4/pending"  # apart from the archives, so that listing it lists nothing else
 )
@@ -31,7 +30,7 @@ def page_name(key: str, number: int) -> str:
 
 
 def probe_name(key: str, number: int) -> str:
-    """Return the name of a file that is written and removed to prove that a page could be written.
+    """Return the name of a file that is written to prove that a page could be written.
 
     It is where the page will be, because that folder may be on another disk, or read-only.
     """

@@ -39,6 +39,9 @@ class Memory:
         """Remove a file."""
         self.files.pop(name, None)
 
+    def prove_room(self, name: str) -> None:
+        """Do nothing: memory that a page lacks can't be known before it."""
+
     @contextmanager
     def lock(self, key: str, what: str) -> Iterator[Callable[[], None]]:  # noqa: ARG002
         """Hold no lock: no other run has these files."""

@@ -69,6 +69,9 @@ class Store(Protocol):
     def remove(self, name: str) -> None:
         """Remove a file; one that is missing is no error."""
 
+    def prove_room(self, name: str) -> None:
+        """Prove that a page could be written, by writing another file into its folder."""
+
     def lock(self, key: str, what: str) -> Lock:
         """Take the lock of an archive key at once, without waiting. Raises `HeldError` if it can't.
 

@@ -7,7 +7,6 @@ import json
 from collections.abc import Callable
 from copy import deepcopy
 from pathlib import Path
-from random import Random
 from typing import Any
 
 import pytest
@@ -22,7 +21,7 @@ from tests.archive.helpers import (
     change,
     succeeded,
 )
-from tests.support import Run, Tap, commands_in, tap_of
+from tests.support import Tap, commands_in, tap_of
 from tests.support.archives import Files
 from tests.support.crash import finish, rows_billed_twice, run_meanwhile
 
@@ -254,45 +253,19 @@ def test_an_unusable_archive_ends_the_run(tap: Tap, folder: Path) -> None:
 TRIES = 2
 
 
-def run_with_room(tap: Tap, size: int = 1_000) -> Run:
-    """Run where no file may have more bytes; of those of the default, none can hold a page."""
-    tap = dataclasses.replace(tap, oddities={"TEST_ROOM": f"{size}"})
-    return finish(tap.start())
-
-
 def test_a_full_disk_costs_nothing_however_often_it_is_tried(
     sandbox: Sandbox, tmp_path: Path, folder: Path
 ) -> None:
     """The run proves that it could write a page before it buys one. No other stream goes on."""
     tap = tap_of(sandbox, tmp_path, "career_sites", "jobs")
+    room = {"TEST_ROOM": "3_000_000"}
     for _ in range(TRIES):
-        run = run_with_room(tap)
+        run = finish(dataclasses.replace(tap, oddities=room).start())
         assert run.error_code == "archive-unusable"
         assert str(folder) in run.complaint
         assert (run.records, sandbox.rows_billed) == ([], 0)
     assert len(tap.succeed().ids) == sandbox.rows_billed == 160
     assert not [*folder.rglob("*probe*")]
-
-
-def test_a_page_too_large_for_the_disk_costs_one_page_however_often_it_is_tried(
-    tap: Tap, folder: Path
-) -> None:
-    """The next run proves that a file of its size could be written."""
-    rng = Random(1)
-
-    def grow(body: dict[str, Any]) -> dict[str, Any]:
-        for row in body["career_sites"]:
-            row["summary"] = rng.randbytes(30_000).hex()
-        return body
-
-    tap.sandbox.faults.add(Fault(replace=grow, times=None), endpoint="career_sites")
-    for _ in range(TRIES):
-        run = run_with_room(tap, 1_280_000)
-        assert run.error_code == "archive-unusable"
-        assert (run.records, tap.sandbox.rows_billed) == ([], 50)
-    assert len(tap.succeed().ids) == 120
-    assert rows_billed_twice(tap.sandbox) == 50
-    assert not [*folder.rglob("unwritten.json")]
 
 
 def test_a_small_page_that_was_not_billed_and_cannot_be_read_is_kept(tap: Tap) -> None:
@@ -316,13 +289,6 @@ def test_pages_whose_folder_is_on_a_disk_that_is_gone_are_not_bought(
     assert tap.sandbox.rows_billed == 50
     pages.unlink()
     (folder / "away").rename(pages)
-    assert len(tap.succeed(state=state).ids) == 70
-
-
-def test_a_damaged_note_of_a_page_that_was_not_written_stops_no_run(tap: Tap, files: Files) -> None:
-    state = tap.run(max_credits=2_500).state
-    name = files.pages[0].rpartition("/000000/")[0]
-    files.store.replace(f"{name}/unwritten.json", b"?")
     assert len(tap.succeed(state=state).ids) == 70
 
 

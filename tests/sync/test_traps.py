@@ -618,10 +618,9 @@ SYNCS: dict[str, Trap] = {
         lambda world: world.require(len(world.pipes["dev"].warehouse) == 3, "nothing is there"),
         asks("dev", "filters-changed"),
     ],
-    "a full disk costs one page": [
-        lambda world: world.fill_disk("big"),
-        *[*[run(outcome="failed")] * 4, total(0, 2)],  # a folder is proved before a page
-        *[lambda world: world.fill_disk("ok"), run(billed=9)],
+    "a full disk costs nothing": [
+        *[World.fill_disk, *[run(outcome="failed", billed=0)] * 2],
+        *[lambda world: world.fill_disk(is_full=False), run(billed=9)],
     ],
     "a rejected cursor begins over once": [
         *[run(outcome="limit", pages=2), reject("prod"), run(billed=9)],

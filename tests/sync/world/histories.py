@@ -256,8 +256,8 @@ class Moves:
 
     def disk_fills(self) -> None:
         world = self.world
-        world.fill_disk(self.rng.choice(["ok", "ok", "big", "full"]))
-        world.note(f"the disk is {world.disk}")
+        world.fill_disk(is_full=self._chance(0.4))
+        world.note(f"the disk is full: {world.is_disk_full}")
 
     def store_fails(self) -> None:
         at = self.rng.randint(1, 15)
@@ -407,7 +407,6 @@ def take(world: World, setting: Setting, step: Step) -> None:
     """Let something happen."""
     if step.move in _TOUCHES_FOLDERS:
         world.is_calm = False
-        world.most_lost_pages += world.disk == "big"  # its note of a lost page may go
     rng = random.Random(step.seed)
     kind = Moves if setting.kind == "memory" else ProcessMoves
     getattr(kind(world, rng, has_shared_settings=setting.has_shared_settings), step.move)()

@@ -127,7 +127,6 @@ class _Archive(StreamArchive):
 
     def prove_room(self) -> None:
         self.run.register()
-        self._largest = 0  # a file as large as that of a real page takes half of a history
         super().prove_room()
         self.run.step()
 
@@ -262,7 +261,7 @@ class TapRun(AnyRun):
         """Open the archive as it is now, which another run may have begun."""
         if self.lasts:
             self.folder = self.world.folders.get(self.pipe.folder, self.folder)
-            self.folder.disk.state = self.world.disk
+            self.folder.disk.is_full = self.world.is_disk_full
         archive = _Archive(self.folder.disk, KEY, after)
         archive.run = self
         return archive

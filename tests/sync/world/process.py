@@ -53,8 +53,6 @@ PRICE: Final = 50
 _SINCE: Final = re.compile(r"missing since (\S+Z)")
 _MEMORY: Final = Path("/dev/shm")
 """A folder in memory, where there is one: a killed process loses nothing that it has written."""
-_ROOM: Final = {"ok": 10**9, "big": 500, "full": 0}
-"""Bytes of a file that a disk has room for: for all, for none that has a page, for none at all."""
 _WAYS: Final[dict[str, Way]] = {
     "=resync ": "resync",
     "=keep ": "keep",
@@ -94,7 +92,7 @@ class ProcessRun(AnyRun):
             "TEST_WAITS": f"{waits}",
             "TEST_DIE_AT": f"{-1 if step is None else step}",
             "TEST_SIGNAL": "SIGSTOP" if stops else happens.signal,
-            "TEST_ROOM": f"{_ROOM[world.disk]}",
+            "TEST_ROOM": f"{0 if world.is_disk_full else 10**9}",
             "TEST_FAILS_AT": f"{happens.fails_at}",
             "TEST_FAILURE": "lost" if happens.loses_response else "away",
         }
@@ -479,7 +477,7 @@ class ProcessWorld(World):
 
         self.run(name, meanwhile=(page, start))
         outcome = self.conclude(second)
-        is_in_order = outcome != "failed" or self.disk != "ok"
+        is_in_order = outcome != "failed" or self.is_disk_full
         self.require(is_in_order, "it has not waited, or has not looked again")
         self.api.wait(10)  # as its clock says, for which the wait took no time
 

@@ -78,7 +78,7 @@ class World:
         self.has_moved_starts = False
         self.has_kept = False
         self.skew = self.most_skew = 0
-        self.disk = "ok"
+        self.is_disk_full = False
         self.lost_pages = self.most_lost_pages = 0
         self.billed = self.total = 0
         self.erased: dict[int, int] = {}
@@ -102,11 +102,8 @@ class World:
         self.skew = skew
         self.most_skew = max(self.most_skew, skew)
 
-    def fill_disk(self, disk: str) -> None:
-        """Let the disk be `big`, so that each archive loses a page at most, or any other."""
-        self.disk = disk
-        if disk == "big":
-            self.most_lost_pages += len({pipe.folder for pipe in self.pipes.values()})
+    def fill_disk(self, *, is_full: bool = True) -> None:
+        self.is_disk_full = is_full
 
     def disk_of(self, pipe: Pipe) -> Disk | None:
         """Return the disk of a pipeline's archive, None if there is none yet."""
@@ -537,7 +534,7 @@ class World:
         self.note("the world comes to rest")
         self.api.rejects = self.skew = 0
         self.api.stuck.discard("all")
-        self.disk = "ok"
+        self.is_disk_full = False
         for pipe in self.pipes.values():
             pipe.wanted = replace(pipe.wanted, choice="error")
         quiet = 0
