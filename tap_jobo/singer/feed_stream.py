@@ -2,9 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, suppress
-from datetime import timedelta
 from functools import cached_property, partial
-from typing import Final
 
 from msgspec.structs import replace
 from singer_sdk import Tap
@@ -37,8 +35,6 @@ from tap_jobo.sync.report import Report, describe_request
 from tap_jobo.sync.run import FeedRun
 from tap_jobo.sync.state import as_raw, is_begun, read_state
 from tap_jobo.wording import dollars, plural
-
-_LONGEST_RUN: Final = timedelta(days=1)  # until a run asks for what was listed when it began
 
 
 class FeedStream(JoboStream):
@@ -104,27 +100,24 @@ class FeedStream(JoboStream):
 
     def _early_rows(self) -> Iterator[str]:
         """Yield a warning if rows were read before the stream that reports those that are gone."""
-        lookback, run = self.spec.longest_lookback, self.feed_run
-        if run.state is not None or not (self.spec.ends_rows_of and lookback):
+        run = self.feed_run
+        if run.state is not None or not self.spec.ends_rows_of:
             return
-        since = format_timestamp(self._run.api_clock.now() - lookback + _LONGEST_RUN)
-        if first := run.archive.header(1):  # with which the load begins
-            since = first.sync.since if first.sync else ""
+        first = run.archive.header(1)  # with which the load begins
+        since = first.sync.since if first and first.sync else run.wanted.start
         if read := [each.name for each in self._ended() if self._begins_before(each, since)]:
-            yield run.messages.expired_gap(
-                f"{self.name} begins later than {' and '.join(read)}, and has only the last "
-                f"{lookback.days} days."
-            )
+            names = " and ".join(read)
+            fact = f"{self.name} begins later than {names}, so it lacks what expired before."
+            yield run.messages.expired_gap(fact)
 
     def _begins_before(self, spec: FeedSpec, since: str) -> bool:
         """Return whether the warehouse has or gets rows of a feed that were read before a time."""
         bookmark = self.tap_state.get("bookmarks", {}).get(spec.name, {})
         with suppress(ArchiveError, FormatError):
             first = self._run.open_archive(spec, 0).header(1)
-            if first and first.time < since:
-                return True
-            is_lost = first is None or first.buyer.is_begun  # what the archive began with
-            return is_lost and is_begun(bookmark)
+            if first is None:  # its archive was lost, or off
+                return is_begun(bookmark)
+            return first.time < since or first.buyer.is_begun
         return False
 
     def _ended(self) -> list[FeedSpec]:
