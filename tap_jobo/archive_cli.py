@@ -213,7 +213,6 @@ def _drop(archive: StreamArchive, number: int, *, yes: bool) -> None:
 
 
 def _after_drop(archive: StreamArchive, page: Page, note: DroppedPage | None) -> str:
-    """Return what becomes of the rows of a dropped page."""
     if note is None:
         chosen = describe(page.sync.filters) if page.sync else ""
         return (
@@ -416,7 +415,6 @@ def _echo_delete(archive: StreamArchive, ids: Collection[str]) -> None:
 
 
 def _key_of(keys: Sequence[ArchiveKey], stream: str) -> ArchiveKey:
-    """Return the archive key that a user names."""
     found = [key for key in keys if stream in (key.name, key.stream)]
     if not found:
         raise click.ClickException(f"The archive has no stream {one_line(stream)}.")
@@ -437,7 +435,6 @@ def _require_page(archive: StreamArchive, page: int, done: str) -> None:
 
 
 def _confirm(what: str) -> None:
-    """Ask before a command does what a sentence says."""
     if not os.isatty(0):  # nor if it is closed
         raise click.ClickException(f"Nothing was changed. {what} To confirm, add --yes.")
     click.confirm(f"{what} Go on?", abort=True)
@@ -449,7 +446,6 @@ def _echo(text: str) -> None:
 
 @contextmanager
 def _opened(archive_dir: str | None) -> Iterator[tuple[Store, list[ArchiveKey]]]:
-    """Yield the store, and its archive keys."""
     try:
         store = open_store(archive_dir, Clock())
         keys = all_keys(store)

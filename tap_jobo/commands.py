@@ -71,7 +71,6 @@ def _command_line(declared: str, program: Sequence[str], arguments: Sequence[str
 
 
 def _joined(words: Sequence[str]) -> str:
-    """Return words as one line for a shell."""
     return " ".join(map(_quoted, words))
 
 

@@ -15,11 +15,7 @@ _CODE: Final = re.compile(r" \[[a-z-]+\]\Z")
 
 
 class TapJoboError(Exception):
-    """Ends the run with `exit_code` and messages: what is wrong, and what to do.
-
-    Attributes:
-        messages: Each is a record of the log: one line, or `Lines`.
-    """
+    """Ends the run with `exit_code` and messages: what is wrong, and what to do."""
 
     exit_code = 1
     level = logging.CRITICAL
@@ -28,6 +24,7 @@ class TapJoboError(Exception):
 
     def __init__(self, *messages: str) -> None:
         super().__init__(*messages)
+        #: each is a record of the log: one line, or `Lines`
         self.messages = [one_line(message) for message in messages]
 
     @property

@@ -5,7 +5,7 @@
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -30,13 +30,19 @@ class Entry:
     """What `messages.md` has for a code, in Markdown."""
 
     text: str  #: all of it, with placeholders in braces
-    ways: tuple[str, ...]  #: the ways out: the items of its list
+
+    @property
+    def ways(self) -> list[str]:
+        """The ways out: the items of its list."""
+        lines = self.text.splitlines()
+        items = (line.removeprefix(_BULLET) for line in lines if line.startswith(_BULLET))
+        return [_LINK.sub(r"\1", item) for item in items]
 
 
 @cache
 def entries() -> dict[str, Entry]:
     """Return the entry of each code."""
-    return {code: _entry(found.strip()) for code, found in _ENTRY.findall(_text())}
+    return {code: Entry(found.strip()) for code, found in _ENTRY.findall(_text())}
 
 
 @cache
@@ -47,11 +53,6 @@ def placeholders() -> dict[str, str]:
 
 def _text() -> str:
     return files("tap_jobo").joinpath("messages.md").read_text("utf-8")
-
-
-def _entry(text: str) -> Entry:
-    lines = (line for line in text.splitlines() if line.startswith(_BULLET))
-    return Entry(text, tuple(_LINK.sub(r"\1", line.removeprefix(_BULLET)) for line in lines))
 
 
 def message(code: str, fact: str, **known: str | None) -> Lines:
@@ -65,16 +66,11 @@ def message(code: str, fact: str, **known: str | None) -> Lines:
         known: What the placeholders of the entry stand for; None is not known.
     """
     values = {name: value for name, value in known.items() if value is not None}
-    offers = [f"  {one_line(each)}" for each in _offered(code, values)]
+    offered = [each for each in entries()[code].ways if named_in(each) <= values.keys()]
+    offers = [f"  {one_line(each.format_map(values))}" for each in offered]
     if offers:
         offers.append(f"  {explain_command(code)}")
     return Lines("\n".join([f"{one_line(fact)} [{code}]", *offers]))
-
-
-def _offered(code: str, values: Mapping[str, str]) -> Iterator[str]:
-    for way in entries()[code].ways:
-        if named_in(way) <= values.keys():
-            yield way.format_map(values)
 
 
 def named_in(text: str) -> set[str]:
@@ -100,14 +96,11 @@ def explain(code: str, width: int) -> str | None:
     entry = entries().get(code)
     if entry is None:
         return None
-    paragraphs = [code, _plain(entry.text).replace(f"\n{_BULLET}", f"\n\n{_BULLET}")]
+    text = _LINK.sub(_link, documented(entry.text))
+    paragraphs = [code, text.replace(f"\n{_BULLET}", f"\n\n{_BULLET}")]
     if titles := [f"'{link[3]}'" for link in _LINK.finditer(entry.text) if link[3]]:
         paragraphs.append(f"See {' and '.join(titles)} in the documentation.")
     return click.wrap_text("\n\n".join(paragraphs), width, preserve_paragraphs=True)
-
-
-def _plain(markdown: str) -> str:
-    return _LINK.sub(_link, documented(markdown))
 
 
 def _link(link: re.Match[str]) -> str:

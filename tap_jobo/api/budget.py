@@ -96,23 +96,16 @@ class FeedCost:
     """What one feed costs, within the budget of the run.
 
     Archive keys of one address and kind of API key share the limit of a month.
-
-    Attributes:
-        budget: That of the run.
-        spec: The feed.
-        price: Credits that the next row may cost.
-        spent: The credits of the last two months, for the header of a page.
-        archive: The archive of the feed, None until it is open, and if it is off.
     """
 
     def __init__(self, budget: Budget, spec: FeedSpec) -> None:
         self.budget = budget
         self.spec = spec
-        self.price = spec.list_price
+        self.price = spec.list_price  #: credits that the next row may cost
         self.credits = 0
         self.possibly_billed = 0
-        self.spent: dict[str, int] = {}
-        self.archive: StreamArchive | None = None
+        self.spent: dict[str, int] = {}  #: credits of the last two months, for a page's header
+        self.archive: StreamArchive | None = None  #: None until it is open, and if it is off
         self._raised = 0.0  # the price of the last page, if that was above the list price
         self._is_told = False  # that the responses show no price
         self._raise_if_lost: Callable[[], None] = lambda: None

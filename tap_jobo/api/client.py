@@ -191,7 +191,6 @@ class Client:
             self._last_used = self.clock.monotonic()
 
     def _send(self, request: PreparedRequest, body: "_Body", seconds: float) -> ApiResponse:
-        """Send a request, and return what the API responds."""
         timeout = min(READ_SECONDS, seconds)
         send = partial(receive, self.session, request, timeout=timeout, seconds=seconds)
         try:

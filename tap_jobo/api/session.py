@@ -31,12 +31,7 @@ NETWORK_ERRORS: Final = (OSError, urllib3.exceptions.HTTPError)  # of requests: 
 
 
 class ApiSession(requests.Session):
-    """Builds requests to the API, and sends the key to no other host.
-
-    Attributes:
-        url: The address of the API.
-        key: The API key.
-    """
+    """Builds requests to the API, and sends the key to no other host."""
 
     def __init__(self, url: str, key: str) -> None:
         super().__init__()

@@ -41,11 +41,6 @@ class StreamArchive:
     """The archive of one stream, as its store was when this was constructed.
 
     Raises `ArchiveError` if the store cannot be used, `FormatError` if what it holds is damaged.
-
-    Attributes:
-        store: The store.
-        key: Whose pages it holds.
-        head: The number of the last entry, 0 without one.
     """
 
     def __init__(self, store: Store, key: ArchiveKey, after: int = 0) -> None:
@@ -54,11 +49,11 @@ class StreamArchive:
         A bucket lists a thousand names in each request.
         """
         self.store = store
-        self.key = key
+        self.key = key  #: whose pages it holds
         found = self._list(after - 1) if after else []
         if not _numbers(found):
             found = self._list(0)
-        self.head = max(_numbers(found), default=0)
+        self.head = max(_numbers(found), default=0)  #: the number of the last entry, or 0
         self._has_file = layout.FILE.format(key.name) in found
         self._headers: dict[int, EntryHeader] = {}
         self._kept: dict[int, bytes] = {}

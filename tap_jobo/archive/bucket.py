@@ -112,7 +112,6 @@ class Bucket:
                     return
 
     def _find(self, name: str) -> bytes | None:
-        """Return the content of an object, None if there is none."""
         try:
             return bytes(self._bucket.get(name).bytes())
         except FileNotFoundError:

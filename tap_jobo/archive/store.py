@@ -39,16 +39,11 @@ class Store(Protocol):
     """Files by names such as `v4/OWNER/STREAM/000000/000000042.page`.
 
     Each function may raise `StoreError`.
-
-    Attributes:
-        location: Where the files are, for messages.
-        is_remote: Whether each read takes a round trip, so that reading ahead pays.
-        lasts: Whether a later run finds the files.
     """
 
-    location: str
-    is_remote: bool
-    lasts: bool
+    location: str  #: where the files are, for messages
+    is_remote: bool  #: whether each read takes a round trip, so that reading ahead pays
+    lasts: bool  #: whether a later run finds the files
 
     def list(self, prefix: str, after: str = "") -> list[str]:
         """Return the names of the files below a folder in their order, from those after a name."""

@@ -124,7 +124,6 @@ class RecordConverter:
         return record
 
     def _log_problems(self, problems: Sequence[Problem], row_id: str) -> None:
-        """Log the values of a row that are not emitted as received."""
         unknown = {re.sub(r"\[\d+\]", "[]", each.path) for each in problems if each.is_unknown}
         if unknown and not self._lines["unknown fields"]:
             self._lines["unknown fields"] = 1

@@ -52,15 +52,12 @@ class BilledPagesStream(JoboStream):
 
     Its state has the number and the id of the last page that it has read of each feed. After a
     loss, it begins with the first page: rows keep their ids.
-
-    Attributes:
-        leaders: The feeds that are billed.
     """
 
     name = "billed_pages"
     selected_by_default = False
     ends_last = True
-    leaders: Sequence[FeedStream] = ()
+    leaders: Sequence[FeedStream] = ()  #: the feeds that are billed
     schema = json_schema(SCHEMA)
 
     def __init__(self, tap: Tap, run: RunContext) -> None:

@@ -39,9 +39,6 @@ class CompaniesStream(JoboStream):
 
     Its state has how far a list of ids is done, and up to which page it has followed
     `career_sites`.
-
-    Attributes:
-        leader: The feed whose companies this stream follows.
     """
 
     name = "companies"
@@ -49,7 +46,7 @@ class CompaniesStream(JoboStream):
     selected_by_default = False
     schema = json_schema(SCHEMA)
     never_null = ("name",)
-    leader: JoboStream
+    leader: JoboStream  #: the feed whose companies this stream follows
 
     def __init__(self, tap: Tap, run: RunContext) -> None:
         super().__init__(tap, run)

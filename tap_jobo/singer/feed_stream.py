@@ -128,7 +128,6 @@ class FeedStream(JoboStream):
         return given or of_this
 
     def _unlimited_purchase(self) -> Iterator[str]:
-        """Yield a warning before everything is bought without a limit."""
         run = self.feed_run
         is_begun = run.position.is_begun or run.archive.head > 0
         is_limited = run.wanted.filters or run.wanted.start or self._cost.limits

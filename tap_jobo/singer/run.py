@@ -29,12 +29,7 @@ _TEST_RETRY_FOR: Final = 10.0  # seconds of backoff in a connection check, whose
 
 
 class RunContext:
-    """What the streams of a run share. No stream creates any of this itself.
-
-    Attributes:
-        is_test: Whether the run only checks the connection.
-        feeds: The feeds that it reads.
-    """
+    """What the streams of a run share. No stream creates any of this itself."""
 
     def __init__(
         self, config: Mapping[str, Any], *, shutdown: ShutdownSignal, logger: logging.Logger
@@ -42,9 +37,9 @@ class RunContext:
         self._config = config
         self._logger = logger
         self._locks: list[Callable[[], None]] = []
-        self.is_test = False
-        self.feeds: Sequence[FeedSpec] = ()
-        self.matches: list[str] = []  # how many rows match, and what they cost, by `--test`
+        self.is_test = False  #: whether the run only checks the connection
+        self.feeds: Sequence[FeedSpec] = ()  #: those that the run reads
+        self.matches: list[str] = []  #: how many rows match, and what they cost, by `--test`
         self.shutdown = shutdown
         self.clock = Clock()
         url = str(config["api_url"]).rstrip("/")

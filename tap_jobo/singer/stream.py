@@ -41,12 +41,7 @@ METRICS: Final = {
 
 
 class JoboStream(RESTStream[Any]):
-    """A stream of the Jobo API. `StreamLoop` reads it; the SDK's own loop is not used.
-
-    Attributes:
-        is_done: Whether the run has read it without an error.
-        record_count: The records that were written.
-    """
+    """A stream of the Jobo API. `StreamLoop` reads it; the SDK's own loop is not used."""
 
     # RecordConverter has already made each record conform to the schema.
     TYPE_CONFORMANCE_LEVEL = TypeConformanceLevel.NONE
@@ -67,8 +62,9 @@ class JoboStream(RESTStream[Any]):
         super().__init__(tap, **kwargs)
         self._run = run
         self._writer = cast("StdoutWriter", tap.message_writer)
-        self.record_count = 0
-        self.is_done = self._is_summarized = False
+        self.record_count = 0  #: the records that were written
+        self.is_done = False  #: whether the run has read it without an error
+        self._is_summarized = False
         self._begun_at: float | None = None
         # What the SDK calls `logger` is an adapter of it from 0.55 on.
         self.plain_logger = tap.logger.getChild(self.name)

@@ -25,17 +25,13 @@ class StdoutWriter(MsgSpecWriter):
     """Collects records, and writes them at the latest with the next message of another type.
 
     A target receives a page's rows no later than the STATE that follows them.
-
-    Attributes:
-        shutdown: Ends a write that is blocked because the target does not read.
-        known: What the ways out of a message may name.
     """
 
     def __init__(self) -> None:
         super().__init__()
         _widen_pipe()
-        self.shutdown = ShutdownSignal()
-        self.known: Known = {}
+        self.shutdown = ShutdownSignal()  #: ends a write that the target does not read
+        self.known: Known = {}  #: what the ways out of a message may name
         self._lines = bytearray()
         self._last_state = b""
         self._is_cut_off = False

@@ -18,11 +18,7 @@ from tap_jobo.sync.watch import SyncWatch
 
 
 class HeadReader:
-    """Reads the page at the head of an archive, and watches that its sync makes progress.
-
-    Attributes:
-        log: The archive.
-    """
+    """Reads the page at the head of an archive, and watches that its sync makes progress."""
 
     log: ArchiveLog
 

@@ -28,17 +28,12 @@ _UNKNOWN: Final = Page(sync=None, page=1, rows=0, cursor=None, dropped="behind")
 
 
 class ArchiveLog:
-    """What the entries of an archive say.
-
-    Attributes:
-        archive: The archive. Only this run adds entries to it.
-        rules: How its filters compare.
-    """
+    """What the entries of an archive say."""
 
     def __init__(self, archive: StreamArchive, parser: PageParser) -> None:
-        self.archive = archive
+        self.archive = archive  #: only this run adds entries to it
         self._parser = parser
-        self.rules = FilterRules(parser.spec.filters)
+        self.rules = FilterRules(parser.spec.filters)  #: how its filters compare
         self._ends: dict[int, tuple[int, str | None]] = {}
         self._position: Position | None = None
 

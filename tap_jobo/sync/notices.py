@@ -14,14 +14,11 @@ from tap_jobo.wording import Told, plural
 
 
 class Notices:
-    """What the run of a stream has told, or has yet to tell.
-
-    Attributes:
-        gap: Since when rows may be missing, as was told last; None if none are.
-    """
+    """What the run of a stream has told, or has yet to tell."""
 
     def __init__(self, messages: Messages, state: State | None) -> None:
         """Take up what was told before, as the state before the run has it."""
+        #: since when rows may be missing, as was told last; None if none are
         self.gap = state.gap if state else None
         self._messages = messages
         self._given = state.position if state else NOTHING
@@ -123,7 +120,6 @@ class Notices:
             self._warn_of_gap(gap, standing)
 
     def _warn_of_gap(self, since: str, standing: Standing) -> None:
-        """Warn that rows are missing since a time, empty for all rows."""
         date = f" since {to_minute(since)}" if since else ""
         name, archive = self._messages.name, standing.log.archive
         fact = f"Rows of {name} may be missing{date}: they were not bought, or were dropped."

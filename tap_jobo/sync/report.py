@@ -63,7 +63,6 @@ class Report:
         self.logger.info("%s: %s", self._stream, "; ".join([*parts, *limits, *off]))
 
     def _describe_limits(self) -> list[str]:
-        """Return what the run may still spend."""
         limits = [
             f"{plural(limit.left, 'credit')} ({dollars(limit.left)}) left for {limit.month}"
             if limit.month

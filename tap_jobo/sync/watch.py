@@ -41,16 +41,12 @@ class SyncWatch:
     """What the pages of one sync have shown.
 
     Ten new ids, one per page, would all count as seen once in 500 billion times.
-
-    Attributes:
-        id: The id of the sync, empty before the first one.
-        estimate: The rows of the whole sync, if its first page says.
-        cursors: Those that pages were requested with, None of the first page.
     """
 
     def __init__(self, id_: str = "") -> None:
-        self.id = id_
-        self.estimate = 0
+        self.id = id_  #: of the sync, empty before the first one
+        self.estimate = 0  #: rows of the whole sync, if its first page says
+        #: those that pages were requested with, None of the first page
         self.cursors: set[str | None] = set()
         self._seen = SeenIds()
         self._repeated = 0
