@@ -35,12 +35,14 @@ class Wanted:
         """Return what a configuration asks of a feed in a run that begins now.
 
         The API of a free feed lists rows for some days only. So its start date moves, and each
-        window reaches back as far as it can.
+        window reaches back as far as it can. It moves in whole seconds, as its clock does: a run
+        that begins in the second of an earlier one never wants more than that.
         """
         date = config.get("start_date")
         start = format_timestamp(parse_timestamp(date)) if date else ALL
         if lists := spec.longest_lookback:
-            start = max(start, format_timestamp(parse_timestamp(now) - lists + MARGIN))
+            second = parse_timestamp(now).replace(microsecond=0)
+            start = max(start, format_timestamp(second - lists + MARGIN))
         return cls(
             filters=spec.filters_of(config),
             start=start,

@@ -208,6 +208,8 @@ def test_a_free_feed_wants_what_its_api_lists_and_never_asks() -> None:
     assert (wanted.choice, wanted.is_free) == ("resync", True)
     assert EXPIRED_JOBS.longest_lookback
     assert wanted.start == before(now, EXPIRED_JOBS.longest_lookback - MARGIN)
+    same_second = wanted_by("2026-01-31T08:00:00.900000Z", EXPIRED_JOBS)
+    assert same_second.start == wanted.start
     late = wanted_by(now, EXPIRED_JOBS, start_date="2026-01-30")
     assert late.start == "2026-01-30T00:00:00.000000Z"
 
