@@ -22,7 +22,7 @@ from tests.sync.world.parts import (
     minutes,
     short_spans,
 )
-from tests.sync.world.process import PRICE, ProcessWorld, process_world
+from tests.sync.world.process import process_world
 from tests.sync.world.world import World
 
 FILTERS: Final = (
@@ -42,8 +42,6 @@ FILTERS: Final = (
 )
 _START_MINUTES: Final = (0, 0, 5, 20, 60, None)  # None: now
 _ROWS: Final = 8
-A_MONTH: Final = 31 * 24 * 60
-"""Minutes of the first month."""
 _LONGEST: Final = 24
 
 
@@ -57,7 +55,6 @@ class Setting:
 
     names: tuple[str, ...]
     order: RowOrder
-    has_shared_settings: bool
     has_old_version: bool  # the last pipeline
     is_free: bool
     seed: int  # of the users' answers at its end
@@ -75,10 +72,9 @@ class Step:
 class Moves:
     """What can happen in a world, each drawn from a random number generator."""
 
-    def __init__(self, world: World, rng: random.Random, *, has_shared_settings: bool) -> None:
+    def __init__(self, world: World, rng: random.Random) -> None:
         self.world = world
         self.rng = rng
-        self._has_shared_settings = has_shared_settings
         self.pipe = rng.choice([*world.pipes.values()])
 
     def _chance(self, share: float) -> bool:
@@ -98,7 +94,7 @@ class Moves:
         return self.rng.choice(others) if others else ""
 
     def _set(self, **settings: Any) -> None:
-        for pipe in self.world.pipes.values() if self._has_shared_settings else [self.pipe]:
+        for pipe in self.world.pipes.values() if self._chance(0.5) else [self.pipe]:
             own = dict(settings)
             if "filters" in own and pipe.wanted.rules is OLD_RULES:
                 own["filters"] = {k: v for k, v in own["filters"].items() if k != "industries"}
@@ -112,6 +108,7 @@ class Moves:
         }
         if (other := self._other) and self._chance(0.25):
             happens["other"] = other, self._early_step()
+            happens["loses_lock"] = self._chance(0.5)
         self.world.run(self.pipe.name, **(happens | conditions))
 
     def _step(self) -> int:
@@ -142,18 +139,12 @@ class Moves:
         self._run(
             die_at=1 + int(self.rng.random() ** 2 * self.world.steps),
             kills_target=self._chance(0.7),
-            full_refresh=self._chance(0.15),
+            full_refresh=self._chance(0.2),
+            signal=self.rng.choice([*["SIGKILL"] * 4, "SIGTERM"]),
         )
 
     def reaches_limit(self) -> None:
         self._run(pages=self.rng.randint(0, 2))
-
-    def refreshes(self) -> None:
-        self._run(
-            full_refresh=True,
-            die_at=self._step() if self._chance(0.6) else None,
-            kills_target=self._chance(0.5),
-        )
 
     def cursors_are_rejected(self) -> None:
         self.world.api.rejects = self.rng.randint(1, 2)
@@ -198,29 +189,23 @@ class Moves:
         self._set(choice=self.rng.choice(["resync", "resync", "keep", "error"]))
 
     def user_answers(self) -> None:
-        if self.pipe.question and (ways := self.world.ways(self.pipe)):
-            self.world.answer(self.pipe.name, self.rng.choice(ways))
+        if (question := self.pipe.question) and question.ways:
+            self.world.answer(self.pipe.name, self.rng.choice(question.ways))
 
     # States
 
     def loses_state(self) -> None:
-        self.pipe.state, self.pipe.is_lie = None, False
+        self.pipe.state = None
         self.world.note(f"the state of {self.pipe.name} is lost")
 
     def restores_state(self) -> None:
         pipe = self.pipe
         if pipe.saved:
             place = self.rng.randrange(len(pipe.saved))
-            pipe.state, pipe.is_lie = pipe.saved[place]
+            pipe.state = pipe.saved[place]
             del pipe.saved[place + 1 :]
-            pipe.is_true, pipe.epoch = False, self.world.new_id()
+            pipe.forget()
             self.world.note(f"a state of {pipe.name} is restored: {self.world.describe(pipe)}")
-
-    def takes_state_of_another(self) -> None:
-        other = self.rng.choice([*self.world.pipes.values()])
-        if other is not self.pipe and other.state and self._chance(0.3):
-            self.pipe.state, self.pipe.is_lie, self.pipe.is_true = other.state, True, False
-            self.world.note(f"{self.pipe.name} gets the state of {other.name}")
 
     # Archives
 
@@ -272,16 +257,10 @@ class Moves:
 
     def drops_page(self) -> None:
         folder = self._folder
+        if folder and folder.entries and not folder.damaged and self._chance(0.3):
+            self.world.damage(self.pipe.folder, max(1, folder.head - self.rng.randrange(3)))
         if folder and folder.damaged:
             self.world.drop(self.pipe.folder, self.rng.choice(sorted(folder.damaged)))
-
-    def drops_good_page(self) -> None:
-        folder = self._folder
-        if folder and folder.entries and self._chance(0.3):
-            number = folder.head - min(self.rng.randrange(3), folder.head - 1)
-            self.world.damage(self.pipe.folder, number)
-            if number in folder.damaged:
-                self.world.drop(self.pipe.folder, number)
 
     def erases_row(self) -> None:
         folder = self._folder
@@ -306,48 +285,19 @@ class Moves:
             self.world.restart_sync(self.pipe.folder, self.pipe)
 
 
-class ProcessMoves(Moves):
-    """What else can happen where runs are processes."""
-
-    world: ProcessWorld
-
-    def is_ended(self) -> None:
-        self._run(die_at=self._step(), signal="SIGTERM", other=None)
-
-    def waits_for_lock(self) -> None:
-        self.rows_change()
-        if other := self._other:
-            self.world.wait_for_lock(self.pipe.name, other, self.rng.randint(0, 2))
-
-    def loses_lock(self) -> None:
-        """In a folder, it can't be lost."""
-        if self.world.is_in_bucket and (other := self._other):
-            die_at = self._step() if self._chance(0.5) else None
-            self.world.lose_lock(self.pipe.name, other, self.rng.randint(0, 2), die_at=die_at)
-
-    def limits_month(self) -> None:
-        self.world.set_limit(self.rng.randint(3, 20) * PRICE)
-
-    def month_ends(self) -> None:
-        self.world.api.wait(max(0, A_MONTH - 10 - self.world.api.now))
-
-
 _OFTEN: Final = {
     "rows_change": 7,
     "runs": 8,
     "dies": 8,
     "reaches_limit": 4,
-    "refreshes": 2,
     "filters": 4,
     "user_answers": 4,
     "restores_state": 2,
     "is_off_for_a_night": 2,
     "store_fails": 3,
-    "is_ended": 2,
 }
 """How often a move is drawn for each time that any other one is."""
 _TOUCHES_FOLDERS: Final = {
-    "takes_state_of_another",
     "loses_folder",
     "restores_folder",
     "uses_other_folder",
@@ -355,7 +305,6 @@ _TOUCHES_FOLDERS: Final = {
     "switches_archive",
     "damages_page",
     "drops_page",
-    "drops_good_page",
 }
 
 
@@ -374,15 +323,13 @@ def draw(
     setting = Setting(
         names=names[: rng.choice([1, 2, 2, 3])],
         order=rng.choice(["time", "id"]),
-        has_shared_settings=rng.random() < 0.5,
         has_old_version=rng.random() < 0.25 and not is_process,
         is_free=rng.random() < free and not is_process,
         seed=rng.getrandbits(32),
         kind=kind,
     )
     left_out = _TOUCHES_FOLDERS if rng.random() < 0.4 else set()
-    every = vars(Moves) | (vars(ProcessMoves) if is_process else {})
-    moves = [name for name in every if not name.startswith("_")]
+    moves = [name for name in vars(Moves) if not name.startswith("_")]
     shares = [_OFTEN.get(name, 1) for name in moves]
     drawn = rng.choices(moves, shares, k=rng.randint(3, _LONGEST))
     return setting, [Step(move, rng.getrandbits(32)) for move in drawn if move not in left_out]
@@ -403,14 +350,12 @@ def begin(setting: Setting) -> Iterator[World]:
         yield world
 
 
-def take(world: World, setting: Setting, step: Step) -> None:
+def take(world: World, step: Step) -> None:
     """Let something happen."""
     if step.move in _TOUCHES_FOLDERS:
         world.is_calm = False
         world.most_lost_pages += world.disk == "big"  # its note of a lost page may go
-    rng = random.Random(step.seed)
-    kind = Moves if setting.kind == "memory" else ProcessMoves
-    getattr(kind(world, rng, has_shared_settings=setting.has_shared_settings), step.move)()
+    getattr(Moves(world, random.Random(step.seed)), step.move)()
 
 
 def end(world: World, setting: Setting) -> None:
@@ -424,7 +369,7 @@ def play(setting: Setting, steps: Sequence[Step]) -> str:
     with begin(setting) as world:
         try:
             for step in steps:
-                take(world, setting, step)
+                take(world, step)
             end(world, setting)
         except Wrong as error:
             return str(error)
