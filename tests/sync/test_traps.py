@@ -148,11 +148,11 @@ def wait(count: int) -> Step:
 
 
 def set_clock_back(count: int) -> Step:
-    return lambda world: world.set_skew(count)
+    return lambda world: setattr(world, "skew", count)
 
 
 def size(rows: int) -> Step:
-    return lambda world: world.set_batch_size(rows)
+    return want(batch_size=rows)
 
 
 def reject(name: str) -> Step:
@@ -236,10 +236,6 @@ def lose_state(name: str, *, keeps_rows: bool = True) -> Step:
             world.pipes[name].warehouse = {}
 
     return step
-
-
-def moves_starts(world: World) -> None:
-    world.has_moved_starts = True
 
 
 def erase(row: int) -> Step:
@@ -356,7 +352,7 @@ CHANGES: dict[str, Trap] = {
         *[offers("prod", "resync", "keep"), answer("prod", "resync", 5)],
     ],
     "an earlier start date, kept": [
-        *[moves_starts, want(start=at(5)), run(billed=5), want(start=ALL)],
+        *[want(start=at(5)), run(billed=5), want(start=ALL)],
         *[asks("prod", "filters-changed"), offers("prod", "resync", "keep"), put(8)],
         *[answer("prod", "keep", 1), has_gap("prod", 0)],
     ],
@@ -366,7 +362,7 @@ CHANGES: dict[str, Trap] = {
         *[want(filters={}, choice="keep"), run(billed=9), want(choice="error"), run(billed=0)],
     ],
     "a first sync goes on in spite of a later start date": [
-        *[moves_starts, run(outcome="limit", pages=1), want(start=at(8)), run(billed=7)],
+        *[run(outcome="limit", pages=1), want(start=at(8)), run(billed=7)],
     ],
     "added values in progress, and then another one": [
         *[want(filters=OF_AT), run(), want(filters=OF_AT_BE, choice="resync")],
@@ -688,13 +684,13 @@ READS: dict[str, Trap] = {
         *[put(1, country="AT"), put(2, country="BE"), put(3, country="CH"), run("lab"), run()],
     ],
     "no pipeline of a later start date makes another ask": [
-        *[moves_starts, want("lab", "prod", filters=OF_AT), run("lab"), wait(90)],
+        *[want("lab", "prod", filters=OF_AT), run("lab"), wait(90)],
         *[want("prod", start=at(60), choice="resync"), put(*range(5), country="AT")],
         *[run(billed=5), want("dev", filters=having("BE"), choice="resync"), run("dev")],
         *[want("prod", choice="error"), run(billed=0)],
     ],
     "no pipeline with a slow clock makes another ask": [
-        *[moves_starts, want("lab", start=at(9)), run("lab"), set_clock_back(8)],
+        *[want("lab", start=at(9)), run("lab"), set_clock_back(8)],
         *[want("dev", choice="resync"), run("dev", "limit", pages=1), set_clock_back(0)],
         *[put(1, country="AT"), run("lab"), want("dev", choice="error"), run("dev")],
     ],

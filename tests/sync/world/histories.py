@@ -165,7 +165,7 @@ class Moves:
 
     def clock_is_behind(self) -> None:
         world = self.world
-        world.set_skew(self.rng.randrange(60) if self._chance(0.5) else 0)
+        world.skew = self.rng.randrange(60) if self._chance(0.5) else 0
         world.note(f"the clock is behind by {world.skew}")
 
     # Settings
@@ -175,7 +175,6 @@ class Moves:
 
     def start_date(self) -> None:
         start = self.rng.choice(_START_MINUTES)
-        self.world.has_moved_starts = True
         now = self.world.api.now if start is None else start
         self._set(start=at(now) if now else ALL)
 
@@ -183,7 +182,7 @@ class Moves:
         self._set(lookback=minutes(self.rng.choice([0, 15, 60])))
 
     def batch_size(self) -> None:
-        self.world.set_batch_size(self.rng.randint(1, 3))
+        self._set(batch_size=self.rng.randint(1, 3))
 
     def on_filter_change(self) -> None:
         self._set(choice=self.rng.choice(["resync", "resync", "keep", "error"]))

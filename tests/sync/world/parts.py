@@ -368,11 +368,13 @@ class Asked:
         code: That of its message.
         ways: The ways out that a user of the world has.
         page: The number of the page that is damaged, 0 if none is.
+        text: What the user reads, if it is written.
     """
 
     code: str
     ways: tuple[Way, ...]
     page: int = 0
+    text: str = ""
 
 
 @dataclass

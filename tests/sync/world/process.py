@@ -211,7 +211,6 @@ class ProcessRun(AnyRun):
 
     def _error(self, code: str, text: str) -> Ending:
         """Return how a run ends, by its message, which the user is going to follow."""
-        self.world.told[self.pipe.name] = text
         ways = tuple(way for part, way in _WAYS.items() if part in text)
         outcomes: dict[str, Outcome] = {
             "archive-unusable": "failed",
@@ -228,7 +227,7 @@ class ProcessRun(AnyRun):
         is_free = is_damaged or outcomes[code] != "asked" or "Nothing was billed" in text
         self.world.require(is_free, text)
         number = int(re.findall(r" drop \S+ (\d+)", text)[0]) if is_damaged else 0
-        return outcomes[code], Asked(code, ways, number)
+        return outcomes[code], Asked(code, ways, number, text)
 
     def _note_gap(self, run: Run) -> list[int]:
         """Return since when rows are missing, by what it tells: first as a WARNING."""
@@ -275,7 +274,6 @@ class ProcessWorld(World):
         place: The folder or the bucket that holds the archives.
         root: Holds all other files.
         limit: That of each month, in credits, None if there is none.
-        told: The last question that each pipeline was asked.
         warned: The gaps that a WARNING has told each pipeline of.
     """
 
@@ -291,7 +289,6 @@ class ProcessWorld(World):
         rejection = Fault(reject_cursor="400", times=None)
         self.api.sandbox.faults.add(rejection, when=self._is_rejected)
         self.limit: int | None = None
-        self.told: dict[str, str] = {}
         self.warned: dict[str, set[int]] = {}
         self._runs: list[ProcessRun] = []
 
@@ -369,11 +366,11 @@ class ProcessWorld(World):
 
     # The user, who runs the commands of messages
 
-    def _drop_damaged(self, pipe: Pipe, number: int) -> None:  # noqa: ARG002 - it is told
+    def _drop_damaged(self, pipe: Pipe, question: Asked) -> None:
         folder = self.folders.get(pipe.folder)
         if folder is None:  # it was lost meanwhile
             return
-        self._follow(self.told[pipe.name], "drop")
+        self._follow(question.text, "drop")
         self.is_calm = False
         for each in [*folder.damaged]:
             header = folder.archive.header(each)
@@ -382,7 +379,8 @@ class ProcessWorld(World):
                 folder.headless.discard(each)
 
     def _restart_stuck(self, pipe: Pipe) -> None:
-        self._follow(self.told[pipe.name], "restart")
+        assert pipe.question
+        self._follow(pipe.question.text, "restart")
 
     def _follow(self, text: str, name: str, most: int = 9) -> None:
         """Run the command that a message shows, which may show another one to run before."""

@@ -12,6 +12,7 @@ from contextlib import redirect_stdout
 from dataclasses import replace
 from functools import partial
 from io import StringIO
+from itertools import takewhile
 from types import SimpleNamespace
 from typing import Any, Final
 from unittest.mock import patch
@@ -27,6 +28,7 @@ from tests.sync.world.in_memory import SimClock, TapRun
 from tests.sync.world.parts import (
     RULES,
     Api,
+    Asked,
     Disk,
     Entry,
     Folder,
@@ -52,7 +54,9 @@ class World:
     Attributes:
         is_calm: Whether folders and `archive` were never touched; states may have been lost.
         steps: About as many has a run that buys some pages.
+        starts: The start dates that pipelines have had.
         skew: How far the earlier clock is behind.
+        margin: The most minutes that a run may read again.
         disk: `ok`, `big` if no page fits, `full` if nothing does.
         billed: The rows that the last run was billed for.
         total: All of them.
@@ -63,18 +67,15 @@ class World:
 
     steps = 40
 
-    def __init__(
-        self, *names: str, order: RowOrder = "time", is_free: bool = False, batch_size: int = 2
-    ) -> None:
+    def __init__(self, *names: str, order: RowOrder = "time", is_free: bool = False) -> None:
         self.api = Api(order, is_free)
         self.folders: dict[str, Folder] = {}
         self.copies: dict[str, list[Folder]] = {}
         self.pipes = {name: Pipe(name, wants_nothing()) for name in names or ("prod",)}
-        self.batch_size = batch_size
         self.is_calm = True
-        self.has_moved_starts = False
         self.has_kept = False
-        self.skew = self.most_skew = 0
+        self.starts: set[str] = set()
+        self.skew = self.margin = 0
         self.disk = "ok"
         self.lost_pages = self.most_lost_pages = 0
         self.billed = self.total = 0
@@ -82,15 +83,6 @@ class World:
         self.erased_rows: set[Row] = set()
         self.log: list[str] = []
         self.begun: set[str] = set()  # the orders that syncs carry out
-        self._bought_until: dict[str, int] = {}
-
-    def set_batch_size(self, rows: int) -> None:
-        self.batch_size = rows
-
-    def set_skew(self, skew: int) -> None:
-        """Set the clock back, by so many minutes."""
-        self.skew = skew
-        self.most_skew = max(self.most_skew, skew)
 
     def fill_disk(self, disk: str) -> None:
         """Let the disk be `big`, so that each archive loses a page at most, or any other."""
@@ -151,7 +143,8 @@ class World:
         """Return a run that begins now."""
         pipe = self.pipes[name]
         pipe.question = None
-        pipe.wanted = replace(pipe.wanted, batch_size=self.batch_size)
+        self.starts.add(pipe.wanted.start)
+        self.margin = max(self.margin, self.skew + pipe.lookback)
         self.api.tick()
         return self.new_run(pipe, Conditions(**conditions))
 
@@ -204,17 +197,17 @@ class World:
         if way == "no-state":
             pipe.state = None
         elif way == "drop":
-            self._drop_damaged(pipe, question.page)
+            self._drop_damaged(pipe, question)
         elif way == "restart-sync":
             self._restart_stuck(pipe)
         else:
             raise self.wrong(f"nobody can answer {way}")
         return self.run(name)
 
-    def _drop_damaged(self, pipe: Pipe, number: int) -> None:
+    def _drop_damaged(self, pipe: Pipe, question: Asked) -> None:
         folder = self.folders.get(pipe.folder)
-        if folder and number in folder.damaged:
-            self.drop(pipe.folder, number)
+        if folder and question.page in folder.damaged:
+            self.drop(pipe.folder, question.page)
 
     def _restart_stuck(self, pipe: Pipe) -> None:
         self.restart_sync(pipe.folder, pipe, pipe.own if pipe.state else None)
@@ -329,7 +322,7 @@ class World:
             is_caused = not self.is_calm or self.has_kept
             self.require(is_caused, f"a gap without a cause: {has}")
             self.note(f"WARNING [gap] of {pipe.name} since {has.gap}")
-        until = at(max(run.began - pipe.lookback - self.most_skew, 0))
+        until = at(max(run.began - self.margin, 0))
         for row in self.api.rows.values():
             is_wanted = row.matches(wanted.filters) and wanted.start <= at(row.at) < until
             is_told = has.gap is not None and at(row.at) >= has.gap
@@ -420,7 +413,7 @@ class World:
         if not self.is_calm:
             there = best(entry.header.before, run.wanted)
             last = min(last, there.until if there else last)
-        return minute(last) - pipe.lookback - self.most_skew
+        return minute(last) - self.margin
 
     def _check_bill(self, run: AnyRun, entry: Entry, before: Sequence[Entry]) -> None:
         """Check that no row is billed again that has not changed since it was read."""
@@ -428,26 +421,23 @@ class World:
         if not run.lasts or sync.order is not None or run.wanted.choice != "error":
             return
         has = {row for each in before for row in each.rows} | self.erased_rows
-        until = self._find_bought_until(run, sync, before)
+        until = self._find_bought_until(sync, before)
         again = [row for row in entry.rows if row in has and row.at < until]
-        is_excused = not self.is_calm or self.has_moved_starts or self.api.has_rejected
+        is_excused = not self.is_calm or len(self.starts) > 1 or self.api.has_rejected
         self.require(is_excused or not again, f"billed again {again} by {sync}")
 
-    def _find_bought_until(self, run: AnyRun, sync: Sync, before: Sequence[Entry]) -> int:
+    def _find_bought_until(self, sync: Sync, before: Sequence[Entry]) -> int:
+        """Return until when all rows of a sync had been bought when it began."""
         entries = [each for each in before if each.header.sync]
-        if any(each.sync.id == sync.id for each in entries):
-            return self._bought_until.get(sync.id, 0)
         complete = [
             each.sync.started
-            for each in entries
+            for each in takewhile(lambda each: each.sync.id != sync.id, entries)
             if each.is_last
             and each.sync.reads == each.sync.filters
             and each.sync.started < sync.started
             and RULES.covers(each.sync.filters, sync.filters)
         ]
-        until = minute(max(complete, default="")) - run.pipe.lookback - self.most_skew
-        self._bought_until[sync.id] = until
-        return until
+        return minute(max(complete, default="")) - self.margin
 
     def _note_order(self, run: AnyRun, sync: Sync, time: str) -> None:
         order = run.folder.order
@@ -469,7 +459,7 @@ class World:
         """
         self.note("the world comes to rest")
         self.api.rejects = self.skew = 0
-        self.api.stuck.discard("all")
+        self.api.stuck = set() if self.api.is_free else self.api.stuck - {"all"}
         self.disk = "ok"
         for pipe in self.pipes.values():
             pipe.wanted = replace(pipe.wanted, choice="error")
@@ -502,22 +492,9 @@ class World:
                 continue
             has_asked = True
             for _ in range(_ROUNDS):  # an answer may lead to another question
-                if outcome == "asked":
-                    assert pipe.question
-                    outcome = self.answer(pipe.name, choose([*pipe.question.ways]))
-            if outcome == "rejected":
-                self._mend(pipe)
+                if question := pipe.question:
+                    self.answer(pipe.name, choose([*question.ways]))
         raise self.wrong(f"{pipe.name} never comes to rest: {pipe.question}")
-
-    def _mend(self, pipe: Pipe) -> None:
-        """Begin over a sync that is stuck, as the message says."""
-        if self.api.is_free:
-            self.api.stuck = set()
-        elif pipe.uses_archive:
-            is_done = self.answer(pipe.name, "restart-sync") != "rejected"
-            self.require(is_done, "restart --sync does not help")
-        else:
-            self.answer(pipe.name, "no-state")
 
     def _check_order(self, name: str, folder: Folder) -> None:
         """Check that an order is carried out by a pipeline that fits it, if it has any rows."""
