@@ -23,7 +23,6 @@ NEAR = [
     "a page dropped at the head is bought again",
     "a restored backup",
     "a lost archive",
-    "a full disk costs one page",
     "a limit of nothing loads in spite of a question",
     "a paid sync that is rejected twice ends the run",
     "changes that are rejected twice are begun over since their start",

@@ -543,11 +543,6 @@ TRAPS: dict[str, Trap] = {
         lambda world: world.require(len(world.pipes["dev"].warehouse) == 3, "nothing is there"),
         asks("dev", "filters-changed"),
     ],
-    "a full disk costs one page": [
-        lambda world: world.fill_disk("big"),
-        *[*[run(outcome="failed")] * 4, total(0, 2)],  # a folder is proved before a page
-        *[lambda world: world.fill_disk("ok"), run(billed=9)],
-    ],
     "a paid sync that is rejected twice ends the run": [
         *[run(outcome="limit", pages=2), reject_one(), run(outcome="limit", pages=2)],
         *[reject("prod"), *[run("prod", "rejected", 0), run("dev", "rejected", 0)] * 3],

@@ -238,11 +238,6 @@ class Moves:
         self.pipe.uses_archive = not self.pipe.uses_archive
         self.world.note(f"{self.pipe.name} has an archive: {self.pipe.uses_archive}")
 
-    def disk_fills(self) -> None:
-        world = self.world
-        world.fill_disk(self.rng.choice(["ok", "ok", "big", "full"]))
-        world.note(f"the disk is {world.disk}")
-
     def store_fails(self) -> None:
         at = self.rng.randint(1, 15)
         self._run(fails_at=at, loses_response=self._chance(0.3), other=None)
@@ -353,7 +348,6 @@ def take(world: World, step: Step) -> None:
     """Let something happen."""
     if step.move in _TOUCHES_FOLDERS:
         world.is_calm = False
-        world.most_lost_pages += world.disk == "big"  # its note of a lost page may go
     getattr(Moves(world, random.Random(step.seed)), step.move)()
 
 

@@ -256,7 +256,6 @@ class TapRun(AnyRun):
         """Open the archive as it is now, which another run may have begun."""
         if self.lasts:
             self.folder = self.world.folders.get(self.pipe.folder, self.folder)
-            self.folder.disk.state = self.world.disk
         archive = _Archive(self.folder.disk, KEY, after)
         archive.run = self
         return archive

@@ -50,8 +50,6 @@ PRICE: Final = 50
 _SINCE: Final = re.compile(r"missing since (\S+Z)")
 _MEMORY: Final = Path("/dev/shm")
 """A folder in memory, where there is one: a killed process loses nothing that it has written."""
-_ROOM: Final = {"ok": 10**9, "big": 500, "full": 0}
-"""Bytes of a file that a disk has room for: for all, for none that has a page, for none at all."""
 _WAYS: Final[dict[str, Way]] = {
     "=resync ": "resync",
     "=keep ": "keep",
@@ -89,7 +87,6 @@ class ProcessRun(AnyRun):
             "TEST_WAITS": "0",
             "TEST_DIE_AT": f"{-1 if step is None else step}",
             "TEST_SIGNAL": "SIGSTOP" if stops else happens.signal,
-            "TEST_ROOM": f"{_ROOM[world.disk]}",
             "TEST_FAILS_AT": f"{happens.fails_at}",
             "TEST_FAILURE": "lost" if happens.loses_response else "away",
         }

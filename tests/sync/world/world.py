@@ -57,7 +57,6 @@ class World:
         starts: The start dates that pipelines have had.
         skew: How far the earlier clock is behind.
         margin: The most minutes that a run may read again.
-        disk: `ok`, `big` if no page fits, `full` if nothing does.
         billed: The rows that the last run was billed for.
         total: All of them.
         lost_pages: Pages that were billed and are in no archive.
@@ -76,19 +75,12 @@ class World:
         self.has_kept = False
         self.starts: set[str] = set()
         self.skew = self.margin = 0
-        self.disk = "ok"
         self.lost_pages = self.most_lost_pages = 0
         self.billed = self.total = 0
         self.erased: dict[int, tuple[int, int]] = {}
         self.erased_rows: set[Row] = set()
         self.log: list[str] = []
         self.begun: set[str] = set()  # the orders that syncs carry out
-
-    def fill_disk(self, disk: str) -> None:
-        """Let the disk be `big`, so that each archive loses a page at most, or any other."""
-        self.disk = disk
-        if disk == "big":
-            self.most_lost_pages += len({pipe.folder for pipe in self.pipes.values()})
 
     def disk_of(self, pipe: Pipe) -> Disk | None:
         """Return the disk of a pipeline's archive, None if there is none yet."""
@@ -460,7 +452,6 @@ class World:
         self.note("the world comes to rest")
         self.api.rejects = self.skew = 0
         self.api.stuck = set() if self.api.is_free else self.api.stuck - {"all"}
-        self.disk = "ok"
         for pipe in self.pipes.values():
             pipe.wanted = replace(pipe.wanted, choice="error")
         quiet = 0
