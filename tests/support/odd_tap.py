@@ -38,7 +38,6 @@ from obstore.exceptions import GenericError
 
 from jobo_sandbox.patience import patient
 from tap_jobo.archive import bucket
-from tap_jobo.archive.store import Store, StoreError
 from tap_jobo.cli import run
 from tap_jobo.clock import Clock
 from tap_jobo.model import new_id
@@ -116,17 +115,6 @@ def sync_file(descriptor: int) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
     step()
     _sync(descriptor)
-
-
-def put(action: Callable[..., None]) -> Callable[..., None]:
-    """Return the writing of an object, unless there is no room."""
-
-    def put_one(store: Store, name: str, content: bytes) -> None:
-        if not has_room(len(content)):
-            raise StoreError(store.location, "no room")
-        action(store, name, content)
-
-    return around(put_one)
 
 
 class Shaky:
@@ -208,8 +196,8 @@ def patches_of_steps() -> Iterator[Any]:
     yield patch.object(feed_run, "new_id", new_id_of_run)
     yield patch.object(bucket, "DURATION", 1e9)  # a minute of a simulated world is short
     yield patch.object(bucket, "open_bucket", lambda *args, **how: Shaky(open_bucket(*args, **how)))
-    yield patch.object(bucket.Bucket, "create", put(bucket.Bucket.create))
-    yield patch.object(bucket.Bucket, "replace", put(bucket.Bucket.replace))
+    yield patch.object(bucket.Bucket, "create", around(bucket.Bucket.create))
+    yield patch.object(bucket.Bucket, "replace", around(bucket.Bucket.replace))
 
 
 def chosen() -> Iterator[Any]:

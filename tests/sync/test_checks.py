@@ -7,31 +7,19 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from msgspec.structs import replace
 
 from tap_jobo.api.pages import ParsedPage
 from tap_jobo.errors import FormatError
-from tap_jobo.model import ALL, Charge, Receipt, Sync
+from tap_jobo.model import Charge, Receipt
 from tap_jobo.records.converter import RecordConverter
 from tap_jobo.records.values import ERASED
 from tap_jobo.streams.career_sites import CAREER_SITES
 from tap_jobo.sync.checks import PageChecks
 from tests.archive.helpers import new_header
 from tests.support.loggers import LOGGER
+from tests.sync.test_rules import sync
 
 NOON = "2026-11-01T12:00:00.000000Z"
-SYNC = Sync(
-    id="0a",
-    reads={},
-    filters={},
-    since=ALL,
-    started=NOON,
-    kept=None,
-    order=None,
-    replaces=None,
-    restarts=0,
-    batch_size=50,
-)
 CHARGE = Charge(requested=50, price=0, deducted=None, fall=0)
 RECEIPT = Receipt(charge=CHARGE, balance=None, received_at=NOON, has_more=None, encoding="")
 
@@ -51,18 +39,18 @@ class Judge:
             CAREER_SITES, self._converter, lambda code, _fact, **_known: self.codes.append(code)
         )
 
-    def see(self, items: list[Any], cursor: str | None = None, **more: Any) -> int:
-        """Return the number of records of a page. Raises FormatError if it stops."""
-        sync = replace(SYNC, batch_size=more.pop("batch_size", 50))
+    def see(self, items: list[Any], batch_size: int = 50, **more: Any) -> int:
+        """Return the number of records of a last page. Raises FormatError if it stops."""
         page = ParsedPage(
             rows=items,
-            next_cursor=cursor,
-            has_more=cursor is not None,
+            next_cursor=None,
+            has_more=False,
             estimated_total=None,
             are_rows_checked=False,
             has_error=False,
         )
-        self._checks.check(new_header(sync=sync, receipt=RECEIPT), page, **more)
+        header = new_header(sync=sync(batch_size=batch_size), receipt=RECEIPT)
+        self._checks.check(header, page, **more)
         return len(self._converter.convert(items).records)
 
 

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from tap_jobo.streams import FEEDS, SETTINGS
-from tests.support import Tap
 
 NAMED = {setting.name: setting for setting in SETTINGS}
 GERMANY, BERLIN = {"country": "Germany"}, {"country": "Germany", "city": "Berlin"}
@@ -49,15 +48,3 @@ def test_every_filter_selects_and_none_excludes(spec: Any) -> None:
     for setting in spec.filters:
         assert setting.description.startswith("Read only ")
         assert setting.narrows(None, "x")
-
-
-def test_values_that_two_syncs_read_are_not_bought_again(tap: Tap) -> None:
-    germany = tap.succeed(country_codes=["DE"])
-    france = tap.succeed(state=germany.state, country_codes=["FR"], on_filter_change="resync")
-    billed = tap.sandbox.rows_billed
-    tap.sandbox.world.touch(germany.ids[0])
-    both = tap.succeed(state=france.state, country_codes=["DE", "FR"])
-    assert both.ids == [germany.ids[0]]
-    assert tap.sandbox.rows_billed == billed + 1
-    line = tap.fail(code="filters-changed", state=both.state, country_codes=["DE", "FR", "US"])
-    assert "country_codes=US" in line.complaint

@@ -3,28 +3,28 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
-from dataclasses import dataclass, field
 from datetime import timedelta
 from random import Random
+from types import SimpleNamespace
 from typing import Any, Final
+from unittest.mock import Mock
 
 import pytest
 from msgspec.structs import replace
 
-from tap_jobo.archive.key import ArchiveKey, key_of_name
+from tap_jobo.archive.key import key_of_name
 from tap_jobo.clock import before, format_timestamp, parse_timestamp
-from tap_jobo.model import ALL, NOTHING, Filters, Order, Position, Progress, Read, State, Sync
+from tap_jobo.model import ALL, NOTHING, Filters, Order, Position, Read, State, Sync
 from tap_jobo.sharing import expand_filters, share_filters
 from tap_jobo.streams.career_sites import CAREER_SITES
 from tap_jobo.streams.jobs import EXPIRED_JOBS
 from tap_jobo.sync.filters import FilterRules
-from tap_jobo.sync.fold import Page, advance, completed, hole, joined, pruned, with_gap
+from tap_jobo.sync.fold import completed, hole, joined, pruned, with_gap
 from tap_jobo.sync.maintenance import time_of_order
 from tap_jobo.sync.plan import Log, Request, Run, begun_over, best, plan, unread
 from tap_jobo.sync.start import Question, Start, where
 from tap_jobo.sync.wanted import MARGIN, Wanted
-from tests.sync.world.parts import OWNER, RULES, at, having, minutes, wants_nothing
+from tests.sync.world.parts import KEY, OWNER, RULES, at, having, minutes, wants_nothing
 
 ALL_ROWS: Final[Filters] = {}
 OF_AT: Final = having("AT")
@@ -121,34 +121,14 @@ def test_a_hole_is_between_a_read_and_all_before_it() -> None:
     assert hole(Position(reads=(read(OF_AT, 0, 10),)), sync(since=at(20)), RULES) is None
 
 
-# The fold
-
-
-def test_rows_and_pages_add_up() -> None:
-    position = NOTHING
-    for page, rows in ((1, 2), (2, 3), (2, 9), (4, 1)):
-        entry = Page(sync=sync(), page=page, rows=rows, cursor="c")
-        position = advance(position, entry, RULES)
-    assert position.progress == (Progress(sync=sync(), pages=4, rows=6, cursor="c", has_gap=True),)
-
-
 # Where a run starts
 
 
-@dataclass
-class Places:
-    """The part of an archive that says where a run starts."""
-
-    head: int
-    id_of: Callable[[int], str | None]
-    time_of: Callable[[int], str | None]
-    key: ArchiveKey = field(default_factory=lambda: key_of_name(f"{OWNER}/career_sites"))
-
-
-def places(*times: int | None, ids: str = "abcdefgh", owner: str = OWNER) -> Any:
-    return Places(
+def places(*times: int | None, owner: str = OWNER) -> Any:
+    """Return the part of an archive that says where a run starts."""
+    return SimpleNamespace(
         head=len(times),
-        id_of=lambda number: ids[number - 1] if 0 < number <= len(times) else None,
+        id_of=lambda number: "abcdefgh"[number - 1] if 0 < number <= len(times) else None,
         time_of=lambda number: None if (time := times[number - 1]) is None else at(time),
         key=key_of_name(f"{owner}/career_sites"),
     )
@@ -181,36 +161,23 @@ def test_where_a_run_starts(own: State | None, archive: Any, start: Start | Ques
 
 
 def test_the_last_entry_of_a_million_is_found_with_few_reads() -> None:
-    asked: list[int] = []
-
-    def time_of(number: int) -> str:
-        asked.append(number)
-        return at(number)
-
-    archive: Any = Places(head=1_000_000, id_of=lambda _: None, time_of=time_of)
-    found = where(state(5, "a", 654_321), archive)
-    assert isinstance(found, Start)
-    assert found.offset == 654_321
-    assert len(asked) <= 21
+    archive: Any = Mock(head=1_000_000, key=KEY, time_of=Mock(side_effect=at))
+    assert where(state(5, "a", 654_321), archive) == Start(654_321, is_behind=True)
+    assert archive.time_of.call_count <= 21
 
 
 # What is wanted
 
 
-def wanted_by(now: str, spec: Any = CAREER_SITES, **changes: Any) -> Wanted:
-    config = {"on_filter_change": "keep", "lookback_minutes": 5, **changes}
-    return Wanted.of(spec, config, now)
-
-
 def test_a_free_feed_wants_what_its_api_lists_and_never_asks() -> None:
     now = "2026-01-31T08:00:00.000000Z"
-    wanted = wanted_by(now, EXPIRED_JOBS)
+    config = {"on_filter_change": "keep", "lookback_minutes": 5}
+    wanted = Wanted.of(EXPIRED_JOBS, config, now)
     assert (wanted.choice, wanted.is_free) == ("resync", True)
     assert EXPIRED_JOBS.longest_lookback
     assert wanted.start == before(now, EXPIRED_JOBS.longest_lookback - MARGIN)
-    same_second = wanted_by("2026-01-31T08:00:00.900000Z", EXPIRED_JOBS)
-    assert same_second.start == wanted.start
-    late = wanted_by(now, EXPIRED_JOBS, start_date="2026-01-30")
+    assert Wanted.of(EXPIRED_JOBS, config, "2026-01-31T08:00:00.900000Z").start == wanted.start
+    late = Wanted.of(EXPIRED_JOBS, config | {"start_date": "2026-01-30"}, now)
     assert late.start == "2026-01-30T00:00:00.000000Z"
 
 

@@ -57,7 +57,6 @@ class Setting:
 
     names: tuple[str, ...]
     order: RowOrder
-    has_shared_settings: bool
     has_old_version: bool  # the last pipeline
     is_free: bool
     seed: int  # of the users' answers at its end
@@ -75,10 +74,9 @@ class Step:
 class Moves:
     """What can happen in a world, each drawn from a random number generator."""
 
-    def __init__(self, world: World, rng: random.Random, *, has_shared_settings: bool) -> None:
+    def __init__(self, world: World, rng: random.Random) -> None:
         self.world = world
         self.rng = rng
-        self._has_shared_settings = has_shared_settings
         self.pipe = rng.choice([*world.pipes.values()])
 
     def _chance(self, share: float) -> bool:
@@ -98,7 +96,7 @@ class Moves:
         return self.rng.choice(others) if others else ""
 
     def _set(self, **settings: Any) -> None:
-        for pipe in self.world.pipes.values() if self._has_shared_settings else [self.pipe]:
+        for pipe in self.world.pipes.values() if self._chance(0.5) else [self.pipe]:
             own = dict(settings)
             if "filters" in own and pipe.wanted.rules is OLD_RULES:
                 own["filters"] = {k: v for k, v in own["filters"].items() if k != "industries"}
@@ -112,6 +110,7 @@ class Moves:
         }
         if (other := self._other) and self._chance(0.25):
             happens["other"] = other, self._early_step()
+            happens["loses_lock"] = self._chance(0.5)
         self.world.run(self.pipe.name, **(happens | conditions))
 
     def _step(self) -> int:
@@ -142,18 +141,12 @@ class Moves:
         self._run(
             die_at=1 + int(self.rng.random() ** 2 * self.world.steps),
             kills_target=self._chance(0.7),
-            full_refresh=self._chance(0.15),
+            full_refresh=self._chance(0.2),
+            signal=self.rng.choice([*["SIGKILL"] * 4, "SIGTERM"]),
         )
 
     def reaches_limit(self) -> None:
         self._run(pages=self.rng.randint(0, 2))
-
-    def refreshes(self) -> None:
-        self._run(
-            full_refresh=True,
-            die_at=self._step() if self._chance(0.6) else None,
-            kills_target=self._chance(0.5),
-        )
 
     def cursors_are_rejected(self) -> None:
         self.world.api.rejects = self.rng.randint(1, 2)
@@ -174,7 +167,7 @@ class Moves:
 
     def clock_is_behind(self) -> None:
         world = self.world
-        world.set_skew(self.rng.randrange(60) if self._chance(0.5) else 0)
+        world.skew = self.rng.randrange(60) if self._chance(0.5) else 0
         world.note(f"the clock is behind by {world.skew}")
 
     # Settings
@@ -184,7 +177,6 @@ class Moves:
 
     def start_date(self) -> None:
         start = self.rng.choice(_START_MINUTES)
-        self.world.has_moved_starts = True
         now = self.world.api.now if start is None else start
         self._set(start=at(now) if now else ALL)
 
@@ -192,35 +184,29 @@ class Moves:
         self._set(lookback=minutes(self.rng.choice([0, 15, 60])))
 
     def batch_size(self) -> None:
-        self.world.set_batch_size(self.rng.randint(1, 3))
+        self._set(batch_size=self.rng.randint(1, 3))
 
     def on_filter_change(self) -> None:
         self._set(choice=self.rng.choice(["resync", "resync", "keep", "error"]))
 
     def user_answers(self) -> None:
-        if self.pipe.question and (ways := self.world.ways(self.pipe)):
-            self.world.answer(self.pipe.name, self.rng.choice(ways))
+        if (question := self.pipe.question) and question.ways:
+            self.world.answer(self.pipe.name, self.rng.choice(question.ways))
 
     # States
 
     def loses_state(self) -> None:
-        self.pipe.state, self.pipe.is_lie = None, False
+        self.pipe.state = None
         self.world.note(f"the state of {self.pipe.name} is lost")
 
     def restores_state(self) -> None:
         pipe = self.pipe
         if pipe.saved:
             place = self.rng.randrange(len(pipe.saved))
-            pipe.state, pipe.is_lie = pipe.saved[place]
+            pipe.state = pipe.saved[place]
             del pipe.saved[place + 1 :]
-            pipe.is_true, pipe.epoch = False, self.world.new_id()
+            pipe.forget()
             self.world.note(f"a state of {pipe.name} is restored: {self.world.describe(pipe)}")
-
-    def takes_state_of_another(self) -> None:
-        other = self.rng.choice([*self.world.pipes.values()])
-        if other is not self.pipe and other.state and self._chance(0.3):
-            self.pipe.state, self.pipe.is_lie, self.pipe.is_true = other.state, True, False
-            self.world.note(f"{self.pipe.name} gets the state of {other.name}")
 
     # Archives
 
@@ -254,11 +240,6 @@ class Moves:
         self.pipe.uses_archive = not self.pipe.uses_archive
         self.world.note(f"{self.pipe.name} has an archive: {self.pipe.uses_archive}")
 
-    def disk_fills(self) -> None:
-        world = self.world
-        world.fill_disk(is_full=self._chance(0.4))
-        world.note(f"the disk is full: {world.is_disk_full}")
-
     def store_fails(self) -> None:
         at = self.rng.randint(1, 15)
         self._run(fails_at=at, loses_response=self._chance(0.3), other=None)
@@ -272,16 +253,10 @@ class Moves:
 
     def drops_page(self) -> None:
         folder = self._folder
+        if folder and folder.entries and not folder.damaged and self._chance(0.3):
+            self.world.damage(self.pipe.folder, max(1, folder.head - self.rng.randrange(3)))
         if folder and folder.damaged:
             self.world.drop(self.pipe.folder, self.rng.choice(sorted(folder.damaged)))
-
-    def drops_good_page(self) -> None:
-        folder = self._folder
-        if folder and folder.entries and self._chance(0.3):
-            number = folder.head - min(self.rng.randrange(3), folder.head - 1)
-            self.world.damage(self.pipe.folder, number)
-            if number in folder.damaged:
-                self.world.drop(self.pipe.folder, number)
 
     def erases_row(self) -> None:
         folder = self._folder
@@ -305,31 +280,15 @@ class Moves:
         if folder and not folder.headless:
             self.world.restart_sync(self.pipe.folder, self.pipe)
 
-
-class ProcessMoves(Moves):
-    """What else can happen where runs are processes."""
-
-    world: ProcessWorld
-
-    def is_ended(self) -> None:
-        self._run(die_at=self._step(), signal="SIGTERM", other=None)
-
-    def waits_for_lock(self) -> None:
-        self.rows_change()
-        if other := self._other:
-            self.world.wait_for_lock(self.pipe.name, other, self.rng.randint(0, 2))
-
-    def loses_lock(self) -> None:
-        """In a folder, it can't be lost."""
-        if self.world.is_in_bucket and (other := self._other):
-            die_at = self._step() if self._chance(0.5) else None
-            self.world.lose_lock(self.pipe.name, other, self.rng.randint(0, 2), die_at=die_at)
+    # Months, in the world of processes
 
     def limits_month(self) -> None:
-        self.world.set_limit(self.rng.randint(3, 20) * PRICE)
+        if isinstance(self.world, ProcessWorld):
+            self.world.set_limit(self.rng.randint(3, 20) * PRICE)
 
     def month_ends(self) -> None:
-        self.world.api.wait(max(0, A_MONTH - 10 - self.world.api.now))
+        if isinstance(self.world, ProcessWorld):
+            self.world.api.wait(max(0, A_MONTH - 10 - self.world.api.now))
 
 
 _OFTEN: Final = {
@@ -337,17 +296,14 @@ _OFTEN: Final = {
     "runs": 8,
     "dies": 8,
     "reaches_limit": 4,
-    "refreshes": 2,
     "filters": 4,
     "user_answers": 4,
     "restores_state": 2,
     "is_off_for_a_night": 2,
     "store_fails": 3,
-    "is_ended": 2,
 }
 """How often a move is drawn for each time that any other one is."""
 _TOUCHES_FOLDERS: Final = {
-    "takes_state_of_another",
     "loses_folder",
     "restores_folder",
     "uses_other_folder",
@@ -355,7 +311,6 @@ _TOUCHES_FOLDERS: Final = {
     "switches_archive",
     "damages_page",
     "drops_page",
-    "drops_good_page",
 }
 
 
@@ -374,15 +329,13 @@ def draw(
     setting = Setting(
         names=names[: rng.choice([1, 2, 2, 3])],
         order=rng.choice(["time", "id"]),
-        has_shared_settings=rng.random() < 0.5,
         has_old_version=rng.random() < 0.25 and not is_process,
         is_free=rng.random() < free and not is_process,
         seed=rng.getrandbits(32),
         kind=kind,
     )
     left_out = _TOUCHES_FOLDERS if rng.random() < 0.4 else set()
-    every = vars(Moves) | (vars(ProcessMoves) if is_process else {})
-    moves = [name for name in every if not name.startswith("_")]
+    moves = [name for name in vars(Moves) if not name.startswith("_")]
     shares = [_OFTEN.get(name, 1) for name in moves]
     drawn = rng.choices(moves, shares, k=rng.randint(3, _LONGEST))
     return setting, [Step(move, rng.getrandbits(32)) for move in drawn if move not in left_out]
@@ -403,13 +356,11 @@ def begin(setting: Setting) -> Iterator[World]:
         yield world
 
 
-def take(world: World, setting: Setting, step: Step) -> None:
+def take(world: World, step: Step) -> None:
     """Let something happen."""
     if step.move in _TOUCHES_FOLDERS:
         world.is_calm = False
-    rng = random.Random(step.seed)
-    kind = Moves if setting.kind == "memory" else ProcessMoves
-    getattr(kind(world, rng, has_shared_settings=setting.has_shared_settings), step.move)()
+    getattr(Moves(world, random.Random(step.seed)), step.move)()
 
 
 def end(world: World, setting: Setting) -> None:
@@ -423,7 +374,7 @@ def play(setting: Setting, steps: Sequence[Step]) -> str:
     with begin(setting) as world:
         try:
             for step in steps:
-                take(world, setting, step)
+                take(world, step)
             end(world, setting)
         except Wrong as error:
             return str(error)

@@ -34,7 +34,6 @@ from tap_jobo.model import Charge, EntryHeader, Position, Receipt, Sync
 from tap_jobo.records.converter import RecordConverter
 from tap_jobo.streams.career_sites import CAREER_SITES
 from tap_jobo.streams.feed_spec import FeedSpec
-from tap_jobo.sync.fold import completed
 from tap_jobo.sync.messages import Standing
 from tap_jobo.sync.plan import best
 from tap_jobo.sync.run import FeedRun
@@ -150,9 +149,7 @@ class TapRun(AnyRun):
         self._changes = [*conditions.changes]
         self._other = conditions.other
         self._steps = 0
-        self._fetched: Sync | None = None  # that of the last page
         self._bought = 0  # pages
-        self._position: Position | None = None  # after a sync without a row
         self._report = Quiet(profiles=None)
         is_old, is_free = self.wanted.rules is OLD_RULES, world.api.is_free
         self._feed = self._feed_run(_spec(is_old=is_old, is_free=is_free))
@@ -187,13 +184,13 @@ class TapRun(AnyRun):
 
     @property
     def position(self) -> Position:  # type: ignore[override]
-        return self._position or self._feed.position
+        return self._feed.position
 
     def go(self) -> Ending:
         try:
             self._deliver()
         except Died:
-            return "died", None, None
+            return "died", None
         except TapJoboError as error:
             return self._ending(error)
         finally:
@@ -201,24 +198,21 @@ class TapRun(AnyRun):
                 disk.fails_in = 0
         is_complete: Any = self._report.is_complete
         if is_complete is not True:
-            return "limit", None, None
-        if not self.position.is_begun and self._fetched:
-            self.is_empty = True
-            self._position = completed(self.position, self._fetched, self.wanted.rules)
-        return "done", None, None
+            return "limit", None
+        return "done", None
 
     def _ending(self, error: TapJoboError) -> Ending:
         match error:
             case AskedError(asked=asked):
-                return "asked", asked, None
+                return "asked", asked
             case FormatError():
                 (number, *_) = re.findall(r"[Pp]age (\d+)", f"{error}")
-                return "asked", Asked("archive-damaged", ("drop",)), int(number)
+                return "asked", Asked("archive-damaged", ("drop",), int(number))
             case StuckError():
                 way: Way = "restart-sync" if self.lasts else "no-state"
-                return "rejected", Asked("cursor-rejected", (way,)), None
+                return "rejected", Asked("cursor-rejected", (way,))
             case ArchiveError():
-                return "failed", None, None
+                return "failed", None
         raise error
 
     def _deliver(self) -> None:
@@ -261,7 +255,6 @@ class TapRun(AnyRun):
         """Open the archive as it is now, which another run may have begun."""
         if self.lasts:
             self.folder = self.world.folders.get(self.pipe.folder, self.folder)
-            self.folder.disk.is_full = self.world.is_disk_full
         archive = _Archive(self.folder.disk, KEY, after)
         archive.run = self
         return archive
@@ -286,7 +279,6 @@ class TapRun(AnyRun):
         if page is None:
             raise RejectedError("The cursor is rejected", "", 400, names_cursor=True)
         rows, following = page
-        self._fetched = sync
         self.billed += len(rows)
         body = {
             "career_sites": [world.api.item(row) for row in rows],

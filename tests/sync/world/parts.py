@@ -250,13 +250,11 @@ class Disk(Memory):
     """Files that last, of an archive on a disk.
 
     Attributes:
-        state: `ok`, `big` if no page fits, `full` if nothing does.
         fails_in: The so-many-th call fails from now on, none if that is 0.
         loses_response: Whether it does what it should before that.
     """
 
     location = "the archive"
-    is_full = False
     fails_in = 0
     loses_response = False
 
@@ -275,10 +273,6 @@ class Disk(Memory):
 
     def create(self, name: str, content: bytes) -> None:
         self._meet(super().create, name, content)
-
-    def prove_room(self, name: str) -> None:  # noqa: ARG002
-        if self.is_full:
-            raise StoreError(self.location, "no room")
 
     def _meet(self, call: Callable[..., _T], *arguments: Any) -> _T:
         """Do what a call does, unless it is the one that fails."""
@@ -360,10 +354,19 @@ class Folder:
 
 @dataclass(frozen=True)
 class Asked:
-    """A question: the code of its message, and the ways out that a user of the world has."""
+    """A question.
+
+    Attributes:
+        code: That of its message.
+        ways: The ways out that a user of the world has.
+        page: The number of the page that is damaged, 0 if none is.
+        text: What the user reads, if it is written.
+    """
 
     code: str
     ways: tuple[Way, ...]
+    page: int = 0
+    text: str = ""
 
 
 @dataclass
@@ -371,10 +374,9 @@ class Pipe:
     """A pipeline with its settings, its state, and a warehouse.
 
     Attributes:
-        saved: All states that Meltano ever had, and whether they were lies.
-        is_lie: Whether its state is that of another warehouse.
+        saved: All states that Meltano ever had.
         is_true: Whether its state is the last one of its warehouse.
-        epoch: Changes when an older state is restored, so that what was read is forgotten.
+        done: What its runs have read that were done: until when, for which filters and start date.
     """
 
     name: str
@@ -382,13 +384,15 @@ class Pipe:
     folder: str = "main"
     uses_archive: bool = True
     state: State | None = None
-    saved: list[tuple[State, bool]] = field(default_factory=list)
+    saved: list[State] = field(default_factory=list)
     warehouse: dict[int, Row] = field(default_factory=dict)
     question: Asked | None = None
-    damaged: int | None = None
-    is_lie: bool = False
     is_true: bool = True
-    epoch: str = ""
+    done: list[tuple[Filters, str, str]] = field(default_factory=list)
+
+    def forget(self) -> None:
+        """Take note that its state is none, or an older one."""
+        self.is_true, self.done = False, []
 
     @property
     def lookback(self) -> int:
@@ -441,8 +445,8 @@ class Target:
             pipe.warehouse[row.id] = row
         self._rows = []
         if self._state is not None:
-            pipe.state, pipe.is_lie = self._state, self._run.is_lie
-            pipe.saved.append((self._state, pipe.is_lie))
+            pipe.state = self._state
+            pipe.saved.append(self._state)
             self._state = None
 
 

@@ -12,23 +12,23 @@ import shlex
 import signal
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 from unittest.mock import patch
 
-from jobo_sandbox import Fault, Hold
+from jobo_sandbox import Fault
 from jobo_sandbox.ledger import Entry as Request
 from tap_jobo.archive.key import archive_key
-from tap_jobo.model import NOTHING, Position, Read, State
+from tap_jobo.model import NOTHING, State
 from tap_jobo.streams.career_sites import CAREER_SITES
 from tap_jobo.sync.plan import best
 from tap_jobo.sync.state import as_raw, read_state
 from tests.support import ARCHIVE_COMMAND, Run, Tap, execute
 from tests.support.archives import Files, files_at
-from tests.support.crash import wait_for
+from tests.support.crash import wait_for, wait_until_quiet
 from tests.support.s3 import serve_s3
 from tests.support.target import Message, merge
 from tests.support.warm import _fork, warm_arguments
@@ -38,7 +38,6 @@ from tests.sync.world.parts import (
     Pipe,
     RowOrder,
     Way,
-    at,
     minute,
     row_of,
 )
@@ -47,7 +46,6 @@ from tests.sync.world.served import ServedApi, Stored
 from tests.sync.world.world import World
 
 STREAM: Final = CAREER_SITES.name
-FILTERS: Final = [each.name for each in CAREER_SITES.filters]
 PRICE: Final = 50
 """Credits of a row."""
 _SINCE: Final = re.compile(r"missing since (\S+Z)")
@@ -71,15 +69,13 @@ class ProcessRun(AnyRun):
     def __init__(self, world: ProcessWorld, pipe: Pipe, conditions: Conditions) -> None:
         super().__init__(world, pipe, conditions)
         self.number = world.next_number()
-        self.knows = len(world.done)  # others may be done while it is stopped
         self.position = self.state.position if self.state else NOTHING
         self.changes = [*conditions.changes]
         self._output = world.root / f"{self.number}.output"
         self._log = world.root / f"{self.number}.log"
-        self._process: Any = None
 
-    def start(self, waits: float = 0) -> None:
-        """Start the process, which waits so many seconds for each second by its clock."""
+    def _start(self) -> Any:
+        """Start the process, whose waits take no time."""
         world, happens = self.world, self.conditions
         stops = happens.other is not None
         step = happens.other[1] if happens.other else happens.die_at
@@ -89,10 +85,9 @@ class ProcessRun(AnyRun):
             "TEST_RUN": f"{self.number}",
             "TEST_TIME": str(world.clock_file),
             "TEST_CLOCK": f"{-60 * world.skew}",
-            "TEST_WAITS": f"{waits}",
+            "TEST_WAITS": "0",
             "TEST_DIE_AT": f"{-1 if step is None else step}",
             "TEST_SIGNAL": "SIGSTOP" if stops else happens.signal,
-            "TEST_ROOM": f"{0 if world.is_disk_full else 10**9}",
             "TEST_FAILS_AT": f"{happens.fails_at}",
             "TEST_FAILURE": "lost" if happens.loses_response else "away",
         }
@@ -102,7 +97,7 @@ class ProcessRun(AnyRun):
         env = tap.environment()
         command = warm_arguments(tap.command(state=state), env)
         with self._output.open("wb") as output, self._log.open("wb") as log:
-            self._process = _fork(command, env, None, (output.fileno(), log.fileno()))
+            return _fork(command, env, None, (output.fileno(), log.fileno()))
 
     def _config(self) -> dict[str, Any]:
         wanted, happens = self.wanted, self.conditions
@@ -125,118 +120,72 @@ class ProcessRun(AnyRun):
             config["max_credits_per_month"] = self.world.limit
         return config
 
-    @property
-    def is_over(self) -> bool:
-        """Whether the process has ended."""
-        return self._process is not None and self._process.exitcode is not None
-
     def go(self) -> Ending:
-        if self._process is None:
-            self.start()
-        if self.conditions.meanwhile:
-            self._hold(*self.conditions.meanwhile)
-        elif self.conditions.other:
-            self._pause(self.conditions.other[0])
-        self._process.join(120)
-        assert self.is_over, "the run never ends"
-        run = self._read()
+        process = self._start()
+        if self.conditions.other:
+            self._pause(process, self.conditions.other[0])
+        process.join(120)
+        assert process.exitcode is not None, "the run never ends"
+        run = self._read(process.exitcode)
         if run.returncode == -signal.SIGKILL or self.conditions.fails_at:
             self.world.release_locks()
         self._settle(is_whole=run.returncode == 0)
         self._deliver(run)
         told = self._note_gap(run)
-        outcome, *rest = self._ending(run)
-        if outcome == "done":
-            if not self.position.is_begun:
-                self.is_empty = True
-                wanted = self.wanted
-                read = Read(filters=wanted.filters, start=wanted.start, until=at(self.began))
-                self.position = Position(reads=(read,))
+        ending = self._ending(run)
+        if ending[0] == "done":
             self._check_gap(told)
-        return outcome, *rest  # type: ignore[return-value]
+        return ending
 
-    def waits_for_lock(self) -> bool:
-        return "Another run is buying" in self._log.read_text("utf-8")
-
-    def _read(self) -> Run:
-        code = self._process.exitcode
+    def _read(self, code: int) -> Run:
         run = Run(code, self._output.read_text("utf-8"), self._log.read_text("utf-8"))
         self._output.unlink()
         self._log.unlink()
         world = self.world
-        sandbox = world.api.sandbox
-        wait_for(lambda: sandbox.open_requests <= world.suspended)  # it may still be billed
+        wait_until_quiet(world.api.sandbox)  # it may still be billed
         codes = [code for code in run.codes("CRITICAL") + run.codes("WARNING") if code]
         world.note(f"  run {self.number}: {code} {codes} {self.conditions}")
         known = code in (0, 1, -signal.SIGKILL, 128 + signal.SIGINT, 128 + signal.SIGTERM)
         world.require(known and "tap-bug" not in codes, run.stderr)
         return run
 
-    # What happens meanwhile
-
-    def _hold(self, page: int, happens: Callable[[], object]) -> None:
-        """Hold the request for a page, and let something happen, unless the run ends before."""
-        sandbox, hold, left = self.world.api.sandbox, Hold(), [page]
-
-        def is_page(request: Request) -> bool:
-            left[0] -= request.headers.get("x-run") == f"{self.number}"
-            return left[0] == -1
-
-        sandbox.faults.add(Fault(hold=hold), when=is_page)
-        wait_for(lambda: hold._arrived.done() or self.is_over)
-        if hold._arrived.done():
-            self.world.suspended += 1
-            happens()
-            self.world.suspended -= 1
-            hold.release()
-        left[0] = -2
-
-    def _pause(self, other: str) -> None:
+    def _pause(self, process: Any, other: str) -> None:
         """Let another pipeline run while this one is stopped. In a folder, it keeps its lock."""
-        wait_for(lambda: self.is_over or _is_stopped(self._process.pid))
-        is_stopped = not self.is_over
-        self.world.suspended += is_stopped
+        wait_for(lambda: process.exitcode is not None or _is_stopped(process.pid))
+        if self.conditions.loses_lock:
+            self.world.release_locks()
         self.world.run(other)
-        if is_stopped:
-            self.world.suspended -= 1
-            os.kill(self._process.pid, signal.SIGCONT)
+        if process.exitcode is None:
+            os.kill(process.pid, signal.SIGCONT)
 
     # What came of it
 
     def _settle(self, *, is_whole: bool) -> None:
         """Find the pages that it has bought; a run that did not end well may have lost one."""
-        world = self.world
+        world, number = self.world, f"{self.number}"
         requests = world.api.sandbox.feed_requests
-        number = f"{self.number}"
-        served = [each for each in requests if each.headers.get("x-run") == number]
-        pages = [each for each in served if each.row_ids]
-        self.billed = sum(len(each.row_ids) for each in pages)
+        served = [each.row_ids for each in requests if each.headers.get("x-run") == number]
+        pages = [ids for ids in served if ids]
+        self.billed = sum(map(len, pages))
         if not self.lasts:
             return
         world.look()
         self.folder = world.folders.get(self.pipe.folder, self.folder)
         entries = self.folder.entries
         own = [n for n, each in enumerate(entries, 1) if each.header.id.startswith(f"{number}-")]
-        bought = [entries[n - 1] for n in own if entries[n - 1].rows]
-        lost = len(pages) - len(bought)
+        lost = len(pages) - sum(bool(entries[n - 1].rows) for n in own)
         world.require(lost <= (not is_whole), f"{lost} pages are lost")
-        for request, entry in zip(pages, bought, strict=False):  # the last one may be lost
-            asked, sync = request.body, entry.sync
-            filters = {each: asked[each] for each in FILTERS if asked.get(each)}
-            is_its = (filters, asked["batch_size"]) == (sync.reads, sync.batch_size)
-            is_its &= bool(asked.get("updated_after")) == bool(sync.since)
-            world.require(is_its, f"{asked} is requested for {sync}")
         for each in own:
             self.note_bought(each)
 
     def _deliver(self, run: Run) -> None:
         """Give the target what it wrote, as Meltano merges states."""
         state = self.state
-        self.is_behind = "archive-behind" in run.codes("WARNING")
         is_new = state is None or not state.position.is_begun
-        self.first = 0 if state is None or is_new or self.is_behind else state.offset
-        if self.is_behind:
-            self.world.note_behind(self.pipe, state.offset if state else 0)
+        self.first = 0 if state is None or is_new else state.offset
+        if "archive-behind" in run.codes("WARNING"):
+            self.world.note_behind(self.pipe, self.first)
+            self.first = None
         raw = as_raw(state, CAREER_SITES, None) if state else {}
         for message in run.whole_messages:
             if message["type"] == "RECORD" and message["stream"] == STREAM:
@@ -252,16 +201,15 @@ class ProcessRun(AnyRun):
 
     def _ending(self, run: Run) -> Ending:
         if run.returncode == -signal.SIGKILL:
-            return "died", None, None
+            return "died", None
         if run.returncode == 1:
             return self._error(run.codes("CRITICAL")[0], run.logged_at("CRITICAL")[0])
         is_complete = run.returncode == 0 and "sync complete" in run.summaries.get(STREAM, "")
-        return ("done" if is_complete else "limit"), None, None
+        return ("done" if is_complete else "limit"), None
 
     def _error(self, code: str, text: str) -> Ending:
         """Return how a run ends, by its message, which the user is going to follow."""
-        self.world.told[self.pipe.name] = text
-        asked = Asked(code, tuple(way for part, way in _WAYS.items() if part in text))
+        ways = tuple(way for part, way in _WAYS.items() if part in text)
         outcomes: dict[str, Outcome] = {
             "archive-unusable": "failed",
             "run-in-progress": "failed",
@@ -272,14 +220,12 @@ class ProcessRun(AnyRun):
             "filters-changed": "asked",
             "archive-lacks-rows": "asked",
         }
-        is_alone = bool(self.conditions.fails_at)
-        is_known = code in outcomes and not (is_alone and code == "run-in-progress")
-        self.world.require(is_known, text)
+        self.world.require(code in outcomes, text)
         is_damaged = code == "archive-damaged"
         is_free = is_damaged or outcomes[code] != "asked" or "Nothing was billed" in text
         self.world.require(is_free, text)
-        number = int(re.findall(r" drop \S+ (\d+)", text)[0]) if is_damaged else None
-        return outcomes[code], asked, number
+        number = int(re.findall(r" drop \S+ (\d+)", text)[0]) if is_damaged else 0
+        return outcomes[code], Asked(code, ways, number, text)
 
     def _note_gap(self, run: Run) -> list[int]:
         """Return since when rows are missing, by what it tells: first as a WARNING."""
@@ -325,9 +271,7 @@ class ProcessWorld(World):
     Attributes:
         place: The folder or the bucket that holds the archives.
         root: Holds all other files.
-        suspended: How many runs wait for something that the test does.
         limit: That of each month, in credits, None if there is none.
-        told: The last question that each pipeline was asked.
         warned: The gaps that a WARNING has told each pipeline of.
     """
 
@@ -342,12 +286,10 @@ class ProcessWorld(World):
         self.api.sandbox.before_page = self._before_page
         rejection = Fault(reject_cursor="400", times=None)
         self.api.sandbox.faults.add(rejection, when=self._is_rejected)
-        self.suspended = 0
         self.limit: int | None = None
-        self.told: dict[str, str] = {}
-        self.warned: dict[str, set[int]] = {}
         self._unlimited: Counter[str] = Counter()  # what each month had cost when it was set
         self._uncounted = 0  # credits of requests that no run had counted by then
+        self.warned: dict[str, set[int]] = {}
         self._runs: list[ProcessRun] = []
 
     def next_number(self) -> int:
@@ -357,12 +299,6 @@ class ProcessWorld(World):
         run = ProcessRun(self, pipe, happens)
         self._runs.append(run)
         return run
-
-    def conclude(self, run: AnyRun) -> Any:
-        outcome = super().conclude(run)
-        if self.is_calm:
-            self._check_months()
-        return outcome
 
     # The API
 
@@ -394,11 +330,6 @@ class ProcessWorld(World):
 
     def location(self, pipe: Pipe) -> str:
         return f"{self.place}/{pipe.folder}"
-
-    @property
-    def is_in_bucket(self) -> bool:
-        """Whether the archives are in a bucket."""
-        return "://" in self.place
 
     def stored(self, name: str) -> Files:
         """Return the files of an archive."""
@@ -435,11 +366,11 @@ class ProcessWorld(World):
 
     # The user, who runs the commands of messages
 
-    def _drop_damaged(self, pipe: Pipe, number: int | None) -> None:  # noqa: ARG002 - it is told
+    def _drop_damaged(self, pipe: Pipe, question: Asked) -> None:
         folder = self.folders.get(pipe.folder)
         if folder is None:  # it was lost meanwhile
             return
-        self._follow(self.told[pipe.name], "drop")
+        self._follow(question.text, "drop")
         self.is_calm = False
         for each in [*folder.damaged]:
             header = folder.archive.header(each)
@@ -448,8 +379,8 @@ class ProcessWorld(World):
                 folder.headless.discard(each)
 
     def _restart_stuck(self, pipe: Pipe) -> None:
-        self._follow(self.told[pipe.name], "restart")
-        self._orders_over += 1
+        assert pipe.question
+        self._follow(pipe.question.text, "restart")
 
     def _follow(self, text: str, name: str, most: int = 9) -> None:
         """Run the command that a message shows, which may show another one to run before."""
@@ -464,42 +395,14 @@ class ProcessWorld(World):
             self._follow(run.stderr, "drop", most - 1)
             self._follow(text, name, most - 1)
 
-    # Two runs at once
-
-    def wait_for_lock(self, name: str, other: str, page: int) -> None:
-        """Let a run wait for the lock of another one, which is within a page."""
-        second = self.begin(other)
-        assert isinstance(second, ProcessRun)
-
-        def start() -> None:
-            second.start(waits=0.005)
-            wait_for(lambda: second.waits_for_lock() or second.is_over)
-
-        self.run(name, meanwhile=(page, start))
-        outcome = self.conclude(second)
-        is_in_order = outcome != "failed" or self.is_disk_full
-        self.require(is_in_order, "it has not waited, or has not looked again")
-        self.api.wait(10)  # as its clock says, for which the wait took no time
-
-    def lose_lock(self, name: str, other: str, page: int, **conditions: Any) -> None:
-        """Suspend a run beyond its lease, let another one go on, and wake it up."""
-
-        def happen() -> None:
-            self.release_locks()
-            self.run(other, **conditions)
-
-        self.run(name, meanwhile=(page, happen))
-
     # Months
 
     def set_limit(self, credits_: int) -> None:
         """Set the limit of each month, after runs without one."""
         self.limit, self._unlimited = credits_, self._bills
-        counted = 0
-        if folder := self.folders.get("main"):
-            last = folder.archive.header(folder.head)
-            counted = sum(last.spent.values()) if last else 0
-        self._uncounted = self._unlimited.total() - counted
+        folder = self.folders.get("main")
+        last = folder.archive.last_header if folder else None
+        self._uncounted = self._unlimited.total() - sum(last.spent.values() if last else ())
         self.note(f"the limit is {credits_}, and {self._uncounted} credits are not counted")
 
     @property
@@ -510,10 +413,12 @@ class ProcessWorld(World):
             bills[f"{request.time:%Y-%m}"] += request.credits
         return bills
 
-    def _check_months(self) -> None:
-        for month, bill in self._bills.items() if self.limit is not None else ():
+    def conclude(self, run: AnyRun) -> Outcome:
+        outcome = super().conclude(run)
+        for month, bill in self._bills.items() if self.is_calm and self.limit is not None else ():
             most = max((self.limit or 0) + self._uncounted, self._unlimited[month])
             self.require(bill <= most, f"{month} costs {bill}")
+        return outcome
 
     def quiesce(self, *how: Any) -> None:
         self.limit = None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
@@ -13,8 +12,8 @@ if TYPE_CHECKING:
     from tests.sync.world.world import World
 
 Outcome = Literal["done", "asked", "limit", "failed", "rejected", "died"]
-Ending = tuple[Outcome, Asked | None, int | None]
-"""How a run ends, what it asks, and the number of the page that is damaged."""
+Ending = tuple[Outcome, Asked | None]
+"""How a run ends, and what it asks."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,11 +29,11 @@ class Conditions:
         changes: Rows that change meanwhile.
         other: Another pipeline that runs from some step on. In memory, only if this run does not
             have the lock; a process is stopped for that time, and may have it.
+        loses_lock: Whether a process that is stopped, and has a lease in a bucket, loses it.
         fails_at: The call of the store that fails. Of processes, a bucket is away from then on, and
             a folder never fails.
         loses_response: Whether that call does what it should, and only its response is lost.
         signal: Of what a process dies.
-        meanwhile: What happens while a process waits for its so-many-th page.
     """
 
     die_at: int | None = None
@@ -44,10 +43,10 @@ class Conditions:
     full_refresh: bool = False
     changes: tuple[tuple[int, str, str], ...] = ()
     other: tuple[str, int] | None = None
+    loses_lock: bool = False
     fails_at: int = 0
     loses_response: bool = False
     signal: str = "SIGKILL"
-    meanwhile: tuple[int, Callable[[], object]] | None = None
 
 
 class AnyRun:
@@ -61,18 +60,12 @@ class AnyRun:
         state: The state that it was given, and then the one that it wrote last.
         position: What the warehouse has read, by that.
         is_true: Whether the state that it was given is the last one of the warehouse.
-        is_lie: Whether that is the state of another warehouse.
-        has_state: Whether there was one.
         began: When it began.
-        knows: How many of the runs that were done it may know, None for all.
         lasts: Whether it has an archive.
         folder: The archive.
         target: What loads its rows.
-        first: The entry that it loads after.
-        is_behind: Whether its archive lacks the entry of its state.
+        first: The entry that it loads after, None if that is not known.
         billed: The rows that it was billed for.
-        has_full: Whether it bought a whole full sync.
-        is_empty: Whether the very first page had no rows.
     """
 
     position: Position
@@ -87,20 +80,14 @@ class AnyRun:
             self.wanted = replace(pipe.wanted, start=start, choice="resync", is_free=True)
         self.state = None if conditions.full_refresh else pipe.state
         self.is_true = pipe.is_true and not conditions.full_refresh
-        self.is_lie = pipe.is_lie and self.state is not None
         if self.state is None:
-            pipe.is_true, pipe.epoch = False, world.new_id()
-        self.has_state = self.state is not None
+            pipe.forget()
         self.began = world.api.now
-        self.knows: int | None = None
         self.lasts = pipe.uses_archive
         self.folder = Folder(Disk(lasts=self.lasts))
         self.target = Target(self, conditions.batch)
         self.first: int | None = None
-        self.is_behind = False
         self.billed = 0
-        self.has_full = self.is_empty = False
-        self._begun: set[str] = set()  # the syncs whose first page it has bought
 
     def go(self) -> Ending:
         """Load, then buy."""
@@ -114,14 +101,9 @@ class AnyRun:
         is_whole = not self.folder.damaged and not any(
             entry.header.dropped for entry in self.folder.entries
         )
-        return not (self.is_true and self.first != 0 and is_whole)
+        return not (self.is_true and self.first and is_whole)
 
     def note_bought(self, number: int) -> None:
         """Note an entry that the run has added to the archive."""
         *before, entry = self.folder.entries[:number]
-        sync = entry.sync
-        if entry.header.page == 1:
-            self._begun.add(sync.id)
-        is_full = sync.since <= self.wanted.start and sync.reads == self.wanted.filters
-        self.has_full |= entry.is_last and sync.id in self._begun and is_full
         self.world.check_bought(self, entry, before)

@@ -12,6 +12,7 @@ from contextlib import redirect_stdout
 from dataclasses import replace
 from functools import partial
 from io import StringIO
+from itertools import takewhile
 from types import SimpleNamespace
 from typing import Any, Final
 from unittest.mock import patch
@@ -22,12 +23,12 @@ from msgspec.structs import replace as with_
 from tap_jobo import archive_cli
 from tap_jobo.errors import FormatError
 from tap_jobo.model import ALL, Filters, Position, Read, State, Sync
-from tap_jobo.sync.fold import includes
 from tap_jobo.sync.plan import best
 from tests.sync.world.in_memory import SimClock, TapRun
 from tests.sync.world.parts import (
     RULES,
     Api,
+    Asked,
     Disk,
     Entry,
     Folder,
@@ -53,57 +54,33 @@ class World:
     Attributes:
         is_calm: Whether folders and `archive` were never touched; states may have been lost.
         steps: About as many has a run that buys some pages.
+        starts: The start dates that pipelines have had.
         skew: How far the earlier clock is behind.
-        disk: `ok`, `big` if no page fits, `full` if nothing does.
+        margin: The most minutes that a run may read again.
         billed: The rows that the last run was billed for.
         total: All of them.
         lost_pages: Pages that were billed and are in no archive.
-        erased: The last version of each row that `erase` took out.
+        erased: Of each row that `erase` took out, the last version, and when it had changed.
         erased_rows: The rows that it took out.
-        erased_at: When that row had changed last.
-        done: What runs have read that were done: until when, for which filters and start date.
     """
 
     steps = 40
 
-    def __init__(
-        self, *names: str, order: RowOrder = "time", is_free: bool = False, batch_size: int = 2
-    ) -> None:
+    def __init__(self, *names: str, order: RowOrder = "time", is_free: bool = False) -> None:
         self.api = Api(order, is_free)
         self.folders: dict[str, Folder] = {}
         self.copies: dict[str, list[Folder]] = {}
         self.pipes = {name: Pipe(name, wants_nothing()) for name in names or ("prod",)}
-        self.batch_size = batch_size
         self.is_calm = True
-        self.has_moved_starts = False
         self.has_kept = False
-        self.skew = self.most_skew = 0
-        self.is_disk_full = False
+        self.starts: set[str] = set()
+        self.skew = self.margin = 0
         self.lost_pages = self.most_lost_pages = 0
         self.billed = self.total = 0
-        self.erased: dict[int, int] = {}
-        self.erased_at: dict[int, int] = {}
+        self.erased: dict[int, tuple[int, int]] = {}
         self.erased_rows: set[Row] = set()
-        self.done: list[tuple[str, Filters, str, str]] = []
         self.log: list[str] = []
-        self.begun: dict[str, int] = {}  # how often each order
-        self._begun_by: dict[str, set[str]] = {}
-        self._orders_over = 0
-        self._begun_over: dict[str, int] = {}  # how often each sync
-        self._roots: dict[str, str] = {}
-        self._bought_until: dict[str, int] = {}
-        self._ids = 0
-
-    def set_batch_size(self, rows: int) -> None:
-        self.batch_size = rows
-
-    def set_skew(self, skew: int) -> None:
-        """Set the clock back, by so many minutes."""
-        self.skew = skew
-        self.most_skew = max(self.most_skew, skew)
-
-    def fill_disk(self, *, is_full: bool = True) -> None:
-        self.is_disk_full = is_full
+        self.begun: set[str] = set()  # the orders that syncs carry out
 
     def disk_of(self, pipe: Pipe) -> Disk | None:
         """Return the disk of a pipeline's archive, None if there is none yet."""
@@ -127,10 +104,6 @@ class World:
         """Restore a copy, by default the last one."""
         self.is_calm = False
         self.folders[name] = self.copies[name][number].copy()
-
-    def new_id(self) -> str:
-        self._ids += 1
-        return f"{self._ids}"
 
     def note(self, text: str) -> None:
         self.log.append(f"{self.api.now:5} {text}")
@@ -161,15 +134,16 @@ class World:
     def begin(self, name: str, **conditions: Any) -> AnyRun:
         """Return a run that begins now."""
         pipe = self.pipes[name]
-        pipe.question = pipe.damaged = None
-        pipe.wanted = replace(pipe.wanted, batch_size=self.batch_size)
+        pipe.question = None
+        self.starts.add(pipe.wanted.start)
+        self.margin = max(self.margin, self.skew + pipe.lookback)
         self.api.tick()
         return self.new_run(pipe, Conditions(**conditions))
 
     def conclude(self, run: AnyRun) -> Outcome:
         """Let a run go to its end, and check what it did."""
         pipe, happens = run.pipe, run.conditions
-        outcome, pipe.question, pipe.damaged = run.go()
+        outcome, pipe.question = run.go()
         if happens.fails_at and outcome == "failed":  # it may have been the writing of a page
             self.most_lost_pages += 1
         if not (outcome == "died" and happens.kills_target):
@@ -182,13 +156,12 @@ class World:
             f"{pipe.name} runs: {outcome} {pipe.question or ''} {self.billed} rows are billed. "
             f"{self.describe(pipe)}"
         )
-        if outcome == "asked" and pipe.damaged is None:
+        if pipe.question and pipe.question.code in {"filters-changed", "archive-lacks-rows"}:
             self.require(not self.api.is_free, "a free feed asks")
             self.require(not run.target.received, "loaded before a question")
-        if self.is_calm and pipe.state:
-            self._check_state(pipe, pipe.state)
         if outcome == "done":
             self._check(run)
+        self._check_with_archive(run, is_done=outcome == "done")
         self._check_truth(self.folders.get(pipe.folder))
         self.require(self.lost_pages <= self.most_lost_pages, "pages are lost without a kill")
         return outcome
@@ -199,15 +172,10 @@ class World:
 
     # Questions
 
-    def ways(self, pipe: Pipe) -> list[Way]:
-        """Return the ways out that a user has."""
-        assert pipe.question
-        return [*pipe.question.ways]
-
     def answer(self, name: str, way: Way) -> Outcome:
         """Let a user do what a message names, and run again."""
         pipe = self.pipes[name]
-        question, damaged = pipe.question, pipe.damaged
+        question = pipe.question
         assert question
         self.note(f"the user of {name} answers {question.code} with {way}")
         if way in {"resync", "keep"}:
@@ -219,19 +187,19 @@ class World:
             self.require(not asks_again, f"{way} is no way out of {question.code}")
             return outcome
         if way == "no-state":
-            pipe.state, pipe.is_lie = None, False
+            pipe.state = None
         elif way == "drop":
-            self._drop_damaged(pipe, damaged)
+            self._drop_damaged(pipe, question)
         elif way == "restart-sync":
             self._restart_stuck(pipe)
         else:
             raise self.wrong(f"nobody can answer {way}")
         return self.run(name)
 
-    def _drop_damaged(self, pipe: Pipe, number: int | None) -> None:
+    def _drop_damaged(self, pipe: Pipe, question: Asked) -> None:
         folder = self.folders.get(pipe.folder)
-        if folder and number in folder.damaged:
-            self.drop(pipe.folder, number)
+        if folder and question.page in folder.damaged:
+            self.drop(pipe.folder, question.page)
 
     def _restart_stuck(self, pipe: Pipe) -> None:
         self.restart_sync(pipe.folder, pipe, pipe.own if pipe.state else None)
@@ -285,7 +253,6 @@ class World:
         order = partial(archive_cli._restart, folder.archive, (), None, over, yes=True)
         if self._refusal(order, filters=wanted.filters, start=wanted.start):
             return False
-        self._orders_over += 1
         self.api.has_rejected = True
         self.note(f"restart --sync: {folder.order}")
         return True
@@ -311,9 +278,8 @@ class World:
         rows = {row for entry in folder.entries for row in entry.rows if row.id == row_id}
         self._refusal(archive_cli._erase, folder.archive, {self.api.key(row_id)})
         self.erased_rows |= rows
-        self.erased[row_id] = self.api.versions.get(row_id, 0)
-        if row := self.api.rows.get(row_id):  # a change without a new time is not listed
-            self.erased_at[row_id] = row.at
+        row = self.api.rows.get(row_id)
+        self.erased[row_id] = self.api.versions.get(row_id, 0), row.at if row else -1
         if in_warehouses:
             for pipe in self.pipes.values():
                 pipe.warehouse.pop(row_id, None)
@@ -325,53 +291,37 @@ class World:
         if header.dropped:
             return
         folder.damage(number, is_headless=is_headless)
-        if is_headless and header.sync and header.sync.order:  # which nothing shows any more
-            self.begun[header.sync.order] = 0
         self.is_calm = False
         self.note(f"page {number} of {name} is damaged, its header, too: {is_headless}")
 
     # The oracle: rows
 
     def _is_erased(self, row: Row) -> bool:
-        is_listed = row.at > self.erased_at.get(row.id, -1)
-        return row.version <= self.erased.get(row.id, 0) or not is_listed
+        """Return whether no page lists a version any more; one without a new time never is."""
+        version, changed_at = self.erased.get(row.id, (0, -1))
+        return row.version <= version or row.at <= changed_at
 
     def _check(self, run: AnyRun) -> None:
         """Check what a warehouse has after a run that was done."""
         pipe, wanted, own = run.pipe, run.wanted, run.position
-        if run.is_lie:
-            return
         pipe.is_true = pipe.is_true or run.target.has_state
         has = best(own, wanted)
-        self._check_pruned(own, run)
+        if not own.is_begun:  # the first page had no rows
+            has = Read(filters=wanted.filters, start=wanted.start, until=at(run.began))
         if has is None:
             raise self.wrong(f"{pipe.name} is done, but does not have its filters")
         if has.gap is not None:
             is_caused = not self.is_calm or self.has_kept
-            self.require(is_caused and not run.has_full, f"a gap without a cause: {has}")
+            self.require(is_caused, f"a gap without a cause: {has}")
             self.note(f"WARNING [gap] of {pipe.name} since {has.gap}")
-        until = at(max(run.began - pipe.lookback - self.most_skew, 0))
+        until = at(max(run.began - self.margin, 0))
         for row in self.api.rows.values():
             is_wanted = row.matches(wanted.filters) and wanted.start <= at(row.at) < until
             is_told = has.gap is not None and at(row.at) >= has.gap
             if is_wanted and not is_told:
                 self._require_row(pipe, row)
-        if run.state and not run.is_empty:
-            self.done.append((pipe.epoch, wanted.filters, wanted.start, has.until))
-        self._check_with_archive(run)
-
-    def _check_state(self, pipe: Pipe, state: State) -> None:
-        """Check that a warehouse has all that its archive has up to the place of its state."""
-        folder = self.folders.get(pipe.folder)
-        if pipe.uses_archive and folder:
-            for row in (row for entry in folder.entries[: state.offset] for row in entry.rows):
-                self._require_version(pipe, row, "its state")
-
-    def _check_pruned(self, own: Position, run: AnyRun) -> None:
-        rules = run.wanted.rules
-        for one in own.reads:
-            if any(one is not each and includes(each, one, rules) for each in own.reads):
-                raise self.wrong(f"not pruned {own}")
+        if own.is_begun:
+            pipe.done.append((wanted.filters, wanted.start, has.until))
 
     def _require_row(self, pipe: Pipe, row: Row) -> None:
         has = pipe.warehouse.get(row.id)
@@ -379,29 +329,23 @@ class World:
         if is_old and not self._is_erased(row):
             raise self.wrong(f"{pipe.name} has {has}, the API has {row}")
 
-    def _check_with_archive(self, run: AnyRun) -> None:
-        """Check a position against that of the archive, and a whole load against its rows."""
-        pipe, folder = run.pipe, self.folders.get(run.pipe.folder)
-        if not (folder and pipe.uses_archive):
+    def _check_with_archive(self, run: AnyRun, *, is_done: bool) -> None:
+        """Check a warehouse against what its archive has up to the place of its state."""
+        pipe, state, folder = run.pipe, run.pipe.state, self.folders.get(run.pipe.folder)
+        if not (state and folder and pipe.uses_archive):
             return
+        if self.is_calm or (is_done and run.first == 0):
+            for row in (row for entry in folder.entries[: state.offset] for row in entry.rows):
+                self._require_version(pipe, row)
         has_one_version = all(each.wanted.rules is RULES for each in self.pipes.values())
-        last = folder.head
-        if run.conditions.other or run.conditions.meanwhile:  # which may have bought more
-            last = run.state.offset if run.state else 0
-        is_latest = last == folder.head and (run.state is None or run.state.offset == last)
-        if folder.entries and self.is_calm and has_one_version and is_latest:
-            is_alike = run.position == folder.position
-            self.require(is_alike, f"positions differ: {run.position}, {folder.position}")
-        if run.first != 0 or run.is_behind:  # which is loaded from the time of the state on
-            return
-        for row in (row for entry in folder.entries[:last] for row in entry.rows):
-            self._require_version(pipe, row, "a load")
+        if self.is_calm and has_one_version and state.offset == folder.head:
+            is_alike = state.position == folder.position
+            self.require(is_alike, f"positions differ: {state.position}, {folder.position}")
 
-    def _require_version(self, pipe: Pipe, row: Row, after: str) -> None:
+    def _require_version(self, pipe: Pipe, row: Row) -> None:
         has = pipe.warehouse.get(row.id)
         is_newest = has is not None and has.version >= row.version
-        is_right = is_newest or self._is_erased(row)
-        self.require(is_right, f"{pipe.name} has {has}, not {row}, after {after}")
+        self.require(is_newest or self._is_erased(row), f"{pipe.name} has {has}, not {row}")
 
     def check_all(self, name: str) -> None:
         """Check that a warehouse has all rows of its filters."""
@@ -431,50 +375,37 @@ class World:
         if entry.header.page == 1:
             self.note(f"  {run.pipe.name} begins {sync}")
             self.has_kept |= sync.kept is not None
-            if sync.replaces:
-                self._note_begun_over(sync)
-            else:
-                self._check_new(run, entry, before)
+            if not sync.replaces:
+                self._check_new(run, entry)
                 if sync.order is not None:
                     self._note_order(run, sync, sync.order)
         self._check_bill(run, entry, before)
 
-    def _check_new(self, run: AnyRun, entry: Entry, before: Sequence[Entry]) -> None:
+    def _check_new(self, run: AnyRun, entry: Entry) -> None:
         """Check that a sync begins which the user expects."""
-        pipe, wanted, own, sync = run.pipe, run.wanted, entry.header.buyer, entry.sync
-        if wanted.choice != "error":
+        wanted, own, sync = run.wanted, entry.header.buyer, entry.sync
+        if wanted.choice != "error" or sync.order is not None or not own.is_begun:
             return
-        if sync.order is not None:  # which has announced it
-            return
-        if not own.is_begun and all(each.header.dropped for each in before):
-            return  # nothing at all
-        if best(own, wanted) is None:
-            raise self.wrong("bought unasked, although something was read")
-        known_until = self._known_until(run, entry)
-        if known_until is None or minute(sync.since) >= known_until:
-            return
-        until = at(known_until + pipe.lookback + self.most_skew)
-        if not wanted.start > until:
-            raise self.wrong(f"old rows since {sync.since} are bought unasked, known until {until}")
+        self.require(best(own, wanted), "bought unasked, although something was read")
+        until = self._known_until(run, entry)
+        is_new = until is None or minute(sync.since) >= until
+        self.require(is_new, f"old rows since {sync.since} are bought unasked, known until {until}")
 
     def _known_until(self, run: AnyRun, entry: Entry) -> int | None:
         """Return until when rows are known to be bought, less what is read twice."""
         pipe = run.pipe
         until = [
             end
-            for who, filters, start, end in self.done[: run.knows]
-            if RULES.covers(filters, entry.sync.filters)
-            and start <= run.wanted.start
-            and (self.is_calm or who == pipe.epoch)
+            for filters, start, end in pipe.done
+            if RULES.covers(filters, entry.sync.filters) and start <= run.wanted.start
         ]
-        is_true = run.is_true and pipe.is_true and not pipe.is_lie and run.has_state
-        if not until or not (self.is_calm or is_true):
+        if not until:
             return None
         last = max(until)
         if not self.is_calm:
             there = best(entry.header.before, run.wanted)
             last = min(last, there.until if there else last)
-        return minute(last) - pipe.lookback - self.most_skew
+        return minute(last) - self.margin
 
     def _check_bill(self, run: AnyRun, entry: Entry, before: Sequence[Entry]) -> None:
         """Check that no row is billed again that has not changed since it was read."""
@@ -482,46 +413,33 @@ class World:
         if not run.lasts or sync.order is not None or run.wanted.choice != "error":
             return
         has = {row for each in before for row in each.rows} | self.erased_rows
-        until = self._find_bought_until(run, sync, before)
+        until = self._find_bought_until(sync, before)
         again = [row for row in entry.rows if row in has and row.at < until]
-        is_excused = not self.is_calm or self.has_moved_starts or self.api.has_rejected
+        is_excused = not self.is_calm or len(self.starts) > 1 or self.api.has_rejected
         self.require(is_excused or not again, f"billed again {again} by {sync}")
 
-    def _find_bought_until(self, run: AnyRun, sync: Sync, before: Sequence[Entry]) -> int:
+    def _find_bought_until(self, sync: Sync, before: Sequence[Entry]) -> int:
+        """Return until when all rows of a sync had been bought when it began."""
         entries = [each for each in before if each.header.sync]
-        if any(each.sync.id == sync.id for each in entries):
-            return self._bought_until.get(sync.id, 0)
         complete = [
             each.sync.started
-            for each in entries
+            for each in takewhile(lambda each: each.sync.id != sync.id, entries)
             if each.is_last
             and each.sync.reads == each.sync.filters
             and each.sync.started < sync.started
             and RULES.covers(each.sync.filters, sync.filters)
         ]
-        until = minute(max(complete, default="")) - run.pipe.lookback - self.most_skew
-        self._bought_until[sync.id] = until
-        return until
+        return minute(max(complete, default="")) - self.margin
 
     def _note_order(self, run: AnyRun, sync: Sync, time: str) -> None:
-        pipe, order = run.pipe, run.folder.order
+        order = run.folder.order
         if order and order.time == time:
             is_own = order.filters == sync.filters == sync.reads
             is_own_start = self.api.is_free or order.start == run.wanted.start
             self.require(is_own and is_own_start, "an order is carried out for others")
-        self.begun[time] = self.begun.get(time, 0) + 1
-        by = self._begun_by.setdefault(pipe.name, set())
-        is_true = pipe.is_true and run.is_true
-        is_twice = self.begun[time] > 1 and (self.is_calm or (is_true and time in by))
+        is_twice = self.is_calm and time in self.begun
         self.require(not is_twice, "an order is carried out twice")
-        by.add(time)
-
-    def _note_begun_over(self, sync: Sync) -> None:
-        assert sync.replaces
-        root = self._roots[sync.id] = self._roots.get(sync.replaces, sync.replaces)
-        count = self._begun_over[root] = self._begun_over.get(root, 0) + 1
-        is_right = not self.is_calm or self.api.is_free or count <= 1 + self._orders_over
-        self.require(is_right, f"begun over {count} times")
+        self.begun.add(time)
 
     # The end
 
@@ -533,8 +451,7 @@ class World:
         """
         self.note("the world comes to rest")
         self.api.rejects = self.skew = 0
-        self.api.stuck.discard("all")
-        self.is_disk_full = False
+        self.api.stuck = set() if self.api.is_free else self.api.stuck - {"all"}
         for pipe in self.pipes.values():
             pipe.wanted = replace(pipe.wanted, choice="error")
         quiet = 0
@@ -566,21 +483,9 @@ class World:
                 continue
             has_asked = True
             for _ in range(_ROUNDS):  # an answer may lead to another question
-                if outcome == "asked":
-                    outcome = self.answer(pipe.name, choose(self.ways(pipe)))
-            if outcome == "rejected":
-                self._mend(pipe)
+                if question := pipe.question:
+                    self.answer(pipe.name, choose([*question.ways]))
         raise self.wrong(f"{pipe.name} never comes to rest: {pipe.question}")
-
-    def _mend(self, pipe: Pipe) -> None:
-        """Begin over a sync that is stuck, as the message says."""
-        if self.api.is_free:
-            self.api.stuck = set()
-        elif pipe.uses_archive:
-            is_done = self.answer(pipe.name, "restart-sync") != "rejected"
-            self.require(is_done, "restart --sync does not help")
-        else:
-            self.answer(pipe.name, "no-state")
 
     def _check_order(self, name: str, folder: Folder) -> None:
         """Check that an order is carried out by a pipeline that fits it, if it has any rows."""
@@ -606,7 +511,7 @@ class World:
         wanted = replace(pipe.wanted, lookback=minutes(0))
         third = self.pipes["third"] = Pipe("third", wanted, pipe.folder)
         outcome = self.run("third")
-        while outcome == "asked" and third.damaged is not None:
+        while third.question and third.question.page:
             outcome = self.answer("third", "drop")
         if self.is_calm:
             self.require(outcome == "done", f"a new warehouse asks {third.question}")
