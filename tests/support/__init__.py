@@ -1,6 +1,7 @@
 """What tests share: the tap as a process, what it is given, and what is made of its output."""
 
 from tests.support.catalog import STREAMS, Json, discover, entry_of, selecting, tap_of
+from tests.support.inside import kept_signals
 from tests.support.process import (
     Run,
     Tap,
@@ -12,7 +13,6 @@ from tests.support.process import (
     state_until,
     without_place,
 )
-from tests.support.signals import kept_signals
 from tests.support.warm import ARCHIVE_COMMAND, COMMAND
 
 __all__ = [

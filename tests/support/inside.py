@@ -18,6 +18,7 @@ import time
 import traceback
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from copy import copy
 from pathlib import Path
 from typing import TextIO
 from unittest.mock import patch
@@ -27,7 +28,6 @@ from tap_jobo.archive_cli import main as run_archive_command
 from tap_jobo.cli import run as run_tap
 from tap_jobo.clock import Clock
 from tests.support import odd_tap
-from tests.support.signals import kept_signals
 
 _PROGRAMS: Mapping[str, Callable[[], object]] = {
     "tap-jobo": run_tap,
@@ -118,40 +118,38 @@ def _as_in_a_process(
 
 
 @contextlib.contextmanager
+def kept_signals() -> Iterator[None]:
+    """Give pytest its signal handlers back, which a tap within this process takes over."""
+    taken = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGALRM)
+    handlers = {number: signal.getsignal(number) for number in taken}
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+
+
+@contextlib.contextmanager
 def _kept_loggers() -> Iterator[None]:
-    """Give all loggers back what they had; one that is new has nothing."""
-    root = logging.getLogger()
-    before = {each: _copied(each) for each in [root, *_loggers()]}
-    root.handlers = []
+    """Give all loggers back what they had; one that is new has what every new one has."""
+    before = {each: _state(each) for each in _loggers()}
+    new = _state(logging.getLogger("tests.new"))
+    logging.getLogger().handlers = []
     try:
         yield
     finally:
         logging.captureWarnings(capture=False)
-        for each in [root, *_loggers()]:
-            vars(each).update(before.get(each) or _new())
+        for each in _loggers():
+            vars(each).update(before.get(each, new))
             each.setLevel(each.level)  # which forgets what it has worked out
 
 
 def _loggers() -> list[logging.Logger]:
-    known = logging.getLogger().manager.loggerDict.values()
-    return [each for each in known if isinstance(each, logging.Logger)]
+    root = logging.getLogger()
+    known = root.manager.loggerDict.values()
+    return [root, *(each for each in known if isinstance(each, logging.Logger))]
 
 
-def _new() -> dict[str, object]:
-    return {
-        "handlers": [],
-        "filters": [],
-        "level": logging.NOTSET,
-        "propagate": True,
-        "disabled": False,
-    }
-
-
-def _copied(logger: logging.Logger) -> dict[str, object]:
-    return {
-        "handlers": [*logger.handlers],
-        "filters": [*logger.filters],
-        "level": logger.level,
-        "propagate": logger.propagate,
-        "disabled": logger.disabled,
-    }
+def _state(logger: logging.Logger) -> dict[str, object]:
+    names = ("handlers", "filters", "level", "propagate", "disabled")
+    return {name: copy(getattr(logger, name)) for name in names}

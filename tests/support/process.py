@@ -53,55 +53,24 @@ def log_records(log: str) -> list[str]:
 
 
 @dataclass(frozen=True)
-class Part:
-    """What a run has written, said, and counted of one stream."""
-
-    run: Run
-    stream: str
-
-    @property
-    def records(self) -> list[dict[str, Any]]:
-        ours = (each for each in self.run.messages if each.get("stream") == self.stream)
-        return [message["record"] for message in ours if message["type"] == "RECORD"]
-
-    @property
-    def ids(self) -> list[str]:
-        return [record["id"] for record in self.records]
-
-    @property
-    def rows(self) -> dict[str, dict[str, Any]]:
-        """The records by id; none may come twice."""
-        rows = {record["id"]: record for record in self.records}
-        assert len(rows) == len(self.records)
-        return rows
-
-    @property
-    def schema_message(self) -> dict[str, Any]:
-        """The only SCHEMA message."""
-        ours = (each for each in self.run.messages if each.get("stream") == self.stream)
-        (message,) = (message for message in ours if message["type"] == "SCHEMA")
-        return message
-
-    @property
-    def bookmark(self) -> dict[str, Any]:
-        """Its part of the last state."""
-        part: dict[str, Any] = self.run.state["bookmarks"][self.stream]
-        return part
-
-    @property
-    def metrics(self) -> dict[str, float]:
-        """The figures of its METRIC lines, by name; one without a line is zero."""
-        ours = (each for each in self.run.points if each["tags"]["stream"] == self.stream)
-        return defaultdict(float, {each["metric"]: each["value"] for each in ours})
-
-
-@dataclass(frozen=True)
 class Run:
-    """A run that is over: its exit code, its messages, its log."""
+    """A run that is over: its exit code, its messages, its log.
+
+    Attributes:
+        returncode: Its exit code.
+        stdout: Its messages.
+        stderr: Its log.
+        stream: The one stream that is looked at; without it, all are.
+    """
 
     returncode: int
     stdout: str
     stderr: str
+    stream: str = ""
+
+    def of(self, stream: str) -> Run:
+        """The same run, of which only one stream is looked at."""
+        return replace(self, stream=stream)
 
     @property
     def messages(self) -> list[dict[str, Any]]:
@@ -115,11 +84,22 @@ class Run:
 
     @property
     def records(self) -> list[dict[str, Any]]:
-        return [message["record"] for message in self.messages if message["type"] == "RECORD"]
+        return [each["record"] for each in self._of_the_stream("RECORD")]
+
+    def _of_the_stream(self, kind: str) -> list[dict[str, Any]]:
+        messages = (each for each in self.messages if each["type"] == kind)
+        return [each for each in messages if self.stream in ("", each["stream"])]
 
     @property
     def ids(self) -> list[str]:
         return [record["id"] for record in self.records]
+
+    @property
+    def rows(self) -> dict[str, dict[str, Any]]:
+        """The records by id; none may come twice."""
+        rows = {record["id"]: record for record in self.records}
+        assert len(rows) == len(self.records)
+        return rows
 
     @property
     def states(self) -> list[dict[str, Any]]:
@@ -129,19 +109,17 @@ class Run:
     def state(self) -> dict[str, Any]:
         return self.states[-1]
 
-    def of(self, stream: str) -> Part:
-        """Return what concerns one stream."""
-        return Part(self, stream)
-
     @property
     def bookmark(self) -> dict[str, Any]:
-        """The part of the last state that career sites have."""
-        return self.of("career_sites").bookmark
+        """The stream's part of the last state; by default, that of career sites."""
+        part: dict[str, Any] = self.state["bookmarks"][self.stream or "career_sites"]
+        return part
 
     @property
     def schema_message(self) -> dict[str, Any]:
-        """The SCHEMA message of career sites."""
-        return self.of("career_sites").schema_message
+        """The stream's only SCHEMA message; by default, that of career sites."""
+        (message,) = self.of(self.stream or "career_sites")._of_the_stream("SCHEMA")
+        return message
 
     @property
     def progress(self) -> dict[str, Any]:
@@ -224,7 +202,7 @@ class Run:
 
     @property
     def metrics(self) -> dict[str, float]:
-        """The figures of the run's own METRIC lines, by name; one without a line is zero."""
+        """The figures of METRIC lines, by name; one without a line is zero."""
         return defaultdict(float, {point["metric"]: point["value"] for point in self.points})
 
     @property
@@ -236,7 +214,8 @@ class Run:
     @property
     def points(self) -> list[dict[str, Any]]:
         """The objects of the METRIC lines."""
-        return [json.loads(text) for text in re.findall("METRIC: (.*)", self.stderr)]
+        points = map(json.loads, re.findall("METRIC: (.*)", self.stderr))
+        return [each for each in points if self.stream in ("", each["tags"].get("stream"))]
 
 
 @dataclass

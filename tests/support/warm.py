@@ -35,7 +35,6 @@ _MODULES: Final = (
     "tap_jobo.archive_cli",
     "tap_jobo.archive.bucket",
     __name__,
-    "tests.support.rehearsal",
 )
 
 
