@@ -7,7 +7,7 @@ import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -256,20 +256,6 @@ def test_a_write_that_is_refused_four_times_succeeds(store: Store, weather: Weat
     store.replace(layout.PENDING.format("key"), b"")
     assert len(refused) == 4
     assert store.list(layout.PENDING_FOLDER) == [layout.PENDING.format("key")]
-
-
-def test_a_store_that_refuses_is_an_error(store: Store, weather: Weather, s3: S3) -> None:
-    weather.decide = lambda *_: "403"
-    calls: list[Callable[[], object]] = [
-        lambda: store.create(PAGE, b""),
-        lambda: store.lock("key", "career_sites").__enter__(),
-    ]
-    for call in calls:
-        with pytest.raises(StoreError) as error:
-            call()
-        assert f" {s3.url} can't be used (" in error.value.fact
-        assert "[archive-unusable]" in str(error.value)
-        assert str(error.value).replace("\n", "").isprintable()
 
 
 def test_a_bucket_that_does_not_exist_is_named(store: Store) -> None:  # noqa: ARG001 - a server
