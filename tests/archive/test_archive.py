@@ -106,57 +106,12 @@ def test_a_run_that_only_loads_waits_for_no_other_run(warehouse: Warehouse, file
     assert warehouse.tap.sandbox.rows_billed == 120
 
 
-# What is loaded: never an older version of a row over a newer one, wherever the load dies
-
-
-@pytest.fixture
-def states() -> dict[int, Any]:
-    """The states that the warehouse has had, by their place in the archive."""
-    return {}
-
-
-@pytest.fixture
-def changing(tap: Tap, files: Files, states: dict[int, Any]) -> Warehouse:
-    """A warehouse after syncs in which rows of the first page change again and again."""
-    warehouse = Warehouse(tap)
-    first = warehouse.run(**SMALL)
-    states |= dict(enumerate(first.states, 1))
-    for number in range(4):
-        change(tap, *first.ids[number : number + 3], name=f"Change {number}")
-        warehouse.run(**SMALL)
-        states[13 + number] = warehouse.state
-    assert warehouse.is_current
-    assert files.page_numbers == [*range(1, 17)]
-    return warehouse
+# What is loaded of a row that comes more than once, of which `tests.sync.test_traps` has more
 
 
 def names_of(run: Run, key: str) -> list[str]:
     """The names under which a row is delivered, in order."""
     return [row["name"] for row in run.records if row["id"] == key]
-
-
-def test_only_the_last_version_of_a_row_is_delivered_and_no_state_while_one_is_outstanding(
-    changing: Warehouse, states: dict[int, Any]
-) -> None:
-    """Rows of the first page come last."""
-    tap = changing.tap
-    key = tap.sandbox.feed_requests[0].row_ids[2]
-    for state, rows, offsets in (
-        (None, 120, [0, 16]),
-        (states[12], 6, [16]),
-        (states[14], 4, [16]),
-        (states[15], 3, [16]),
-    ):
-        run = tap.succeed(state=state)
-        assert len(run.ids) == len({*run.ids}) == rows
-        written = [each["bookmarks"]["career_sites"]["offset"] for each in run.states]
-        assert [each for each in written if each != (state and written[0])] == offsets
-        if state is None:
-            world = tap.sandbox.world.rows()
-            names = {row["id"]: row["name"] for row in run.records}
-            assert names == {key: row["name"] for key, row in world.items()}
-            assert run.loaded == 120
-            assert names_of(run, key) == ["Change 2"]
 
 
 def test_a_row_that_is_as_it_was_is_delivered_where_it_first_comes(tap: Tap, files: Files) -> None:
