@@ -67,9 +67,23 @@ class TestCharge:
     def test_credits_are_whole_and_within_limits(self, said: str, cost: int) -> None:
         assert sites(make_budget()).charge({"X-Credits-Deducted": said}, 3).full == cost
 
-    def test_a_negative_balance_falls_like_any_other(self) -> None:
-        cost = jobs(Budget(logger=LOGGER, last_balance=-60))
-        assert receive(cost, 20, deducted(0, balance=-120)) == 60
+    @pytest.mark.parametrize(
+        ("before", "after", "cost"),
+        [
+            ("10000", "9940", 60),
+            ("-60", "-120", 60),
+            ("10000", "8000", 60),  # another program spends, too
+            ("10000", "10,000,000", 60),  # which cannot be read, and is no sign of a free page
+            ("10000", "$9985.00", 60),
+            ("10000", "unlimited", 60),
+        ],
+    )
+    def test_page_costs_what_the_balance_fell_up_to_the_list_price(
+        self, before: str, after: str, cost: int
+    ) -> None:
+        feed = jobs(make_budget())
+        receive(feed, 20, {"X-Credits-Balance": before}, 20)
+        assert receive(feed, 20, {"X-Credits-Balance": after}, 20) == cost
 
     def test_fall_of_the_balance_sets_no_price_below_the_list_price(self) -> None:
         cost = jobs(Budget(last_balance=10_000, logger=LOGGER))
