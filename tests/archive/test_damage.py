@@ -41,16 +41,8 @@ def warehouse(tap: Tap, files: Files) -> Warehouse:
 # A damaged page matters to those that need it
 
 
-def damage_body(files: Files, page: str) -> None:
-    files.damage(page)
-
-
 def damage_header(files: Files, page: str) -> None:
     files.damage(page, 30)
-
-
-def remove(files: Files, page: str) -> None:
-    files.remove(page)
 
 
 def replace_by_another(files: Files, page: str) -> None:
@@ -72,13 +64,13 @@ def write_by_a_later_version(files: Files, page: str) -> None:
 
 
 Spoil = Callable[[Files, str], None]
-NO_HEADER: list[Spoil] = [damage_header, remove]
+NO_HEADER: list[Spoil] = [damage_header, Files.remove]
 
 
 @pytest.mark.parametrize(
     ("spoil", "codes"),
     [
-        (damage_body, []),
+        (Files.damage, []),
         (write_by_a_later_version, ["archive-behind"]),
     ],
 )
@@ -107,7 +99,7 @@ def test_every_run_stops_at_a_damaged_head_until_it_is_dropped_and_bought_again(
     assert warehouse.rows_billed() == 0
 
 
-@pytest.mark.parametrize("spoil", [damage_body, replace_by_another, break_chain, *NO_HEADER])
+@pytest.mark.parametrize("spoil", [Files.damage, replace_by_another, break_chain, *NO_HEADER])
 def test_a_damaged_page_stops_those_who_load_it_until_it_is_dropped(
     warehouse: Warehouse, files: Files, spoil: Spoil
 ) -> None:
@@ -239,14 +231,6 @@ def test_a_skipped_row_is_shown_by_its_number_and_erased(tap: Tap) -> None:
     assert again.loaded == 118
     assert again.messages_of("ERROR", "rows-skipped") == []
     assert tap.sandbox.rows_billed == 120
-
-
-# An archive that cannot be used at all ends the run before its first request
-
-
-def test_an_unusable_archive_ends_the_run(tap: Tap, folder: Path) -> None:
-    folder.touch()
-    assert str(folder) in tap.refuse(code="archive-unusable")
 
 
 # A page that cannot be written is not delivered: it is billed again, but only once

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import signal
 import sys
 import time
 from collections import Counter
@@ -22,10 +21,7 @@ from tap_jobo.clock import Clock
 from tap_jobo.errors import ArchiveError
 from tests.support import Tap
 from tests.support.archives import Files, files_at
-from tests.support.crash import (
-    cut_in_request,
-    rows_billed_twice,
-)
+from tests.support.crash import rows_billed_twice
 from tests.support.odd_tap import short_waits
 from tests.support.s3 import S3, Weather
 
@@ -84,12 +80,6 @@ def test_nothing_in_the_bucket_or_log_tells_a_secret(tap: Tap, s3: S3, files: Fi
 
 
 # One run at a time
-
-
-def test_a_run_that_was_stopped_leaves_no_lease(tap: Tap) -> None:
-    cut = cut_in_request(tap, 2, signal.SIGTERM)
-    again = tap.succeed(state=cut.state)
-    assert "Another run" not in again.stderr
 
 
 def test_a_run_above_whose_page_another_one_has_written_ends(
