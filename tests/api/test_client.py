@@ -247,8 +247,6 @@ def test_a_certificate_that_is_not_valid_is_not_tried_again(
 
 PROXIES = {
     "#": "http://user:se#cret@127.0.0.1:9",
-    "/": "http://user:se/cret@127.0.0.1:9",
-    "?": "http://user:se?cret@127.0.0.1:9",
     "[": "http://user:se[cret@127.0.0.1:9",
     "port": "http://user:secret@127.0.0.1:99999",
     "scheme": "secret://127.0.0.1:9",

@@ -21,7 +21,6 @@ from tests.archive.helpers import (
     Warehouse,
     change,
     keys_in,
-    kill,
     pass_time,
     restart,
     succeeded,
@@ -31,7 +30,6 @@ from tests.support import ARCHIVE_COMMAND, Run, Tap, commands_in, execute, tap_o
 from tests.support.archives import Files, files_at
 from tests.support.crash import (
     cut_in_request,
-    rows_billed_twice,
 )
 
 pytestmark = pytest.mark.slow
@@ -53,9 +51,9 @@ def times_of(run: Run) -> dict[tuple[str, str], datetime]:
 # What is loaded, free
 
 
-def test_the_pages_of_a_killed_run_are_loaded(tap: Tap, files: Files) -> None:
+def test_the_pages_of_a_killed_run_are_loaded(tap: Tap) -> None:
     """With a rotated key and another spelling of the address, too."""
-    cut = kill(tap, files, 3)
+    cut = cut_in_request(tap, 3, billed=False)
     tap.sandbox.api_key = "jbe_test_another"
     changed: Any = {"api_key": "jbe_test_another", "api_url": f"{tap.sandbox.url}/"}
     again = tap.succeed(state=cut.states[0], **changed)
@@ -68,22 +66,6 @@ def test_the_pages_of_a_killed_run_are_loaded(tap: Tap, files: Files) -> None:
     assert {*cut.ids[:50], *again.ids} == tap.sandbox.world.rows().keys()
     assert tap.sandbox.rows_billed == 120
     assert again.metrics["jobo_credits"] == 20 * 50
-
-
-def test_without_a_state_the_sync_in_progress_goes_on(tap: Tap, files: Files) -> None:
-    cut = kill(tap, files, 3, batch_size=20)
-    again = tap.succeed()
-    assert again.loaded == 40
-    assert len(again.ids) == 120
-    assert rows_billed_twice(tap.sandbox) == 0
-    assert [request.body["batch_size"] for request in tap.sandbox.feed_requests[3:7]] == 4 * [20]
-    (going,) = cut.bookmark["position"]["progress"]
-    assert again.bookmark["replication_key_value"] == going["sync"]["started"]
-    parts = [state["bookmarks"]["career_sites"] for state in again.states]
-    assert [part["offset"] for part in parts] == [*range(7)]
-    assert [each["rows"] for part in parts for each in part["position"]["progress"]] == [
-        *range(20, 120, 20)
-    ]
 
 
 def test_a_loaded_row_keeps_its_time_however_it_is_written(tap: Tap) -> None:
