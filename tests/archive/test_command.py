@@ -291,7 +291,7 @@ def test_state_is_that_of_the_last_buyer(warehouse: Warehouse, files: Files) -> 
     change(tap, *keys[3:5])
     again = tap.succeed(state=json.loads(line))
     assert (len(again.ids), again.loaded) == (2, 0)
-    variables = {"TAP_JOBO_ARCHIVE_DIR": str(tap.settings["archive_dir"])}
+    variables = {"TAP_JOBO_ARCHIVE_DIR": str(tap.folder / "archive")}
     as_plugin = tap.environment({**variables, "MELTANO_EXTRACTOR_NAME": "tap-jobo"})
     program = str(COMMAND.with_name("tap-jobo-archive"))
     run = succeeded(execute([program, "state", "career_sites"], as_plugin))
@@ -407,7 +407,7 @@ def test_a_command_asks_on_a_terminal_and_writes_no_control_character(
 
 def with_streams(tap: Tap, command: str, streams: str) -> Run:
     """Run the command with streams that a shell opens, or closes."""
-    location = tap.settings["archive_dir"]
+    location = tap.folder / "archive"
     program = f"{sys.executable} -m tap_jobo.archive_cli --archive-dir {location} {command}"
     return execute(["sh", "-c", f"{program} {streams}"], tap.environment())
 
