@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from pathlib import Path
 from unittest.mock import patch
 
 import pytest
 
-from jobo_sandbox import Fault
+from jobo_sandbox import Fault, Sandbox
 from tap_jobo.api.budget import Budget, FeedCost
 from tap_jobo.errors import BudgetReachedError
 from tap_jobo.streams.career_sites import CAREER_SITES
 from tap_jobo.streams.feed_spec import FeedSpec
 from tap_jobo.streams.jobs import EXPIRED_JOBS, JOBS
-from tests.support import Tap
+from tests.archive.helpers import archive_command
+from tests.support import Tap, tap_of
 from tests.support.crash import cut_in_request
 from tests.support.loggers import LOGGER
 
@@ -232,3 +234,65 @@ def test_a_run_whose_budget_is_used_still_loads(tap: Tap) -> None:
     assert len(run.ids) == 100
     assert tap.sandbox.rows_billed == 100
     assert run.progress["rows"] == 100
+
+
+# What the balance fell, in a run
+
+
+PAGE = 60
+"""Credits of 20 jobs."""
+
+
+@pytest.fixture
+def jobs_tap(hiring: Sandbox, tmp_path: Path) -> Tap:
+    """The tap with jobs in pages of 20, and what each page cost."""
+    tap = tap_of(hiring, tmp_path, "jobs", "billed_pages")
+    tap.settings["jobs_batch_size"] = 20
+    return tap
+
+
+def say(sandbox: Sandbox, deducted: str) -> None:
+    """Let responses report this deduction; an empty text is as good as none."""
+    headers = {"X-Credits-Deducted": deducted}
+    sandbox.faults.add(Fault(headers=headers, times=None), endpoint="jobs")
+
+
+def test_what_other_streams_were_billed_is_no_fall(hiring: Sandbox, tmp_path: Path) -> None:
+    sites = tap_of(hiring, tmp_path, "career_sites")
+    state = sites.succeed().state
+    hiring.clock_offset = 60  # the dates of responses have whole seconds
+    tap_of(hiring, tmp_path, "jobs").succeed()
+    hiring.world.touch(next(iter(hiring.world.rows())), name="changed")
+    headers = {"X-Credits-Deducted": "0", "X-Credits-Balance": f"{hiring.balance:.0f}"}
+    hiring.faults.add(Fault(headers=headers), endpoint="career_sites")
+    run = sites.succeed(state=state)
+    assert (len(run.ids), run.codes("WARNING")) == (1, [])
+    assert "1 row in 1 page, 0 credits" in run.summaries["career_sites"]
+
+
+@pytest.mark.parametrize("deducted", ["0", ""])
+def test_a_limit_holds_by_the_balance_but_for_the_first_page(
+    jobs_tap: Tap, hiring: Sandbox, deducted: str
+) -> None:
+    say(hiring, deducted)
+    run = jobs_tap.succeed(max_credits=130)
+    assert hiring.credits_billed == 3 * PAGE  # no earlier balance shows what the first page cost
+    assert run.of("jobs").metrics["jobo_credits"] == 2 * PAGE
+    bill = [(row["credits"], row["is_confirmed"]) for row in run.of("billed_pages").records]
+    assert bill == [(0, True), (PAGE, False), (PAGE, False)]
+    assert run.codes("WARNING") == ["no-price", "limit-reached"]
+
+
+def test_a_fall_has_nothing_of_what_a_killed_run_was_billed(jobs_tap: Tap, hiring: Sandbox) -> None:
+    jobs_tap.settings["lookback_minutes"] = 0
+    state = jobs_tap.succeed().state
+    for key in hiring.world.jobs():
+        hiring.world.touch_job(key)
+    cut_in_request(jobs_tap, 5, billed=False, state=state)  # before the last page, of 10 rows
+    before = hiring.credits_billed
+    say(hiring, "")
+    run = jobs_tap.succeed(state=state)
+    assert run.of("jobs").metrics["jobo_credits"] == hiring.credits_billed - before
+    assert (
+        f": ${hiring.credits_billed / 1_000:.2f} billed" in archive_command(jobs_tap, "list").stdout
+    )
