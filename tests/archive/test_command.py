@@ -342,20 +342,12 @@ def test_commands_that_write_wait_for_no_run(warehouse: Warehouse, files: Files)
         assert len(exported(tap)) == 120
 
 
-def test_an_archive_that_is_missing_or_damaged_is_one_line(tap: Tap, folder: Path) -> None:
-    commands = [["list"], ["restart", "career_sites"], ["drop", "career_sites", "1", "--yes"]]
-    for args in commands:
+def test_an_archive_that_is_missing_is_one_line(tap: Tap, folder: Path) -> None:
+    for args in ["list"], ["restart", "career_sites"], ["drop", "career_sites", "1", "--yes"]:
         line = refusal(archive_command(tap, *args))
         assert str(folder) in line
         assert "--archive-dir" in line
         assert not folder.exists()
-    tap.run()
-    restart(tap)
-    (file,) = folder.glob("v4/*/career_sites/archive.json")
-    file.write_text("{")
-    for args in commands:
-        run = archive_command(tap, *args)
-        assert (run.returncode, "[archive-damaged]" in run.stderr) == (1, True)
 
 
 def on_terminal(tap: Tap, *args: str, answer: bytes = b"") -> bytes:

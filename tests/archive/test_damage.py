@@ -134,7 +134,7 @@ def test_a_page_is_dropped_after_the_one_that_has_its_place(tap: Tap, files: Fil
     for page in files.pages[1:]:
         files.damage(page, 5)
     refused = archive_command(tap, "drop", "career_sites", "3")
-    assert "Page 2 of career_sites" in refused.stderr
+    assert refused.stderr.startswith("Error: Page 2 of career_sites ")
 
 
 def test_a_first_page_that_names_another_one_is_refused(tap: Tap, files: Files) -> None:
@@ -157,22 +157,13 @@ def without_ats(body: Body) -> Body:
     return body
 
 
-def with_integers_as_ids(body: Body) -> Body:
-    for row in body["career_sites"]:
-        row["id"] = int(row["id"][:8], 16)
-    return body
-
-
 def in_another_envelope(body: Body) -> Body:
     return {"rows": body["career_sites"], "more": True}
 
 
-@pytest.mark.parametrize(
-    ("field", "spoil"),
-    [("", in_another_envelope), ("id", with_integers_as_ids), ("ats", without_ats)],
-)
+@pytest.mark.parametrize("spoil", [in_another_envelope, without_ats])
 def test_a_page_of_another_format_is_billed_once_and_stays_until_a_version_knows_it(
-    tap: Tap, files: Files, field: str, spoil: Callable[[Body], Body]
+    tap: Tap, files: Files, spoil: Callable[[Body], Body]
 ) -> None:
     known: list[Body] = []
 
@@ -185,16 +176,12 @@ def test_a_page_of_another_format_is_billed_once_and_stays_until_a_version_knows
     line = first.complaint
     assert len(first.ids) == first.progress["rows"] == 50
     assert first.bookmark["replication_key_value"] is None
-    if field:
-        assert " 50 rows " in line
-        assert f"'{field}'" in line
-        assert first.messages_of("ERROR", "rows-skipped") == []
+    assert first.lines("ERROR") == []
     assert first.error_code == "format-changed"
     assert commands_in(line) == [["drop", "career_sites", "2"]]
     assert line.count("$2.50") == 2  # what it cost, and what it costs again
     for state in (first.state, None):
         again = tap.fail(code="format-changed", state=state)
-        assert commands_in(again.complaint) == commands_in(line)
         assert again.complaint == line
         assert {*again.ids} <= {*first.ids}
     assert tap.sandbox.rows_billed == 100
