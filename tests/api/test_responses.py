@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import json
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from jobo_sandbox import Fault, Hold, Sandbox
+from jobo_sandbox import Fault, Sandbox
 from tap_jobo.api.responses import ApiResponse, require_success
 from tap_jobo.errors import NOT_BILLED, ApiError
 from tap_jobo.streams.career_sites import CAREER_SITES
 from tap_jobo.streams.feed_spec import FeedSpec
 from tap_jobo.streams.jobs import EXPIRED_JOBS, JOBS
 from tests.support import Tap, commands_in, tap_of
+from tests.support.crash import run_meanwhile
 
 PAGE_CREDITS = 2_500
 
@@ -135,17 +135,8 @@ def test_the_estimate_of_a_sync_that_is_loaded_is_not_that_of_what_changed(
 
 def test_a_host_that_goes_away_ends_the_run_at_once(hiring: Sandbox, tmp_path: Path) -> None:
     """Other streams are not tried."""
-    hold = Hold()
-    hiring.faults.add(Fault(hold=hold), endpoint="career_sites")
-
-    def go_away() -> None:
-        hold.wait()
-        hiring.close()
-
     tap = tap_of(hiring, tmp_path, "career_sites", "jobs", "expired_jobs")
-    with ThreadPoolExecutor() as executor:
-        executor.submit(go_away)
-        run = tap.quick.run()
+    run = run_meanwhile(tap.quick, lambda _: hiring.close(), endpoint="career_sites")
     assert run.error_code == "api-unavailable"
     assert run.summaries["jobs"] == "0 credits ($0.00); sync not complete."
 
