@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from pathlib import Path
 from unittest.mock import patch
 
 import pytest
 
-from jobo_sandbox import Fault
+from jobo_sandbox import Fault, Sandbox
 from tap_jobo.api.budget import Budget, FeedCost
 from tap_jobo.errors import BudgetReachedError
 from tap_jobo.streams.career_sites import CAREER_SITES
 from tap_jobo.streams.feed_spec import FeedSpec
 from tap_jobo.streams.jobs import EXPIRED_JOBS, JOBS
-from tap_jobo.wording import dollars
-from tests.support import Tap
+from tests.archive.helpers import archive_command
+from tests.support import Tap, tap_of
 from tests.support.crash import cut_in_request
 from tests.support.loggers import LOGGER
 
@@ -67,9 +68,23 @@ class TestCharge:
     def test_credits_are_whole_and_within_limits(self, said: str, cost: int) -> None:
         assert sites(make_budget()).charge({"X-Credits-Deducted": said}, 3).full == cost
 
-    def test_a_negative_balance_falls_like_any_other(self) -> None:
-        cost = jobs(Budget(logger=LOGGER, last_balance=-60))
-        assert receive(cost, 20, deducted(0, balance=-120)) == 60
+    @pytest.mark.parametrize(
+        ("before", "after", "cost"),
+        [
+            ("10000", "9940", 60),
+            ("-60", "-120", 60),
+            ("10000", "8000", 60),  # another program spends, too
+            ("10000", "10,000,000", 60),  # which cannot be read, and is no sign of a free page
+            ("10000", "$9985.00", 60),
+            ("10000", "unlimited", 60),
+        ],
+    )
+    def test_page_costs_what_the_balance_fell_up_to_the_list_price(
+        self, before: str, after: str, cost: int
+    ) -> None:
+        feed = jobs(make_budget())
+        receive(feed, 20, {"X-Credits-Balance": before}, 20)
+        assert receive(feed, 20, {"X-Credits-Balance": after}, 20) == cost
 
     def test_fall_of_the_balance_sets_no_price_below_the_list_price(self) -> None:
         cost = jobs(Budget(last_balance=10_000, logger=LOGGER))
@@ -150,19 +165,25 @@ class TestReserve:
 class TestDispute:
     """Credits that Jobo deducted for rows that did not come, or that no price explains."""
 
-    @pytest.mark.parametrize(("credits_", "rows"), [(50, 0), (5_000, 0), (2_000, 20), (2_500, 49)])
-    def test_far_fewer_rows_than_were_deducted_are_reported(self, credits_: int, rows: int) -> None:
-        cost = sites(make_budget())
-        dispute = read(cost, rows, deducted(credits_), 50)
-        for part in (dollars(credits_), f"{rows} row", "career_sites", "50 credits per row"):
-            assert part in dispute
-        assert cost.price == max(50, credits_ / 50)
-
-    @pytest.mark.parametrize(("credits_", "rows"), [(0, 0), (0, 20), (1_999, 20), (9_000, 50)])
-    def test_price_that_rises_with_a_short_page_is_none(self, credits_: int, rows: int) -> None:
+    @pytest.mark.parametrize(
+        ("credits_", "rows", "price"),
+        [
+            (50, 0, 50),
+            (5_000, 0, 100),
+            (2_000, 20, 50),
+            (2_500, 49, 50),
+            (0, 0, 50),
+            (0, 20, 0),
+            (1_999, 20, 99.95),  # which may have risen
+            (9_000, 50, 180),
+        ],
+    )
+    def test_more_than_the_rows_cost_is_told_but_sets_no_price_of_rows_that_did_not_come(
+        self, credits_: int, rows: int, price: float
+    ) -> None:
         cost = sites(make_budget())
         assert bool(read(cost, rows, deducted(credits_), 50)) == (credits_ > rows * 50)
-        assert cost.price == (credits_ / rows if rows else 50)
+        assert cost.price == price
 
     def test_price_so_far_counts(self) -> None:
         cost = sites(make_budget())
@@ -174,9 +195,9 @@ class TestDispute:
     def test_each_deduction_above_the_price_so_far_is_told(self, spec: FeedSpec) -> None:
         cost = FeedCost(budget := make_budget(), spec)
         assert not read(cost, 50, deducted(math.ceil(50 * spec.list_price)), 50)
-        assert "$3.00 for 50 rows" in read(cost, 50, deducted(3_000), 50)
+        assert "[unexpected-bill]" in read(cost, 50, deducted(3_000), 50)
         assert not read(cost, 50, deducted(3_000), 50)
-        assert "$1,000.00 for 50 rows" in read(cost, 50, deducted(10**6), 50)
+        assert "[unexpected-bill]" in read(cost, 50, deducted(10**6), 50)
         assert budget.credits == math.ceil(50 * spec.list_price) + 3_000 + 3_000 + 10**6
 
     def test_an_absurd_price_is_reserved_until_a_page_shows_another(self) -> None:
@@ -213,3 +234,65 @@ def test_a_run_whose_budget_is_used_still_loads(tap: Tap) -> None:
     assert len(run.ids) == 100
     assert tap.sandbox.rows_billed == 100
     assert run.progress["rows"] == 100
+
+
+# What the balance fell, in a run
+
+
+PAGE = 60
+"""Credits of 20 jobs."""
+
+
+@pytest.fixture
+def jobs_tap(hiring: Sandbox, tmp_path: Path) -> Tap:
+    """The tap with jobs in pages of 20, and what each page cost."""
+    tap = tap_of(hiring, tmp_path, "jobs", "billed_pages")
+    tap.settings["jobs_batch_size"] = 20
+    return tap
+
+
+def say(sandbox: Sandbox, deducted: str) -> None:
+    """Let responses report this deduction; an empty text is as good as none."""
+    headers = {"X-Credits-Deducted": deducted}
+    sandbox.faults.add(Fault(headers=headers, times=None), endpoint="jobs")
+
+
+def test_what_other_streams_were_billed_is_no_fall(hiring: Sandbox, tmp_path: Path) -> None:
+    sites = tap_of(hiring, tmp_path, "career_sites")
+    state = sites.succeed().state
+    hiring.clock_offset = 60  # the dates of responses have whole seconds
+    tap_of(hiring, tmp_path, "jobs").succeed()
+    hiring.world.touch(next(iter(hiring.world.rows())), name="changed")
+    headers = {"X-Credits-Deducted": "0", "X-Credits-Balance": f"{hiring.balance:.0f}"}
+    hiring.faults.add(Fault(headers=headers), endpoint="career_sites")
+    run = sites.succeed(state=state)
+    assert (len(run.ids), run.codes("WARNING")) == (1, [])
+    assert "1 row in 1 page, 0 credits" in run.summaries["career_sites"]
+
+
+@pytest.mark.parametrize("deducted", ["0", ""])
+def test_a_limit_holds_by_the_balance_but_for_the_first_page(
+    jobs_tap: Tap, hiring: Sandbox, deducted: str
+) -> None:
+    say(hiring, deducted)
+    run = jobs_tap.succeed(max_credits=130)
+    assert hiring.credits_billed == 3 * PAGE  # no earlier balance shows what the first page cost
+    assert run.of("jobs").metrics["jobo_credits"] == 2 * PAGE
+    bill = [(row["credits"], row["is_confirmed"]) for row in run.of("billed_pages").records]
+    assert bill == [(0, True), (PAGE, False), (PAGE, False)]
+    assert run.codes("WARNING") == ["no-price", "limit-reached"]
+
+
+def test_a_fall_has_nothing_of_what_a_killed_run_was_billed(jobs_tap: Tap, hiring: Sandbox) -> None:
+    jobs_tap.settings["lookback_minutes"] = 0
+    state = jobs_tap.succeed().state
+    for key in hiring.world.jobs():
+        hiring.world.touch_job(key)
+    cut_in_request(jobs_tap, 5, billed=False, state=state)  # before the last page, of 10 rows
+    before = hiring.credits_billed
+    say(hiring, "")
+    run = jobs_tap.succeed(state=state)
+    assert run.of("jobs").metrics["jobo_credits"] == hiring.credits_billed - before
+    assert (
+        f": ${hiring.credits_billed / 1_000:.2f} billed" in archive_command(jobs_tap, "list").stdout
+    )

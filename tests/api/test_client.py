@@ -80,28 +80,18 @@ def read_request(connection: socket.socket) -> None:
         received = (received + part)[-2:]
 
 
-def reset(connection: socket.socket) -> None:
-    """Break a connection off with an RST."""
-    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    connection.close()
-
-
 def drop_request(connection: socket.socket) -> None:
     read_request(connection)
 
 
 def reset_request(connection: socket.socket) -> None:
+    """With an RST."""
     read_request(connection)
-    reset(connection)
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
 def drop_hello(connection: socket.socket) -> None:
     connection.recv(65_536)
-
-
-def reset_hello(connection: socket.socket) -> None:
-    connection.recv(65_536)
-    reset(connection)
 
 
 def stay_silent(connection: socket.socket) -> None:
@@ -144,9 +134,7 @@ def self_signed(until: int) -> bytes:
 
 class TestNotSent:
     @pytest.mark.parametrize("is_proxy", [False, True])
-    def test_refused_connection_is_tried_for_minutes(
-        self, api: Api, caplog: pytest.LogCaptureFixture, *, is_proxy: bool
-    ) -> None:
+    def test_refused_connection_is_tried_for_minutes(self, api: Api, *, is_proxy: bool) -> None:
         server = api.serve(drop_request)
         server.close()
         if is_proxy:
@@ -156,12 +144,11 @@ class TestNotSent:
         with pytest.raises(UnreachableError) as error:
             api.fetch(host)
         assert named in str(error.value)
-        assert named in caplog.messages[0]
         assert 240 < api.clock.passed <= 300
         assert api.cost.credits == 0
 
     def test_tls_handshake_that_breaks_off_is_a_lost_connection(self, api: Api) -> None:
-        server = api.serve(drop_hello, reset_hello)
+        server = api.serve(drop_hello)
         with pytest.raises(UnreachableError):
             api.fetch(server.address, "https")
         assert server.connections > 3
@@ -183,12 +170,6 @@ class TestSent:
             api.fetch(server.address)
         assert server.connections == 3
         assert api.cost.credits == api.cost.possibly_billed == 3 * WORST_CASE
-
-    def test_lost_answer_through_a_proxy_is_charged_too(self, api: Api) -> None:
-        proxy = api.serve(drop_request, answer())
-        api.session.proxies = {"http": f"http://{proxy.address}"}
-        assert api.fetch("jobo.invalid").body == PAGE
-        assert api.cost.possibly_billed == WORST_CASE
 
     @pytest.mark.parametrize(("scheme", "credits_"), [("https", 0), ("http", WORST_CASE)])
     def test_what_a_signal_aborts_is_charged_only_if_it_was_sent(
@@ -266,8 +247,6 @@ def test_a_certificate_that_is_not_valid_is_not_tried_again(
 
 PROXIES = {
     "#": "http://user:se#cret@127.0.0.1:9",
-    "/": "http://user:se/cret@127.0.0.1:9",
-    "?": "http://user:se?cret@127.0.0.1:9",
     "[": "http://user:se[cret@127.0.0.1:9",
     "port": "http://user:secret@127.0.0.1:99999",
     "scheme": "secret://127.0.0.1:9",
@@ -389,7 +368,6 @@ POSSIBLY_BILLED = {
 }
 HTML = b" <!doctype html><title>Blocked</title>"
 FINAL = {
-    "300": (answer(b"", "300 Multiple Choices"), "request-rejected"),
     "307": (answer(b"", "307 Moved", "Location: http://127.0.0.1:1"), "request-rejected"),
     "400": (answer(b"{}", "400 Bad Request"), "request-rejected"),
     "400 cut off": (
@@ -399,12 +377,8 @@ FINAL = {
     "401": (answer(b"", "401 Unauthorized"), "access-denied"),
     "402": (answer(b"", "402 Payment Required"), "balance-too-low"),
     "403": (answer(b"", "403 Forbidden", "Retry-After: 1"), "access-denied"),
-    "404": (answer(b"", "404 Not Found"), "request-rejected"),
     "407": (answer(HTML, "407 Proxy Authentication"), "api-unavailable"),
-    "409": (answer(b"", "409 Conflict"), "request-rejected"),
-    "422": (answer(b"", "422 Unprocessable"), "request-rejected"),
     "451": (answer(b"", "451 Unavailable"), "request-rejected"),
-    "400 as HTML": (answer(HTML, "400 Bad Request"), "api-unavailable"),
     "402 as HTML": (answer(HTML, "402 Payment Required"), "api-unavailable"),
 }
 BILLED = {

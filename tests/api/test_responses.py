@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import json
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from jobo_sandbox import Fault, Hold, Sandbox
+from jobo_sandbox import Fault, Sandbox
 from tap_jobo.api.responses import ApiResponse, require_success
 from tap_jobo.errors import NOT_BILLED, ApiError
 from tap_jobo.streams.career_sites import CAREER_SITES
 from tap_jobo.streams.feed_spec import FeedSpec
 from tap_jobo.streams.jobs import EXPIRED_JOBS, JOBS
 from tests.support import Tap, commands_in, tap_of
+from tests.support.crash import run_meanwhile
 
 PAGE_CREDITS = 2_500
 
@@ -47,38 +47,20 @@ def test_what_an_error_says_is_quoted_on_one_short_line(body: Any, quoted: str) 
 
 
 NEEDS = "This request needs 3000 credits ($3). Your wallet balance is 1890 credits ($1.89)"
-BALANCES: list[tuple[FeedSpec, Any, list[str]]] = [
-    (JOBS, {"detail": f"{NEEDS}.", "credits_required": 3_000}, [NEEDS, "jobs_batch_size"]),
-    (JOBS, {}, ["402"]),
-    (EXPIRED_JOBS, {}, ["402"]),
-]
 
 
-@pytest.mark.parametrize(("feed", "body", "parts"), BALANCES)
+@pytest.mark.parametrize(
+    ("feed", "rows", "is_smaller_possible"),
+    [(JOBS, 1_000, True), (JOBS, 1, False), (EXPIRED_JOBS, 1_000, False)],
+)
 def test_a_balance_that_is_too_low_is_told_with_what_jobo_says(
-    feed: FeedSpec, body: Any, parts: list[str]
+    feed: FeedSpec, rows: int, *, is_smaller_possible: bool
 ) -> None:
-    response = ApiResponse(json.dumps(body).encode(), 402, {})
-    with pytest.raises(ApiError) as error:
-        require_success(response, feed, 1_000)
-    assert "[balance-too-low]" in str(error.value)
-    assert all(part in str(error.value) for part in parts)
-    assert ("batch_size" in str(error.value)) == (feed is JOBS)
-    with pytest.raises(ApiError) as error_of_test:
-        require_success(response, feed, 1)
-    assert "batch_size" not in str(error_of_test.value)
-
-
-KEY = "jbe_test_" + "a1B" * 7 + "_" + "c3D" * 14 + "e"
-
-
-def test_a_redirect_is_not_followed(tap: Tap, sandbox: Sandbox) -> None:
-    with Sandbox(size=1) as other:
-        location = f"{other.url}/api/career-sites/feed?key={sandbox.api_key}"
-        sandbox.faults.add(Fault(status=307, headers={"Location": location}, times=None))
-        tap.fail(code="request-rejected", env={"LOGLEVEL": "DEBUG"})  # which never shows the key
-        assert other.ledger == []
-    assert len(sandbox.feed_requests) == 1
+    body = json.dumps({"detail": f"{NEEDS}.", "credits_required": 3_000})
+    with pytest.raises(ApiError, match=r"\[balance-too-low\]") as error:
+        require_success(ApiResponse(body.encode(), 402, {}), feed, rows)
+    assert NEEDS in str(error.value)
+    assert ("jobs_batch_size" in str(error.value)) == is_smaller_possible
 
 
 class TestKey:
@@ -93,7 +75,9 @@ class TestKey:
         assert " for [api_key] or [api_key]: x" in run.complaint
         assert key[:20] not in run.stderr
 
-    def test_rows_that_quote_it(self, tap: Tap, sandbox: Sandbox) -> None:
+    def test_rows_headers_and_a_retried_error_that_quote_it(
+        self, tap: Tap, sandbox: Sandbox
+    ) -> None:
         key = sandbox.api_key
         good, bad, *_ = sandbox.world.rows()
         sandbox.world.touch(good, name=f"{key} Inc.", website=[key])
@@ -101,20 +85,15 @@ class TestKey:
         assert company
         company.row[key] = 1
         sandbox.world.touch(bad, id=key)
-        run = tap.succeed(env={"LOGLEVEL": "DEBUG"})
-        assert len(run.lines("ERROR")) == 2
-        assert run.lines("DEBUG")
-        assert not run.shows_a_key
-
-    def test_retried_error_and_headers_that_quote_it(self, tap: Tap, sandbox: Sandbox) -> None:
         names = ("X-Credits-Deducted", "X-Credits-Balance", "X-RateLimit-Reset", "Date")
-        headers = dict.fromkeys(names, sandbox.api_key)
-        retried = headers | {"Retry-After": "0.01"}
-        body = {"detail": sandbox.api_key}
-        sandbox.faults.add(Fault(status=503, headers=retried, body=body), endpoint="career_sites")
+        headers = dict.fromkeys(names, key)
+        retried = Fault(status=503, headers=headers | {"Retry-After": "0.01"}, body={"detail": key})
+        sandbox.faults.add(retried, endpoint="career_sites")
         sandbox.faults.add(Fault(headers=headers, times=None), endpoint="career_sites")
         run = tap.succeed(env={"LOGLEVEL": "DEBUG"})
+        assert len(run.lines("ERROR")) == 2
         assert any("Retry in " in line for line in run.lines("WARNING"))
+        assert run.lines("DEBUG")
         assert not run.shows_a_key
 
 
@@ -156,17 +135,8 @@ def test_the_estimate_of_a_sync_that_is_loaded_is_not_that_of_what_changed(
 
 def test_a_host_that_goes_away_ends_the_run_at_once(hiring: Sandbox, tmp_path: Path) -> None:
     """Other streams are not tried."""
-    hold = Hold()
-    hiring.faults.add(Fault(hold=hold), endpoint="career_sites")
-
-    def go_away() -> None:
-        hold.wait()
-        hiring.close()
-
     tap = tap_of(hiring, tmp_path, "career_sites", "jobs", "expired_jobs")
-    with ThreadPoolExecutor() as executor:
-        executor.submit(go_away)
-        run = tap.quick.run()
+    run = run_meanwhile(tap.quick, lambda _: hiring.close(), endpoint="career_sites")
     assert run.error_code == "api-unavailable"
     assert run.summaries["jobs"] == "0 credits ($0.00); sync not complete."
 

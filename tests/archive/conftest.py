@@ -29,16 +29,9 @@ def folder(tap: Tap) -> Path:
 
 
 @pytest.fixture
-def files(request: pytest.FixtureRequest, tap: Tap, folder: Path) -> Files:
-    """The files of the tap's archive: in a folder, or where a test is `in_both`, in a bucket, too.
-
-    What differs between the stores is in their own tests.
-    """
-    location = str(folder)
-    if getattr(request, "param", "folder") == "bucket":
-        location = request.getfixturevalue("s3").url
-    tap.settings["archive_dir"] = location
-    return files_at(location)
+def files(folder: Path) -> Files:
+    """The files of the tap's archive."""
+    return files_at(str(folder))
 
 
 @pytest.fixture

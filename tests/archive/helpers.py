@@ -15,8 +15,6 @@ from tap_jobo.archive.key import all_keys
 from tap_jobo.archive.store import Store
 from tap_jobo.model import NOTHING, EntryHeader, new_id
 from tests.support import ARCHIVE_COMMAND, Run, Tap
-from tests.support.archives import Files
-from tests.support.crash import cut_in_request
 from tests.support.inside import run_inside
 from tests.support.target import Target
 
@@ -109,13 +107,6 @@ class Warehouse:
         self.run(**settings)
         assert self.is_current
         return self.tap.sandbox.rows_billed - before
-
-
-def kill(tap: Tap, files: Files, number: int, **how: Any) -> Run:
-    """Kill a run in its so-many-th request, which is not billed; its lock is then free."""
-    run = cut_in_request(tap, number, billed=False, **how)
-    files.expire_leases()
-    return run
 
 
 def keys_in(tap: Tap, *countries: str) -> set[str]:

@@ -40,16 +40,8 @@ def warehouse(tap: Tap, files: Files) -> Warehouse:
 # A damaged page matters to those that need it
 
 
-def damage_body(files: Files, page: str) -> None:
-    files.damage(page)
-
-
 def damage_header(files: Files, page: str) -> None:
     files.damage(page, 30)
-
-
-def remove(files: Files, page: str) -> None:
-    files.remove(page)
 
 
 def replace_by_another(files: Files, page: str) -> None:
@@ -71,13 +63,13 @@ def write_by_a_later_version(files: Files, page: str) -> None:
 
 
 Spoil = Callable[[Files, str], None]
-NO_HEADER: list[Spoil] = [damage_header, remove]
+NO_HEADER: list[Spoil] = [damage_header, Files.remove]
 
 
 @pytest.mark.parametrize(
     ("spoil", "codes"),
     [
-        (damage_body, []),
+        (Files.damage, []),
         (write_by_a_later_version, ["archive-behind"]),
     ],
 )
@@ -106,7 +98,7 @@ def test_every_run_stops_at_a_damaged_head_until_it_is_dropped_and_bought_again(
     assert warehouse.rows_billed() == 0
 
 
-@pytest.mark.parametrize("spoil", [damage_body, replace_by_another, break_chain, *NO_HEADER])
+@pytest.mark.parametrize("spoil", [Files.damage, replace_by_another, break_chain, *NO_HEADER])
 def test_a_damaged_page_stops_those_who_load_it_until_it_is_dropped(
     warehouse: Warehouse, files: Files, spoil: Spoil
 ) -> None:
@@ -141,7 +133,7 @@ def test_a_page_is_dropped_after_the_one_that_has_its_place(tap: Tap, files: Fil
     for page in files.pages[1:]:
         files.damage(page, 5)
     refused = archive_command(tap, "drop", "career_sites", "3")
-    assert "Page 2 of career_sites" in refused.stderr
+    assert refused.stderr.startswith("Error: Page 2 of career_sites ")
 
 
 def test_a_first_page_that_names_another_one_is_refused(tap: Tap, files: Files) -> None:
@@ -164,22 +156,13 @@ def without_ats(body: Body) -> Body:
     return body
 
 
-def with_integers_as_ids(body: Body) -> Body:
-    for row in body["career_sites"]:
-        row["id"] = int(row["id"][:8], 16)
-    return body
-
-
 def in_another_envelope(body: Body) -> Body:
     return {"rows": body["career_sites"], "more": True}
 
 
-@pytest.mark.parametrize(
-    ("field", "spoil"),
-    [("", in_another_envelope), ("id", with_integers_as_ids), ("ats", without_ats)],
-)
+@pytest.mark.parametrize("spoil", [in_another_envelope, without_ats])
 def test_a_page_of_another_format_is_billed_once_and_stays_until_a_version_knows_it(
-    tap: Tap, files: Files, field: str, spoil: Callable[[Body], Body]
+    tap: Tap, files: Files, spoil: Callable[[Body], Body]
 ) -> None:
     known: list[Body] = []
 
@@ -192,16 +175,12 @@ def test_a_page_of_another_format_is_billed_once_and_stays_until_a_version_knows
     line = first.complaint
     assert len(first.ids) == first.progress["rows"] == 50
     assert first.bookmark["replication_key_value"] is None
-    if field:
-        assert " 50 rows " in line
-        assert f"'{field}'" in line
-        assert first.messages_of("ERROR", "rows-skipped") == []
+    assert first.lines("ERROR") == []
     assert first.error_code == "format-changed"
     assert commands_in(line) == [["drop", "career_sites", "2"]]
     assert line.count("$2.50") == 2  # what it cost, and what it costs again
     for state in (first.state, None):
         again = tap.fail(code="format-changed", state=state)
-        assert commands_in(again.complaint) == commands_in(line)
         assert again.complaint == line
         assert {*again.ids} <= {*first.ids}
     assert tap.sandbox.rows_billed == 100
@@ -238,14 +217,6 @@ def test_a_skipped_row_is_shown_by_its_number_and_erased(tap: Tap) -> None:
     assert again.loaded == 118
     assert again.messages_of("ERROR", "rows-skipped") == []
     assert tap.sandbox.rows_billed == 120
-
-
-# An archive that cannot be used at all ends the run before its first request
-
-
-def test_an_unusable_archive_ends_the_run(tap: Tap, folder: Path) -> None:
-    folder.touch()
-    assert str(folder) in tap.refuse(code="archive-unusable")
 
 
 # A page that cannot be written is not delivered: it is billed again, but only once

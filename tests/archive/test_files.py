@@ -12,7 +12,6 @@ from tap_jobo.archive import layout
 from tap_jobo.archive.files import (
     DamagedError,
     add_checksum,
-    check_line,
     decode_entry,
     encode,
     encode_entry,
@@ -47,15 +46,12 @@ def store(tmp_path: Path) -> Folder:
 
 
 def test_a_file_is_one_line_with_its_checksum(store: Folder) -> None:
+    assert read(store, NAME, Small) is None
     store.create(NAME, encode(VALUE))
     assert read(store, NAME, Small) == VALUE
     assert encode(Small(id="a", first=1, origin=None)) == (
         b'{"id":"a","first":1,"origin":null} 45e1b463\n'
     )
-
-
-def test_a_missing_file_is_none(store: Folder) -> None:
-    assert read(store, NAME, Small) is None
 
 
 def changes(content: bytes) -> dict[str, bytes]:
@@ -73,16 +69,10 @@ def changes(content: bytes) -> dict[str, bytes]:
 
 
 def test_each_flipped_bit_and_each_part_is_refused(store: Folder) -> None:
-    tried = changes(encode(VALUE))
-    assert len(tried) > 400
-    for what, content in tried.items():
+    for content in changes(encode(VALUE)).values():
         store.replace(NAME, content)
-        with pytest.raises(FormatError) as error:
+        with pytest.raises(FormatError, match=rf"{NAME}.*\[archive-damaged\]"):
             read(store, NAME, Small)
-        first, way, _ = str(error.value).splitlines()
-        assert NAME in first, what
-        assert first.endswith("[archive-damaged]")
-        assert NAME in way
 
 
 @pytest.mark.parametrize(
@@ -97,17 +87,8 @@ def test_each_flipped_bit_and_each_part_is_refused(store: Folder) -> None:
 )
 def test_a_file_with_other_fields_is_refused(store: Folder, line: bytes) -> None:
     store.create(NAME, add_checksum(line))
-    with pytest.raises(FormatError, match="another version") as error:
+    with pytest.raises(FormatError, match="another version"):
         read(store, NAME, Small)
-    assert NAME in str(error.value)
-
-
-def test_a_line_is_checked_without_what_follows() -> None:
-    line = b'{"a": 1}'
-    assert check_line(add_checksum(line) + b"a body\n") == line
-    for content in (b"", b"\n", line, line + b"\n", add_checksum(line)[:-1]):
-        with pytest.raises(DamagedError):
-            check_line(content)
 
 
 def test_each_flipped_bit_and_each_part_of_a_page_is_refused_or_changes_nothing() -> None:

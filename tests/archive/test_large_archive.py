@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Callable
 from copy import deepcopy
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from jobo_sandbox import Sandbox
 from tap_jobo.archive import layout
 from tests.archive.helpers import change
 from tests.support import Tap, s3_api
@@ -49,21 +48,25 @@ def moved(state: dict[str, Any], offset: int) -> dict[str, Any]:
     return copy
 
 
-def test_a_run_beside_a_large_archive_opens_and_lists_as_many_files(
-    sandbox: Sandbox, tmp_path: Path
-) -> None:
+def run_in(tap: Tap, location: str, entries: int, clear: Callable[[], None]) -> None:
+    """Run the tap in an archive of so many entries; what has happened before is cleared."""
+    tap.settings |= {"archive_dir": location, "max_credits_per_month": 10**6}
+    state = begin(tap, files_at(location), entries)
+    clear()
+    run = tap.succeed(state=state)
+    assert (len(run.ids), run.lines("WARNING")) == (1, [])
+    assert run.bookmark["offset"] == entries + 1
+
+
+def test_a_run_beside_a_large_archive_opens_and_lists_as_many_files(tap: Tap) -> None:
     counts = []
+    log = tap.folder / "opened"
     for entries in (FEW, MANY):
-        folder = tmp_path / str(entries)
-        folder.mkdir()
-        log = folder / "opened"
-        tap = Tap(sandbox, folder, {"lookback_minutes": 0, "max_credits_per_month": 10**6})
-        state = begin(tap, files_at(str(folder / "archive")), entries)
-        tap.oddities["TEST_OPENED"] = str(log)
-        run = tap.succeed(state=state)
-        assert (len(run.ids), run.lines("WARNING")) == (1, [])
-        assert run.bookmark["offset"] == entries + 1
-        opened = log.read_text().replace(f"{folder}/archive", "ARCHIVE").splitlines()
+        archive = f"{tap.folder}/{entries}"
+        run_in(tap, archive, entries, lambda: tap.oddities.update(TEST_OPENED=str(log)))
+        del tap.oddities["TEST_OPENED"]
+        opened = log.read_text().replace(archive, "ARCHIVE").splitlines()
+        log.unlink()
         unnumbered = [re.sub(r"(?<=/)\d{6,9}|\.\w{8}(?=\.tmp)", "", line) for line in opened]
         counts.append(Counter(line for line in unnumbered if "ARCHIVE" in line))
     few, many = counts
@@ -77,14 +80,8 @@ def test_a_run_beside_a_large_archive_sends_as_many_requests(
     """Though the bucket lists only some of its names in each request."""
     monkeypatch.setattr(s3_api, "_PER_LISTING", LAST // 2)
     counts = []
-    tap.settings["max_credits_per_month"] = 10**6
     for entries in (FEW, MANY):
-        tap.settings["archive_dir"] = f"{s3.url}/{entries}"
-        state = begin(tap, files_at(f"{s3.url}/{entries}"), entries)
-        weather.requests.clear()
-        run = tap.succeed(state=state)
-        assert (len(run.ids), run.lines("WARNING")) == (1, [])
-        assert run.bookmark["offset"] == entries + 1
+        run_in(tap, f"{s3.url}/{entries}", entries, weather.requests.clear)
         counts.append(Counter(method for method, _ in weather.requests))
     few, many = counts
     assert few == many

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,10 +20,7 @@ from tap_jobo.clock import Clock
 from tap_jobo.errors import ArchiveError
 from tests.support import Tap
 from tests.support.archives import Files, files_at
-from tests.support.crash import (
-    cut_in_request,
-    rows_billed_twice,
-)
+from tests.support.crash import rows_billed_twice
 from tests.support.odd_tap import short_waits
 from tests.support.s3 import S3, Weather
 
@@ -83,12 +79,6 @@ def test_nothing_in_the_bucket_or_log_tells_a_secret(tap: Tap, s3: S3, files: Fi
 
 
 # One run at a time
-
-
-def test_a_run_that_was_stopped_leaves_no_lease(tap: Tap) -> None:
-    cut = cut_in_request(tap, 2, signal.SIGTERM)
-    again = tap.succeed(state=cut.state)
-    assert "Another run" not in again.stderr
 
 
 def test_a_run_above_whose_page_another_one_has_written_ends(
@@ -255,20 +245,6 @@ def test_a_write_that_is_refused_four_times_succeeds(store: Store, weather: Weat
     store.replace(layout.PENDING.format("key"), b"")
     assert len(refused) == 4
     assert store.list(layout.PENDING_FOLDER) == [layout.PENDING.format("key")]
-
-
-def test_a_store_that_refuses_is_an_error(store: Store, weather: Weather, s3: S3) -> None:
-    weather.decide = lambda *_: "403"
-    calls: list[Callable[[], object]] = [
-        lambda: store.create(PAGE, b""),
-        lambda: store.lock("key", "career_sites").__enter__(),
-    ]
-    for call in calls:
-        with pytest.raises(StoreError) as error:
-            call()
-        assert f" {s3.url} can't be used (" in error.value.fact
-        assert "[archive-unusable]" in str(error.value)
-        assert str(error.value).replace("\n", "").isprintable()
 
 
 def test_a_bucket_that_does_not_exist_is_named(store: Store) -> None:  # noqa: ARG001 - a server

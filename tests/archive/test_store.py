@@ -178,6 +178,7 @@ def test_a_bucket_out_of_reach_is_an_error() -> None:
         lambda: store.create(PAGE, b""),
         lambda: store.replace(PAGE, b""),
         lambda: store.remove(PAGE),
+        lambda: store.lock(KEY, "career_sites").__enter__(),
     ]
     for call in calls:
         with pytest.raises(StoreError, match=fake.AWAY):

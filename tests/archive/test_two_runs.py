@@ -25,7 +25,6 @@ from tests.support.systems import need_sizes
 
 pytestmark = pytest.mark.slow
 
-in_both = pytest.mark.parametrize("files", ["folder", "bucket"], indirect=True)
 WAITS = "is buying career_sites"
 SECOND: Any = {"endpoint": "career_sites", "on": 2}
 """The request of the first run that is held."""
@@ -76,14 +75,11 @@ def test_it_looks_every_five_seconds_whether_the_other_run_has_ended() -> None:
     assert looks == [*range(0, 601, 5)]
 
 
-@in_both
-def test_the_second_run_goes_on_once_the_first_one_is_killed(tap: Tap, files: Files) -> None:
-    """In a bucket, a minute later."""
+def test_the_second_run_goes_on_once_the_first_one_is_killed(tap: Tap) -> None:
     with held_run(tap, SECOND) as first:
         process = start_second(tap)
         first.process.kill()
         finish(first.process)
-        files.expire_leases()
         second = finish(process)
     wait_until_quiet(tap.sandbox)
     assert succeeded(second).loaded == 50
@@ -99,16 +95,12 @@ def test_a_signal_ends_the_wait(tap: Tap, files: Files) -> None:
         assert second.returncode == 128 + signal.SIGTERM
         assert len(second.ids) == 50
         assert second.bookmark["offset"] == 1
-        summary = second.summaries["career_sites"]
-        assert summary.startswith("50 rows in 1 page ")
-        assert ", 0 credits " in summary
-        assert "sync not complete" in summary
+        assert "sync not complete" in second.summaries["career_sites"]
         succeeded(first.end())
     assert Warehouse(tap).rows_billed() == 0
     assert files.page_numbers == [1, 2, 3]
 
 
-@in_both
 def test_of_runs_that_start_together_one_buys(tap: Tap, files: Files, tmp_path: Path) -> None:
     """As dev and prod at 02:00."""
     need_sizes()
@@ -116,7 +108,10 @@ def test_of_runs_that_start_together_one_buys(tap: Tap, files: Files, tmp_path: 
     for number in range(3):
         folder = tmp_path / str(number)
         folder.mkdir()
-        processes.append(replace(tap, folder=folder).start(pipe_size=BIG_PIPE))
+        started = replace(tap, folder=folder).start(
+            pipe_size=BIG_PIPE, archive_dir=files.store.location
+        )
+        processes.append(started)
     for run in [finish(process) for process in processes]:
         assert {*succeeded(run).ids} == tap.sandbox.world.rows().keys()
         assert run.bookmark["offset"] == 3
