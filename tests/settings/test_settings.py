@@ -307,6 +307,11 @@ class TestChecks:
             for value in values:
                 assert check({"api_key": KEY, name: value})[name] == value
 
+    def test_a_setting_of_an_older_version(self) -> None:
+        """Meltano passes a default of an older definition of the plugin, too."""
+        with pytest.raises(ConfigError, match="meltano add --update"):
+            check({"api_key": "k", "concurrency": 4}, {"MELTANO_EXTRACTOR_NAME": "tap-jobo"})
+
     def test_key_as_a_name_is_not_shown(self) -> None:
         with pytest.raises(ConfigError) as refusal:
             check({"api_key": "k", f"{KEY}\n": 1})
