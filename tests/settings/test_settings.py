@@ -307,6 +307,10 @@ class TestChecks:
             for value in values:
                 assert check({"api_key": KEY, name: value})[name] == value
 
+    def test_a_missing_key_is_asked_for(self) -> None:
+        with pytest.raises(ConfigError, match=r"'api_key' is missing.* TAP_JOBO_API_KEY"):
+            check({})
+
     def test_a_setting_of_an_older_version(self) -> None:
         """Meltano passes a default of an older definition of the plugin, too."""
         with pytest.raises(ConfigError, match="meltano add --update"):
