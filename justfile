@@ -88,10 +88,6 @@ explore minutes *kinds:
 mutants count *options:
     uv run tools/mutants.py "$@"
 
-# check the bill against the sandbox's ledger over 400 crashes, budgets, and replays
-bill:
-    JOBO_HISTORIES=20 uv run pytest tests/singer/test_billed_pages.py -m exhaustive -k agrees
-
 # build the wheel and the source distribution into dist
 build:
     uv build

@@ -10,13 +10,13 @@ from jobo_sandbox import Fault, Sandbox
 from tap_jobo.streams import SETTINGS
 from tests.support import (
     STREAMS,
-    Run,
     Tap,
     discover,
     entry_of,
     environment,
     execute,
     selecting,
+    tap_of,
 )
 from tests.support.archives import files_at
 
@@ -58,24 +58,12 @@ print(json.dumps(sorted({"iso3166", "obstore"} & sys.modules.keys())))
 """
 
 
-def _offline(folder: Path, *args: str) -> Run:
-    """Run the tap where it would die of any connection, without any setting."""
-    return execute([sys.executable, "-c", OFFLINE, *args], environment(folder), folder)
-
-
-class TestWithoutSettings:
-    def test_discover(self, tmp_path: Path) -> None:
-        run = _offline(tmp_path, "--discover")
-        assert run.returncode == 0, run.stderr
-        assert json.loads(run.stdout) == discover()
-        assert list(tmp_path.iterdir()) == []
-
-    def test_test_mode_without_settings_asks_for_the_key(self, tmp_path: Path) -> None:
-        run = _offline(tmp_path, "--test")
-        line = run.complaint
-        assert run.error_code == "invalid-setting"
-        assert "'api_key' is missing" in line
-        assert "TAP_JOBO_API_KEY" in line
+def test_discovery_needs_neither_a_setting_nor_a_connection(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", OFFLINE, "--discover"]
+    run = execute(command, environment(tmp_path), tmp_path)
+    assert run.returncode == 0, run.stderr
+    assert json.loads(run.stdout) == discover()
+    assert list(tmp_path.iterdir()) == []
 
 
 class TestModule:
@@ -132,24 +120,19 @@ class TestTestMode:
             assert Tap(sandbox, tmp_path).succeed("--test").records == []
 
     def test_it_estimates_what_the_jobs_cost(self, tmp_path: Path) -> None:
+        """Also if a page was free."""
         with Sandbox(jobs=600, seed=1) as sandbox:
-            tap = Tap(sandbox, tmp_path, catalog=selecting(discover(), jobs=True))
-            run = tap.succeed("--test", jobs_sources=["workday"])
-        found = re.search(
-            r" (\d+) jobs match: \$(.*); .* \$0\.053\.$",
-            run.lines("INFO")[-1],
-        )
+            tap = tap_of(sandbox, tmp_path, "jobs")
+            some = tap.succeed("--test", jobs_sources=["workday"])
+            free = Fault(headers={"X-Credits-Deducted": "0"}, times=None)
+            sandbox.faults.add(free, endpoint="jobs")
+            every = tap.succeed("--test")
+            run = tap.succeed(jobs_batch_size=100)
+        found = re.search(r" (\d+) jobs match: \$(.*); .* \$0\.003\.$", some.lines("INFO")[-1])
         assert found
         assert 0 < int(found[1]) < 600
         assert float(found[2]) == round(int(found[1]) * 0.003, 2)
-
-    def test_a_page_that_was_free_does_not_make_the_estimate_free(self, tmp_path: Path) -> None:
-        with Sandbox(jobs=600, seed=1) as sandbox:
-            tap = Tap(sandbox, tmp_path, catalog=selecting(discover(), jobs=True))
-            free = Fault(headers={"X-Credits-Deducted": "0"}, times=None)
-            sandbox.faults.add(free, endpoint="jobs")
-            assert "600 jobs match: $1.80;" in tap.succeed("--test").stderr
-            run = tap.succeed(jobs_batch_size=100)
+        assert "600 jobs match: $1.80;" in every.stderr
         assert "about 600 rows: $1.80 at 3 credits per row." in run.stderr
 
     def test_it_tests_the_selected_streams_only(self, tap: Tap, sandbox: Sandbox) -> None:

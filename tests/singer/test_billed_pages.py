@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import signal
 from collections import Counter
 from datetime import timedelta
 from pathlib import Path
-from random import Random
 from typing import Any
 
 import pytest
@@ -18,8 +15,6 @@ from jobo_sandbox.feeds import FEEDS
 from tests.archive.helpers import archive_command
 from tests.support import STREAMS, Run, Tap, entry_of, tap_of
 from tests.support.archives import files_of
-from tests.support.crash import cut_after, some_signal, wait_until_quiet
-from tests.support.target import Target
 
 pytestmark = pytest.mark.slow
 
@@ -164,52 +159,6 @@ def test_selected_fields_and_stream_maps_apply(tap: Tap) -> None:
     assert [row["dollars"] for row in rows] == [0.12, 0.12, 0.03]
     assert all("filters" not in row for row in rows)
     assert bill_of(tap.run(stream_maps={"billed_pages": None})) == []
-
-
-Page = tuple[str, int, int]
-"""What the ledger and the bill both say of a page: its stream, its rows, and its credits."""
-
-
-def ledger_of(sandbox: Sandbox) -> list[Page]:
-    entries = [entry for entry in sandbox.ledger if entry.credits]
-    return [(each.endpoint, len(each.row_ids), each.credits) for each in entries]
-
-
-@pytest.mark.exhaustive
-@pytest.mark.parametrize("seed", range(int(os.environ.get("JOBO_HISTORIES", "1"))))
-def test_the_bill_agrees_with_the_ledger_over_20_crashes_and_budgets(
-    tmp_path: Path, seed: int
-) -> None:
-    rng, target, in_flight = Random(seed), Target(), Counter[Page]()
-    with Sandbox(size=40, jobs=60, seed=seed) as sandbox:
-        tap = tap_of(sandbox, tmp_path, *BILLED)
-        tap.settings = {"batch_size": 5, "jobs_batch_size": 10, "lookback_minutes": 0}
-        for number in range(21):
-            for key in rng.sample([*sandbox.world.rows()], rng.randint(0, 12)):
-                sandbox.world.touch(key, summary="Changed.")
-            for key in rng.sample([*sandbox.world.jobs()], rng.randint(0, 20)):
-                sandbox.world.touch_job(key, title="Changed")
-            how = "end" if number == 20 else rng.choice(["kill", "kill", "budget", "target"])
-            states_lost = 0
-            if how == "kill":
-                signum, billed = some_signal(rng), len(ledger_of(sandbox))
-                cut = cut_after(tap, rng.randint(0, 120), signum, state=target.state)
-                wait_until_quiet(sandbox)
-                in_flight.update(ledger_of(sandbox)[billed:][-1:] * (signum == signal.SIGKILL))
-                messages = cut.whole_messages
-            else:
-                limit = rng.choice([250, 300, 560, 1_200]) if how == "budget" else 10**9
-                messages = tap.succeed(state=target.state, max_credits=limit).messages
-            if how in {"kill", "target"}:
-                states_lost = rng.randint(0, sum(each["type"] == "STATE" for each in messages))
-            target.receive(messages, states_lost=states_lost)
-        rows = target.tables["billed_pages"].values()
-        bill = Counter((row["stream"], row["rows"], row["credits"]) for row in rows)
-        ledger = Counter(ledger_of(sandbox))
-        assert bill <= ledger
-        assert ledger - bill <= in_flight
-        lost = sum(count * credits_ for (_, _, credits_), count in (ledger - bill).items())
-        assert lost < sandbox.credits_billed / 4  # what was in flight is the exception
 
 
 def test_the_row_of_a_page_that_can_be_read_again_comes_then(tap: Tap) -> None:

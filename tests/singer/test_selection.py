@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from jobo_sandbox import Fault, Sandbox
-from tests.support import STREAMS, Tap, discover, entry_of, selecting, tap_of
+from tests.support import Tap, discover, entry_of, selecting, tap_of
 
 Catalog = dict[str, Any]
 
@@ -84,14 +84,10 @@ def test_deselected_member_is_in_neither_schema_nor_records(tmp_path: Path) -> N
 def test_no_stream_that_can_be_read_is_an_error(tap: Tap, args: tuple[str, ...]) -> None:
     """Meltano ignores a misspelled stream in `select`, so nothing would be read for good."""
     none = selecting(discover(), career_sites=False)
-    by_importance = sorted(STREAMS, key=lambda name: name != "career_sites")
-    for refused, part in (
-        ({"catalog": none}, f" {', '.join(by_importance)}."),
-        ({"catalog": {"streams": []}}, "No stream is selected"),
-        ({"catalog": selecting(none, companies=True)}, "career_sites"),
-        ({"catalog": selecting(none, billed_pages=True)}, " with a bill for billed_pages"),
-    ):
-        assert part in tap.refuse(*args, code="no-stream", **refused)
+    for name in ("companies", "billed_pages"):
+        tap.refuse(*args, code="no-stream", catalog=selecting(none, **{name: True}))
+    for catalog in (none, {"streams": []}):
+        tap.refuse(*args, code="no-stream", catalog=catalog)
 
 
 def test_maps_from_variables_rename_compute_remove_and_flatten(tap: Tap, sandbox: Sandbox) -> None:

@@ -19,19 +19,6 @@ pytestmark = pytest.mark.slow
 Change = Callable[[Json], Any]
 BILLED = ("career_sites", "jobs")
 """Streams whose pages have a list of the same name."""
-PRICES = {"career_sites": "$50.00 per 1,000 rows", "expired_jobs": "free"}
-"""Where they are not those of jobs."""
-
-
-def assert_buys_again(line: str, stream: str) -> None:
-    """A message shows the command that buys everything of a stream again, and its price."""
-    assert commands_in(line) == [["restart", stream]]
-    assert f"({PRICES.get(stream, '$3.00 per 1,000 rows')}" in line
-
-
-def amounts_in(line: str) -> set[str]:
-    """Return the amounts of money that a message names."""
-    return {*re.findall(r"\$[\d,.]*\d", line)}
 
 
 def camel(name: str) -> str:
@@ -164,7 +151,7 @@ def test_rows_in_another_form_are_delivered(  # noqa: PLR0913, PLR0917 - a row o
     assert len(run.of(stream).rows) == rows
     assert "sync complete" in run.summaries[stream]
     for line in run.messages_of("WARNING", "missing-rows"):
-        assert_buys_again(line, stream)
+        assert commands_in(line) == [["restart", stream]]
 
 
 @pytest.mark.parametrize(("stream", "size", "change"), STOPPED)
@@ -202,14 +189,12 @@ def test_a_deeply_nested_unknown_field_is_no_crash(
 # The last page
 
 EMPTY: Json = {"jobs": [], "has_more": False, "next_cursor": None}
-ENDS: dict[str, Json] = {
-    "null": {"jobs": None, "has_more": False, "next_cursor": None},
-    "no error": EMPTY | {"error": None, "errors": []},
-    "another member": EMPTY | {"took_ms": 3},
-}
+NULL = EMPTY | {"jobs": None}
 
 
-@pytest.mark.parametrize("end", ENDS.values(), ids=ENDS)
+@pytest.mark.parametrize(
+    "end", [NULL, EMPTY | {"error": None, "errors": []}, EMPTY | {"took_ms": 3}]
+)
 def test_an_empty_last_page_in_another_form_ends_the_sync(
     jobs_tap: Tap, hiring: Sandbox, end: Json
 ) -> None:
@@ -221,11 +206,11 @@ def test_an_empty_last_page_in_another_form_ends_the_sync(
 
 
 def test_an_empty_last_page_that_was_billed_is_kept(jobs_tap: Tap, hiring: Sandbox) -> None:
-    spoil(hiring, "jobs", ENDS["null"])
+    spoil(hiring, "jobs", NULL)
     for _ in range(2):
         run = jobs_tap.fail(code="format-changed")
     assert commands_in(run.complaint) == [["drop", "jobs", "1"]]
-    assert amounts_in(run.complaint) == {"$0.12"}
+    assert " ($0.12) " in run.complaint
     assert len(hiring.requests_to("jobs")) == 1
 
 
@@ -236,10 +221,11 @@ def test_a_cursor_that_leads_to_nothing_is_a_warning(
     tap = tap_of(hiring, tmp_path, stream)
     tap.settings |= {"batch_size": 5, "jobs_batch_size": 5}
     first = tap.succeed(max_credits=250 if stream == "career_sites" else 15)
-    empty = {stream: [], "has_more": False, "next_cursor": None}
+    empty = EMPTY | {"career_sites": []}
     spoil(hiring, stream, empty, headers={"X-Credits-Deducted": "0"})
     run = tap.succeed(state=first.state)
-    assert_buys_again(run.messages_of("WARNING", "missing-rows")[-1], stream)
+    line = run.messages_of("WARNING", "missing-rows")[-1]
+    assert commands_in(line) == [["restart", stream]]
     assert run.of(stream).bookmark["replication_key_value"]
 
 
@@ -247,7 +233,7 @@ def test_a_cursor_that_leads_to_nothing_is_a_warning(
 def test_a_first_sync_without_rows_is_a_warning(
     hiring: Sandbox, tmp_path: Path, stream: str
 ) -> None:
-    none = {"career_sites": [], "jobs": [], "has_more": False, "next_cursor": None}
+    none = EMPTY | {"career_sites": []}
     hiring.faults.add(Fault(replace=none, headers={"X-Credits-Deducted": "0"}, times=None))
     tap = tap_of(hiring, tmp_path, stream)
     run = tap.succeed()
@@ -273,8 +259,7 @@ def test_the_connection_check_fails_for_one_row_where_a_run_would_for_a_page(
 ) -> None:
     spoil(hiring, stream, change)
     run = tap_of(hiring, tmp_path, stream).fail("--test", code="format-changed")
-    amount = "$0.05" if stream == "career_sites" else "$0.003"
-    assert amounts_in(run.complaint) == {amount}
+    assert f" ({'$0.05' if stream == 'career_sites' else '$0.003'}) " in run.complaint
     assert (run.records, hiring.rows_billed) == ([], 1)
 
 

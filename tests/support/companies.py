@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from singer_sdk.typing import DEFAULT_JSONSCHEMA_VALIDATOR
 
 from jobo_sandbox import Sandbox
@@ -38,14 +36,6 @@ FIELDS = {
     "_rescued_data": "string",
 }
 """The fields that Jobo documents, and what holds those that it does not."""
-
-
-@dataclass(frozen=True)
-class Plain:
-    """A run of both streams in which nothing happens, and what it ran against."""
-
-    sandbox: Sandbox
-    run: Run
 
 
 def asked_for(sandbox: Sandbox) -> list[str | None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
@@ -139,10 +140,11 @@ class TestKey:
 # Runs that are cut short
 
 
-def test_kills_leave_exactly_the_profiles_that_exist(tmp_path: Path) -> None:
+def test_kills_leave_exactly_the_profiles_that_exist_and_the_bill(tmp_path: Path) -> None:
     rng, page = Random(4), 20
     with Sandbox(size=260, seed=6) as sandbox:
-        tap, target = tap_of(sandbox, tmp_path, "career_sites", "companies"), Target()
+        streams = ("billed_pages", "career_sites", "companies")
+        tap, target = tap_of(sandbox, tmp_path, *streams), Target()
         tap.settings["batch_size"] = page
         tap.oddities["TEST_WAITS"] = "0"
         every = sandbox.world.rows().keys()
@@ -156,7 +158,7 @@ def test_kills_leave_exactly_the_profiles_that_exist(tmp_path: Path) -> None:
             run = cut_after(tap, lines, signum, state=target.state)
             assert run.returncode != 0, run.stderr
             killed += signum == signal.SIGKILL
-            target.receive(run.whole_messages)
+            target.receive(run.whole_messages, states_lost=rng.randint(0, 1))
             wait_until_quiet(sandbox)
             assert target.tables["companies"].keys() < every - gone
             for status in (429, 503):
@@ -169,6 +171,10 @@ def test_kills_leave_exactly_the_profiles_that_exist(tmp_path: Path) -> None:
             key: expected_profile(sandbox, key) for key in every - gone
         }
         assert rows_billed_twice(sandbox) <= killed * page
+        bill = Counter(row["credits"] for row in target.tables["billed_pages"].values())
+        ledger = Counter(entry.credits for entry in sandbox.ledger if entry.credits)
+        assert bill <= ledger
+        assert (ledger - bill).total() <= killed  # pages in flight
 
 
 def test_signal_during_hanging_requests_ends_the_run_at_once(tap: Tap, sandbox: Sandbox) -> None:

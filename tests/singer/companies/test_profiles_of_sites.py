@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import timedelta
+from itertools import groupby
 
 import pytest
 
@@ -11,36 +12,30 @@ from jobo_sandbox import Fault, Sandbox
 from tests.support import Json, Tap, selecting
 from tests.support.companies import (
     FIELDS,
-    Plain,
     asked_for,
     expected_profile,
-    ids_of_page,
     validate_profiles,
 )
 
 pytestmark = pytest.mark.slow
 
 
-def test_profiles_follow_their_page_in_order_before_the_state(plain: Plain) -> None:
-    kinds = [m["type"] for m in plain.run.messages if m.get("stream") == "companies"]
-    assert kinds == ["SCHEMA"] + ["RECORD"] * 120
-    pages: list[list[Json]] = [[]]
-    for message in plain.run.messages:
-        if message["type"] == "RECORD":
-            pages[-1].append(message)
-        elif message["type"] == "STATE":
-            pages.append([])
-    full = [page for page in pages if page]
-    assert len(full) == 5
-    for number, page in enumerate(full, 1):
-        ids = ids_of_page(plain.sandbox, number)
-        streams = ["career_sites"] * len(ids) + ["companies"] * len(ids)
-        assert [message["stream"] for message in page] == streams
-        assert [message["record"]["id"] for message in page] == ids * 2
-    for state in plain.run.states:
-        assert state["bookmarks"]["companies"].keys() == {"followed"}
-    rows = plain.sandbox.world.rows()
-    assert sorted(map(str, asked_for(plain.sandbox))) == sorted(rows)
+def test_profiles_follow_their_page_in_order_before_the_state(tap: Tap, sandbox: Sandbox) -> None:
+    run = tap.succeed()
+    rows = (m for m in run.messages if m["type"] != "SCHEMA")
+    kinds = groupby(rows, lambda message: message.get("stream", "STATE"))
+    sites, companies = "career_sites", "companies"
+    assert [kind for kind, _ in kinds] == [sites, companies, "STATE"] * 3
+    assert run.of(companies).ids == run.of(sites).ids
+    assert sorted(map(str, asked_for(sandbox))) == sorted(sandbox.world.rows())
+    for state in run.states:
+        assert state["bookmarks"][companies].keys() == {"followed"}
+    validate_profiles(run)
+    records = run.of(companies).rows
+    assert records == {key: expected_profile(sandbox, key) for key in sandbox.world.rows()}
+    filled = {name for record in records.values() for name in FIELDS if record[name]}
+    assert filled == FIELDS.keys() - {"_rescued_data"}
+    assert run.lines("WARNING") == run.lines("ERROR") == []
 
 
 def test_profiles_follow_the_pages_of_a_load_too(tap: Tap, sandbox: Sandbox) -> None:
@@ -56,17 +51,6 @@ def test_profiles_follow_the_pages_of_a_load_too(tap: Tap, sandbox: Sandbox) -> 
     assert sorted(row["id"] for row in run.of("companies").records) == sorted(sandbox.world.rows())
     assert sandbox.rows_billed == 130
     assert run.state["bookmarks"]["companies"]["followed"]
-
-
-def test_records_are_the_profiles_and_valid(plain: Plain) -> None:
-    validate_profiles(plain.run)
-    records = plain.run.of("companies").records
-    assert len(records) == 120
-    for record in records:
-        assert record == expected_profile(plain.sandbox, record["id"])
-    filled = {name for record in records for name in FIELDS if record[name]}
-    assert filled == FIELDS.keys() - {"_rescued_data"}
-    assert plain.run.lines("WARNING") == plain.run.lines("ERROR") == []
 
 
 def test_what_is_not_as_documented_is_rescued(tap: Tap) -> None:
