@@ -24,6 +24,9 @@ from tests.support.raw_api import RawApi, drip, head, page, send, send_page, ser
 
 pytestmark = pytest.mark.slow
 
+SHORT = {"api.client.PAGE_SECONDS": patient(0.3)}
+SMALL = {"api.session.MOST_BYTES": 500_000}
+
 
 @pytest.fixture
 def raw() -> Iterator[RawApi]:
@@ -88,7 +91,7 @@ def test_a_body_that_is_too_large_is_kept_as_it_came_until_a_version_decodes_it(
     body = page(padding=" " * 1_000_000)
     bomb, encoding = gzip.compress(body), "Content-Encoding: gzip"
     raw.respond = lambda connection: send(connection, bomb, encoding, deducted=deducted)
-    tap.constants["api.session.MOST_BYTES"] = 500_000
+    tap.constants |= SMALL
     for _ in range(2):
         tap.fail(code="format-changed")
     assert (raw.pages, counted(files)) == (1, deducted or 2_500)
@@ -137,17 +140,20 @@ def send_the_key(connection: socket.socket, _: threading.Event) -> None:
     send(connection, gzip.compress(body), "Content-Encoding: gzip")
 
 
-@pytest.mark.parametrize("respond", [drip_head, drip_body, send_without_end, send_the_key])
-def test_a_page_that_is_cut_off_is_charged_once_and_not_kept(
+@pytest.mark.parametrize(
+    ("respond", "bound"),
+    [(drip_head, SHORT), (drip_body, SHORT), (send_without_end, SMALL), (send_the_key, SMALL)],
+)
+def test_a_page_that_is_cut_off_is_charged_once_and_not_kept(  # noqa: PLR0913, PLR0917
     tap: Tap,
     files: Files,
     raw: RawApi,
     pause: threading.Event,
     respond: Callable[[socket.socket, threading.Event], None],
+    bound: dict[str, float],
 ) -> None:
     raw.respond = lambda connection: respond(connection, pause)
-    seconds = patient(0.3 if respond in {drip_head, drip_body} else 10)
-    tap.constants |= {"api.client.PAGE_SECONDS": seconds, "api.session.MOST_BYTES": 500_000}
+    tap.constants |= bound
     tap.fail(code="response-cut-off")
     assert (raw.pages, files.pages, counted(files)) == (1, [], 2_500)
     raw.respond = send_page
