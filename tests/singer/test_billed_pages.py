@@ -90,36 +90,24 @@ def change(hiring: Sandbox) -> None:
         hiring.world.touch_job(key, at=hiring.now() - timedelta(minutes=1))
 
 
-@pytest.fixture
-def later(hiring: Sandbox, tap: Tap) -> Any:
-    """The state of two runs without the bill, and some changes in between."""
+def test_the_whole_bill_comes_once_if_it_is_selected_later(hiring: Sandbox, tap: Tap) -> None:
     without: Any = {"catalog": tap_of(hiring, tap.folder, *BILLED[1:]).catalog}
     state = tap.succeed(**without).state
     change(hiring)
-    return tap.succeed(state=state, **without).state
-
-
-def test_the_whole_bill_comes_once_if_it_is_selected_later(tap: Tap, later: Any) -> None:
-    assert "billed_pages" not in later["bookmarks"]
-    first = tap.succeed(state=later, lookback_minutes=0)
+    state = tap.succeed(state=state, **without).state
+    assert "billed_pages" not in state["bookmarks"]
+    first = tap.succeed(state=state, lookback_minutes=0)
     bill = bill_of(first)
-    assert sum(row["credits"] for row in bill) == tap.sandbox.credits_billed
+    assert sum(row["credits"] for row in bill) == hiring.credits_billed
     assert first.loaded == 0  # their rows are in the warehouse
-    again = bill_of(tap.succeed(state=first.state, lookback_minutes=0))
-    assert again == []
-    fresh = bill_of(tap.succeed(lookback_minutes=0))  # a new warehouse, from the beginning
-    assert {row["id"]: row for row in fresh} == {row["id"]: row for row in bill}
-
-
-def test_pages_that_were_billed_while_it_was_not_selected_follow(hiring: Sandbox, tap: Tap) -> None:
-    state = tap.succeed().state
     billed = hiring.credits_billed
     change(hiring)
-    without = tap_of(hiring, tap.folder, *BILLED[1:]).catalog
-    state = tap.succeed(state=state, catalog=without).state
-    bill = bill_of(tap.succeed(state=state, lookback_minutes=0))
-    assert [row["stream"] for row in bill] == ["jobs", "jobs"]
-    assert sum(row["credits"] for row in bill) == hiring.credits_billed - billed > 0
+    state = tap.succeed(state=first.state, **without).state
+    rest = bill_of(tap.succeed(state=state, lookback_minutes=0))
+    assert [row["stream"] for row in rest] == ["jobs", "jobs"]
+    assert sum(row["credits"] for row in rest) == hiring.credits_billed - billed > 0
+    fresh = bill_of(tap.succeed(lookback_minutes=0))  # a new warehouse, from the beginning
+    assert {row["id"]: row for row in fresh} == {row["id"]: row for row in [*bill, *rest]}
 
 
 # Pages without a row, and rows without a page

@@ -1,32 +1,26 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from hashlib import md5
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from jobo_sandbox import Fault, Sandbox
-from tests.support import Tap, discover, entry_of, selecting, tap_of
-
-Catalog = dict[str, Any]
+from tests.support import Json, Tap, discover, entry_of, selecting, tap_of
 
 
-def _selecting(selected: Mapping[tuple[str, ...], bool]) -> Catalog:
-    catalog = discover()
-    for entry in entry_of(catalog)["metadata"]:
-        choice = selected.get(tuple(entry["breadcrumb"]))
-        if choice is not None:
-            entry["metadata"]["selected"] = choice
-    return catalog
+def deselect(catalog: Json, stream: str, *paths: str) -> None:
+    for entry in entry_of(catalog, stream)["metadata"]:
+        if ".".join(entry["breadcrumb"][1::2]) in paths:
+            entry["metadata"]["selected"] = False
 
 
 def test_deselected_field_is_in_neither_schema_nor_records(tap: Tap, sandbox: Sandbox) -> None:
     """So is one that only the metadata of the catalog has."""
     names = ("summary", "industries", "id", "updated_at")  # of which the keys stay
-    catalog = _selecting({("properties", name): False for name in names})
+    catalog = discover()
+    deselect(catalog, "career_sites", *names)
     for name in ("website", "_rescued_data"):
         del entry_of(catalog)["schema"]["properties"][name]
     run = tap.succeed(catalog=catalog)
@@ -60,7 +54,7 @@ def test_a_field_that_the_catalog_does_not_mention_is_rescued(tap: Tap, sandbox:
 def test_deselected_member_is_in_neither_schema_nor_records(tmp_path: Path) -> None:
     """Its object stays; its value is not rescued either."""
 
-    def spoil(body: dict[str, Any]) -> dict[str, Any]:
+    def spoil(body: Json) -> Json:
         for job in body["jobs"]:
             job["company"]["summary"] = ["private"]
         return body
@@ -68,9 +62,7 @@ def test_deselected_member_is_in_neither_schema_nor_records(tmp_path: Path) -> N
     with Sandbox(jobs=20, seed=1) as sandbox:
         sandbox.faults.add(Fault(replace=spoil), endpoint="jobs")
         tap = tap_of(sandbox, tmp_path, "jobs")
-        for entry in entry_of(tap.catalog, "jobs")["metadata"]:
-            if entry["breadcrumb"] == ["properties", "company", "properties", "summary"]:
-                entry["metadata"]["selected"] = False
+        deselect(tap.catalog, "jobs", "company.summary")
         run = tap.run()
     members = run.of("jobs").schema_message["schema"]["properties"]["company"]["properties"].keys()
     assert "name" in members
@@ -84,9 +76,8 @@ def test_deselected_member_is_in_neither_schema_nor_records(tmp_path: Path) -> N
 def test_no_stream_that_can_be_read_is_an_error(tap: Tap, args: tuple[str, ...]) -> None:
     """Meltano ignores a misspelled stream in `select`, so nothing would be read for good."""
     none = selecting(discover(), career_sites=False)
-    for name in ("companies", "billed_pages"):
-        tap.refuse(*args, code="no-stream", catalog=selecting(none, **{name: True}))
-    for catalog in (none, {"streams": []}):
+    following = [selecting(none, **{name: True}) for name in ("companies", "billed_pages")]
+    for catalog in (none, Json(streams=[]), *following):
         tap.refuse(*args, code="no-stream", catalog=catalog)
 
 

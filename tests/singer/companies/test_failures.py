@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 from random import Random
 
@@ -28,11 +27,6 @@ from tests.support.target import Target
 pytestmark = pytest.mark.slow
 
 
-BAD: dict[str, Callable[[Json], Json]] = {
-    "no id": lambda profile: {**profile, "id": None},
-    "another type": lambda profile: {**profile, "name": {"en": "ACME"}},
-    "no name": lambda profile: {name: profile[name] for name in profile if name != "name"},
-}
 REJECTED = [301, 404, 410]
 
 
@@ -80,12 +74,12 @@ class TestOneProfile:
 
 
 class TestEveryProfile:
-    @pytest.mark.parametrize("change", BAD.values(), ids=BAD)
+    @pytest.mark.parametrize("odd", [{"id": None}, {"name": {"en": "ACME"}}])
     def test_five_bad_profiles_in_a_row_end_the_run_before_the_state(
-        self, tap: Tap, sandbox: Sandbox, change: Callable[[Json], Json]
+        self, tap: Tap, sandbox: Sandbox, odd: Json
     ) -> None:
         ids = sorted(sandbox.world.rows())  # as the feed returns them
-        spoiled = Fault(replace=change, times=None)
+        spoiled = Fault(replace=lambda profile: profile | odd, times=None)
         for company_id in ids[:4] + ids[5:9] + ids[60:65]:
             sandbox.faults.add(spoiled, company_id=company_id)
         run = tap.fail(code="format-changed")
