@@ -243,7 +243,7 @@ def erase(row: int) -> Step:
 
 def gap_of(world: World, name: str) -> int | None:
     """Return the minute since when a pipeline knows that rows are missing."""
-    has = world.pipes[name].best
+    has = best(world.pipes[name].own, world.pipes[name].wanted)
     assert has
     return None if has.gap is None else minute(has.gap)
 

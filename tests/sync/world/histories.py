@@ -128,10 +128,6 @@ class Moves:
         self.world.api.change_silently(self.rng.randrange(_ROWS))
         self.world.note("a row changes, but not its time")
 
-    def row_expires(self) -> None:
-        self.world.api.expire(self.rng.randrange(_ROWS))
-        self.world.note("a row expires")
-
     def runs(self) -> None:
         self._run()
 

@@ -25,7 +25,6 @@ from tap_jobo.archive.memory import Memory
 from tap_jobo.archive.store import StoreError
 from tap_jobo.model import ALL, EntryHeader, Filters, Order, Position, Progress, State, Sync
 from tap_jobo.records.values import ERASED
-from tap_jobo.settings.setting import Setting
 from tap_jobo.streams.career_sites import CAREER_SITES
 from tap_jobo.sync import fold, plan
 from tap_jobo.sync.filters import FilterRules
@@ -43,20 +42,15 @@ KEY: Final = key_of_name(f"{OWNER}/career_sites")
 COUNTRIES: Final = ("AT", "BE", "CH")
 KINDS: Final = ("x", "y")
 _SETTINGS: Final = {each.name: each for each in CAREER_SITES.filters}
-_KNOWN: Final = tuple(_SETTINGS[name] for name in ("country_codes", "founded_after"))
-_ALL: Final = (*_KNOWN, _SETTINGS["industries"])
-RULES: Final = FilterRules(_ALL)
-OLD_RULES: Final = FilterRules(_KNOWN)
+OLD_FILTERS: Final = tuple(_SETTINGS[name] for name in ("country_codes", "founded_after"))
+ALL_FILTERS: Final = (*OLD_FILTERS, _SETTINGS["industries"])
+RULES: Final = FilterRules(ALL_FILTERS)
+OLD_RULES: Final = FilterRules(OLD_FILTERS)
 """Of an earlier version, which does not know the filter `industries`."""
 LISTED: Final = 600
 """Minutes for which the API of a free feed lists a row, of which the tap requests a quarter."""
 REQUESTED: Final = 150
 BEGINNING: Final = datetime(2026, 1, 1, tzinfo=UTC)
-
-
-def filters_of(*, is_old: bool) -> tuple[Setting, ...]:
-    """Return the filters that a version knows."""
-    return _KNOWN if is_old else _ALL
 
 
 @contextmanager
@@ -187,9 +181,6 @@ class Api:
     def move(self, id_: int, country: str) -> None:
         """Let a row match other filters, but not change when it was updated."""
         self.rows[id_] = replace(self.rows[id_], country=country)
-
-    def expire(self, id_: int) -> None:
-        self.rows.pop(id_, None)
 
     def page(self, sync: Sync, cursor: str | None) -> tuple[tuple[Row, ...], str | None] | None:
         """Return a page and the next cursor, None if the cursor is rejected."""
@@ -403,10 +394,6 @@ class Pipe:
     def own(self) -> Position:
         assert self.state
         return self.state.position
-
-    @property
-    def best(self) -> Any:
-        return plan.best(self.own, self.wanted)
 
     @property
     def going(self) -> Progress:

@@ -128,7 +128,7 @@ class ProcessRun(AnyRun):
         run = self._read(process.exitcode)
         if run.returncode == -signal.SIGKILL or self.conditions.fails_at:
             self.world.release_locks()
-        self._settle(is_whole=run.returncode == 0)
+        self._settle()
         self._deliver(run)
         told = self._note_gap(run)
         ending = self._ending(run)
@@ -159,8 +159,8 @@ class ProcessRun(AnyRun):
 
     # What came of it
 
-    def _settle(self, *, is_whole: bool) -> None:
-        """Find the pages that it has bought; a run that did not end well may have lost one."""
+    def _settle(self) -> None:
+        """Find the pages that it has bought."""
         world, number = self.world, f"{self.number}"
         requests = world.api.sandbox.feed_requests
         served = [each.row_ids for each in requests if each.headers.get("x-run") == number]
@@ -172,8 +172,7 @@ class ProcessRun(AnyRun):
         self.folder = world.folders.get(self.pipe.folder, self.folder)
         entries = self.folder.entries
         own = [n for n, each in enumerate(entries, 1) if each.header.id.startswith(f"{number}-")]
-        lost = len(pages) - sum(bool(entries[n - 1].rows) for n in own)
-        world.require(lost <= (not is_whole), f"{lost} pages are lost")
+        self.lost = len(pages) - sum(bool(entries[n - 1].rows) for n in own)
         for each in own:
             self.note_bought(each)
 
@@ -220,11 +219,8 @@ class ProcessRun(AnyRun):
             "archive-lacks-rows": "asked",
         }
         self.world.require(code in outcomes, text)
-        is_damaged = code == "archive-damaged"
-        is_free = is_damaged or outcomes[code] != "asked" or "Nothing was billed" in text
-        self.world.require(is_free, text)
-        number = int(re.findall(r" drop \S+ (\d+)", text)[0]) if is_damaged else 0
-        return outcomes[code], Asked(code, ways, number, text)
+        page = re.search(r" drop \S+ (\d+)", text) if code == "archive-damaged" else None
+        return outcomes[code], Asked(code, ways, int(page[1]) if page else 0, text)
 
     def _note_gap(self, run: Run) -> list[int]:
         """Return since when rows are missing, by what it tells: first as a WARNING."""

@@ -66,6 +66,7 @@ class AnyRun:
         target: What loads its rows.
         first: The entry that it loads after, None if that is not known.
         billed: The rows that it was billed for.
+        lost: The pages that it was billed for, and that are in no archive.
     """
 
     position: Position
@@ -87,7 +88,7 @@ class AnyRun:
         self.folder = Folder(Disk(lasts=self.lasts))
         self.target = Target(self, conditions.batch)
         self.first: int | None = None
-        self.billed = 0
+        self.billed = self.lost = 0
 
     def go(self) -> Ending:
         """Load, then buy."""

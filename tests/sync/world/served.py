@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from jobo_sandbox import Sandbox
 from tests.support.archives import Files
@@ -19,7 +18,6 @@ class ServedApi(Api):
         self.sandbox = Sandbox(size=0, seed=1, clock=self.unix_time, created_at=BEGINNING)
         self.sandbox.order = "updated_asc" if order == "time" else "id"
         self._keys: dict[int, str] = {}
-        self._expired: dict[int, Any] = {}
         self.wait(0)
 
     def unix_time(self) -> float:
@@ -46,20 +44,10 @@ class ServedApi(Api):
         super().move(id_, country)
         self._send(id_)
 
-    def expire(self, id_: int) -> None:
-        super().expire(id_)
-        world = self.sandbox.world
-        with world.still():
-            if company := world._companies.pop(self.key(id_), None):
-                self._expired[id_] = company
-            world._sorted.clear()
-
     def _send(self, id_: int) -> None:
         if row := self.rows.get(id_):
             if id_ not in self._keys:
                 self._keys[id_] = self.sandbox.world.add()
-            if id_ in self._expired:  # it returns with its id
-                self.sandbox.world._companies[self._keys[id_]] = self._expired.pop(id_)
             self.sandbox.world.touch(
                 self._keys[id_],
                 at=BEGINNING + minutes(row.at),

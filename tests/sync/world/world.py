@@ -29,7 +29,6 @@ from tests.sync.world.parts import (
     RULES,
     Api,
     Asked,
-    Disk,
     Entry,
     Folder,
     Pipe,
@@ -59,7 +58,6 @@ class World:
         margin: The most minutes that a run may read again.
         billed: The rows that the last run was billed for.
         total: All of them.
-        lost_pages: Pages that were billed and are in no archive.
         erased: Of each row that `erase` took out, the last version, and when it had changed.
         erased_rows: The rows that it took out.
     """
@@ -75,17 +73,11 @@ class World:
         self.has_kept = False
         self.starts: set[str] = set()
         self.skew = self.margin = 0
-        self.lost_pages = self.most_lost_pages = 0
         self.billed = self.total = 0
         self.erased: dict[int, tuple[int, int]] = {}
         self.erased_rows: set[Row] = set()
         self.log: list[str] = []
         self.begun: set[str] = set()  # the orders that syncs carry out
-
-    def disk_of(self, pipe: Pipe) -> Disk | None:
-        """Return the disk of a pipeline's archive, None if there is none yet."""
-        folder = self.folders.get(pipe.folder) if pipe.uses_archive else None
-        return folder.disk if folder else None
 
     # Folders
 
@@ -144,8 +136,6 @@ class World:
         """Let a run go to its end, and check what it did."""
         pipe, happens = run.pipe, run.conditions
         outcome, pipe.question = run.go()
-        if happens.fails_at and outcome == "failed":  # it may have been the writing of a page
-            self.most_lost_pages += 1
         if not (outcome == "died" and happens.kills_target):
             run.target.flush()
         if outcome == "died" and not run.lasts:
@@ -163,7 +153,8 @@ class World:
             self._check(run)
         self._check_with_archive(run, is_done=outcome == "done")
         self._check_truth(self.folders.get(pipe.folder))
-        self.require(self.lost_pages <= self.most_lost_pages, "pages are lost without a kill")
+        most = int(outcome in {"died", "failed"})  # the page in flight
+        self.require(run.lost <= most, f"{run.lost} pages are lost")
         return outcome
 
     def note_behind(self, pipe: Pipe, offset: int) -> None:
