@@ -29,7 +29,7 @@ from tap_jobo.errors import (
     StateError,
     TapJoboError,
 )
-from tap_jobo.model import Charge, EntryHeader, Position, Receipt, Sync
+from tap_jobo.model import Charge, EntryHeader, Receipt, Sync
 from tap_jobo.records.converter import RecordConverter
 from tap_jobo.streams.career_sites import CAREER_SITES
 from tap_jobo.streams.feed_spec import FeedSpec
@@ -180,10 +180,6 @@ class TapRun(AnyRun):
         run.__dict__["wanted"] = wanted
         return run
 
-    @property
-    def position(self) -> Position:  # type: ignore[override]
-        return self._feed.position
-
     def go(self) -> Ending:
         try:
             self._deliver()
@@ -193,6 +189,7 @@ class TapRun(AnyRun):
             return self._ending(error)
         finally:
             self.folder.disk.fails_in = 0
+            self.position = self._feed.position
         is_complete: Any = self._report.is_complete
         if is_complete is not True:
             return "limit", None

@@ -166,21 +166,24 @@ class Api:
         sent = {"id": self.key(row.id), "updated_at": at(row.at), "name": row.name}
         return {**_template(), **sent}
 
+    def set(self, row: Row) -> None:
+        self.rows[row.id] = row
+
     def put(self, id_: int, country: str, kind: str) -> None:
         """Add a row, or change it."""
         self.versions[id_] = self.versions.get(id_, 0) + 1
-        self.rows[id_] = Row(id_, self.tick(), country, kind, self.versions[id_])
+        self.set(Row(id_, self.tick(), country, kind, self.versions[id_]))
 
     def change_silently(self, id_: int) -> None:
         """Change a row, but not when it was updated."""
         if id_ in self.rows:
             self.tick()
             self.versions[id_] += 1
-            self.rows[id_] = replace(self.rows[id_], version=self.versions[id_])
+            self.set(replace(self.rows[id_], version=self.versions[id_]))
 
     def move(self, id_: int, country: str) -> None:
         """Let a row match other filters, but not change when it was updated."""
-        self.rows[id_] = replace(self.rows[id_], country=country)
+        self.set(replace(self.rows[id_], country=country))
 
     def page(self, sync: Sync, cursor: str | None) -> tuple[tuple[Row, ...], str | None] | None:
         """Return a page and the next cursor, None if the cursor is rejected."""

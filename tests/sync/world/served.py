@@ -6,7 +6,7 @@ from pathlib import Path
 
 from jobo_sandbox import Sandbox
 from tests.support.archives import Files
-from tests.sync.world.parts import BEGINNING, Api, Disk, RowOrder, minutes
+from tests.sync.world.parts import BEGINNING, Api, Disk, Row, RowOrder, minutes
 
 
 class ServedApi(Api):
@@ -32,30 +32,18 @@ class ServedApi(Api):
     def key(self, id_: int) -> str:
         return self._keys.get(id_, "")
 
-    def put(self, id_: int, country: str, kind: str) -> None:
-        super().put(id_, country, kind)
-        self._send(id_)
-
-    def change_silently(self, id_: int) -> None:
-        super().change_silently(id_)
-        self._send(id_)
-
-    def move(self, id_: int, country: str) -> None:
-        super().move(id_, country)
-        self._send(id_)
-
-    def _send(self, id_: int) -> None:
-        if row := self.rows.get(id_):
-            if id_ not in self._keys:
-                self._keys[id_] = self.sandbox.world.add()
-            self.sandbox.world.touch(
-                self._keys[id_],
-                at=BEGINNING + minutes(row.at),
-                name=row.name,
-                country_code=row.country,
-                industries=[row.kind],
-                founded_year=row.founded,
-            )
+    def set(self, row: Row) -> None:
+        super().set(row)
+        if row.id not in self._keys:
+            self._keys[row.id] = self.sandbox.world.add()
+        self.sandbox.world.touch(
+            self._keys[row.id],
+            at=BEGINNING + minutes(row.at),
+            name=row.name,
+            country_code=row.country,
+            industries=[row.kind],
+            founded_year=row.founded,
+        )
 
 
 class Stored(Disk):
@@ -69,13 +57,10 @@ class Stored(Disk):
     def pull(self) -> None:
         self.files = self._stored.copy()
 
-    def push(self) -> None:
-        self._stored.restore(self.files)
-
     def create(self, name: str, content: bytes) -> None:
         super().create(name, content)
-        self.push()
+        self._stored.store.create(name, content)
 
     def replace(self, name: str, content: bytes) -> None:
         super().replace(name, content)
-        self.push()
+        self._stored.store.replace(name, content)

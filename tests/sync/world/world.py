@@ -18,11 +18,10 @@ from typing import Any, Final
 from unittest.mock import patch
 
 from click import ClickException
-from msgspec.structs import replace as with_
 
 from tap_jobo import archive_cli
 from tap_jobo.errors import FormatError
-from tap_jobo.model import ALL, Filters, Position, Read, State, Sync
+from tap_jobo.model import ALL, Filters, Position, Read, Sync
 from tap_jobo.sync.plan import best
 from tests.sync.world.in_memory import SimClock, TapRun
 from tests.sync.world.parts import (
@@ -514,9 +513,3 @@ class World:
 def _is_claimed(row: Row, read: Read) -> bool:
     until = read.until if read.gap is None else min(read.gap, read.until)
     return row.matches(read.filters) and read.start <= at(row.at) < until
-
-
-def state_of(pipe: Pipe, **changes: object) -> State:
-    """Return the state of a pipeline, changed."""
-    assert pipe.state
-    return with_(pipe.state, **changes)
