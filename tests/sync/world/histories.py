@@ -247,14 +247,14 @@ class Moves:
 
     def drops_page(self) -> None:
         folder = self._folder
-        if folder and folder.entries and not folder.damaged and self._chance(0.3):
+        if folder and folder.entries and not folder.intact and self._chance(0.3):
             self.world.damage(self.pipe.folder, max(1, folder.head - self.rng.randrange(3)))
-        if folder and folder.damaged:
-            self.world.drop(self.pipe.folder, self.rng.choice(sorted(folder.damaged)))
+        if folder and folder.intact:
+            self.world.drop(self.pipe.folder, self.rng.choice(sorted(folder.intact)))
 
     def erases_row(self) -> None:
         folder = self._folder
-        if folder and not folder.damaged and self._chance(0.5):
+        if folder and not folder.intact and self._chance(0.5):
             row, in_warehouses = self.rng.randrange(_ROWS), self._chance(0.7)
             self.world.erase(self.pipe.folder, row, in_warehouses=in_warehouses)
 
@@ -298,23 +298,15 @@ _TOUCHES_FOLDERS: Final = {
 }
 
 
-def draw(
-    rng: random.Random, kind: Kind = "memory", free: float = 0.1
-) -> tuple[Setting, list[Step]]:
-    """Return a random history; in some, nobody touches folders.
-
-    Args:
-        rng: Where it is drawn from.
-        kind: Where its archives are.
-        free: The share of free feeds, in memory.
-    """
+def draw(rng: random.Random, kind: Kind = "memory") -> tuple[Setting, list[Step]]:
+    """Return a random history; in some, nobody touches folders."""
     names = ("prod", "dev", "lab")
     is_process = kind != "memory"
     setting = Setting(
         names=names[: rng.choice([1, 2, 2, 3])],
         order=rng.choice(["time", "id"]),
         has_old_version=rng.random() < 0.25 and not is_process,
-        is_free=rng.random() < free and not is_process,
+        is_free=rng.random() < 0.3 and not is_process,
         seed=rng.getrandbits(32),
         kind=kind,
     )
@@ -377,11 +369,11 @@ def shrink(setting: Setting, steps: Sequence[Step]) -> list[Step]:
     return needed
 
 
-def find_wrong(seed: int, count: int, kind: Kind = "memory", free: float = 0.1) -> str:
+def find_wrong(seed: int, count: int, kind: Kind = "memory") -> str:
     """Play random histories; return what is wrong with the first one that is, or nothing."""
     rng = random.Random(seed)
     for number in range(count):
-        setting, steps = draw(rng, kind, free)
+        setting, steps = draw(rng, kind)
         if wrong := play(setting, steps):
             steps = shrink(setting, steps)
             wrong = play(setting, steps) or f"Only once:\n{wrong}"

@@ -125,7 +125,8 @@ class _Archive(StreamArchive):
     run: TapRun
 
     def prove_room(self) -> None:
-        self.run.register()
+        if self.run.lasts:  # from now on, it has a folder
+            self.run.world.folders.setdefault(self.run.pipe.folder, self.run.folder)
         self._largest = 0  # a file as large as that of a real page takes half of a history
         super().prove_room()
         self.run.step()
@@ -258,11 +259,6 @@ class TapRun(AnyRun):
     def _lock(self, _: StreamArchive) -> Iterator[Callable[[], None]]:
         self._other = None
         yield lambda: None
-
-    def register(self) -> None:
-        """Let the folder of the archive exist."""
-        if self.lasts:
-            self.world.folders.setdefault(self.pipe.folder, self.folder)
 
     def fetch(self, sync: Sync, cursor: str | None) -> tuple[Receipt, bytes]:
         """Fetch a page. Raises as the tap does if a limit is reached, or the cursor rejected."""

@@ -308,10 +308,6 @@ class Folder:
         return self.archive.head
 
     @property
-    def damaged(self) -> set[int]:
-        return {*self.intact}
-
-    @property
     def entries(self) -> list[Entry]:
         """The entries, as they were before they were damaged."""
         return [

@@ -67,7 +67,7 @@ class ProcessRun(AnyRun):
 
     def __init__(self, world: ProcessWorld, pipe: Pipe, conditions: Conditions) -> None:
         super().__init__(world, pipe, conditions)
-        self.number = world.next_number()
+        self.number = len(world.runs) + 1
         self.position = self.state.position if self.state else NOTHING
         self.changes = [*conditions.changes]
         self._output = world.root / f"{self.number}.output"
@@ -102,7 +102,7 @@ class ProcessRun(AnyRun):
         wanted, happens = self.wanted, self.conditions
         config = {
             **wanted.filters,
-            "archive_dir": self.world.location(self.pipe),
+            "archive_dir": f"{self.world.place}/{self.pipe.folder}",
             "on_filter_change": wanted.choice,
             "batch_size": wanted.batch_size,
             "lookback_minutes": self.pipe.lookback,
@@ -283,14 +283,11 @@ class ProcessWorld(World):
         self.api.sandbox.faults.add(rejection, when=self._is_rejected)
         self.limit: int | None = None
         self.warned: dict[str, set[int]] = {}
-        self._runs: list[ProcessRun] = []
-
-    def next_number(self) -> int:
-        return len(self._runs) + 1
+        self.runs: list[ProcessRun] = []
 
     def new_run(self, pipe: Pipe, happens: Conditions) -> AnyRun:
         run = ProcessRun(self, pipe, happens)
-        self._runs.append(run)
+        self.runs.append(run)
         return run
 
     # The API
@@ -317,12 +314,9 @@ class ProcessWorld(World):
         return is_rejected
 
     def _run_of(self, request: Request) -> ProcessRun:
-        return self._runs[int(request.headers["x-run"]) - 1]
+        return self.runs[int(request.headers["x-run"]) - 1]
 
     # Archives
-
-    def location(self, pipe: Pipe) -> str:
-        return f"{self.place}/{pipe.folder}"
 
     def stored(self, name: str) -> Files:
         """Return the files of an archive."""
@@ -365,7 +359,7 @@ class ProcessWorld(World):
             return
         self._follow(question.text, "drop")
         self.is_calm = False
-        for each in [*folder.damaged]:
+        for each in [*folder.intact]:
             header = folder.archive.header(each)
             if header and header.dropped:
                 folder.intact.pop(each)

@@ -99,7 +99,7 @@ class AnyRun:
         """Whether rows may come that are older than those of the warehouse."""
         if self.world.is_calm:
             return False
-        is_whole = not self.folder.damaged and not any(
+        is_whole = not self.folder.intact and not any(
             entry.header.dropped for entry in self.folder.entries
         )
         return not (self.is_true and self.first and is_whole)

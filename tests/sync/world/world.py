@@ -180,15 +180,13 @@ class World:
             pipe.state = None
         elif way == "drop":
             self._drop_damaged(pipe, question)
-        elif way == "restart-sync":
-            self._restart_stuck(pipe)
         else:
-            raise self.wrong(f"nobody can answer {way}")
+            self._restart_stuck(pipe)
         return self.run(name)
 
     def _drop_damaged(self, pipe: Pipe, question: Asked) -> None:
         folder = self.folders.get(pipe.folder)
-        if folder and question.page in folder.damaged:
+        if folder and question.page in folder.intact:
             self.drop(pipe.folder, question.page)
 
     def _restart_stuck(self, pipe: Pipe) -> None:
@@ -452,9 +450,8 @@ class World:
                 break
         else:
             raise self.wrong("the pipelines ask for ever")
-        for name, folder in self.folders.items():
-            self._check_truth(folder)
-            self._check_order(name, folder)
+        for folder in self.folders.values():
+            self._check_order(folder)
         for pipe in [*self.pipes.values()]:
             if pipe.uses_archive and pipe.folder in self.folders:
                 self._check_new_warehouse(pipe, self.folders[pipe.folder])
@@ -477,24 +474,19 @@ class World:
                     self.answer(pipe.name, choose([*question.ways]))
         raise self.wrong(f"{pipe.name} never comes to rest: {pipe.question}")
 
-    def _check_order(self, name: str, folder: Folder) -> None:
+    def _check_order(self, folder: Folder) -> None:
         """Check that an order is carried out by a pipeline that fits it, if it has any rows."""
         order = folder.order
         if order is None or order.over or not self.is_calm or self.api.is_free:
             return
-        since = order.since or ALL
-        for pipe in self.pipes.values():
-            is_its = pipe.wanted.filters == order.filters and pipe.wanted.start == order.start
-            if not (is_its and pipe.folder == name and pipe.uses_archive):
-                continue
-            has_rows = any(
-                row.matches(order.filters) and at(row.at) >= max(since, order.start)
-                for row in self.api.rows.values()
-            )
-            # Not only in `begun`: a run may end between the page and its note.
-            syncs = [entry.header.sync for entry in folder.entries if entry.header.sync]
-            is_begun = order.time in {*self.begun, *(sync.order for sync in syncs)}
-            self.require(is_begun or not has_rows, f"an order is never carried out: {order}")
+        wanted = [(pipe.wanted.filters, pipe.wanted.start) for pipe in self.pipes.values()]
+        since = max(order.since or ALL, order.start)
+        has_rows = any(
+            row.matches(order.filters) and at(row.at) >= since for row in self.api.rows.values()
+        )
+        if has_rows and (order.filters, order.start) in wanted:
+            is_begun = any(each.sync.order == order.time for each in folder.entries)
+            self.require(is_begun, f"an order is never carried out: {order}")
 
     def _check_new_warehouse(self, pipe: Pipe, folder: Folder) -> None:
         """Check that a new warehouse is loaded, and in a calm world free."""
