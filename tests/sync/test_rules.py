@@ -15,7 +15,6 @@ from msgspec.structs import replace
 from tap_jobo.archive.key import key_of_name
 from tap_jobo.clock import before, format_timestamp, parse_timestamp
 from tap_jobo.model import ALL, NOTHING, Filters, Order, Position, Read, State, Sync
-from tap_jobo.sharing import expand_filters, share_filters
 from tap_jobo.streams.career_sites import CAREER_SITES
 from tap_jobo.streams.jobs import EXPIRED_JOBS
 from tap_jobo.sync.filters import FilterRules
@@ -279,17 +278,3 @@ def test_a_sync_begins_over_with_all_that_was_decided() -> None:
         assert over.sync == replace(old, id=over.sync.id, **kept)
         assert over.sync.id != old.id
         assert (over.page, over.rows, over.cursor) == (1, 0, None)
-
-
-# How positions are stored
-
-
-@pytest.mark.parametrize("place", [-1, 1, 7])
-def test_filters_that_are_not_there_are_an_error(place: int) -> None:
-    raw = share_filters(Position(reads=(read(OF_AT, 0, 1),), is_begun=True))
-    raw["reads"][0]["filters"] = place
-    with pytest.raises(ValueError, match="filter_sets"):
-        expand_filters(raw, Position)
-    del raw["filter_sets"]
-    with pytest.raises(ValueError, match="filter_sets"):
-        expand_filters(raw, Position)

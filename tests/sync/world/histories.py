@@ -130,10 +130,6 @@ class Moves:
         self.world.api.change_silently(self.rng.randrange(_ROWS))
         self.world.note("a row changes, but not its time")
 
-    def row_expires(self) -> None:
-        self.world.api.expire(self.rng.randrange(_ROWS))
-        self.world.note("a row expires")
-
     def runs(self) -> None:
         self._run()
 
@@ -253,14 +249,14 @@ class Moves:
 
     def drops_page(self) -> None:
         folder = self._folder
-        if folder and folder.entries and not folder.damaged and self._chance(0.3):
+        if folder and folder.entries and not folder.intact and self._chance(0.3):
             self.world.damage(self.pipe.folder, max(1, folder.head - self.rng.randrange(3)))
-        if folder and folder.damaged:
-            self.world.drop(self.pipe.folder, self.rng.choice(sorted(folder.damaged)))
+        if folder and folder.intact:
+            self.world.drop(self.pipe.folder, self.rng.choice(sorted(folder.intact)))
 
     def erases_row(self) -> None:
         folder = self._folder
-        if folder and not folder.damaged and self._chance(0.5):
+        if folder and not folder.intact and self._chance(0.5):
             row, in_warehouses = self.rng.randrange(_ROWS), self._chance(0.7)
             self.world.erase(self.pipe.folder, row, in_warehouses=in_warehouses)
 
@@ -314,23 +310,15 @@ _TOUCHES_FOLDERS: Final = {
 }
 
 
-def draw(
-    rng: random.Random, kind: Kind = "memory", free: float = 0.1
-) -> tuple[Setting, list[Step]]:
-    """Return a random history; in some, nobody touches folders.
-
-    Args:
-        rng: Where it is drawn from.
-        kind: Where its archives are.
-        free: The share of free feeds, in memory.
-    """
+def draw(rng: random.Random, kind: Kind = "memory") -> tuple[Setting, list[Step]]:
+    """Return a random history; in some, nobody touches folders."""
     names = ("prod", "dev", "lab")
     is_process = kind != "memory"
     setting = Setting(
         names=names[: rng.choice([1, 2, 2, 3])],
         order=rng.choice(["time", "id"]),
         has_old_version=rng.random() < 0.25 and not is_process,
-        is_free=rng.random() < free and not is_process,
+        is_free=rng.random() < 0.3 and not is_process,
         seed=rng.getrandbits(32),
         kind=kind,
     )
@@ -384,28 +372,20 @@ def play(setting: Setting, steps: Sequence[Step]) -> str:
 
 
 def shrink(setting: Setting, steps: Sequence[Step]) -> list[Step]:
-    """Return the fewest steps with which a history is wrong in the same way."""
-    steps, kind = [*steps], play(setting, steps)[:14]
-    size = len(steps)
-    while size:
-        index = 0
-        while index < len(steps):
-            less = steps[:index] + steps[index + size :]
-            if play(setting, less)[:14] == kind:
-                steps = less
-                size = min(size, len(steps) or 1)
-                index = 0
-            else:
-                index += size
-        size //= 2
-    return steps
+    """Return fewer steps, with each of which a history is wrong in the same way."""
+    needed, kind = [*steps], play(setting, steps)[:14]
+    for step in steps:
+        less = [each for each in needed if each is not step]
+        if play(setting, less)[:14] == kind:
+            needed = less
+    return needed
 
 
-def find_wrong(seed: int, count: int, kind: Kind = "memory", free: float = 0.1) -> str:
+def find_wrong(seed: int, count: int, kind: Kind = "memory") -> str:
     """Play random histories; return what is wrong with the first one that is, or nothing."""
     rng = random.Random(seed)
     for number in range(count):
-        setting, steps = draw(rng, kind, free)
+        setting, steps = draw(rng, kind)
         if wrong := play(setting, steps):
             steps = shrink(setting, steps)
             wrong = play(setting, steps) or f"Only once:\n{wrong}"

@@ -19,7 +19,6 @@ import msgspec
 
 from tap_jobo.api.feed import FeedReader
 from tap_jobo.archive.archive import StreamArchive
-from tap_jobo.archive.store import StoreError
 from tap_jobo.clock import parse_timestamp
 from tap_jobo.errors import (
     ApiError,
@@ -30,7 +29,7 @@ from tap_jobo.errors import (
     StateError,
     TapJoboError,
 )
-from tap_jobo.model import Charge, EntryHeader, Position, Receipt, Sync
+from tap_jobo.model import Charge, EntryHeader, Receipt, Sync
 from tap_jobo.records.converter import RecordConverter
 from tap_jobo.streams.career_sites import CAREER_SITES
 from tap_jobo.streams.feed_spec import FeedSpec
@@ -39,14 +38,15 @@ from tap_jobo.sync.plan import best
 from tap_jobo.sync.run import FeedRun
 from tap_jobo.sync.start import Question
 from tests.sync.world.parts import (
+    ALL_FILTERS,
     KEY,
     LISTED,
+    OLD_FILTERS,
     OLD_RULES,
     Asked,
     Pipe,
     Way,
     at,
-    filters_of,
     minutes,
     row_of,
 )
@@ -96,7 +96,7 @@ class Quiet:
 
 @cache
 def _spec(*, is_old: bool, is_free: bool) -> FeedSpec:
-    spec = replace(CAREER_SITES, filters=filters_of(is_old=is_old))
+    spec = replace(CAREER_SITES, filters=OLD_FILTERS if is_old else ALL_FILTERS)
     return replace(spec, list_price=0, longest_lookback=minutes(LISTED)) if is_free else spec
 
 
@@ -125,20 +125,18 @@ class _Archive(StreamArchive):
     run: TapRun
 
     def prove_room(self) -> None:
-        self.run.register()
+        if self.run.lasts:  # from now on, it has a folder
+            self.run.world.folders.setdefault(self.run.pipe.folder, self.run.folder)
         super().prove_room()
         self.run.step()
 
     def create(self, header: EntryHeader, body: bytes) -> Any:
-        self.run.note_fetched()
+        self.run.lost += 1
+        self.run.step()
         try:
-            entry = super().create(header, body)
-        except StoreError:  # perhaps only the response was lost
-            if any(each.header.id == header.id for each in self.run.folder.entries):
-                self.run.note_bought(self.head + 1)
-            raise
-        self.run.note_written(entry.number)
-        return entry
+            return super().create(header, body)
+        finally:
+            self.run.note_written(header.id)
 
 
 class TapRun(AnyRun):
@@ -182,10 +180,6 @@ class TapRun(AnyRun):
         run.__dict__["wanted"] = wanted
         return run
 
-    @property
-    def position(self) -> Position:  # type: ignore[override]
-        return self._feed.position
-
     def go(self) -> Ending:
         try:
             self._deliver()
@@ -194,8 +188,8 @@ class TapRun(AnyRun):
         except TapJoboError as error:
             return self._ending(error)
         finally:
-            if disk := self.world.disk_of(self.pipe):
-                disk.fails_in = 0
+            self.folder.disk.fails_in = 0
+            self.position = self._feed.position
         is_complete: Any = self._report.is_complete
         if is_complete is not True:
             return "limit", None
@@ -218,9 +212,10 @@ class TapRun(AnyRun):
     def _deliver(self) -> None:
         """Write to the target what the tap writes."""
         self.step()
-        if disk := self.world.disk_of(self.pipe):
-            disk.fails_in = self.conditions.fails_at
-            disk.loses_response = self.conditions.loses_response
+        if self.lasts:
+            self.folder = self.world.folders.get(self.pipe.folder, self.folder)
+            self.folder.disk.fails_in = self.conditions.fails_at
+            self.folder.disk.loses_response = self.conditions.loses_response
         self._feed.open()
         start = self._feed._start
         self.first = start.offset
@@ -264,11 +259,6 @@ class TapRun(AnyRun):
         self._other = None
         yield lambda: None
 
-    def register(self) -> None:
-        """Let the folder of the archive exist."""
-        if self.lasts:
-            self.world.folders.setdefault(self.pipe.folder, self.folder)
-
     def fetch(self, sync: Sync, cursor: str | None) -> tuple[Receipt, bytes]:
         """Fetch a page. Raises as the tap does if a limit is reached, or the cursor rejected."""
         world = self.world
@@ -297,20 +287,13 @@ class TapRun(AnyRun):
         )
         return receipt, msgspec.json.encode(body)
 
-    def note_fetched(self) -> None:
-        """Note a page that was billed, and is not in the archive yet."""
-        self.world.lost_pages += 1
-        try:
-            self.step()
-        except Died:
-            self.world.most_lost_pages += 1
-            raise
-
-    def note_written(self, number: int) -> None:
-        """Note a page that has just been added to the archive."""
-        self.world.lost_pages -= 1
-        self._bought += 1
-        self.note_bought(number)
+    def note_written(self, id_: str) -> None:
+        """Note a page if it was added to the archive: perhaps only the response was lost."""
+        ids = [entry.header.id for entry in self.folder.entries]
+        if id_ in ids:
+            self.lost -= 1
+            self._bought += 1
+            self.note_bought(ids.index(id_) + 1)
         self.step()
 
 

@@ -25,7 +25,6 @@ from tap_jobo.archive.memory import Memory
 from tap_jobo.archive.store import StoreError
 from tap_jobo.model import ALL, EntryHeader, Filters, Order, Position, Progress, State, Sync
 from tap_jobo.records.values import ERASED
-from tap_jobo.settings.setting import Setting
 from tap_jobo.streams.career_sites import CAREER_SITES
 from tap_jobo.sync import fold, plan
 from tap_jobo.sync.filters import FilterRules
@@ -43,20 +42,15 @@ KEY: Final = key_of_name(f"{OWNER}/career_sites")
 COUNTRIES: Final = ("AT", "BE", "CH")
 KINDS: Final = ("x", "y")
 _SETTINGS: Final = {each.name: each for each in CAREER_SITES.filters}
-_KNOWN: Final = tuple(_SETTINGS[name] for name in ("country_codes", "founded_after"))
-_ALL: Final = (*_KNOWN, _SETTINGS["industries"])
-RULES: Final = FilterRules(_ALL)
-OLD_RULES: Final = FilterRules(_KNOWN)
+OLD_FILTERS: Final = tuple(_SETTINGS[name] for name in ("country_codes", "founded_after"))
+ALL_FILTERS: Final = (*OLD_FILTERS, _SETTINGS["industries"])
+RULES: Final = FilterRules(ALL_FILTERS)
+OLD_RULES: Final = FilterRules(OLD_FILTERS)
 """Of an earlier version, which does not know the filter `industries`."""
 LISTED: Final = 600
 """Minutes for which the API of a free feed lists a row, of which the tap requests a quarter."""
 REQUESTED: Final = 150
 BEGINNING: Final = datetime(2026, 1, 1, tzinfo=UTC)
-
-
-def filters_of(*, is_old: bool) -> tuple[Setting, ...]:
-    """Return the filters that a version knows."""
-    return _KNOWN if is_old else _ALL
 
 
 @contextmanager
@@ -172,24 +166,24 @@ class Api:
         sent = {"id": self.key(row.id), "updated_at": at(row.at), "name": row.name}
         return {**_template(), **sent}
 
+    def set(self, row: Row) -> None:
+        self.rows[row.id] = row
+
     def put(self, id_: int, country: str, kind: str) -> None:
         """Add a row, or change it."""
         self.versions[id_] = self.versions.get(id_, 0) + 1
-        self.rows[id_] = Row(id_, self.tick(), country, kind, self.versions[id_])
+        self.set(Row(id_, self.tick(), country, kind, self.versions[id_]))
 
     def change_silently(self, id_: int) -> None:
         """Change a row, but not when it was updated."""
         if id_ in self.rows:
             self.tick()
             self.versions[id_] += 1
-            self.rows[id_] = replace(self.rows[id_], version=self.versions[id_])
+            self.set(replace(self.rows[id_], version=self.versions[id_]))
 
     def move(self, id_: int, country: str) -> None:
         """Let a row match other filters, but not change when it was updated."""
-        self.rows[id_] = replace(self.rows[id_], country=country)
-
-    def expire(self, id_: int) -> None:
-        self.rows.pop(id_, None)
+        self.set(replace(self.rows[id_], country=country))
 
     def page(self, sync: Sync, cursor: str | None) -> tuple[tuple[Row, ...], str | None] | None:
         """Return a page and the next cursor, None if the cursor is rejected."""
@@ -313,10 +307,6 @@ class Folder:
         return self.archive.head
 
     @property
-    def damaged(self) -> set[int]:
-        return {*self.intact}
-
-    @property
     def entries(self) -> list[Entry]:
         """The entries, as they were before they were damaged."""
         return [
@@ -402,10 +392,6 @@ class Pipe:
     def own(self) -> Position:
         assert self.state
         return self.state.position
-
-    @property
-    def best(self) -> Any:
-        return plan.best(self.own, self.wanted)
 
     @property
     def going(self) -> Progress:

@@ -68,7 +68,7 @@ class ProcessRun(AnyRun):
 
     def __init__(self, world: ProcessWorld, pipe: Pipe, conditions: Conditions) -> None:
         super().__init__(world, pipe, conditions)
-        self.number = world.next_number()
+        self.number = len(world.runs) + 1
         self.position = self.state.position if self.state else NOTHING
         self.changes = [*conditions.changes]
         self._output = world.root / f"{self.number}.output"
@@ -103,7 +103,7 @@ class ProcessRun(AnyRun):
         wanted, happens = self.wanted, self.conditions
         config = {
             **wanted.filters,
-            "archive_dir": self.world.location(self.pipe),
+            "archive_dir": f"{self.world.place}/{self.pipe.folder}",
             "on_filter_change": wanted.choice,
             "batch_size": wanted.batch_size,
             "lookback_minutes": self.pipe.lookback,
@@ -129,7 +129,7 @@ class ProcessRun(AnyRun):
         run = self._read(process.exitcode)
         if run.returncode == -signal.SIGKILL or self.conditions.fails_at:
             self.world.release_locks()
-        self._settle(is_whole=run.returncode == 0)
+        self._settle()
         self._deliver(run)
         told = self._note_gap(run)
         ending = self._ending(run)
@@ -160,8 +160,8 @@ class ProcessRun(AnyRun):
 
     # What came of it
 
-    def _settle(self, *, is_whole: bool) -> None:
-        """Find the pages that it has bought; a run that did not end well may have lost one."""
+    def _settle(self) -> None:
+        """Find the pages that it has bought."""
         world, number = self.world, f"{self.number}"
         requests = world.api.sandbox.feed_requests
         served = [each.row_ids for each in requests if each.headers.get("x-run") == number]
@@ -173,8 +173,7 @@ class ProcessRun(AnyRun):
         self.folder = world.folders.get(self.pipe.folder, self.folder)
         entries = self.folder.entries
         own = [n for n, each in enumerate(entries, 1) if each.header.id.startswith(f"{number}-")]
-        lost = len(pages) - sum(bool(entries[n - 1].rows) for n in own)
-        world.require(lost <= (not is_whole), f"{lost} pages are lost")
+        self.lost = len(pages) - sum(bool(entries[n - 1].rows) for n in own)
         for each in own:
             self.note_bought(each)
 
@@ -221,11 +220,8 @@ class ProcessRun(AnyRun):
             "archive-lacks-rows": "asked",
         }
         self.world.require(code in outcomes, text)
-        is_damaged = code == "archive-damaged"
-        is_free = is_damaged or outcomes[code] != "asked" or "Nothing was billed" in text
-        self.world.require(is_free, text)
-        number = int(re.findall(r" drop \S+ (\d+)", text)[0]) if is_damaged else 0
-        return outcomes[code], Asked(code, ways, number, text)
+        page = re.search(r" drop \S+ (\d+)", text) if code == "archive-damaged" else None
+        return outcomes[code], Asked(code, ways, int(page[1]) if page else 0, text)
 
     def _note_gap(self, run: Run) -> list[int]:
         """Return since when rows are missing, by what it tells: first as a WARNING."""
@@ -290,14 +286,11 @@ class ProcessWorld(World):
         self._unlimited: Counter[str] = Counter()  # what each month had cost when it was set
         self._uncounted = 0  # credits of requests that no run had counted by then
         self.warned: dict[str, set[int]] = {}
-        self._runs: list[ProcessRun] = []
-
-    def next_number(self) -> int:
-        return len(self._runs) + 1
+        self.runs: list[ProcessRun] = []
 
     def new_run(self, pipe: Pipe, happens: Conditions) -> AnyRun:
         run = ProcessRun(self, pipe, happens)
-        self._runs.append(run)
+        self.runs.append(run)
         return run
 
     # The API
@@ -324,12 +317,9 @@ class ProcessWorld(World):
         return is_rejected
 
     def _run_of(self, request: Request) -> ProcessRun:
-        return self._runs[int(request.headers["x-run"]) - 1]
+        return self.runs[int(request.headers["x-run"]) - 1]
 
     # Archives
-
-    def location(self, pipe: Pipe) -> str:
-        return f"{self.place}/{pipe.folder}"
 
     def stored(self, name: str) -> Files:
         """Return the files of an archive."""
@@ -372,7 +362,7 @@ class ProcessWorld(World):
             return
         self._follow(question.text, "drop")
         self.is_calm = False
-        for each in [*folder.damaged]:
+        for each in [*folder.intact]:
             header = folder.archive.header(each)
             if header and header.dropped:
                 folder.intact.pop(each)

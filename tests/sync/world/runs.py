@@ -66,6 +66,7 @@ class AnyRun:
         target: What loads its rows.
         first: The entry that it loads after, None if that is not known.
         billed: The rows that it was billed for.
+        lost: The pages that it was billed for, and that are in no archive.
     """
 
     position: Position
@@ -87,7 +88,7 @@ class AnyRun:
         self.folder = Folder(Disk(lasts=self.lasts))
         self.target = Target(self, conditions.batch)
         self.first: int | None = None
-        self.billed = 0
+        self.billed = self.lost = 0
 
     def go(self) -> Ending:
         """Load, then buy."""
@@ -98,7 +99,7 @@ class AnyRun:
         """Whether rows may come that are older than those of the warehouse."""
         if self.world.is_calm:
             return False
-        is_whole = not self.folder.damaged and not any(
+        is_whole = not self.folder.intact and not any(
             entry.header.dropped for entry in self.folder.entries
         )
         return not (self.is_true and self.first and is_whole)

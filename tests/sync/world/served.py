@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from jobo_sandbox import Sandbox
 from tests.support.archives import Files
-from tests.sync.world.parts import BEGINNING, Api, Disk, RowOrder, minutes
+from tests.sync.world.parts import BEGINNING, Api, Disk, Row, RowOrder, minutes
 
 
 class ServedApi(Api):
@@ -19,7 +18,6 @@ class ServedApi(Api):
         self.sandbox = Sandbox(size=0, seed=1, clock=self.unix_time, created_at=BEGINNING)
         self.sandbox.order = "updated_asc" if order == "time" else "id"
         self._keys: dict[int, str] = {}
-        self._expired: dict[int, Any] = {}
         self.wait(0)
 
     def unix_time(self) -> float:
@@ -34,40 +32,18 @@ class ServedApi(Api):
     def key(self, id_: int) -> str:
         return self._keys.get(id_, "")
 
-    def put(self, id_: int, country: str, kind: str) -> None:
-        super().put(id_, country, kind)
-        self._send(id_)
-
-    def change_silently(self, id_: int) -> None:
-        super().change_silently(id_)
-        self._send(id_)
-
-    def move(self, id_: int, country: str) -> None:
-        super().move(id_, country)
-        self._send(id_)
-
-    def expire(self, id_: int) -> None:
-        super().expire(id_)
-        world = self.sandbox.world
-        with world.still():
-            if company := world._companies.pop(self.key(id_), None):
-                self._expired[id_] = company
-            world._sorted.clear()
-
-    def _send(self, id_: int) -> None:
-        if row := self.rows.get(id_):
-            if id_ not in self._keys:
-                self._keys[id_] = self.sandbox.world.add()
-            if id_ in self._expired:  # it returns with its id
-                self.sandbox.world._companies[self._keys[id_]] = self._expired.pop(id_)
-            self.sandbox.world.touch(
-                self._keys[id_],
-                at=BEGINNING + minutes(row.at),
-                name=row.name,
-                country_code=row.country,
-                industries=[row.kind],
-                founded_year=row.founded,
-            )
+    def set(self, row: Row) -> None:
+        super().set(row)
+        if row.id not in self._keys:
+            self._keys[row.id] = self.sandbox.world.add()
+        self.sandbox.world.touch(
+            self._keys[row.id],
+            at=BEGINNING + minutes(row.at),
+            name=row.name,
+            country_code=row.country,
+            industries=[row.kind],
+            founded_year=row.founded,
+        )
 
 
 class Stored(Disk):
@@ -81,13 +57,10 @@ class Stored(Disk):
     def pull(self) -> None:
         self.files = self._stored.copy()
 
-    def push(self) -> None:
-        self._stored.restore(self.files)
-
     def create(self, name: str, content: bytes) -> None:
         super().create(name, content)
-        self.push()
+        self._stored.store.create(name, content)
 
     def replace(self, name: str, content: bytes) -> None:
         super().replace(name, content)
-        self.push()
+        self._stored.store.replace(name, content)
