@@ -148,7 +148,7 @@ class Builds:
 
     def settle(self, *statements: str) -> None:
         """Let the server do now what it would do during a build."""
-        self._postgres.execute_alone(*statements)
+        self._postgres.execute(*statements)
 
     def _of_the_server(self) -> float:
         times = self._server.cpu_times()
@@ -168,7 +168,7 @@ def measure(copies: int, rounds: int) -> Iterator[str]:
     ):
         folder, data = Path(name), Path(name, "data")
         server = Postgres.on(port, folder, {})
-        server.execute_alone(*ROLE, "CREATE DATABASE jobo", "CREATE DATABASE no_rows")
+        server.execute(*ROLE, "CREATE DATABASE jobo", "CREATE DATABASE no_rows")
         databases = [Postgres.on(port, folder, {}, name) for name in ("jobo", "no_rows")]
         with Sandbox(size=SITES, jobs=JOBS, seed=1) as sandbox:
             for database in databases:
@@ -176,7 +176,7 @@ def measure(copies: int, rounds: int) -> Iterator[str]:
         full, empty = databases
         empty.execute(f"TRUNCATE {', '.join(TABLES)}")
         full.execute(multiply(copies))
-        full.execute_alone("VACUUM ANALYZE", "CHECKPOINT")
+        full.execute("VACUUM ANALYZE", "CHECKPOINT")
         on = {}
         for key, database in (("full", full), ("empty", empty)):
             own = folder / key

@@ -7,6 +7,7 @@ import socket
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -20,7 +21,7 @@ from jobo_sandbox.patience import patient
 from tests.archive.helpers import spent_in
 from tests.support import Tap, execute
 from tests.support.archives import Files, files_at
-from tests.support.raw_api import RawApi, drip, head, page, send, send_page, serve_raw
+from tests.support.raw_api import RawApi, drip, head, page, send, send_page
 
 pytestmark = pytest.mark.slow
 
@@ -30,7 +31,7 @@ SMALL = {"api.session.MOST_BYTES": 500_000}
 
 @pytest.fixture
 def raw() -> Iterator[RawApi]:
-    with serve_raw() as api:
+    with closing(RawApi()) as api:
         yield api
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from tap_jobo.archive import layout
 from tests.archive.helpers import change
-from tests.support import Tap, s3_api
+from tests.support import Tap
 from tests.support.archives import Files, files_at
 from tests.support.s3 import S3, Weather
 
@@ -78,7 +78,7 @@ def test_a_run_beside_a_large_archive_sends_as_many_requests(
     tap: Tap, s3: S3, weather: Weather, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Though the bucket lists only some of its names in each request."""
-    monkeypatch.setattr(s3_api, "_PER_LISTING", LAST // 2)
+    monkeypatch.setenv("MOTO_S3_DEFAULT_MAX_KEYS", str(LAST // 2))
     counts = []
     for entries in (FEW, MANY):
         run_in(tap, f"{s3.url}/{entries}", entries, weather.requests.clear)

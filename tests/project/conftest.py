@@ -48,7 +48,7 @@ def postgres_port() -> Iterator[int]:
         running_postgres(Path(folder, "data")) as port,
     ):
         server = Postgres.on(port, Path(folder), {})  # whose machine never loses power
-        server.execute_alone("ALTER SYSTEM SET fsync = off", "SELECT pg_reload_conf()")
+        server.execute("ALTER SYSTEM SET fsync = off", "SELECT pg_reload_conf()")
         yield port
 
 
@@ -73,5 +73,5 @@ def project(
 def postgres(postgres_port: int, tmp_path: Path) -> Postgres:
     """A new database, always of the same name, so that what dbt parsed stays valid."""
     server = Postgres.on(postgres_port, tmp_path, {})
-    server.execute_alone("DROP DATABASE IF EXISTS jobo WITH (FORCE)", "CREATE DATABASE jobo")
+    server.execute("DROP DATABASE IF EXISTS jobo WITH (FORCE)", "CREATE DATABASE jobo")
     return Postgres.on(postgres_port, tmp_path, {}, "jobo")

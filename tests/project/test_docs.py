@@ -75,13 +75,6 @@ def test_pages_are_short() -> None:
     assert words <= {"messages"}  # with an entry for each code
 
 
-@pytest.mark.parametrize("document", DOCUMENTS)
-def test_every_column_of_a_table_has_a_heading(document: str) -> None:
-    text = (REPOSITORY / document).read_text("utf-8")
-    heads: list[str] = re.findall(r"(?m)^ *\|(.*)\|\n *\|[-|: ]+\|$", text)
-    assert [head for head in heads if not all(cell.strip() for cell in head.split("|"))] == []
-
-
 def test_charts_are_those_of_the_measured_tables() -> None:
     for path, content in measured().items():
         assert path.read_text("utf-8") == content, "run: uv run just crash-cost"
@@ -342,9 +335,3 @@ def test_the_comparison_has_figures_of_the_results() -> None:
 def _dollars(cell: str) -> float:
     """The dollars at the start of a cell."""
     return float(cell.partition(",")[0].strip("$ "))
-
-
-def test_the_terms_are_few_and_each_is_explained_once() -> None:
-    terms = re.findall(r"\*\*(.+?)\*\*", _page("start/how-it-works").partition("## Terms")[2])
-    assert len(terms) == len(set(terms))
-    assert 20 <= len(terms) <= 27

@@ -63,19 +63,6 @@ def test_pythons_are_those_that_the_package_claims() -> None:
     assert f"Python {claimed[0]} to {claimed[-1]}" in readme
 
 
-def test_only_the_weekly_workflow_resolves_as_of_today_and_checks_the_api() -> None:
-    """The API only if there is a secret."""
-    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text("utf-8"))
-    assert re.fullmatch(r"\d{4}-\d\d-\d\dT00:00:00Z", project["tool"]["uv"]["exclude-newer"])
-    weekly = _workflow("weekly")
-    assert weekly["env"]["UV_EXCLUDE_NEWER"] == "0 days"
-    assert "UV_EXCLUDE_NEWER" not in json.dumps(CI)
-    job = weekly["jobs"]["contract"]
-    assert job["env"] == {"TAP_JOBO_API_KEY": "${{ secrets.JOBO_API_KEY }}"}
-    assert {step["if"] for step in job["steps"]} == {"env.TAP_JOBO_API_KEY"}
-    assert job["steps"][-1]["run"] == "uv run -m jobo_sandbox contract --yes --api-key"
-
-
 PLACEHOLDER = "EXAMPLE-OWNER"
 (CHECK,) = (
     step["run"]

@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import tomllib
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -56,7 +57,8 @@ for line in sys.stdin:
     strategy = IngestionStrategy.DENORMALIZED
     table = BigQueryTable(jsonschema=schema["schema"], ingestion_strategy=strategy, **place)
     for field in table.get_resolved_schema():
-        print(json.dumps([schema["stream"], field.name, field.field_type, field.mode]))
+        kind = f"{field.mode} {field.field_type}".removeprefix("NULLABLE ")
+        print(json.dumps([schema["stream"], field.name, kind]))
 """
 
 
@@ -110,6 +112,28 @@ def _kinds() -> dict[tuple[str, str], str]:
     }
 
 
+TYPES = {
+    "uuid": ("uuid", "TEXT", "STRING"), "text": ("text", "TEXT", "STRING"),
+    "date-time": ("timestamp", "TIMESTAMP_NTZ", "TIMESTAMP"),
+    "boolean": ("bool", "BOOLEAN", "BOOLEAN"), "integer": ("int8", "NUMBER", "INTEGER"),
+    "number": ("numeric", "FLOAT", "FLOAT"), "object": ("jsonb", "VARIANT", "RECORD"),
+    "list of text": ("_text", "VARIANT", "REPEATED STRING"),
+    "list of object": ("_jsonb", "VARIANT", "REPEATED RECORD"),
+}  # fmt: skip
+"""The types that the loaders for Postgres, Snowflake, and BigQuery create."""
+POSTGRES, SNOWFLAKE, BIGQUERY = range(3)
+
+
+def _check_types(created: Iterable[tuple[str, str, str]], loader: int) -> None:
+    types = {(table.lower(), column.lower()): type_ for table, column, type_ in created}
+    kinds = _kinds()
+    if loader == BIGQUERY:  # whose sink adds them
+        kinds = {place: kind for place, kind in kinds.items() if "_sdc_" not in place[1]}
+    assert {place: types[place] for place in kinds} == {
+        place: TYPES[kind][loader] for place, kind in kinds.items()
+    }
+
+
 def test_target_postgres_stores_odd_rows_in_the_columns_that_the_package_reads(
     postgres: Postgres, tmp_path: Path
 ) -> None:
@@ -117,15 +141,9 @@ def test_target_postgres_stores_odd_rows_in_the_columns_that_the_package_reads(
     for run in runs:
         load(run, postgres.loader, postgres.destination, tmp_path)
     columns = postgres.rows("SELECT * FROM information_schema.columns")
-    created = {(each["table_name"], each["column_name"]): each["udt_name"] for each in columns}
-    types = {
-        "uuid": "uuid", "text": "text", "date-time": "timestamp", "boolean": "bool",
-        "integer": "int8", "number": "numeric", "object": "jsonb", "list of text": "_text",
-        "list of object": "_jsonb",
-    }  # fmt: skip
+    created = ((each["table_name"], each["column_name"], each["udt_name"]) for each in columns)
+    _check_types(created, POSTGRES)
     kinds = _kinds()
-    for (table, column), kind in kinds.items():
-        assert created[table, column] == types[kind], (table, column)
     as_they_are = {"text", "object", "list of text", "list of object"}
     for stream in STREAMS:
         stored = {str(row["id"]): row for row in postgres.rows(f"SELECT * FROM {stream}")}
@@ -148,16 +166,7 @@ def test_target_snowflake_creates_the_columns_that_the_package_reads(
     loader = _named()["meltanolabs-target-snowflake"]
     requirements = f"{loader} fakesnow==0.12.1 duckdb==2.0.1"
     output = _run(requirements, CREATE_IN_SNOWFLAKE, cwd=tmp_path, input=sync.stdout)
-    created = {
-        (table.lower(), column): kind for table, column, kind in json.loads(output.splitlines()[-1])
-    }
-    types = {
-        "uuid": "TEXT", "text": "TEXT", "date-time": "TIMESTAMP_NTZ", "boolean": "BOOLEAN",
-        "integer": "NUMBER", "number": "FLOAT", "object": "VARIANT", "list of text": "VARIANT",
-        "list of object": "VARIANT",
-    }  # fmt: skip
-    for (table, column), kind in _kinds().items():
-        assert created[table, column.upper()] == types[kind], (table, column)
+    _check_types(json.loads(output.splitlines()[-1]), SNOWFLAKE)
 
 
 def test_target_bigquery_creates_the_columns_that_the_package_reads(
@@ -166,17 +175,4 @@ def test_target_bigquery_creates_the_columns_that_the_package_reads(
     schemas = [message for message in sync.messages if message["type"] == "SCHEMA"]
     text = "".join(f"{json.dumps(schema)}\n" for schema in schemas)
     output = _run(_named()["z3-target-bigquery"], CREATE_IN_BIGQUERY, cwd=tmp_path, input=text)
-    created = {
-        (table, column): (kind, mode)
-        for table, column, kind, mode in map(json.loads, output.splitlines())
-    }
-    types = {
-        "uuid": ("STRING", "NULLABLE"), "text": ("STRING", "NULLABLE"),
-        "date-time": ("TIMESTAMP", "NULLABLE"), "boolean": ("BOOLEAN", "NULLABLE"),
-        "integer": ("INTEGER", "NULLABLE"), "number": ("FLOAT", "NULLABLE"),
-        "object": ("RECORD", "NULLABLE"),
-        "list of text": ("STRING", "REPEATED"), "list of object": ("RECORD", "REPEATED"),
-    }  # fmt: skip
-    for (table, column), kind in _kinds().items():
-        if not column.startswith("_sdc_"):  # which the loader's sink adds
-            assert created[table, column] == types[kind], (table, column)
+    _check_types(map(json.loads, output.splitlines()), BIGQUERY)

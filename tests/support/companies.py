@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from jobo_enterprise.models import Company
 from singer_sdk.typing import DEFAULT_JSONSCHEMA_VALIDATOR
 
 from jobo_sandbox import Sandbox
@@ -9,33 +10,8 @@ from jobo_sandbox.company_data import make_profile
 from tests.support.catalog import Json
 from tests.support.process import Run
 
-TEXTS = """
-    legal_name summary description website listing_url logo_url linkedin_url linkedin_company_id
-    twitter_url facebook_url instagram_url angellist_url youtube_url github_url g2_url
-    crunchbase_url headquarters_location headquarters_region country_code continent phone_number
-    email_address founding_year company_size revenue primary_industry operating_status ipo_status
-    company_type stock_symbol stock_exchange acquired_by_company parent_company_url funding_stage
-    total_funding funds_total_formatted
-"""
-LISTS = """
-    headquarters_regions industries categories naics_codes investors founders technology_list
-    research_focus_areas subsidiary_list investor_types
-"""
-OBJECTS = """
-    funding_rounds leadership leadership_hires layoffs ratings press_references
-    h1b_annual_job_counts h1b_title_distribution tech_stack products software_used acquisitions
-    exits sub_organizations featured_lists event_appearances
-"""
-FIELDS = {
-    "id": "string",
-    "name": "string",
-    **dict.fromkeys(TEXTS.split(), "string"),
-    **dict.fromkeys(("is_agency", "is_acquired"), "boolean"),
-    "page_rank": "number",
-    **dict.fromkeys((*LISTS.split(), *OBJECTS.split()), "array"),
-    "_rescued_data": "string",
-}
-"""The fields that Jobo documents, and what holds those that it does not."""
+FIELDS = {*Company.model_fields, "_rescued_data"}
+"""The fields that Jobo's own client has, and what holds those that it does not."""
 
 
 def asked_for(sandbox: Sandbox) -> list[str | None]:

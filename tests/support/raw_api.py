@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import socket
+import socketserver
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import suppress
 from email.utils import formatdate
 from typing import Any
 from uuid import UUID
@@ -16,7 +16,7 @@ Respond = Callable[[socket.socket], None]
 """Reads from a connection what it wants, and writes a response."""
 
 
-class Server:
+class Server(socketserver.ThreadingTCPServer):
     """Serves each connection with the next of its handlers, the last one for all that follow.
 
     Attributes:
@@ -24,31 +24,25 @@ class Server:
         connections: How many there were.
     """
 
-    def __init__(self, *handlers: Respond) -> None:
-        self._handlers = handlers
-        self._socket = socket.create_server(("127.0.0.1", 0))
-        self.address = f"127.0.0.1:{self._socket.getsockname()[1]}"
-        self.connections = 0
-        threading.Thread(target=self._serve, daemon=True).start()
+    daemon_threads = True
 
-    def _serve(self) -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                connection, _ = self._socket.accept()
-                handler = self._handlers[min(self.connections, len(self._handlers) - 1)]
-                self.connections += 1
-                threading.Thread(target=_handle, args=[connection, handler], daemon=True).start()
+    def __init__(self, *handlers: Respond) -> None:
+        super().__init__(("127.0.0.1", 0), socketserver.BaseRequestHandler)
+        self._handlers = handlers
+        self.address = f"127.0.0.1:{self.server_address[1]}"
+        self.connections = 0
+        threading.Thread(target=self.serve_forever, args=[0.01], daemon=True).start()
+
+    def finish_request(self, request: Any, client_address: object) -> None:
+        handler = self._handlers[min(self.connections, len(self._handlers) - 1)]
+        self.connections += 1
+        with suppress(OSError):
+            handler(request)
 
     def close(self) -> None:
         """Take no more connections."""
-        with contextlib.suppress(OSError):
-            self._socket.shutdown(socket.SHUT_RDWR)
-        self._socket.close()
-
-
-def _handle(connection: socket.socket, handler: Respond) -> None:
-    with connection, contextlib.suppress(OSError):
-        handler(connection)
+        self.shutdown()
+        self.server_close()
 
 
 class RawApi(Server):
@@ -80,16 +74,6 @@ class RawApi(Server):
             self.respond(connection)
         elif request:
             self.respond_to_clock(connection)
-
-
-@contextmanager
-def serve_raw() -> Iterator[RawApi]:
-    """Serve an API of sockets."""
-    api = RawApi()
-    try:
-        yield api
-    finally:
-        api.close()
 
 
 def page(rows: int = 2, **more: Any) -> bytes:

@@ -1,4 +1,7 @@
-"""Servers of object storage on this machine, whose buckets last as long as a test."""
+"""Servers of object storage on this machine, whose buckets last as long as a test.
+
+moto answers, within this process.
+"""
 
 from __future__ import annotations
 
@@ -9,14 +12,15 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
-from werkzeug import Request
+from moto.core.base_backend import BackendDict
+from moto.moto_server.werkzeug_app import create_backend_app
 from werkzeug.serving import make_server
-
-from tests.support.s3_api import S3Api
+from werkzeug.test import Client
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -48,8 +52,33 @@ class S3:
         }
 
 
-_API = S3Api()
-_S3 = Request.application(_API.answer)
+_ONE_AT_A_TIME = threading.Lock()
+
+
+@cache
+def _moto() -> WSGIApplication:
+    return create_backend_app("s3")
+
+
+def _s3(environ: WSGIEnvironment, start: StartResponse) -> list[bytes]:
+    with _ONE_AT_A_TIME:  # no two find that a name is free
+        return [*_moto()(environ, start)]
+
+
+def _google(environ: WSGIEnvironment, start: StartResponse) -> list[bytes]:
+    """Google's XML API, which differs by its conditions: a generation is an ETag here."""
+
+    def start_with(status: str, headers: list[tuple[str, str]], *more: Any) -> Any:
+        e_tag = dict(headers).get("ETag", "")
+        return start(status, [*headers, ("x-goog-generation", e_tag.strip('"'))], *more)
+
+    environ["HTTP_AUTHORIZATION"] = "of an account"
+    generation = environ.get("HTTP_X_GOOG_IF_GENERATION_MATCH")
+    if generation == "0":
+        environ["HTTP_IF_NONE_MATCH"] = "*"
+    elif generation:
+        environ["HTTP_IF_MATCH"] = f'"{generation}"'
+    return _s3(environ, start_with)
 
 
 class Weather:
@@ -73,20 +102,26 @@ class Weather:
         self.requests.append(request)
         decision = self.decide(*request)
         if not decision:
-            return _S3(environ, start)
+            return _s3(environ, start)
         if decision == "black hole":
             self.is_over.wait()
             decision = "503"
         elif decision == "lost":
-            for _ in _S3(environ, lambda *_: lambda _: None):
+            for _ in _s3(environ, lambda *_: lambda _: None):
                 pass
             decision = "503"
         start(f"{decision} Slow Down", [("Content-Length", "0")])
         return []
 
 
+def _reset() -> None:
+    """Forget everything, and have one empty bucket."""
+    BackendDict.reset()
+    Client(_moto()).put(f"/{BUCKET}")
+
+
 @contextmanager
-def serve(application: WSGIApplication) -> Iterator[str]:
+def _serve(application: WSGIApplication) -> Iterator[str]:
     """Serve an application on a free port, and give its address."""
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     server = make_server("127.0.0.1", 0, application, threaded=True)
@@ -102,17 +137,16 @@ def serve(application: WSGIApplication) -> Iterator[str]:
 @contextmanager
 def serve_s3() -> Iterator[S3]:
     """Serve S3 on a free port, with one empty bucket."""
-    with serve(_S3) as address:
-        s3 = S3(address)
-        _API.reset(s3.bucket)
-        yield s3
+    _reset()
+    with _serve(_s3) as address:
+        yield S3(address)
 
 
 @contextmanager
 def serve_in_weather() -> Iterator[tuple[S3, Weather]]:
     """Serve the same S3 on another port, and let the weather decide about its requests."""
     weather = Weather()
-    with serve(weather) as address:
+    with _serve(weather) as address:
         try:
             yield S3(address), weather
         finally:
@@ -125,9 +159,8 @@ def serve_gcs(folder: Path) -> Iterator[str]:
 
     The environment says how to reach it; its account is a file in a folder.
     """
-    api = S3Api()
-    api.reset(BUCKET)
-    with serve(Request.application(api.answer)) as address:
+    _reset()
+    with _serve(_google) as address:
         account = dict.fromkeys(("client_email", "private_key", "private_key_id"), "")
         path = folder / "account.json"
         path.write_text(json.dumps({**account, "gcs_base_url": address, "disable_oauth": True}))

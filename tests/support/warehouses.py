@@ -64,16 +64,10 @@ class Warehouse:
 
     def execute(self, statement: str) -> None:
         """Execute a statement."""
-        self._query(statement, ())
+        raise NotImplementedError
 
     def tables(self, names: Collection[str]) -> dict[str, list[Row]]:
         """Return the rows of tables of dbt; instants as text, numbers as int or float."""
-        return {
-            name: [{key: _plain(value) for key, value in row.items()} for row in rows]
-            for name, rows in self._query("", names).items()
-        }
-
-    def _query(self, statement: str, tables: Collection[str]) -> dict[str, list[Row]]:
         raise NotImplementedError
 
 
@@ -96,31 +90,19 @@ class Postgres(Warehouse):
         url: str = self.destination["sqlalchemy_url"]
         return url.replace("+psycopg", "")
 
-    @property
-    def database(self) -> str:
-        """The database's name."""
-        return self.dbt.settings["DBT_POSTGRES_DBNAME"]
-
-    def execute_alone(self, *statements: str) -> None:
-        """Execute statements that no transaction can hold."""
+    def execute(self, *statements: str) -> None:
         with psycopg.connect(self.url, autocommit=True) as database:
             for statement in statements:
                 database.execute(statement.encode())
+
+    def tables(self, names: Collection[str]) -> dict[str, list[Row]]:
+        return {name: self.rows(f"SELECT * FROM {SCHEMA}.{name}") for name in names}
 
     def rows(self, query: str) -> list[Row]:
         """Return the rows of a query, with plain values."""
         with psycopg.connect(self.url, row_factory=dict_row) as database:
             found: list[Row] = database.execute(query.encode()).fetchall()
         return [{key: _plain(value) for key, value in row.items()} for row in found]
-
-    def _query(self, statement: str, tables: Collection[str]) -> dict[str, list[Row]]:
-        with psycopg.connect(self.url, row_factory=dict_row) as database:
-            if statement:
-                database.execute(statement.encode())
-            return {
-                table: database.execute(f"SELECT * FROM {SCHEMA}.{table}".encode()).fetchall()
-                for table in tables
-            }
 
 
 class Local(Warehouse):
@@ -137,11 +119,17 @@ class Local(Warehouse):
         dbt = Dbt(f"dbt-{kind}", folder, settings, variables or {})
         return cls(f"target-{kind}", {"filepath": str(folder / "jobo.duckdb")}, dbt)
 
-    def _query(self, statement: str, tables: Collection[str]) -> dict[str, list[Row]]:
-        run = self.dbt.execute(_CONNECT[self.loader] + _QUERY, statement, *tables)
-        assert run.returncode == 0, run.stderr
-        rows: dict[str, list[Row]] = json.loads(run.stdout)
+    def execute(self, statement: str) -> None:
+        self._execute(statement)
+
+    def tables(self, names: Collection[str]) -> dict[str, list[Row]]:
+        rows: dict[str, list[Row]] = json.loads(self._execute("", *names))
         return rows
+
+    def _execute(self, *arguments: str) -> str:
+        run = self.dbt.execute(_CONNECT[self.loader] + _QUERY, *arguments)
+        assert run.returncode == 0, run.stderr
+        return run.stdout
 
 
 def _plain(value: Any) -> Any:
