@@ -34,7 +34,7 @@ def test_profiles_follow_their_page_in_order_before_the_state(tap: Tap, sandbox:
     records = run.of(companies).rows
     assert records == {key: expected_profile(sandbox, key) for key in sandbox.world.rows()}
     filled = {name for record in records.values() for name in FIELDS if record[name]}
-    assert filled == FIELDS.keys() - {"_rescued_data"}
+    assert filled == FIELDS - {"_rescued_data"}
     assert run.lines("WARNING") == run.lines("ERROR") == []
 
 
