@@ -21,8 +21,9 @@ from draw_charts import charts
 from benchmarks.report import marks
 from jobo_sandbox import Sandbox
 from jobo_sandbox.postgres import running_postgres
+from tests.support import tap_of
 from tests.support.clock import with_clock
-from tests.support.pipeline import Pipeline, load
+from tests.support.pipeline import load
 from tests.support.warehouses import Postgres, Warehouse
 
 if TYPE_CHECKING:
@@ -68,11 +69,11 @@ def fill(folder: Path, warehouse: Warehouse) -> None:
     """Run the tap and dbt twice, over a world in which sites move and jobs close in between."""
     today = DAYS[0]
     with Sandbox(**WORLD, clock=lambda: today.timestamp()) as sandbox:  # noqa: PLW0108 - it changes
-        pipeline = Pipeline(sandbox, warehouse.loader, warehouse.destination, folder, STREAMS)
+        tap, state = tap_of(sandbox, folder, *STREAMS), None
         for today in DAYS:
-            run = with_clock(pipeline.tap(), today).succeed(state=pipeline.state)
+            run = with_clock(tap, today).succeed(state=state)
             load(run, warehouse.loader, warehouse.destination, folder)
-            pipeline.state = run.state
+            state = run.state
             warehouse.dbt("build")
             _change(sandbox)
 

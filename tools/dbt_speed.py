@@ -24,8 +24,9 @@ import psutil
 from benchmarks.report import write
 from jobo_sandbox import Sandbox
 from jobo_sandbox.postgres import running_postgres
+from tests.support import STREAMS, tap_of
 from tests.support.dbt import PACKAGE
-from tests.support.pipeline import Pipeline, plugin_of, tool_of
+from tests.support.pipeline import load, plugin_of, tool_of
 from tests.support.repository import REPOSITORY
 from tests.support.warehouses import Postgres
 
@@ -172,7 +173,8 @@ def measure(copies: int, rounds: int) -> Iterator[str]:
         databases = [Postgres.on(port, folder, {}, name) for name in ("jobo", "no_rows")]
         with Sandbox(size=SITES, jobs=JOBS, seed=1) as sandbox:
             for database in databases:
-                Pipeline(sandbox, database.loader, database.destination, folder).run()
+                run = tap_of(sandbox, folder, *STREAMS).succeed()
+                load(run, database.loader, database.destination, folder)
         full, empty = databases
         empty.execute(f"TRUNCATE {', '.join(TABLES)}")
         full.execute(multiply(copies))

@@ -88,6 +88,7 @@ def reset_request(connection: socket.socket) -> None:
     """With an RST."""
     read_request(connection)
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    connection.close()
 
 
 def drop_hello(connection: socket.socket) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import runpy
 from pathlib import Path
@@ -11,7 +12,6 @@ from typing import Any
 import pytest
 
 from benchmarks.charts import measured
-from tests.support.meltano import environment
 from tests.support.pipeline import tool_of
 from tests.support.process import execute
 from tests.support.repository import REPOSITORY
@@ -73,7 +73,7 @@ def test_the_queries_for_each_warehouse_have_the_same_answers(tmp_path: Path) ->
         path = warehouse.destination["filepath"]
         queries = [_of_all_copies(query) for query in TOOL["questions"](dialect).values()]
         arguments = ("python", "-c", TRANSLATE, path, dialect, copies)
-        run = execute([*program, *arguments, *queries], environment())
+        run = execute([*program, *arguments, *queries], os.environ)
         assert run.returncode == 0, run.stderr
         found.append(json.loads(run.stdout, parse_float=lambda text: round(float(text), 6)))
     for question, first, *others in zip(TOOL["questions"]("postgres"), *found, strict=True):

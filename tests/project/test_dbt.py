@@ -11,8 +11,9 @@ import yaml
 
 from jobo_sandbox import Sandbox
 from jobo_sandbox.company_data import make_profile
+from tests.support import STREAMS, tap_of
 from tests.support.dbt import PACKAGE
-from tests.support.pipeline import Pipeline
+from tests.support.pipeline import load
 from tests.support.warehouses import Local, Postgres, Row, Warehouse
 
 MARTS = (
@@ -78,7 +79,8 @@ def test_models_have_what_each_loader_stores(kind: str, postgres: Postgres, tmp_
     stored = "SELECT * FROM billed_pages"
     with Sandbox(size=120, seed=2, jobs=80) as sandbox:
         sandbox.company_gone(next(iter(sandbox.world.rows())))
-        Pipeline(sandbox, warehouse.loader, warehouse.destination, tmp_path).run()
+        run = tap_of(sandbox, tmp_path, *STREAMS).succeed()
+        load(run, warehouse.loader, warehouse.destination, tmp_path)
         warehouse.execute(f"CREATE TABLE appended AS {stored} UNION ALL {stored}")
         build = _build(sandbox, warehouse, "build", "source freshness")
     check_spend(build)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import runpy
 import subprocess
@@ -27,7 +28,6 @@ from tap_jobo.archive import bucket
 from tap_jobo.streams import SETTINGS
 from tests.support import Tap, discover, execute, psql
 from tests.support.docs import PAGES, block, blocks, unmarked
-from tests.support.meltano import environment
 from tests.support.pipeline import PYTHON_OF_DUCKDB
 from tests.support.repository import REPOSITORY, copy_of_the_repository, files
 
@@ -184,7 +184,7 @@ _INSTALLING = patient(400)
 
 
 def _run(folder: Path, script: str) -> str:
-    variables = environment() | {"XDG_STATE_HOME": str(folder / "state-home")}
+    variables = os.environ | {"XDG_STATE_HOME": str(folder / "state-home")}
     # `uv run` need not install what these tests run in.
     variables |= {"UV_PROJECT_ENVIRONMENT": sys.prefix, "UV_NO_SYNC": "1"}
     if sys.version_info >= (3, 14):  # which the DuckDB of target-duckdb does not support

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import sys
@@ -14,7 +15,7 @@ from dotenv import dotenv_values
 from jobo_sandbox import Sandbox
 from jobo_sandbox.bucket import running_bucket
 from tests.support import execute
-from tests.support.meltano import PIPELINE, Project, environment
+from tests.support.meltano import PIPELINE, Project
 from tests.support.repository import REPOSITORY
 
 EXAMPLES = REPOSITORY / "examples"
@@ -27,7 +28,7 @@ def test_steps_of_the_image_install_the_wheel_and_its_command_runs(
 ) -> None:
     wheels = tmp_path / "dist"
     built = execute(
-        ["uv", "build", "--wheel", "--out-dir", str(wheels), str(REPOSITORY)], environment()
+        ["uv", "build", "--wheel", "--out-dir", str(wheels), str(REPOSITORY)], os.environ
     )
     assert built.returncode == 0, built.stderr
     project = tmp_path / "project"
@@ -38,7 +39,7 @@ def test_steps_of_the_image_install_the_wheel_and_its_command_runs(
         for file in root.glob(source):
             shutil.copy(file, project)
     (install,) = re.findall(r"(?m)^RUN (.*meltano install)$", DOCKERFILE)
-    installed = execute(["sh", "-euc", install], environment(), project)
+    installed = execute(["sh", "-euc", install], os.environ, project)
     assert installed.returncode == 0, installed.stderr
 
     (command,) = re.findall(r"(?m)^CMD (.*)$", DOCKERFILE)
@@ -46,7 +47,7 @@ def test_steps_of_the_image_install_the_wheel_and_its_command_runs(
         for place in ("TAP_JOBO_ARCHIVE_DIR", "MELTANO_STATE_BACKEND_URI"):
             del bucket[place]  # which the project says itself
         variables = {
-            **environment(),
+            **os.environ,
             **bucket,
             "TAP_JOBO_API_KEY": sandbox.api_key,
             "TAP_JOBO_API_URL": sandbox.url,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import sys
@@ -15,7 +16,6 @@ import yaml
 from jobo_sandbox import Sandbox
 from tests.support import Run, execute
 from tests.support.docs import block
-from tests.support.meltano import environment
 from tests.support.repository import REPOSITORY, files
 
 UV = Path(sys.executable).with_name("uv")
@@ -36,7 +36,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def succeed(*command: str | Path, cwd: Path, **env: str) -> Run:
     """Run a command that must not fail."""
-    run = execute([str(part) for part in command], environment() | env, cwd)
+    run = execute([str(part) for part in command], os.environ | env, cwd)
     assert run.returncode == 0, run.stdout + run.stderr
     return run
 

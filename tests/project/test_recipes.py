@@ -12,7 +12,6 @@ from uv import find_uv_bin
 from jobo_sandbox.patience import patient
 from tests.support import execute
 from tests.support.docs import block
-from tests.support.meltano import environment
 from tests.support.repository import copy_of_the_repository
 
 FILES = {"add-a-filter": 2, "add-a-feed": 3}
@@ -38,7 +37,7 @@ def test_a_filter_and_a_feed_are_added_as_contributing_says(tmp_path: Path) -> N
 
 def _run(folder: Path, script: str) -> None:
     ours = ("UV_", "VIRTUAL_ENV", "PYTEST_", "COV")
-    variables = {name: value for name, value in environment().items() if not name.startswith(ours)}
+    variables = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
     variables["PATH"] = f"{Path(find_uv_bin()).parent}{os.pathsep}{variables['PATH']}"
     command = ["bash", "-euo", "pipefail", "-c", script]
     run = execute(command, variables, cwd=folder, timeout=patient(800))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -13,7 +14,6 @@ import pytest
 from jobo_sandbox.patience import patient
 from tests.project.conftest import MakeOnce
 from tests.support import execute
-from tests.support.meltano import environment
 from tests.support.repository import REPOSITORY
 
 pytestmark = pytest.mark.exhaustive
@@ -81,7 +81,7 @@ console.log(JSON.stringify(process.argv.slice(2).map(find)));
 def build(folder: Path) -> None:
     """Build the site."""
     command = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", "docs", str(folder)]
-    run = execute(command, environment(), REPOSITORY, timeout=patient(120))
+    run = execute(command, os.environ, REPOSITORY, timeout=patient(120))
     assert run.returncode == 0, run.stderr
 
 

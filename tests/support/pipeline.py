@@ -5,8 +5,7 @@ from __future__ import annotations
 import atexit
 import json
 import subprocess
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,8 +17,7 @@ from uv import find_uv_bin
 from jobo_sandbox import Sandbox
 from jobo_sandbox.company_data import Json
 from tests.support import STREAMS, tap_of
-from tests.support.meltano import environment
-from tests.support.process import Run, Tap
+from tests.support.process import Run
 from tests.support.repository import REPOSITORY
 
 PYTHON_OF_DUCKDB = ">=3.11,<3.14"
@@ -71,7 +69,6 @@ def load(run: Run, loader: str, settings: Json, folder: Path) -> None:
     done = subprocess.run(
         [*tool_of(plugin), plugin["executable"], "--config", str(config)],
         input=run.stdout,
-        env=environment(),
         capture_output=True,
         text=True,
         check=False,
@@ -80,43 +77,10 @@ def load(run: Run, loader: str, settings: Json, folder: Path) -> None:
     assert json.loads(done.stdout.splitlines()[-1]) == run.state
 
 
-@dataclass
-class Pipeline:
-    """What `meltano run tap-jobo LOADER` runs.
-
-    Attributes:
-        sandbox: The source.
-        loader: Name of the loader in meltano.yml.
-        destination: Settings of the loader that say where its tables are.
-        folder: Holds the files of both.
-        streams: Those that are selected.
-        state: That of the last run, from which the next one continues.
-    """
-
-    sandbox: Sandbox
-    loader: str
-    destination: Json
-    folder: Path
-    streams: Collection[str] = STREAMS
-    state: Json | None = None
-
-    def run(self, **settings: Any) -> Run:
-        """Run the tap and the loader, both of which must succeed."""
-        run = self.tap().run(state=self.state, **settings)
-        assert run.returncode == 0, run.stderr
-        load(run, self.loader, self.destination, self.folder)
-        self.state = run.state
-        return run
-
-    def tap(self) -> Tap:
-        """The tap with its catalog."""
-        return tap_of(self.sandbox, self.folder, *self.streams)
-
-
 def odd_runs(folder: Path) -> list[Run]:
     """Run the tap twice, over a world that changes and has what loaders stumble over."""
     with Sandbox(size=60, jobs=120, seed=1, rows_with_updated_at=True) as sandbox:
-        world, tap = sandbox.world, Pipeline(sandbox, "", {}, folder).tap()
+        world, tap = sandbox.world, tap_of(sandbox, folder, *STREAMS)
         sites, jobs = list(world.rows()), list(world.jobs())
         world.touch(sites[0], name=_TEXT, summary=_TEXT, industries=[], website=None)
         world.touch(sites[1], summary="long " * 40_000, industries=_LIST)

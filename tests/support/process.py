@@ -25,8 +25,6 @@ from tap_jobo.sync.state import as_raw
 from tests.support.inside import run_inside
 from tests.support.warm import COMMAND, WarmProcess, run_warm, warm_arguments
 
-SETTINGS = ("TAP_JOBO_", "PYTHON", "MELTANO", "LOGLEVEL", "SINGER_SDK_")
-"""How the variables begin that would reach into a test."""
 _TIMEOUT = patient(120)
 _CODE = re.compile(r" \[([a-z]+(?:-[a-z]+)*)\](?=\n|\Z)")
 """What ends the first line of a message that a user must act on."""
@@ -337,10 +335,9 @@ class Tap:
 
 
 def environment(folder: Path, extra: Mapping[str, str] | None = None) -> dict[str, str]:
-    """This process's environment without what would reach into the test or slow it down."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(SETTINGS)}
+    """This process's environment with another home."""
     home = {"HOME": str(folder), "XDG_STATE_HOME": str(folder / "state")}
-    return {**kept, **home, **(extra or {})}
+    return {**os.environ, **home, **(extra or {})}
 
 
 def execute(

@@ -33,7 +33,7 @@ class Server(socketserver.ThreadingTCPServer):
         self.connections = 0
         threading.Thread(target=self.serve_forever, args=[0.01], daemon=True).start()
 
-    def finish_request(self, request: Any, client_address: object) -> None:  # noqa: ARG002
+    def finish_request(self, request: Any, *_: object) -> None:
         handler = self._handlers[min(self.connections, len(self._handlers) - 1)]
         self.connections += 1
         with suppress(OSError):
