@@ -296,8 +296,9 @@ def _restart(
         if not going:
             raise click.ClickException(f"No sync of {stream} is in progress. Nothing was changed.")
         over = max(going, key=lambda sync: sync.started).id
+    last = archive.file.order
     order = Order(
-        time=time_of_order(format_timestamp(Clock().now()), log.order, log.position),
+        time=time_of_order(format_timestamp(Clock().now()), last, log.position),
         filters=filters,
         start=start,
         since=since,
@@ -309,8 +310,8 @@ def _restart(
             "buys everything anyway."
         )
     what = f"{describe_order(order, spec)} ({archive.describe_price()})."
-    if log.order and log.order.time > log.position.order and log.order.over is None:
-        what += f" It replaces an order of {to_minute(log.order.time)} that was not begun."
+    if last and last.time > log.position.order and last.over is None:
+        what += f" It replaces an order of {to_minute(last.time)} that was not begun."
     if not yes:
         _confirm(f"This {what}")
     archive.save(replace(archive.file, order=order))

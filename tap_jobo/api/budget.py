@@ -73,11 +73,6 @@ class Budget:
     #: the same, or before that, what an earlier run has seen; less what may have been billed since
     last_balance: int | None = None
 
-    @property
-    def buys_nothing(self) -> bool:
-        """Whether the run only loads from the archive, and reads free streams."""
-        return self.max_credits == 0
-
     def note_balance(self, headers: Mapping[str, str]) -> int:
         """Record the balance that a response reports, and return its fall."""
         if (balance := reported_balance(headers)) is None:
@@ -124,7 +119,7 @@ class FeedCost:
         Raises:
             FormatError: A count can't be read.
         """
-        if not archive.lasts:
+        if not archive.store.lasts:
             return
         self._written = pending = read_pending(archive.store, archive.key.name)
         self.archive, self._raise_if_lost = archive, raise_if_lost

@@ -223,7 +223,6 @@ class PageParser:
 
 
 def _page_type(spec: FeedSpec, row_type: Any) -> Any:
-    """Return the msgspec type of pages whose rows all match a type."""
     members: list[Any] = [
         ("items", list[row_type]),
         ("has_more", bool),

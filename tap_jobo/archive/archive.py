@@ -64,11 +64,6 @@ class StreamArchive:
         start = layout.page_name(self.key.name, after) if after > 0 else ""
         return self.store.list(f"{layout.TOP}/{self.key.name}", start)
 
-    @property
-    def lasts(self) -> bool:
-        """Whether a later run finds its entries."""
-        return self.store.lasts
-
     @cached_property
     def file(self) -> ArchiveFile:
         """The content of `archive.json`. Raises `FormatError`."""
@@ -249,14 +244,9 @@ class StreamArchive:
         """The feed whose pages these are."""
         return next(each for each in FEEDS if each.name == self.key.stream)
 
-    @cached_property
-    def last_price(self) -> float:
-        """What a row of the last page has cost, when this was read; 0 if that is the list price."""
-        return last_price(self.store, self.key.name)
-
     def describe_price(self) -> str:
         """Return what rows cost now, for a message."""
-        return self.spec.describe_price(self.last_price)
+        return self.spec.describe_price(last_price(self.store, self.key.name))
 
     @property
     def folder(self) -> str:
@@ -275,7 +265,7 @@ class StreamArchive:
     def damaged(self, number: int, what: object) -> FormatError:
         """Return the error for an entry that cannot be read."""
         header = self.header(number)
-        price = max(self.spec.list_price, self.last_price)
+        price = max(self.spec.list_price, last_price(self.store, self.key.name))
         most = f"at most {dollars(math.ceil(self.spec.page_cap * price))}"
         drop = self.command("drop", str(number))
         known = {
@@ -295,7 +285,7 @@ class StreamArchive:
     def unreadable(self, error: Exception, entry: Entry) -> FormatError:
         """Return the error for a page at the head that can't be parsed, or fails a check."""
         cost, number = dollars(entry.header.credits), str(entry.number)
-        if self.lasts:
+        if self.store.lasts:
             page = f"Page {number}"
             known = {"archive": self.store.location, "drop": self.command("drop", number)}
         else:

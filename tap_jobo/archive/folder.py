@@ -118,7 +118,6 @@ class Folder:
                     yield from self._walk(name, after)
 
     def _remove_temporary_files(self, key: str) -> None:
-        """Remove what killed runs were writing."""
         with self._errors():
             for written in (f"{layout.TOP}/{key}/", layout.PENDING.format(key)):
                 for path in self._root.glob(f"{written}*{_TEMPORARY}"):

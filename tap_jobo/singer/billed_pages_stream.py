@@ -90,7 +90,7 @@ class BilledPagesStream(JoboStream):
             if row:
                 self.write_rows([row], parse_timestamp(header.time))
         self._read[feed.name] = after
-        if archive.lasts:
+        if archive.store.lasts:
             own = self.stream_state.setdefault(_PLACES, {})
             own[feed.name] = {"offset": after, "entry": archive.id_of(after)}
         self.emit_state()

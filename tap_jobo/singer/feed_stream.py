@@ -263,5 +263,4 @@ class FeedStream(JoboStream):
 
     @property
     def _following(self) -> CompaniesStream | None:
-        """The stream of profiles, if it follows this one."""
         return self._follower if self._follower and self._follower.is_following else None

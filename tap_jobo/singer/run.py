@@ -84,7 +84,7 @@ class RunContext:
     def open_archive(self, spec: FeedSpec, after: int) -> StreamArchive:
         """List the archive of a feed from an entry on. It is in memory if `archive` is false."""
         archive = StreamArchive(self._store, self._key(spec), after)
-        if not archive.head and archive.lasts:
+        if not archive.head and archive.store.lasts:
             refuse_old_layout(self._store)
         return archive
 

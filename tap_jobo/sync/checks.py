@@ -157,12 +157,11 @@ WARNINGS: Final[Mapping[Check, str]] = {
 
 
 class PageChecks:
-    """Checks pages."""
+    """Checks pages of a feed, and logs warnings as `Messages.warn` does."""
 
     def __init__(
         self, spec: FeedSpec, converter: RecordConverter, warn: Callable[..., None]
     ) -> None:
-        """Check pages of a feed, and log warnings as `Messages.warn` does."""
         self._spec = spec
         self._converter = converter
         self._warn = warn

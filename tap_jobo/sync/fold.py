@@ -16,7 +16,7 @@ from tap_jobo.model import Dropped, DroppedPage, Filters, Position, Progress, Re
 from tap_jobo.sync.filters import FilterRules
 
 WEEK: Final = timedelta(days=7)
-"""How far apart two reads may be that say together what was read."""
+"""How far apart reads may be that say together what was read."""
 
 
 class Page(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,15 +85,15 @@ def completed(
     """Return the position after the last page of a sync.
 
     It adds what the sync has read, and what that says together with the reads before it: of the
-    same rows (`joined_to`), also where these are of two reads, and of all rows of the settings if
-    the sync has read the values that a list gained. Rows that the user decided not to buy are a
+    same rows (`joined_to`), also where these are of several reads, and of all rows of the settings
+    if the sync has read the values that a list gained. Rows that the user decided not to buy are a
     gap.
     """
     new = read_of(sync, has_gap=has_gap)
-    old = [*position.reads, *sums(position.reads, sync.reads, rules)]
+    old = [*position.reads, *_sums(position.reads, sync.reads, rules)]
     reads = [*position.reads, new, *joined_to(old, new, rules)]
     if sync.reads != sync.filters:
-        reads += with_added(position.reads, new, sync.filters, rules)
+        reads += _with_added(position.reads, sync, new, rules)
     if sync.kept is not None:
         reads.append(Read(filters=sync.filters, start=sync.kept, until=sync.started, gap=sync.kept))
     kept = pruned(reads, rules)
@@ -103,6 +103,21 @@ def completed(
         if not _has_ended(each, [new] if each.sync.order else kept, rules)
     ]
     return replace(position, reads=kept, progress=tuple(still))
+
+
+def _sums(reads: Sequence[Read], filters: Filters, rules: FilterRules) -> Iterator[Read]:
+    """Yield what reads say together of filters, by each start date that may matter."""
+    for start in sorted({each.start for each in reads}):
+        if found := sum_of_a_week(reads, filters, start, rules):
+            yield found
+
+
+def _with_added(reads: Iterable[Read], sync: Sync, new: Read, rules: FilterRules) -> Iterator[Read]:
+    """Yield what a sync of added values says together with each read that has the rest."""
+    for read in reads:
+        rest = rules.added(read.filters, sync.filters)
+        if rest is not None and rules.covers(sync.reads, rest):
+            yield _sum_of([read, new], sync.filters)
 
 
 def read_of(sync: Sync, *, has_gap: bool) -> Read:
@@ -215,34 +230,59 @@ def hole(position: Position, sync: Sync, rules: FilterRules) -> str | None:
     return last if last < sync.since else None
 
 
-# What two reads say together that have some of the values of a list each
+# What reads say together that have some of the values each
 
 
-def sums(reads: Sequence[Read], filters: Filters, rules: FilterRules) -> Iterator[Read]:
-    """Yield what two reads of one week say together of filters.
+def sum_of_a_week(
+    reads: Iterable[Read], filters: Filters, start: str, rules: FilterRules
+) -> Read | None:
+    """Return what reads of one week say together of filters, None if they lack some of the rows.
 
-    Were they further apart, the rows of the newer one would be billed again with what changed since
-    the older one.
+    Were they further apart, the rows of the newest would be billed again with what changed since
+    the oldest.
     """
-    for added in reads:
-        near = [
-            each
-            for each in reads
-            if before(each.until, WEEK) <= added.until and before(added.until, WEEK) <= each.until
-        ]
-        yield from with_added(near, added, filters, rules)
+    parts, rest = parts_of_a_week(reads, filters, start, rules)
+    return _sum_of(parts, filters) if rest is None else None
 
 
-def with_added(
-    reads: Iterable[Read], added: Read, filters: Filters, rules: FilterRules
-) -> Iterator[Read]:
-    """Yield what a read says of filters together with each other one that has the rest of them."""
-    for read in reads:
-        rest = rules.added(read.filters, filters)
-        if rest is not None and rules.covers(added.filters, rest):
-            yield Read(
-                filters=filters,
-                start=max(read.start, added.start),
-                until=min(read.until, added.until),
-                gap=worse(read.gap, added.gap),
-            )
+def parts_of_a_week(
+    reads: Iterable[Read], filters: Filters, start: str, rules: FilterRules
+) -> tuple[list[Read], Filters | None]:
+    """Return reads that have some of the rows of filters, and filters of what none of them has.
+
+    These are None if the reads have all of it: all of them in one week. Each starts by a start
+    date.
+    """
+    fitting = [each for each in reads if each.start <= start]
+    parts, rest = _split(fitting, filters, rules)
+    if rest is None:
+        since = before(max(each.until for each in parts), WEEK)
+        near = [each for each in fitting if each.until >= since]
+        parts, rest = _split(near, filters, rules)
+    return parts, rest
+
+
+def _split(
+    reads: Sequence[Read], filters: Filters, rules: FilterRules
+) -> tuple[list[Read], Filters | None]:
+    parts, rest = list[Read](), filters
+    before_last: Filters | None = None
+    while rest != before_last:  # what one read leaves may be of use to an earlier one
+        before_last = rest
+        for read in reads:
+            if rules.covers(read.filters, rest):
+                return [*parts, read], None
+            without = rules.added(read.filters, rest)
+            if without is not None:
+                parts.append(read)
+                rest = without
+    return parts, rest
+
+
+def _sum_of(parts: Sequence[Read], filters: Filters) -> Read:
+    return Read(
+        filters=filters,
+        start=max(each.start for each in parts),
+        until=min(each.until for each in parts),
+        gap=worse(*(each.gap for each in parts)),
+    )

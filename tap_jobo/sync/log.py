@@ -16,7 +16,6 @@ from tap_jobo.model import (
     DroppedPage,
     Entry,
     EntryHeader,
-    Order,
     Position,
     Previous,
 )
@@ -43,11 +42,6 @@ class ArchiveLog:
         if self._position is None:
             self._position = self.position_before(self._last() + 1)
         return self._position
-
-    @property
-    def order(self) -> Order | None:
-        """What `restart` ordered last."""
-        return self.archive.file.order
 
     @property
     def has_lost(self) -> bool:

@@ -68,7 +68,7 @@ def describe_archive(archive: StreamArchive, problems: Problems) -> Iterator[str
         return
     if gap := describe_gap(archive, position):
         yield f"gap: {gap}"
-    order = log.order
+    order = archive.file.order
     if order and order.time > position.order:
         what = describe_order(order, archive.spec)
         yield f"restart of {to_minute(order.time)}: the next run {what}"

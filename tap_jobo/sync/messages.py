@@ -79,7 +79,7 @@ class Messages:
     def in_future(self, instant: str, now: str, archive: StreamArchive) -> StateError:
         """Return the error for a sync that started after the API's time."""
         known = {}
-        if archive.lasts:
+        if archive.store.lasts:
             restart = archive.restart_since("TIME")
             known = {"folder": archive.folder, "restart_since": restart}
         fact = (
@@ -106,7 +106,7 @@ class Messages:
     def skipped(self, entry: Entry, rows: int, archive: StreamArchive) -> tuple[str, Known]:
         """Return which page a skipped row is in, and what a message about it may name."""
         cost = dollars(entry.header.cost(rows) / rows)
-        if not archive.lasts:
+        if not archive.store.lasts:
             return f"a page of {self.name} ({cost}), which is not kept", {}
         number = str(entry.number)
         known = {"export": archive.command("export", "--page", number)}

@@ -17,7 +17,6 @@ class Notices:
     """What the run of a stream has told, or has yet to tell."""
 
     def __init__(self, messages: Messages, state: State | None) -> None:
-        """Take up what was told before, as the state before the run has it."""
         #: since when rows may be missing, as was told last; None if none are
         self.gap = state.gap if state else None
         self._messages = messages
@@ -59,7 +58,7 @@ class Notices:
 
     def tell_archive(self, archive: StreamArchive) -> None:
         """Log where the archive is, and what it has."""
-        if not (archive.lasts and self._told.is_first("archive")):
+        if not (archive.store.lasts and self._told.is_first("archive")):
             return
         name, first = self._messages.name, archive.header(1)
         since = f", since {to_minute(first.time)}" if first else ""
@@ -72,7 +71,7 @@ class Notices:
     ) -> None:
         """Warn if the archive lacks what the warehouse has, before a run buys or asks."""
         log, messages = standing.log, self._messages
-        if not log.archive.lasts:
+        if not log.archive.store.lasts:
             return
         is_healed_now = isinstance(planned, Request) and planned.why == "behind"
         if not (start.is_behind or is_healed_now) or not self._told.is_first("behind"):
@@ -127,7 +126,7 @@ class Notices:
             self._messages.logger.warning("%s", self._messages.expired_gap(fact))
             return
         known: dict[str, str | None] = {}
-        if since and archive.lasts:
+        if since and archive.store.lasts:
             known = {"restart": None, "restart_since": archive.restart_since(since)}
         self._messages.warn("gap", fact, **known)
 

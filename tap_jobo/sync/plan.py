@@ -1,8 +1,7 @@
 """What a run buys next: a pure function of what its warehouse has read, the settings, and the time.
 
 It needs nothing of earlier runs; only the id of a new sync is random. `best` is what decides: of
-the reads that cover the settings, alone or two together, and that start by the start date, the
-newest.
+the reads that cover the settings, alone or together, and that start by the start date, the newest.
 """
 
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from msgspec.structs import replace
 
 from tap_jobo.clock import before
 from tap_jobo.model import NOTHING, Filters, Order, Position, Progress, Read, Sync, new_id
-from tap_jobo.sync.fold import sums
+from tap_jobo.sync.fold import parts_of_a_week, sum_of_a_week
 from tap_jobo.sync.start import Question
 from tap_jobo.sync.wanted import Wanted
 
@@ -92,33 +91,22 @@ def applies(order: Order | None, own: Position, archive: Position, wanted: Wante
 def best(position: Position, wanted: Wanted) -> Read | None:
     """Return the newest read of all that is wanted, None if there is none.
 
-    It is one that covers the settings, or what two of one week say together.
+    It is one that covers the settings, or without one, what reads of one week say together.
     """
-    rules, filters = wanted.rules, wanted.filters
-    fitting = _fitting(position, wanted)
-    covering = [each for each in fitting if rules.covers(each.filters, filters)]
-    found = [*covering, *sums(fitting, filters, rules)]
-    return max(found, key=lambda read: (read.until, read.gap is None), default=None)
+    covers, filters, start = wanted.rules.covers, wanted.filters, wanted.start
+    fitting = [each for each in position.reads if each.start <= start]
+    if covering := [each for each in fitting if covers(each.filters, filters)]:
+        return max(covering, key=lambda read: (read.until, read.gap is None))
+    return sum_of_a_week(fitting, filters, start, wanted.rules)
 
 
 def unread(position: Position, wanted: Wanted) -> Filters | None:
-    """Return filters of what is to be bought beside one read, None if that is all of it.
+    """Return filters of what is to be bought beside what was read, None if that is all of it.
 
-    It is the fewest values that a list has gained.
+    It is what was never read. If that is nothing, it is what was last read too long ago.
     """
-    added = [
-        wanted.rules.added(read.filters, wanted.filters) for read in _fitting(position, wanted)
-    ]
-    return min(filter(None, added), key=_count_values, default=None)
-
-
-def _fitting(position: Position, wanted: Wanted) -> list[Read]:
-    """Return the reads that start by the start date."""
-    return [each for each in position.reads if each.start <= wanted.start]
-
-
-def _count_values(filters: Filters) -> int:
-    return sum(len(value) for value in filters.values() if isinstance(value, list))
+    parts, rest = parts_of_a_week(position.reads, wanted.filters, wanted.start, wanted.rules)
+    return rest if parts else None
 
 
 def plan(own: Position, log: Log, wanted: Wanted, run: Run, now: str) -> Request | Question | None:

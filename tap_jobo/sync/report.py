@@ -115,7 +115,6 @@ class Report:
         return f"{profiles}{rows}{loaded}, {dollars(self.cost.credits)}"
 
     def _describe_rows(self) -> Iterator[str]:
-        """Yield what came from the archive, and what came from Jobo."""
         if self._loaded_pages:
             pages = plural(self._loaded_pages, "page")
             yield f"{plural(self._loaded, 'row')} in {pages} from the archive"

@@ -139,7 +139,7 @@ class FeedRun:
             start, self.state = Start(0), None
         self._start = start
         self.problem, self._last = None, archive.head
-        _ = self.log.order  # raises if its file is damaged, before anything is loaded
+        _ = archive.file  # raises if it is damaged, before anything is loaded
         try:
             _ = self.log.position
             if archive.head > start.offset:
@@ -187,11 +187,12 @@ class FeedRun:
     @property
     def only_loads(self) -> bool:
         """Whether the run buys nothing of the stream."""
-        return self.reader.cost.budget.buys_nothing and not self.spec.is_free
+        return self.reader.cost.budget.max_credits == 0 and not self.spec.is_free
 
     def _plan(self, position: Position, now: str) -> Request | Question | None:
         lacks_rows = self.log.has_lost and not self._had_state
-        log = Log(position=self.log.position, order=self.log.order, lacks_rows=lacks_rows)
+        order = self.archive.file.order
+        log = Log(position=self.log.position, order=order, lacks_rows=lacks_rows)
         return plan(position, log, self.wanted, self._run, now)
 
     def now(self) -> str:
@@ -261,7 +262,6 @@ class FeedRun:
         return newest
 
     def _deliver_loaded(self, entry: Entry, newest: NewestVersions) -> Delivery:
-        """Return an entry of the archive to write."""
         records: Sequence[Row] = ()
         if entry.header.live_sync:
             page = self.reader.parse_loaded(entry)
@@ -307,7 +307,7 @@ class FeedRun:
 
     def _stuck(self, request: Request) -> Known:
         """Return what a message may name if a sync can't go on."""
-        if not self.archive.lasts:
+        if not self.archive.store.lasts:
             return {}
         return {"restart_sync": self.archive.command("restart", "--sync", request.sync.id)}
 
@@ -342,7 +342,7 @@ class FeedRun:
         if not moves_nothing(self.position, request, self.wanted):
             return False
         catches_up = self._start.is_behind and request.why == "changes"
-        if self.archive.lasts and (catches_up or request.why == "behind"):
+        if self.archive.store.lasts and (catches_up or request.why == "behind"):
             return False  # the archive then has a place for the state, so the user is told once
         try:
             page = self.reader.parse_page(request.sync, receipt, body)
@@ -398,7 +398,7 @@ class FeedRun:
         position = self._position_after(entry)
         if cursor is None:
             self._notices.tell_gap(self.standing(position), None)
-        if not self.archive.lasts:
+        if not self.archive.store.lasts:
             self.archive.forget_body(entry.number - 1)
         return self._delivery(entry, position, records)
 
@@ -429,14 +429,14 @@ class FeedRun:
     def _delivery(
         self, entry: Entry, position: Position, records: Sequence[Row], *, is_settled: bool = True
     ) -> Delivery:
-        """Return what to write of an entry, and move the state past it."""
+        """Move the state past an entry, and return what to write of it."""
         header = entry.header
         self.state = self._state_at(entry.number, header.id, header.time, position)
         return Delivery(records, parse_timestamp(header.time), self.state if is_settled else None)
 
     def _state_at(self, number: int, id_: str | None, time: str, position: Position) -> State:
         """Return the state at an entry. Without an archive, no later run finds that."""
-        lasts = self.archive.lasts
+        lasts = self.archive.store.lasts
         return State(
             owner=self.archive.key.owner,
             offset=number if lasts else 0,

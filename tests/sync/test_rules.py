@@ -233,19 +233,21 @@ def test_what_was_read_too_long_before_the_newest_read_is_missing() -> None:
     assert best(position, wanted) == replace(recent, filters=having("AT", "NL"))
 
 
-def test_what_changed_is_read_once_of_what_two_reads_have() -> None:
+def test_what_changed_is_read_once_of_what_several_reads_have() -> None:
     """The next run would otherwise buy it again."""
-    position = Position(reads=(read(OF_AT, 0, 3, gap=0), read(OF_BE, 0, 3)), is_begun=True)
-    wanted = wants_nothing(OF_AT_BE)
-    assert best(position, wanted) == read(OF_AT_BE, 0, 3, gap=0)
-    position = completed(position, sync(reads=OF_AT_BE, filters=OF_AT_BE, since=at(3)), RULES)
-    assert best(position, wanted) == read(OF_AT_BE, 0, 10, gap=0)
-
-
-def test_the_fewest_values_are_missing_beside_one_read() -> None:
-    reads = (read(having("NL"), 0, 12), read(having("AT", "BE"), 0, 11))
+    wanted, parts = wants_nothing(having("AT", "BE", "NL")), ("AT", "BE", "NL")
+    reads = tuple(read(having(each), 0, 3, gap=0 if each == "BE" else None) for each in parts)
     position = Position(reads=reads, is_begun=True)
-    assert unread(position, wants_nothing(having("AT", "BE", "FR", "NL"))) == having("FR", "NL")
+    assert best(position, wanted) == read(wanted.filters, 0, 3, gap=0)
+    bought = sync(reads=wanted.filters, filters=wanted.filters, since=at(3))
+    assert best(completed(position, bought, RULES), wanted) == read(wanted.filters, 0, 10, gap=0)
+
+
+def test_what_covers_the_settings_counts_before_what_reads_say_together() -> None:
+    """That may have a gap, and then the rows of the gap are in what covers the settings."""
+    reads = (read(OF_AT, 0, 5, gap=2), read(OF_BE, 0, 4), read(OF_AT_BE, 0, 3))
+    position = Position(reads=reads, is_begun=True)
+    assert best(position, wants_nothing(OF_AT_BE)) == read(OF_AT_BE, 0, 3)
 
 
 @pytest.mark.parametrize("seed", range(40))

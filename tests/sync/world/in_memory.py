@@ -156,7 +156,7 @@ class TapRun(AnyRun):
         reader = copy(_READER)
         reader.run, reader.spec = self, spec
         reader.clock = lambda: SimClock(self.world)  # type: ignore[assignment, return-value]
-        budget = Quiet(buys_nothing=self.conditions.pages == 0)
+        budget = Quiet(max_credits=self.conditions.pages)
         reader.cost = Quiet(price=PRICE, spent={}, budget=budget)  # type: ignore[assignment]
         wanted = self.wanted
         messages = Quiet(
