@@ -44,7 +44,6 @@ _START_MINUTES: Final = (0, 0, 5, 20, 60, None)  # None: now
 _ROWS: Final = 8
 _LONGEST: Final = 24
 
-
 Kind = Literal["memory", "folder", "bucket"]
 """Where archives are, of runs in memory or of processes."""
 
@@ -332,13 +331,6 @@ def begin(setting: Setting) -> Iterator[World]:
         yield world
 
 
-def take(world: World, step: Step) -> None:
-    """Let something happen."""
-    if step.move in _TOUCHES_FOLDERS:
-        world.is_calm = False
-    getattr(Moves(world, random.Random(step.seed)), step.move)()
-
-
 def play(setting: Setting, steps: Sequence[Step]) -> str:
     """Return what is wrong with a history, empty if nothing is.
 
@@ -348,7 +340,8 @@ def play(setting: Setting, steps: Sequence[Step]) -> str:
     with begin(setting) as world:
         try:
             for step in steps:
-                take(world, step)
+                world.is_calm &= step.move not in _TOUCHES_FOLDERS
+                getattr(Moves(world, random.Random(step.seed)), step.move)()
             world.quiesce(lambda ways: rng.choice(ways) if rng.random() < 0.5 else ways[0])
         except Wrong as error:
             return str(error)

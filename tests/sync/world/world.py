@@ -421,11 +421,7 @@ class World:
     # The end
 
     def quiesce(self, choose: Callable[[list[Way]], Way] = lambda ways: ways[0]) -> None:
-        """Run all pipelines until nothing is left, and check them, and a new warehouse.
-
-        Args:
-            choose: What users answer to questions.
-        """
+        """Run all pipelines until nothing is left, and check them, and a new warehouse."""
         self.note("the world comes to rest")
         self.api.rejects = self.skew = 0
         self.api.stuck = set() if self.api.is_free else self.api.stuck - {"all"}
