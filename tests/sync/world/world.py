@@ -385,7 +385,7 @@ class World:
         known = max(until, default="")
         if not self.is_calm and (there := best(entry.header.before, wanted)):
             known = min(known, there.until)
-        is_new = minute(sync.since) >= minute(known) - self.margin
+        is_new = not known or minute(sync.since) >= minute(known) - self.margin
         self.require(is_new, f"old rows since {sync.since} are bought unasked, known until {known}")
 
     def _check_bill(self, run: AnyRun, entry: Entry, before: Sequence[Entry]) -> None:
