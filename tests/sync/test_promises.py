@@ -12,7 +12,8 @@ from tests.archive.helpers import spent_in
 from tests.sync import test_traps as traps
 from tests.sync.test_traps import TRAPS, Trap, both, put
 from tests.sync.world import histories
-from tests.sync.world.process import PRICE, process_world
+from tests.sync.world.in_memory import PRICE
+from tests.sync.world.process import process_world
 
 NEAR = [
     "who narrows and widens again buys what changed",

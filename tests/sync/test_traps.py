@@ -199,11 +199,6 @@ def lose(*numbers: int) -> Step:
     return both(*[damage(number, is_headless=True) for number in numbers])
 
 
-def mend(number: int) -> Step:
-    """Restore a page that was damaged."""
-    return lambda world: world.folders["main"].mend(number)
-
-
 def drop(number: int) -> Step:
     """Damage a page, and drop it."""
     return both(damage(number), lambda world: world.drop("main", number))
@@ -401,11 +396,6 @@ TRAPS: dict[str, Trap] = {
     "two pages dropped at the head, the other one first, are a gap": [
         *[run(), drop(4), drop(5), lose_state("prod", keeps_rows=False)],
         *[run(billed=1), has_gap("prod", 0)],
-    ],
-    "a page restored after one lost with its header": [
-        *[run(), lose(1, 2), drop_lost(1), mend(2)],
-        *[run("lab", billed=0), has_gap("lab", 0), order(), run("lab", billed=9)],
-        has_gap("lab", None),
     ],
     "pages lost with their headers of rows that were read later": [
         *[run(), order(), run(), lose(2), drop(1), drop_lost(2)],

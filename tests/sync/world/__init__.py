@@ -7,7 +7,7 @@
   user has decided so.
 - `runs`: what a run is. It is one of two kinds.
 - `in_memory`: the loop of the tap in this process, on files in memory. It takes milliseconds.
-- `process`: the installed tap, which is killed or stopped anywhere, on what `served` has.
+- `process`: the installed tap, which is killed or stopped anywhere.
 - `histories`: what may happen, at random.
 
 The same steps are played with both: scripted ones are in `test_traps` and `test_promises`, random

@@ -46,7 +46,6 @@ A_MONTH: Final = 31 * 24 * 60
 """Minutes of the first month."""
 _LONGEST: Final = 24
 
-
 Kind = Literal["memory", "folder", "bucket"]
 """Where archives are, of runs in memory or of processes."""
 
@@ -344,26 +343,18 @@ def begin(setting: Setting) -> Iterator[World]:
         yield world
 
 
-def take(world: World, step: Step) -> None:
-    """Let something happen."""
-    if step.move in _TOUCHES_FOLDERS:
-        world.is_calm = False
-    getattr(Moves(world, random.Random(step.seed)), step.move)()
-
-
-def end(world: World, setting: Setting) -> None:
-    """Let the world come to rest, with users who give the first answer, or any."""
-    rng = random.Random(setting.seed)
-    world.quiesce(lambda ways: rng.choice(ways) if rng.random() < 0.5 else ways[0])
-
-
 def play(setting: Setting, steps: Sequence[Step]) -> str:
-    """Return what is wrong with a history, empty if nothing is."""
+    """Return what is wrong with a history, empty if nothing is.
+
+    At its end, the world comes to rest, with users who give the first answer, or any.
+    """
+    rng = random.Random(setting.seed)
     with begin(setting) as world:
         try:
             for step in steps:
-                take(world, step)
-            end(world, setting)
+                world.is_calm &= step.move not in _TOUCHES_FOLDERS
+                getattr(Moves(world, random.Random(step.seed)), step.move)()
+            world.quiesce(lambda ways: rng.choice(ways) if rng.random() < 0.5 else ways[0])
         except Wrong as error:
             return str(error)
         except Exception:  # noqa: BLE001 - a rule that fails is wrong, too

@@ -57,6 +57,7 @@ if TYPE_CHECKING:
 
 _ENDLESS: Final = 400  # pages
 PRICE: Final = 50
+"""Credits of a row."""
 _LOGGER: Final = logging.getLogger("tests.rules")
 _LOGGER.disabled = True
 _CONVERTER: Final = RecordConverter(CAREER_SITES.schema.to_dict(), _LOGGER, CAREER_SITES.never_null)

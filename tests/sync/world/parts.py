@@ -333,11 +333,6 @@ class Folder:
         self.disk.replace(name, bytes(damaged))
         self.headless |= {number} if is_headless else set()
 
-    def mend(self, number: int) -> None:
-        """Restore a page that was damaged."""
-        self.disk.replace(self._page(number), self.intact.pop(number))
-        self.headless.discard(number)
-
     def _page(self, number: int) -> str:
         return layout.page_name(self.key.name, number)
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, Final
 from unittest.mock import patch
 
-from jobo_sandbox import Fault
+from jobo_sandbox import Fault, Sandbox
 from jobo_sandbox.ledger import Entry as Request
 from tap_jobo.archive.key import archive_key
 from tap_jobo.model import NOTHING, State
@@ -32,22 +32,25 @@ from tests.support.crash import wait_for, wait_until_quiet
 from tests.support.s3 import serve_s3
 from tests.support.target import Message, merge
 from tests.support.warm import _fork, warm_arguments
+from tests.sync.world.in_memory import PRICE
 from tests.sync.world.parts import (
+    BEGINNING,
+    Api,
     Asked,
+    Disk,
     Folder,
     Pipe,
+    Row,
     RowOrder,
     Way,
     minute,
+    minutes,
     row_of,
 )
 from tests.sync.world.runs import AnyRun, Conditions, Ending, Outcome
-from tests.sync.world.served import ServedApi, Stored
 from tests.sync.world.world import World
 
 STREAM: Final = CAREER_SITES.name
-PRICE: Final = 50
-"""Credits of a row."""
 _SINCE: Final = re.compile(r"missing since (\S+Z)")
 _MEMORY: Final = Path("/dev/shm")
 """A folder in memory, where there is one: a killed process loses nothing that it has written."""
@@ -59,6 +62,63 @@ _WAYS: Final[dict[str, Way]] = {
     " drop ": "drop",
 }
 """What a message that offers a way out has."""
+
+
+class ServedApi(Api):
+    """The feed of a sandbox, whose clock is a file that the tap reads, too."""
+
+    def __init__(self, order: RowOrder, file: Path) -> None:
+        super().__init__(order)
+        self._file = file
+        self.sandbox = Sandbox(size=0, seed=1, clock=self.unix_time, created_at=BEGINNING)
+        self.sandbox.order = "updated_asc" if order == "time" else "id"
+        self._keys: dict[int, str] = {}
+        self.wait(0)
+
+    def unix_time(self) -> float:
+        return (BEGINNING + minutes(self.now)).timestamp()
+
+    def wait(self, minutes_: int) -> None:
+        super().wait(minutes_)
+        fresh = self._file.with_suffix(".new")
+        fresh.write_text(f"{self.unix_time():.3f}", "ascii")
+        fresh.replace(self._file)
+
+    def key(self, id_: int) -> str:
+        return self._keys.get(id_, "")
+
+    def set(self, row: Row) -> None:
+        super().set(row)
+        if row.id not in self._keys:
+            self._keys[row.id] = self.sandbox.world.add()
+        self.sandbox.world.touch(
+            self._keys[row.id],
+            at=BEGINNING + minutes(row.at),
+            name=row.name,
+            country_code=row.country,
+            industries=[row.kind],
+            founded_year=row.founded,
+        )
+
+
+class Stored(Disk):
+    """The files of an archive that processes write, as they were after the last run."""
+
+    def __init__(self, stored: Files) -> None:
+        super().__init__()
+        self._stored = stored
+        self.pull()
+
+    def pull(self) -> None:
+        self.files = self._stored.copy()
+
+    def create(self, name: str, content: bytes) -> None:
+        super().create(name, content)
+        self._stored.store.create(name, content)
+
+    def replace(self, name: str, content: bytes) -> None:
+        super().replace(name, content)
+        self._stored.store.replace(name, content)
 
 
 class ProcessRun(AnyRun):
@@ -131,10 +191,8 @@ class ProcessRun(AnyRun):
             self.world.release_locks()
         self._settle()
         self._deliver(run)
-        told = self._note_gap(run)
         ending = self._ending(run)
-        if ending[0] == "done":
-            self._check_gap(told)
+        self._check_gap(run, is_done=ending[0] == "done")
         return ending
 
     def _read(self, code: int) -> Run:
@@ -223,21 +281,18 @@ class ProcessRun(AnyRun):
         page = re.search(r" drop \S+ (\d+)", text) if code == "archive-damaged" else None
         return outcomes[code], Asked(code, ways, int(page[1]) if page else 0, text)
 
-    def _note_gap(self, run: Run) -> list[int]:
-        """Return since when rows are missing, by what it tells: first as a WARNING."""
+    def _check_gap(self, run: Run, *, is_done: bool) -> None:
+        """Check since when rows are missing, by what it tells: first as a WARNING."""
         warned = [_since(text) for text in run.messages_of("WARNING", "gap")]
         told = [_since(text) for text in run.lines("INFO") if "still be missing" in text]
         known = self.world.warned.setdefault(self.pipe.name, set())
         known |= {*warned}
         is_known = {*told} <= known
         self.world.require(is_known, f"{self.pipe.name} was not warned of the gap: {told}")
-        return warned + told
-
-    def _check_gap(self, told: list[int]) -> None:
         has = best(self.position, self.wanted)
-        gap = has.gap if has else None
-        is_told = gap is None or min(told, default=self.world.api.now) <= minute(gap)
-        self.world.require(is_told, f"the gap since {gap} is not told, but since {told}")
+        if is_done and has and has.gap is not None:
+            is_told = min(warned + told, default=self.world.api.now) <= minute(has.gap)
+            self.world.require(is_told, f"the gap since {has.gap} is not told")
 
 
 def _since(text: str) -> int:

@@ -351,8 +351,10 @@ class World:
         for row in (*rows, *self.erased_rows):
             has[row.id] = max(has.get(row.id, 0), row.at)
         for read in folder.position.reads:
+            until = read.until if read.gap is None else min(read.gap, read.until)
             for row in self.api.rows.values():
-                if _is_claimed(row, read) and has.get(row.id, 0) < row.at:
+                is_claimed = row.matches(read.filters) and read.start <= at(row.at) < until
+                if is_claimed and has.get(row.id, 0) < row.at:
                     raise self.wrong(f"the archive claims {row} by {read}")
 
     # The oracle: money
@@ -370,54 +372,41 @@ class World:
         self._check_bill(run, entry, before)
 
     def _check_new(self, run: AnyRun, entry: Entry) -> None:
-        """Check that a sync begins which the user expects."""
-        wanted, own, sync = run.wanted, entry.header.buyer, entry.sync
+        """Check that a sync begins which the user expects, and reads nothing that is known."""
+        pipe, wanted, own, sync = run.pipe, run.wanted, entry.header.buyer, entry.sync
         if wanted.choice != "error" or sync.order is not None or not own.is_begun:
             return
         self.require(best(own, wanted), "bought unasked, although something was read")
-        until = self._known_until(run, entry)
-        is_new = until is None or minute(sync.since) >= until
-        self.require(is_new, f"old rows since {sync.since} are bought unasked, known until {until}")
-
-    def _known_until(self, run: AnyRun, entry: Entry) -> int | None:
-        """Return until when rows are known to be bought, less what is read twice."""
-        pipe = run.pipe
         until = [
             end
             for filters, start, end in pipe.done
-            if RULES.covers(filters, entry.sync.filters) and start <= run.wanted.start
+            if RULES.covers(filters, sync.filters) and start <= wanted.start
         ]
-        if not until:
-            return None
-        last = max(until)
-        if not self.is_calm:
-            there = best(entry.header.before, run.wanted)
-            last = min(last, there.until if there else last)
-        return minute(last) - self.margin
+        known = max(until, default="")
+        if not self.is_calm and (there := best(entry.header.before, wanted)):
+            known = min(known, there.until)
+        is_new = not known or minute(sync.since) >= minute(known) - self.margin
+        self.require(is_new, f"old rows since {sync.since} are bought unasked, known until {known}")
 
     def _check_bill(self, run: AnyRun, entry: Entry, before: Sequence[Entry]) -> None:
         """Check that no row is billed again that has not changed since it was read."""
         sync = entry.sync
         if not run.lasts or sync.order is not None or run.wanted.choice != "error":
             return
+        if not self.is_calm or len(self.starts) > 1 or self.api.has_rejected:
+            return
         has = {row for each in before for row in each.rows} | self.erased_rows
-        until = self._find_bought_until(sync, before)
-        again = [row for row in entry.rows if row in has and row.at < until]
-        is_excused = not self.is_calm or len(self.starts) > 1 or self.api.has_rejected
-        self.require(is_excused or not again, f"billed again {again} by {sync}")
-
-    def _find_bought_until(self, sync: Sync, before: Sequence[Entry]) -> int:
-        """Return until when all rows of a sync had been bought when it began."""
-        entries = [each for each in before if each.header.sync]
         complete = [
             each.sync.started
-            for each in takewhile(lambda each: each.sync.id != sync.id, entries)
+            for each in takewhile(lambda each: each.sync.id != sync.id, before)
             if each.is_last
             and each.sync.reads == each.sync.filters
             and each.sync.started < sync.started
             and RULES.covers(each.sync.filters, sync.filters)
         ]
-        return minute(max(complete, default="")) - self.margin
+        until = minute(max(complete, default="")) - self.margin
+        again = [row for row in entry.rows if row in has and row.at < until]
+        self.require(not again, f"billed again {again} by {sync}")
 
     def _note_order(self, run: AnyRun, sync: Sync, time: str) -> None:
         order = run.folder.order
@@ -432,11 +421,7 @@ class World:
     # The end
 
     def quiesce(self, choose: Callable[[list[Way]], Way] = lambda ways: ways[0]) -> None:
-        """Run all pipelines until nothing is left, and check them, and a new warehouse.
-
-        Args:
-            choose: What users answer to questions.
-        """
+        """Run all pipelines until nothing is left, and check them, and a new warehouse."""
         self.note("the world comes to rest")
         self.api.rejects = self.skew = 0
         self.api.stuck = set() if self.api.is_free else self.api.stuck - {"all"}
@@ -500,8 +485,3 @@ class World:
             is_paid = self.billed and not folder.order and not self.api.is_free
             self.require(not is_paid, "a new warehouse pays")
         del self.pipes["third"]
-
-
-def _is_claimed(row: Row, read: Read) -> bool:
-    until = read.until if read.gap is None else min(read.gap, read.until)
-    return row.matches(read.filters) and read.start <= at(row.at) < until
