@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import json
-import shutil
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.project.test_dbt_tables import JOB, at, only, warehouse_of
-from tests.support.dbt import PACKAGE
 from tests.support.tables import STREAMS, TIMES, create, upsert
 from tests.support.warehouses import Postgres, Warehouse
 
@@ -62,21 +59,15 @@ print(json.dumps(readings))
 """
 
 
-@pytest.mark.parametrize(
-    ("kind", "strategy"), [("postgres", ""), ("postgres", "merge"), ("duckdb", "")]
-)
+@pytest.mark.parametrize("kind", ["postgres", "duckdb"])
 def test_rows_are_neither_doubled_nor_missing(
-    postgres: Postgres, tmp_path: Path, kind: str, strategy: str
+    postgres: Postgres, tmp_path: Path, kind: str
 ) -> None:
     """Nor do those stay that have left the loader's table.
 
-    BigQuery's strategy is `merge`, that of the others `delete+insert`. The stand-ins for BigQuery
-    and Snowflake have no transactions of their own.
+    The stand-ins for BigQuery and Snowflake have no transactions of their own.
     """
     warehouse, schema = warehouse_of(kind, postgres, tmp_path)
-    if strategy:
-        project = _with_strategy(strategy, tmp_path)
-        warehouse = replace(warehouse, dbt=replace(warehouse.dbt, project=project))
     create(warehouse, STREAMS, schema)
     jobs = [*STAYS, *(f"{verb} {turn}" for verb in ("moves", "comes") for turn in TURNS), "gone"]
     warehouse.execute(upsert(schema, "jobs", [at(2, id=key, **POSTING) for key in jobs]))
@@ -126,16 +117,6 @@ def _write(schema: str, number: int) -> str:
 
 def _time(number: int) -> str:
     return f"2026-01-04 {number // 60:02}:{number % 60:02}:00"
-
-
-def _with_strategy(strategy: str, folder: Path) -> Path:
-    """Return a copy of the package whose staging models have another strategy."""
-    project = folder / "project"
-    shutil.copytree(PACKAGE, project, ignore=shutil.ignore_patterns("target", "dbt_packages"))
-    for path in (project / "models/staging").glob("stg_jobo__*.sql"):
-        text = path.read_text("utf-8").replace("=jobo.by_key()", f'="{strategy}"')
-        path.write_text(text, "utf-8")
-    return project
 
 
 def _race(warehouse: Warehouse, kind: str, writes: list[str]) -> list[tuple[str, list[str]]]:

@@ -55,21 +55,19 @@ def environment_of(plugin: str) -> Mapping[str, Any]:
 
 @dataclass(frozen=True)
 class Dbt:
-    """The package as a project of its own, or in another project.
+    """The package as a project of its own.
 
     Attributes:
         plugin: Name of the utility in meltano.yml, or dbt-snowflake or dbt-bigquery.
         folder: For what dbt writes.
         settings: Environment variables that profiles.yml reads.
         variables: Those of the package.
-        project: A project that has the package, and its variables.
     """
 
     plugin: str
     folder: Path
     settings: Mapping[str, str]
     variables: Mapping[str, object]
-    project: Path = PACKAGE
 
     def __call__(self, *commands: str) -> Run:
         """Run commands of dbt in one process, which must succeed."""
@@ -86,15 +84,12 @@ class Dbt:
     def options(self) -> list[str]:
         """Those of every command."""
         options = ["--target", self.plugin.removeprefix("dbt-"), "--profiles-dir", str(PACKAGE)]
-        options += ["--project-dir", str(self.project)]
-        if self.project == PACKAGE:
-            options += ["--vars", json.dumps(self.variables)]
-        return options
+        return [*options, "--project-dir", str(PACKAGE), "--vars", json.dumps(self.variables)]
 
     def execute(self, script: str, *arguments: str) -> Run:
         """Run a script of Python in dbt's environment."""
         # What dbt parsed is valid as long as its variables and the profile are the same.
-        profile = json.dumps([self.plugin, self.variables, str(self.project)])
+        profile = json.dumps([self.plugin, self.variables])
         parsed = _parsed() / sha256(profile.encode()).hexdigest()
         own = {"DBT_TARGET_PATH": str(parsed), "DBT_LOG_PATH": str(self.folder)}
         own |= {"RESERVED_WORDS": str(REPOSITORY / "tests/support/reserved_words.toml")}

@@ -133,14 +133,14 @@ def kept_signals() -> Iterator[None]:
 def _kept_loggers() -> Iterator[None]:
     """Give all loggers back what they had; one that is new has what every new one has."""
     before = {each: _state(each) for each in _loggers()}
-    new = _state(logging.getLogger("tests.new"))
+    new = logging.getLogger("tests.new")
     logging.getLogger().handlers = []
     try:
         yield
     finally:
         logging.captureWarnings(capture=False)
         for each in _loggers():
-            vars(each).update(before.get(each, new))
+            vars(each).update(before.get(each) or _state(new))
             each.setLevel(each.level)  # which forgets what it has worked out
 
 
