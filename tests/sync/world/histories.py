@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
 from tap_jobo.model import ALL
+from tests.sync.world.in_memory import PRICE
 from tests.sync.world.parts import (
     COUNTRIES,
     KINDS,
@@ -22,7 +23,7 @@ from tests.sync.world.parts import (
     minutes,
     short_spans,
 )
-from tests.sync.world.process import PRICE, ProcessWorld, process_world
+from tests.sync.world.process import ProcessWorld, process_world
 from tests.sync.world.world import World
 
 FILTERS: Final = (
