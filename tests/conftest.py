@@ -16,14 +16,12 @@ import pytest
 from jobo_sandbox import Sandbox
 from jobo_sandbox.patience import patient
 from tests.support import Tap
+from tests.support.process import SETTINGS
 
 # What a shell has for other programs stays out of the tests: settings of plugins, the SDK, Meltano,
 # and AWS, and a proxy, which does not reach the sandbox. With PYTHONDONTWRITEBYTECODE, each process
 # would compile its modules again: pytest's workers, too.
-OTHERS = (
-    *("TAP_JOBO_", "TARGET_", "SINGER_SDK_", "LOGLEVEL", "MELTANO", "AWS_", "HTTP_PROXY"),
-    *("PYTHON", "VIRTUAL_ENV"),
-)
+OTHERS = (*SETTINGS, "TARGET_", "AWS_", "HTTP_PROXY", "VIRTUAL_ENV")
 for name in [name for name in os.environ if name.upper().startswith(OTHERS)]:
     del os.environ[name]
 

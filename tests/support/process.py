@@ -50,6 +50,10 @@ def log_records(log: str) -> list[str]:
     return re.split(r"\n(?!  )", log)
 
 
+SETTINGS = ("TAP_JOBO_", "PYTHON", "MELTANO", "LOGLEVEL", "SINGER_SDK_")
+"""How the variables begin that would reach into a test."""
+
+
 @dataclass(frozen=True)
 class Run:
     """A run that is over: its exit code, its messages, its log.
@@ -335,9 +339,10 @@ class Tap:
 
 
 def environment(folder: Path, extra: Mapping[str, str] | None = None) -> dict[str, str]:
-    """This process's environment with another home."""
+    """This process's environment with another home, and without what is for other programs."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(SETTINGS)}
     home = {"HOME": str(folder), "XDG_STATE_HOME": str(folder / "state")}
-    return {**os.environ, **home, **(extra or {})}
+    return {**kept, **home, **(extra or {})}
 
 
 def execute(
