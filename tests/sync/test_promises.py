@@ -83,10 +83,7 @@ def test_a_run_that_lost_its_lock_loses_at_most_the_page_that_it_was_waiting_for
 
 @pytest.mark.parametrize("turn", [0, pytest.param(1, marks=pytest.mark.exhaustive)])
 def test_a_bucket_fails_at_each_request(turn: int) -> None:
-    """It goes away, or, at every other one, loses the response. The next run mends that.
-
-    Each bill counts.
-    """
+    """It goes away, or, at every other one, loses the response. The next run mends that."""
     with process_world("prod", is_in_bucket=True) as world:
         put(*range(9))(world)
         world.set_limit(10**9)  # so that each request counts before it is sent

@@ -519,6 +519,9 @@ TRAPS: dict[str, Trap] = {
         * 12,
         *[total(9 + 3), has_all("prod", "dev")],
     ],
+    "a run that has the lock looks again, as another one may have bought": [
+        *[run("lab"), put(*range(9)), run(other=("dev", 5), billed=0), has_all("prod", "dev")],
+    ],
     "changes in progress end when wider filters are read": [
         *[put(*range(9, 18)), want("prod", filters=OF_AT), run("dev"), run(), put(0, 3, 6, 9)],
         *[size(1), run(outcome="limit", pages=1), run("dev"), run(billed=0)],
