@@ -337,7 +337,7 @@ RETURNED = {
     "gzip without its header": answer(gzip.compress(PAGE)),
     "no brotli": answer(PAGE, "200 OK", "Content-Encoding: br"),
 }
-POSSIBLY_BILLED = {
+LOST = {
     "HTML": answer(b"<html>maintenance</html>"),
     "error": answer(b'{"error": "busy"}'),
     "error beside the end": answer(b'{"error": "busy", "has_more": false}'),
@@ -367,21 +367,6 @@ POSSIBLY_BILLED = {
     "101": answer(b"", "101 Switching Protocols"),
     "103": answer(b"", "103 Early Hints"),
 }
-HTML = b" <!doctype html><title>Blocked</title>"
-FINAL = {
-    "307": (answer(b"", "307 Moved", "Location: http://127.0.0.1:1"), "request-rejected"),
-    "400": (answer(b"{}", "400 Bad Request"), "request-rejected"),
-    "400 cut off": (
-        answer(b"", "400 Bad", "Content-Length: 9", is_sized=False),
-        "request-rejected",
-    ),
-    "401": (answer(b"", "401 Unauthorized"), "access-denied"),
-    "402": (answer(b"", "402 Payment Required"), "balance-too-low"),
-    "403": (answer(b"", "403 Forbidden", "Retry-After: 1"), "access-denied"),
-    "407": (answer(HTML, "407 Proxy Authentication"), "api-unavailable"),
-    "451": (answer(b"", "451 Unavailable"), "request-rejected"),
-    "402 as HTML": (answer(HTML, "402 Payment Required"), "api-unavailable"),
-}
 BILLED = {
     "500": answer(b"", "500 Error", CHEAPER),
     "503": answer(b"", "503 Busy", CHEAPER),
@@ -392,67 +377,62 @@ BILLED = {
     ),
     "nothing of gzip": answer(b"", "200 OK", CHEAPER, GZIP),
 }
+HTML = b" <!doctype html><title>Blocked</title>"
+CUT_OFF = answer(b"", "400 Bad", "Content-Length: 9", is_sized=False)
+FINAL = {
+    "307": (answer(b"", "307 Moved", "Location: http://127.0.0.1:1"), "request-rejected"),
+    "400": (answer(b"{}", "400 Bad Request"), "request-rejected"),
+    "400 cut off": (CUT_OFF, "request-rejected"),
+    "401": (answer(b"", "401 Unauthorized"), "access-denied"),
+    "402": (answer(b"", "402 Payment Required"), "balance-too-low"),
+    "403": (answer(b"", "403 Forbidden", "Retry-After: 1"), "access-denied"),
+    "407": (answer(HTML, "407 Proxy Authentication"), "api-unavailable"),
+    "451": (answer(b"", "451 Unavailable"), "request-rejected"),
+    "402 as HTML": (answer(HTML, "402 Payment Required"), "api-unavailable"),
+}
+FREE = ["408", "425 Early", "429 Slow down", "500 Error", "503 Busy", "530", "599"]
 
 
-class TestPages:
-    @pytest.mark.parametrize("handler", RETURNED.values(), ids=RETURNED)
-    def test_body_with_the_envelope_or_a_deduction_is_returned_as_it_came(
-        self, api: Api, handler: Respond
-    ) -> None:
-        server = api.serve(handler)
-        response = api.fetch(server.address)
-        assert response.body
-        assert server.connections == 1
-        assert api.cost.credits == 0  # its reader charges it
+@pytest.mark.parametrize("handler", RETURNED.values(), ids=RETURNED)
+def test_body_with_the_envelope_or_a_deduction_is_returned_as_it_came(
+    api: Api, handler: Respond
+) -> None:
+    server = api.serve(handler)
+    response = api.fetch(server.address)
+    assert response.body
+    assert server.connections == 1
+    assert api.cost.credits == 0  # its reader charges it
 
-    @pytest.mark.parametrize(
-        ("handler", "credits_", "possibly_billed"),
-        [
-            *((handler, 3 * WORST_CASE, 3 * WORST_CASE) for handler in POSSIBLY_BILLED.values()),
-            *((handler, 3_000, 0) for handler in BILLED.values()),
-        ],
-        ids=[*POSSIBLY_BILLED, *(f"deduction, {name}" for name in BILLED)],
-    )
-    def test_response_without_a_page_is_charged_and_tried_twice_more(
-        self, api: Api, handler: Respond, credits_: int, possibly_billed: int
-    ) -> None:
-        server = api.serve(handler)
-        with pytest.raises(ApiError, match="billed"):
-            api.fetch(server.address)
-        assert server.connections == 3
-        assert (api.cost.credits, api.cost.possibly_billed) == (credits_, possibly_billed)
 
-    @pytest.mark.parametrize(("handler", "code"), FINAL.values(), ids=FINAL)
-    def test_refusal_that_is_final_has_a_code_and_is_free(
-        self, api: Api, handler: Respond, code: str
-    ) -> None:
-        server = api.serve(handler)
-        with pytest.raises(ApiError, match=rf"{NOT_BILLED} \[{code}\]") as error:
-            api.fetch(server.address)
-        assert ("HTTPS_PROXY" in str(error.value)) == (" 407" in str(error.value))
-        assert (server.connections, api.clock.passed, api.cost.credits) == (1, 0, 0)
+@pytest.mark.parametrize(
+    ("handler", "code", "tries", "bill"),
+    [
+        *((each, "api-unavailable", 3, (3 * WORST_CASE, 3 * WORST_CASE)) for each in LOST.values()),
+        *((each, "api-unavailable", 3, (3_000, 0)) for each in BILLED.values()),
+        *((each, code, 1, (0, 0)) for each, code in FINAL.values()),
+        (answer(b"", "403 Forbidden", CHEAPER), "access-denied", 1, (1_000, 0)),
+        *(
+            (answer(b"", each, "X-Credits-Deducted: 0"), "api-unavailable", 4, (0, 0))
+            for each in FREE
+        ),
+    ],
+    ids=[*LOST, *(f"deduction, {name}" for name in BILLED), *FINAL, "deduction, 403", *FREE],
+)
+def test_response_without_a_page_is_tried_again_and_charged(
+    api: Api, handler: Respond, code: str, tries: int, bill: tuple[int, int]
+) -> None:
+    """4 tries stand for minutes."""
+    server = api.serve(handler)
+    with pytest.raises(ApiError, match=rf"\[{code}\]") as error:
+        api.fetch(server.address)
+    assert (NOT_BILLED in str(error.value)) == (bill == (0, 0))
+    assert ("HTTPS_PROXY" in str(error.value)) == (" 407" in str(error.value))
+    assert min(server.connections, 4) == tries
+    assert (api.cost.credits, api.cost.possibly_billed) == bill
 
-    def test_refusal_that_is_final_and_was_billed_is_charged_once(self, api: Api) -> None:
-        server = api.serve(answer(b"", "403 Forbidden", CHEAPER))
-        with pytest.raises(ApiError, match=r"\$1\.00 .*\[access-denied\]"):
-            api.fetch(server.address)
-        assert server.connections == 1
-        assert (api.cost.credits, api.cost.possibly_billed) == (1_000, 0)
 
-    @pytest.mark.parametrize(
-        "status", ["408", "425 Early", "429 Slow down", "500 Error", "503 Busy", "530", "599"]
-    )
-    def test_refusal_without_a_deduction_is_free_and_tried_for_minutes(
-        self, api: Api, status: str
-    ) -> None:
-        server = api.serve(answer(b"", status, "X-Credits-Deducted: 0"))
-        with pytest.raises(RetriesExhaustedError):
-            api.fetch(server.address)
-        assert server.connections > 3
-        assert api.cost.credits == 0
-
-    def test_free_request_is_tried_for_minutes_whatever_comes(self, api: Api) -> None:
-        failures = (drop_request, answer(b"<html>"), answer(b"", "502 Bad Gateway"))
-        server = api.serve(*failures, answer(b"{}"))
-        assert api.client.fetch(api.request(server.address)).body == b"{}"
-        assert api.budget.credits == 0
+def test_free_request_is_tried_for_minutes_whatever_comes(api: Api) -> None:
+    failures = (drop_request, answer(b"<html>"), answer(b"", "502 Bad Gateway"))
+    server = api.serve(*failures, answer(b"{}"))
+    assert api.client.fetch(api.request(server.address)).body == b"{}"
+    assert api.budget.credits == 0

@@ -18,7 +18,7 @@ import pytest
 from tap_jobo.archive import folder as module
 from tap_jobo.archive import layout, open_store
 from tap_jobo.archive.folder import Folder
-from tap_jobo.archive.store import ExistsError, StoreError
+from tap_jobo.archive.store import StoreError
 from tap_jobo.clock import Clock
 from tap_jobo.errors import ArchiveError
 
@@ -182,22 +182,6 @@ def test_a_folder_that_is_not_synced_is_an_error_unless_its_file_system_never_ca
             write(PAGE, CONTENT)
         store.remove(PAGE)
     assert psutil.Process().num_fds() == files
-
-
-def test_a_file_system_without_links_keeps_names_too(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(os, "link", fail(errno.ENOSPC))
-    store = Folder(tmp_path)
-    for _ in range(2):
-        store.create(PAGE, CONTENT)
-    with pytest.raises(ExistsError):
-        store.create(PAGE, b"another")
-    assert store.read(PAGE) == CONTENT
-    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == [
-        ".gitignore",
-        "000000001.page",
-    ]
 
 
 # Its files

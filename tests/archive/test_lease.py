@@ -77,13 +77,7 @@ def _no_renewal(monkeypatch: pytest.MonkeyPatch) -> None:
 def start(bucket: Bucket, clock: FakeClock) -> Iterator[Start]:
     """Starts a further run."""
     with ExitStack() as ends:
-
-        def start_one() -> Holder:
-            holder = Holder(bucket, clock)
-            ends.callback(holder.release)
-            return holder
-
-        yield start_one
+        yield lambda: Holder(bucket, clock, ends.enter_context(ExitStack()))
         bucket.is_away = True
 
 
