@@ -108,7 +108,6 @@ def state(archive_dir: str | None, streams: Sequence[str]) -> None:
 
 
 def _last_state(archive: StreamArchive) -> dict[str, Any]:
-    """Return the state of the buyer of the last page, after that page."""
     header = archive.header(archive.head)
     if not archive.head:
         stream = archive.key.stream
@@ -153,7 +152,6 @@ def export(archive_dir: str | None, streams: Sequence[str], page: int | None) ->
 
 
 def _export(archive: StreamArchive, numbers: Sequence[int]) -> Iterator[str]:
-    """Write the rows of some pages of an archive, and yield what cannot be read."""
     stream = archive.key.stream
     parser = PageParser(archive.spec)
     for number in numbers:
@@ -230,7 +228,6 @@ def _after_drop(archive: StreamArchive, page: Page, note: DroppedPage | None) ->
 
 
 def _known_page(log: ArchiveLog, number: int) -> Page:
-    """Return what is known of a page that perhaps can't be parsed."""
     header = log.archive.header(number)
     try:
         return log.page(number)
@@ -473,7 +470,6 @@ def _opened(archive_dir: str | None) -> Iterator[tuple[Store, list[ArchiveKey]]]
 
 @contextmanager
 def _locked(archive_dir: str | None, stream: str) -> Iterator[StreamArchive]:
-    """Yield the archive of a stream, and keep runs from buying it."""
     with _opened(archive_dir) as (store, keys):
         key = _key_of(keys, stream)
         with store.lock(key.name, key.stream):

@@ -18,7 +18,7 @@ from tap_jobo.archive.store import ExistsError, HeldError, MissingError, StoreEr
 
 _TEMPORARY: Final = ".tmp"  # the suffix of a file that is being written
 _MEGABYTE: Final = 1_000_000
-_ROOM: Final = 4  # MB for a page: one of 1,000 jobs takes less than 1 MB
+_ROOM: Final = 8  # MB for a page: one of 1,000 jobs takes less than 1 MB
 
 
 class Folder:
@@ -31,6 +31,7 @@ class Folder:
         self.location = str(root)
         self._root = root
         self._synced: set[Path] = set()
+        self._locked: os.stat_result | None = None  # the root, as it was when a lock was taken
 
     def list(self, prefix: str, after: str = "") -> list[str]:
         """Return the names of all files below a folder, without those that are being written.
@@ -95,6 +96,7 @@ class Folder:
             except NotImplementedError:
                 raise StoreError(self.location, "its file system has no locks") from None
         try:
+            self._locked = self._root.stat()
             self._remove_temporary_files(key)  # of runs that were killed
             yield lambda: None
         finally:
@@ -130,6 +132,8 @@ class Folder:
         It is in the folder of the key, where what a killed run leaves is found without a search.
         """
         with self._errors():
+            if self._locked and not os.path.samestat(self._root.stat(), self._locked):
+                raise StoreError(self.location, "it was replaced or unmounted meanwhile")
             path = self._root / name
             self._make_folder(path.parent)
             above = self._root.joinpath(*PurePosixPath(name).parts[:-1][:3])
@@ -158,8 +162,7 @@ class Folder:
 
         One that is there is synced too, once: the run that created it may have been killed before.
         """
-        is_above = folder.is_dir() and not folder.is_relative_to(self._root)
-        if is_above or folder in self._synced:  # if it has vanished, it is not created again
+        if folder.is_dir() and (folder in self._synced or not folder.is_relative_to(self._root)):
             return
         if folder.parent != folder:  # as that of `.` is
             self._make_folder(folder.parent)

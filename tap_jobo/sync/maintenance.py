@@ -69,7 +69,8 @@ def describe_archive(archive: StreamArchive, problems: Problems) -> Iterator[str
     if gap := describe_gap(archive, position):
         yield f"gap: {gap}"
     order = archive.file.order
-    if order and order.time > position.order:
+    is_over = order and order.over and position.of(order.over) is None
+    if order and order.time > position.order and not is_over:
         what = describe_order(order, archive.spec)
         yield f"restart of {to_minute(order.time)}: the next run {what}"
 

@@ -58,17 +58,20 @@ def leave_half_written(store: Folder, name: str) -> None:
             store.replace(name, b"half")
 
 
-def test_a_folder_that_was_moved_away_is_not_begun_anew(tmp_path: Path) -> None:
-    """It was removed, or unmounted."""
+@pytest.mark.parametrize("is_replaced", [False, True])
+def test_a_folder_that_was_moved_away_is_not_written(tmp_path: Path, *, is_replaced: bool) -> None:
+    """It was removed, unmounted, or replaced by a backup: its pages would belong to another one."""
     root = tmp_path / "archive"
     store = Folder(root)
     with store.lock(KEY, "career_sites"):
         store.create(PAGE, b"page")
         root.rename(tmp_path / "away")
+        if is_replaced:
+            Folder(root).create(PAGE, b"page")
         for write in (store.create, store.replace):
             with pytest.raises(StoreError):
                 write(OTHER, b"page")
-    assert not root.exists()
+    assert Folder(root).list("v4") == [PAGE] * is_replaced
     assert Folder(tmp_path / "away").list("v4") == [PAGE]
 
 
