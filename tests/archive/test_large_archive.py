@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable
-from copy import deepcopy
 from typing import Any
 
 import pytest
@@ -27,25 +26,15 @@ def begin(tap: Tap, files: Files, entries: int) -> dict[str, Any]:
     """Let the archive have so many entries, and a row change; return the state at the last one."""
     first = tap.succeed()
     change(tap, first.ids[0], name="Before")
-    state = tap.succeed(state=first.state).state
-    for number in range(max(5, entries - LAST), entries + 1):
-        copy_head(files, number)
-    change(tap, first.ids[0], name="Since")
-    return moved(state, entries)
-
-
-def copy_head(files: Files, number: int) -> None:
-    """Let the last page of an archive of one stream be there under another number, too."""
-    key = layout.PAGE.fullmatch(head := files.pages[-1])
+    state: dict[str, Any] = tap.succeed(state=first.state).state
+    head = files.pages[-1]
+    key = layout.PAGE.fullmatch(head)
     assert key
-    files.store.replace(layout.page_name(key["key"], number), files.store.read(head))
-
-
-def moved(state: dict[str, Any], offset: int) -> dict[str, Any]:
-    """The same state at a copy of its page."""
-    copy = deepcopy(state)
-    copy["bookmarks"]["career_sites"]["offset"] = offset
-    return copy
+    for number in range(max(5, entries - LAST), entries + 1):
+        files.store.replace(layout.page_name(key["key"], number), files.store.read(head))
+    change(tap, first.ids[0], name="Since")
+    state["bookmarks"]["career_sites"]["offset"] = entries
+    return state
 
 
 def run_in(tap: Tap, location: str, entries: int, clear: Callable[[], None]) -> None:
