@@ -28,6 +28,7 @@ from tap_jobo.archive import bucket
 from tap_jobo.streams import SETTINGS
 from tests.support import Tap, discover, execute, psql
 from tests.support.docs import PAGES, block, blocks, unmarked
+from tests.support.meltano import meltano
 from tests.support.pipeline import PYTHON_OF_DUCKDB
 from tests.support.repository import REPOSITORY, copy_of_the_repository, files
 
@@ -202,6 +203,7 @@ def _against_the_sandbox(folder: Path, blocks_: list[str]) -> str:
     """Return a command that runs each block as a user would, with the sandbox's key and URLs."""
     programs = folder / "programs"
     programs.mkdir()
+    (programs / "meltano").symlink_to(meltano())
     project = (REPOSITORY / "meltano.yml").read_text()
     (package,) = re.findall(r"pip_url: (\S+)\n\s+executable: target-jsonl\n", project)
     program = programs / "target-jsonl"

@@ -14,6 +14,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from tests.support.forked import forked
 from tests.support.pipeline import plugin_of, tool_of
 from tests.support.process import Run, execute
 from tests.support.repository import REPOSITORY
@@ -30,6 +31,32 @@ _PRELUDES = {
     for name in ("snowflake", "bigquery")
 }
 """What each script in an environment begins with."""
+_LOADED = {
+    "dbt-snowflake": ["fakesnow", "sqlglot.dialects.snowflake"],
+    "dbt-bigquery": ["duckdb", "sqlglot.dialects.bigquery"],
+}
+"""What that needs."""
+_DBT = """
+import gc, importlib
+for name in MODULES:
+    importlib.import_module(name)
+from dbt.cli.main import dbtRunner
+rehearsed = set()
+def prepare(arguments):
+    # Classes of dbt compile what reads and writes them when that is first called. Not so with
+    # threads, which a fork would lack: those of the static parser.
+    rehearsal, *_ = arguments
+    if rehearsal and os.environ["DBT_TARGET_PATH"] not in rehearsed:
+        rehearsed.add(os.environ["DBT_TARGET_PATH"])
+        for _ in range(2):
+            dbtRunner().invoke(json.loads(rehearsal))
+        gc.freeze()
+def main(arguments):
+    _, file = arguments
+    with open(file) as request:  # which is too long for a command line
+        script, *sys.argv[1:] = json.load(request)
+    exec(script, {"__name__": "__main__"})
+"""
 _COMMANDS = """
 import json, sys
 from dbt.cli.main import dbtRunner
@@ -38,11 +65,14 @@ sys.exit(sum(not dbtRunner().invoke(command).success for command in json.loads(s
 
 
 @cache
-def _parsed() -> Path:
-    """A folder for what dbt parsed, which stays valid from one test to the next."""
+def _server(plugin: str) -> tuple[Path, Path]:
+    """Return a program that runs a script where dbt is loaded, and a folder for what dbt parsed."""
+    adapter = f"dbt.adapters.{plugin.removeprefix('dbt-')}"
+    modules = ["dbt.cli.main", adapter, *_LOADED.get(plugin, [])]
     folder = TemporaryDirectory(prefix="parsed-")
     atexit.register(folder.cleanup)
-    return Path(folder.name)
+    python = [*tool_of(environment_of(plugin)), "python"]
+    return forked("dbt", _DBT.replace("MODULES", repr(modules)), python), Path(folder.name)
 
 
 def environment_of(plugin: str) -> Mapping[str, Any]:
@@ -78,7 +108,8 @@ class Dbt:
     def attempt(self, *commands: str) -> Run:
         """Run commands of dbt in one process. The exit code is the number of those that fail."""
         invocations = [[*shlex.split(command), *self.options] for command in commands]
-        return self.execute(_COMMANDS, json.dumps(invocations))
+        parse = json.dumps(["parse", "--no-static-parser", *self.options])
+        return self._execute(parse, _COMMANDS, json.dumps(invocations))
 
     @property
     def options(self) -> list[str]:
@@ -88,14 +119,19 @@ class Dbt:
 
     def execute(self, script: str, *arguments: str) -> Run:
         """Run a script of Python in dbt's environment."""
+        return self._execute("", script, *arguments)
+
+    def _execute(self, rehearsal: str, script: str, *arguments: str) -> Run:
+        """Run a script of Python in dbt's environment, after a command of dbt that is tried."""
+        program, folder = _server(self.plugin)
         # What dbt parsed is valid as long as its variables and the profile are the same.
         profile = json.dumps([self.plugin, self.variables])
-        parsed = _parsed() / sha256(profile.encode()).hexdigest()
+        parsed = folder / sha256(profile.encode()).hexdigest()
         own = {"DBT_TARGET_PATH": str(parsed), "DBT_LOG_PATH": str(self.folder)}
         own |= {"RESERVED_WORDS": str(REPOSITORY / "tests/support/reserved_words.toml")}
         own |= {"DBT_LOG_LEVEL_FILE": "none", "DBT_WRITE_JSON": "false", "DBT_USE_COLORS": "false"}
-        given = f"import sys\nsys.argv[1:] = {arguments!r}\n"  # too long for a command line
-        file = self.folder / "script.py"
-        file.write_text(_PRELUDES.get(self.plugin, "") + given + script)
-        command = [*tool_of(environment_of(self.plugin)), "python", str(file)]
-        return execute(command, {**os.environ, **own, **self.settings}, self.folder)
+        environment = {**os.environ, **own, **self.settings}
+        script = _PRELUDES.get(self.plugin, "") + script
+        request = self.folder / "request.json"
+        request.write_text(json.dumps([script, *arguments]))
+        return execute([str(program), rehearsal, str(request)], environment, self.folder)

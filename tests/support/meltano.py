@@ -7,6 +7,7 @@ import shutil
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +19,27 @@ from jobo_sandbox import Fault, Hold, Sandbox
 from jobo_sandbox.patience import patient
 from tests.support.crash import wait_until_quiet
 from tests.support.docs import block
+from tests.support.forked import forked
 from tests.support.process import Run, execute
 from tests.support.repository import REPOSITORY
 
 PIPELINE = ("run", "tap-jobo", "target-postgres")
 IN_A_BUCKET = REPOSITORY / "examples/kubernetes/meltano.yml"
 _PIP_URL = f"-e {REPOSITORY}[cloud]"
+
+
+_MELTANO = """
+from meltano.cli import main as run
+def main(arguments):
+    sys.argv[:] = ["meltano", *arguments]
+    run()
+"""
+
+
+@cache
+def meltano() -> Path:
+    """Return a command `meltano` that has its modules loaded."""
+    return forked("meltano", _MELTANO)
 
 
 def install_plugins(image: Path) -> None:
@@ -69,6 +85,7 @@ class Project:
     def environment(self, extra: Mapping[str, str] | None = None) -> dict[str, str]:
         return {
             **os.environ,
+            "PATH": f"{meltano().parent}{os.pathsep}{os.environ['PATH']}",
             "JOBO_TAP_PIP_URL": _PIP_URL,
             "TAP_JOBO_API_KEY": self.sandbox.api_key,
             "TAP_JOBO_API_URL": self.sandbox.url,
@@ -104,8 +121,10 @@ class Project:
         """Run, and kill a plugin or everything while the feed's n-th request from now waits."""
         hold = Hold()
         self.sandbox.faults.add(Fault(hold=hold), on=len(self.sandbox.feed_requests) + at_request)
+        command = shutil.which("meltano")  # started cold, so that the plugins are its children
+        assert command
         meltano = subprocess.Popen(
-            ["meltano", *args],
+            [command, *args],
             env=self.environment(env),
             cwd=self.folder,
             stdout=subprocess.DEVNULL,
