@@ -75,7 +75,7 @@ class Folder:
             (self._root / name).unlink(missing_ok=True)
 
     def prove_room(self, name: str) -> None:
-        """Write a file that is larger than any page, and remove it."""
+        """Write a file that is far larger than a usual page, and remove it."""
         self.replace(name, os.urandom(_MEGABYTE) * _ROOM)  # which no file system compresses
         self.remove(name)
 
@@ -88,6 +88,7 @@ class Folder:
         with self._errors():
             path = self._root / layout.LOCK.format(key)
             self._make_folder(path.parent)
+            self._locked = self._root.stat()
             lock = FileLock(path, timeout=0, mode=0o600)
             try:
                 lock.acquire()
@@ -96,7 +97,6 @@ class Folder:
             except NotImplementedError:
                 raise StoreError(self.location, "its file system has no locks") from None
         try:
-            self._locked = self._root.stat()
             self._remove_temporary_files(key)  # of runs that were killed
             yield lambda: None
         finally:
