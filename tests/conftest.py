@@ -1,7 +1,5 @@
 """What the tests share: a sandbox of the API, and the tap against it."""
 
-from __future__ import annotations
-
 import os
 import signal
 import tempfile

@@ -1,7 +1,5 @@
 """The client against the sandbox."""
 
-from __future__ import annotations
-
 import pytest
 
 from jobo_sandbox import Sandbox

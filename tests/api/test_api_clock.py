@@ -1,7 +1,5 @@
 """The API's clock, read once before anything is billed."""
 
-from __future__ import annotations
-
 import logging
 import re
 from datetime import timedelta

@@ -1,7 +1,5 @@
 """Requests that cannot hurt: bounds of time and size, and money that every limit counts."""
 
-from __future__ import annotations
-
 import gzip
 import socket
 import sys

@@ -1,7 +1,5 @@
 """What a run costs: counted as Jobo bills it, never past the budget, and told to the user."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Requests that fail without a status: which are free, which are charged, and what is said."""
 
-from __future__ import annotations
-
 import gzip
 import signal
 import socket

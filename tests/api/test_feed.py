@@ -1,7 +1,5 @@
 """The envelope of a page: JSON, its members, and cursors that lead in circles."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable
 from typing import Any

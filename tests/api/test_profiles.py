@@ -1,7 +1,5 @@
 """The reader of profiles in this process, on a clock on which only waits take time."""
 
-from __future__ import annotations
-
 import contextlib
 import threading
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """What responses mean: refusals, errors before a billed page, contradictions; and the key."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """How long the tap waits, and when it gives up; its clock is made up, so that no test waits."""
 
-from __future__ import annotations
-
 import logging
 import re
 from collections.abc import Callable

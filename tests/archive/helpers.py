@@ -1,7 +1,5 @@
 """A warehouse, the command, and what else the tests of the archive share."""
 
-from __future__ import annotations
-
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import timedelta

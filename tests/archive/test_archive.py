@@ -3,8 +3,6 @@
 The traps and histories of `tests.sync` play many more scenes, in memory and with processes.
 """
 
-from __future__ import annotations
-
 import json
 import shutil
 from datetime import datetime, timedelta

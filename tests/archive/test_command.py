@@ -1,7 +1,5 @@
 """`tap-jobo-archive`: what it shows, exports, drops, orders, and erases; and `tap-jobo --plan`."""
 
-from __future__ import annotations
-
 import contextlib
 import errno
 import json

@@ -1,7 +1,5 @@
 """An archive that is damaged or cannot be used: what stops a run, and what does not matter."""
 
-from __future__ import annotations
-
 import dataclasses
 import json
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """The files: each is whole, or refused. And the key that names what shares an archive."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 

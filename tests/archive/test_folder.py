@@ -1,7 +1,5 @@
 """The archive in a folder: who has its lock, what a crash leaves, and whose files are whose."""
 
-from __future__ import annotations
-
 import errno
 import os
 import stat

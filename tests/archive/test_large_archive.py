@@ -1,7 +1,5 @@
 """What an archive of many entries costs a run: no more than one of ten."""
 
-from __future__ import annotations
-
 import re
 from collections import Counter
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """The lease in object storage: who gets it, who is refused, and who has lost it."""
 
-from __future__ import annotations
-
 import json
 import threading
 from collections.abc import Callable, Iterator

@@ -1,7 +1,5 @@
 """`max_credits_per_month`: never exceeded, by the ledger, whatever happens between the runs."""
 
-from __future__ import annotations
-
 import json
 import signal
 from contextlib import suppress

@@ -1,7 +1,5 @@
 """The archive in a bucket: which requests are sent, and what becomes of those that fail."""
 
-from __future__ import annotations
-
 import sys
 import time
 from collections import Counter

@@ -1,7 +1,5 @@
 """What every store does, whatever it is made of."""
 
-from __future__ import annotations
-
 import errno
 import os
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """Two runs at once: one buys, and the other loads, waits, and buys what is left."""
 
-from __future__ import annotations
-
 import signal
 import subprocess
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """The command line in a message: one that works where the user is."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 from pathlib import Path

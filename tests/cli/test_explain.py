@@ -1,7 +1,5 @@
 """`tap-jobo explain`: the entry of each code, from the wheel."""
 
-from __future__ import annotations
-
 import ast
 import re
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """The log: nothing at INFO that its user need not read, and no line that is not the tap's own."""
 
-from __future__ import annotations
-
 import json
 import re
 import signal

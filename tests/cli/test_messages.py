@@ -4,8 +4,6 @@ Other tests assert a message's code and amounts. To write the file after a chang
 what it shows: `uv run just messages`.
 """
 
-from __future__ import annotations
-
 import difflib
 import os
 import re

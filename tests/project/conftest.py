@@ -1,7 +1,5 @@
 """A Meltano project against a sandbox and a Postgres."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory

@@ -1,7 +1,5 @@
 """The answers and charts of the documentation, from the marts over the sandbox's data."""
 
-from __future__ import annotations
-
 import json
 import os
 import re

@@ -1,7 +1,5 @@
 """What the documentation says that things cost: runs, months, the tap beside a script."""
 
-from __future__ import annotations
-
 import json
 import re
 import shutil

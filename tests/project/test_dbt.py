@@ -1,7 +1,5 @@
 """The dbt package over what each loader stores."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path

@@ -1,7 +1,5 @@
 """A loader that writes between any two statements of dbt, and readers who look meanwhile."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """The dbt package over tables that no run of the tap fills: odd, missing, and changed at random."""
 
-from __future__ import annotations
-
 import json
 import os
 import re

@@ -1,7 +1,5 @@
 """The documentation against the code, and its commands as they stand."""
 
-from __future__ import annotations
-
 import json
 import os
 import re

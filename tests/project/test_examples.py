@@ -1,7 +1,5 @@
 """The examples, as far as they run without Docker, a cluster, or GitHub."""
 
-from __future__ import annotations
-
 import os
 import re
 import shutil

@@ -1,7 +1,5 @@
 """What a team does in its first month, with the bills that the documentation states."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """The wheel, as a user gets it: in an empty environment, and in a new Meltano project."""
 
-from __future__ import annotations
-
 import json
 import os
 import re

@@ -1,7 +1,5 @@
 """`meltano run tap-jobo target-postgres`, into a real Postgres."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections import Counter

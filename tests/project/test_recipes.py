@@ -1,7 +1,5 @@
 """The recipes of CONTRIBUTING.md, followed to the letter in a copy of the repository."""
 
-from __future__ import annotations
-
 import os
 import re
 from pathlib import Path

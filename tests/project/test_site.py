@@ -1,7 +1,5 @@
 """The built site: what it has, and what its search finds first."""
 
-from __future__ import annotations
-
 import json
 import os
 import re

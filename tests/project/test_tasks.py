@@ -1,7 +1,5 @@
 """The commands that `just --list` shows, GitHub's workflows, and what holds before a release."""
 
-from __future__ import annotations
-
 import json
 import re
 import runpy

@@ -1,7 +1,5 @@
 """The loaders that the docs name, each in its own environment, as far as they go offline."""
 
-from __future__ import annotations
-
 import json
 import re
 import subprocess

@@ -1,7 +1,5 @@
 """Rows for hypothesis: as a schema documents them, and odd ones."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -1,7 +1,5 @@
 """What the rows of a page become, checked in bulk and one by one."""
 
-from __future__ import annotations
-
 import json
 import logging
 import re

@@ -1,7 +1,5 @@
 """Single values: UUIDs, date-times, and text that databases accept."""
 
-from __future__ import annotations
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st

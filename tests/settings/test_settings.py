@@ -1,7 +1,5 @@
 """Settings: where they are read from, what is refused, and how a message says so."""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta

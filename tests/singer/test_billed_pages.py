@@ -1,7 +1,5 @@
 """The bill: a row for each page that was billed, and which pages have none."""
 
-from __future__ import annotations
-
 import shutil
 from collections import Counter
 from datetime import timedelta

@@ -1,7 +1,5 @@
 """The catalog of `--discover`: what the tables in `docs/reference/columns.md` do not show."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator, Mapping
 from typing import Any

@@ -1,7 +1,5 @@
 """Names that do not exist in the catalog, stream maps, and state, before any request."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Callable, Iterator

@@ -1,7 +1,5 @@
 """What the streams of a run share: questions, one budget, figures, and the locks of all feeds."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 from typing import Any

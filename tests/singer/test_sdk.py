@@ -1,7 +1,5 @@
 """The SDK's own tests of a tap, the private hooks that the tap overrides, and the specification."""
 
-from __future__ import annotations
-
 import inspect
 import json
 import subprocess

@@ -1,7 +1,5 @@
 """Standard output: nothing is lost, and nothing follows a write that was cut off."""
 
-from __future__ import annotations
-
 import os
 import signal
 import subprocess

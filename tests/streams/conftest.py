@@ -1,7 +1,5 @@
 """The tap with the stream of jobs alone."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

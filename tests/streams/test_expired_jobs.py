@@ -1,7 +1,5 @@
 """The expired jobs: ids that are gone, free, and how far back the API lists them."""
 
-from __future__ import annotations
-
 import re
 import shutil
 from datetime import datetime, timedelta

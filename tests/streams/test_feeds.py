@@ -2,8 +2,6 @@
 the tap expect.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from contextlib import suppress
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """The feed of jobs: what the tap requests, what it makes of the response, and what it costs."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Pages as the real API may have them: in another form, and what the tap makes of each."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """The files of an archive, in a folder or a bucket, seen and changed from outside the tap."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass

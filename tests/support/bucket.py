@@ -1,7 +1,5 @@
 """A bucket in memory that behaves like S3, has a clock of its own, and can fail on request."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field

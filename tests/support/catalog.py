@@ -1,7 +1,5 @@
 """The catalog that the tap discovers, and what of it is selected."""
 
-from __future__ import annotations
-
 import json
 from copy import deepcopy
 from functools import cache

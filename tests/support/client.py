@@ -1,7 +1,5 @@
 """The tap's client for the feed, in this process and on the clock of tests."""
 
-from __future__ import annotations
-
 import logging
 from dataclasses import dataclass, field
 from typing import Any

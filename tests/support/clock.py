@@ -1,7 +1,5 @@
 """The clocks of tests: one for the tap's code in this process, and wrong ones for the tap."""
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace

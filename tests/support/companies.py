@@ -1,7 +1,5 @@
 """The tap with the stream of company profiles, and what its profiles have to be."""
 
-from __future__ import annotations
-
 from jobo_enterprise.models import Company
 from singer_sdk.typing import DEFAULT_JSONSCHEMA_VALIDATOR
 

@@ -1,7 +1,5 @@
 """Runs that are cut short, and what they cost."""
 
-from __future__ import annotations
-
 import signal
 import subprocess
 import time

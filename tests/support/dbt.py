@@ -1,7 +1,5 @@
 """dbt in the environment that meltano.yml describes, or in one of what stands in for an account."""
 
-from __future__ import annotations
-
 import atexit
 import json
 import os

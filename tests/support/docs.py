@@ -4,8 +4,6 @@ A comment above each block says who runs it, `<!-- run: NAME -->`, or why nobody
 `<!-- not run: REASON -->`.
 """
 
-from __future__ import annotations
-
 import re
 import textwrap
 from pathlib import Path

@@ -5,8 +5,6 @@ the current folder. What sqlglot does not translate, and what dbt asks BigQuery'
 patched here.
 """
 
-from __future__ import annotations
-
 import contextlib
 import os
 import threading

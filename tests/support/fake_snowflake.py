@@ -4,8 +4,6 @@ fakesnow translates Snowflake's SQL to DuckDB's, in files of the current folder.
 do, and what the models or dbt use, is patched here.
 """
 
-from __future__ import annotations
-
 import os
 import tomllib
 import warnings

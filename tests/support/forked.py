@@ -4,8 +4,6 @@ Loading them takes as long as what a short command does. What is forked is a pro
 what it starts is started cold.
 """
 
-from __future__ import annotations
-
 import atexit
 import subprocess
 import sys

@@ -4,8 +4,6 @@ That takes less than half the time of a fork. A run that is killed, or that a te
 is a process. What may differ for the next run is whether pure functions have cached a result.
 """
 
-from __future__ import annotations
-
 import contextlib
 import gc
 import logging

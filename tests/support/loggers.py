@@ -1,7 +1,5 @@
 """The logger of tests that look at no log line."""
 
-from __future__ import annotations
-
 import logging
 
 LOGGER = logging.getLogger("tests.silent")

@@ -16,8 +16,6 @@
   one is lost.
 """
 
-from __future__ import annotations
-
 import errno
 import json
 import os

@@ -1,7 +1,5 @@
 """The tap and plugins of meltano.yml without Meltano, which is slower."""
 
-from __future__ import annotations
-
 import atexit
 import json
 import subprocess

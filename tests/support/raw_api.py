@@ -1,7 +1,5 @@
 """An API of sockets, for responses that no HTTP server sends."""
 
-from __future__ import annotations
-
 import json
 import socket
 import socketserver

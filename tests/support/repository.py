@@ -1,7 +1,5 @@
 """The project's own files."""
 
-from __future__ import annotations
-
 import shutil
 import subprocess
 from pathlib import Path

@@ -1,7 +1,5 @@
 """What only some systems have: elsewhere, a test that needs it is skipped, and says why."""
 
-from __future__ import annotations
-
 import fcntl
 from pathlib import Path
 from typing import Any, Final

@@ -1,7 +1,5 @@
 """Tables as a loader leaves them, written by SQL into any warehouse, and changed at random."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field

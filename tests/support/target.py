@@ -1,7 +1,5 @@
 """The one target of tests: what a loader has stored, and which state it hands back."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Iterable
 from copy import deepcopy

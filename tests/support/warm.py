@@ -5,8 +5,6 @@ own memory, streams, signals and exit status. Tests of what is around its stream
 installation and of Meltano start it cold.
 """
 
-from __future__ import annotations
-
 import atexit
 import fcntl
 import importlib.metadata

@@ -1,7 +1,5 @@
 """The bookmark and the window that it opens, and states as they are stored."""
 
-from __future__ import annotations
-
 import json
 import re
 from copy import deepcopy

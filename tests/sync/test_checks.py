@@ -1,7 +1,5 @@
 """What the checks of a page see, where the whole tap would show it only in part."""
 
-from __future__ import annotations
-
 from contextlib import nullcontext
 from typing import Any
 from uuid import UUID

@@ -1,7 +1,5 @@
 """Feeds that never end: the run does, and once they are mended, the next run goes on."""
 
-from __future__ import annotations
-
 from random import Random
 from typing import Any
 

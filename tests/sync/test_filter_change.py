@@ -1,7 +1,5 @@
 """Filters that change between two runs: which change loses rows, and what each way on costs."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

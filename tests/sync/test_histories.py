@@ -1,7 +1,5 @@
 """Random histories of the rules of the log: `world` says what they check."""
 
-from __future__ import annotations
-
 import pytest
 
 from tests.sync.world import histories

@@ -1,7 +1,5 @@
 """Progress: a line in the log every minute."""
 
-from __future__ import annotations
-
 import logging
 from types import SimpleNamespace
 

@@ -4,8 +4,6 @@ The worlds and histories of `world`, with the installed tap as a process: it is 
 or stopped there while another pipeline runs, and may lose its lock.
 """
 
-from __future__ import annotations
-
 import pytest
 
 from tests.archive.helpers import spent_in

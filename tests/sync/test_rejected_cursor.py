@@ -1,7 +1,5 @@
 """Cursors that are rejected, what else may look like it, and syncs that end too early."""
 
-from __future__ import annotations
-
 import json
 import re
 from typing import Any

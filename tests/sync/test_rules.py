@@ -1,7 +1,5 @@
 """The rules of the log one by one, where a history shows too little of them."""
 
-from __future__ import annotations
-
 import dataclasses
 from datetime import timedelta
 from random import Random

@@ -1,7 +1,5 @@
 """SIGTERM and SIGINT: a run ends in order, between two pages, and loses nothing paid for."""
 
-from __future__ import annotations
-
 import signal
 import subprocess
 from collections.abc import Iterator

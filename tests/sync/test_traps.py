@@ -4,8 +4,6 @@ Each is a row: its steps, in a simulated world whose oracle checks more than wha
 `world`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial

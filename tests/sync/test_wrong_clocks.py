@@ -1,7 +1,5 @@
 """Wrong clocks: nothing is lost or billed twice, and what they cost is said."""
 
-from __future__ import annotations
-
 from datetime import timedelta
 
 import pytest

@@ -1,7 +1,5 @@
 """Profiles that fail: which are fetched again or skipped, and which end the run; and crashes."""
 
-from __future__ import annotations
-
 import signal
 from collections import Counter
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Profiles of the companies that a setting names, and where an interrupted list is resumed."""
 
-from __future__ import annotations
-
 import errno
 import os
 from collections.abc import Iterable

@@ -1,7 +1,5 @@
 """Profiles of career sites: page by page, by the schema, and for which sites they are requested."""
 
-from __future__ import annotations
-
 import json
 from datetime import timedelta
 from itertools import groupby

@@ -1,7 +1,5 @@
 """Random histories of a simulated world: what may happen to pipelines, archives, and states."""
 
-from __future__ import annotations
-
 import random
 import traceback
 from collections.abc import Iterator, Sequence

@@ -4,8 +4,6 @@ The oracle does not derive the rules again. It compares each warehouse with what
 page that is bought with what the archive has, and what an archive claims with its pages.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Sequence
 from contextlib import redirect_stdout
