@@ -15,19 +15,12 @@ AWAY = "no route to the store"
 
 @dataclass
 class Bucket:
-    """Objects by name. As S3's, an ETag is a hash of the content, and dates are whole seconds.
+    """Objects by name. As S3's, an ETag is a hash of the content, and dates are whole seconds."""
 
-    Attributes:
-        now: The store's clock.
-        is_away: Whether no request gets a response.
-        loses_responses: Whether writes happen and their responses do not arrive.
-        ignored: The conditions that it ignores, `create` and `update`.
-    """
-
-    now: Callable[[], datetime]
-    is_away: bool = False
-    loses_responses: bool = False
-    ignored: tuple[str, ...] = ()
+    now: Callable[[], datetime]  #: the store's clock
+    is_away: bool = False  #: whether no request gets a response
+    loses_responses: bool = False  #: whether writes happen and their responses do not arrive
+    ignored: tuple[str, ...] = ()  #: the conditions that it ignores, `create` and `update`
     objects: dict[str, tuple[bytes, datetime]] = field(default_factory=dict)
 
     def put(self, name: str, content: bytes, *, mode: Any = "overwrite", **_: Any) -> Any:

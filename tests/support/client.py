@@ -26,22 +26,15 @@ def make_client(session: ApiSession, clock: FakeClock, **options: float) -> Clie
 
 @dataclass
 class FeedClient:
-    """The tap's client for the feed, with a clock of the test's.
+    """The tap's client for the feed, with a clock of the test's."""
 
-    Attributes:
-        session: Builds the requests, and sends them.
-        clock: Its clock.
-        budget: What it has cost, but for pages that arrived: their reader counts them.
-        cost: The part of the feed.
-        client: The tap's client.
-    """
-
-    session: ApiSession
+    session: ApiSession  #: builds the requests, and sends them
     clock: FakeClock = field(default_factory=FakeClock)
+    #: what it has cost, but for pages that arrived: their reader counts them
     budget: Budget = field(default_factory=lambda: Budget(logger=LOGGER))
 
     def __post_init__(self) -> None:
-        self.cost = FeedCost(self.budget, CAREER_SITES)
+        self.cost = FeedCost(self.budget, CAREER_SITES)  #: the part of the feed
         self.client = make_client(self.session, self.clock)
 
     def page(self, cursor: str | None = None, rows: int = 50) -> ParsedPage:

@@ -13,18 +13,12 @@ NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 @dataclass
 class FakeClock(Clock):
-    """Time that passes only when the tap sleeps or a test adds to `passed`.
+    """Time that passes only when the tap sleeps or a test adds to `passed`."""
 
-    Attributes:
-        start: The true time at the beginning.
-        passed: The seconds since then.
-        skew: How far the local wall clock is ahead of the true time.
-        on_sleep: Called at the beginning of each sleep, by the thread that sleeps.
-    """
-
-    start: datetime = NOON
-    passed: float = 0.0
-    skew: timedelta = timedelta(0)
+    start: datetime = NOON  #: the true time at the beginning
+    passed: float = 0.0  #: the seconds since then
+    skew: timedelta = timedelta(0)  #: how far the local wall clock is ahead of the true time
+    #: called at the beginning of each sleep, by the thread that sleeps
     on_sleep: Callable[[], None] = lambda: None
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 

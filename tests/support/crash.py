@@ -32,15 +32,10 @@ def cut_after(tap: Tap, lines: int, signum: int, *, state: object = None, **sett
 
 @dataclass
 class HeldRun:
-    """A run one of whose requests is held.
-
-    Attributes:
-        process: Its process.
-        hold: Holds the request.
-    """
+    """A run one of whose requests is held."""
 
     process: subprocess.Popen[str]
-    hold: Hold
+    hold: Hold  #: holds the request
 
     def end(self) -> Run:
         """Let it go on, and wait for its end."""

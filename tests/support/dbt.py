@@ -83,19 +83,12 @@ def environment_of(plugin: str) -> Mapping[str, Any]:
 
 @dataclass(frozen=True)
 class Dbt:
-    """The package as a project of its own.
+    """The package as a project of its own."""
 
-    Attributes:
-        plugin: Name of the utility in meltano.yml, or dbt-snowflake or dbt-bigquery.
-        folder: For what dbt writes.
-        settings: Environment variables that profiles.yml reads.
-        variables: Those of the package.
-    """
-
-    plugin: str
-    folder: Path
-    settings: Mapping[str, str]
-    variables: Mapping[str, object]
+    plugin: str  #: name of the utility in meltano.yml, or dbt-snowflake or dbt-bigquery
+    folder: Path  #: for what dbt writes
+    settings: Mapping[str, str]  #: environment variables that profiles.yml reads
+    variables: Mapping[str, object]  #: those of the package
 
     def __call__(self, *commands: str) -> Run:
         """Run commands of dbt in one process, which must succeed."""

@@ -52,20 +52,13 @@ def install_plugins(image: Path) -> None:
 
 @dataclass
 class Project:
-    """A Meltano project with installed plugins, against a sandbox and a schema of its own.
-
-    Attributes:
-        folder: The project folder.
-        port: The Postgres.
-        sandbox: The source.
-        name: The schema.
-        variables: What the project's definition needs besides.
-    """
+    """A Meltano project with installed plugins, against a sandbox and a schema of its own."""
 
     folder: Path
-    port: int
-    sandbox: Sandbox
-    name: str
+    port: int  #: the Postgres
+    sandbox: Sandbox  #: the source
+    name: str  #: the schema
+    #: what the project's definition needs besides
     variables: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod

@@ -56,19 +56,12 @@ SETTINGS = ("TAP_JOBO_", "PYTHON", "MELTANO", "LOGLEVEL", "SINGER_SDK_")
 
 @dataclass(frozen=True)
 class Run:
-    """A run that is over: its exit code, its messages, its log.
-
-    Attributes:
-        returncode: Its exit code.
-        stdout: Its messages.
-        stderr: Its log.
-        stream: The one stream that is looked at; without it, all are.
-    """
+    """A run that is over: its exit code, its messages, its log."""
 
     returncode: int
-    stdout: str
-    stderr: str
-    stream: str = ""
+    stdout: str  #: its messages
+    stderr: str  #: its log
+    stream: str = ""  #: the one stream that is looked at; without it, all are
 
     def of(self, stream: str) -> Run:
         """The same run, of which only one stream is looked at."""
@@ -222,22 +215,16 @@ class Run:
 
 @dataclass
 class Tap:
-    """The tap with its settings, against a sandbox; its files are in `folder`.
+    """The tap with its settings, against a sandbox; its files are in `folder`."""
 
-    Attributes:
-        sandbox: The API.
-        folder: Holds its files and its archive.
-        settings: Its settings, besides those that every test needs.
-        catalog: Its catalog, if none is given to a run.
-        oddities: What `odd_tap` reads; without any, it is the installed command.
-        constants: Other values for constants of the tap, such as `api.session.MOST_BYTES`.
-    """
-
-    sandbox: Sandbox
-    folder: Path
+    sandbox: Sandbox  #: the API
+    folder: Path  #: holds its files and its archive
+    #: its settings, besides those that every test needs
     settings: dict[str, Any] = field(default_factory=dict)
-    catalog: dict[str, Any] = field(default_factory=dict)
+    catalog: dict[str, Any] = field(default_factory=dict)  #: its catalog, if none is given to a run
+    #: what `odd_tap` reads; without any, it is the installed command
     oddities: dict[str, str] = field(default_factory=dict)
+    #: other values for constants of the tap, such as `api.session.MOST_BYTES`
     constants: dict[str, float] = field(default_factory=dict)
 
     def command(

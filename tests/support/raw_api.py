@@ -15,20 +15,15 @@ Respond = Callable[[socket.socket], None]
 
 
 class Server(socketserver.ThreadingTCPServer):
-    """Serves each connection with the next of its handlers, the last one for all that follow.
-
-    Attributes:
-        address: Its host and port.
-        connections: How many there were.
-    """
+    """Serves each connection with the next of its handlers, the last one for all that follow."""
 
     daemon_threads = True
 
     def __init__(self, *handlers: Respond) -> None:
         super().__init__(("127.0.0.1", 0), socketserver.BaseRequestHandler)
         self._handlers = handlers
-        self.address = f"127.0.0.1:{self.server_address[1]}"
-        self.connections = 0
+        self.address = f"127.0.0.1:{self.server_address[1]}"  #: its host and port
+        self.connections = 0  #: how many there were
         threading.Thread(target=self.serve_forever, args=[0.01], daemon=True).start()
 
     def finish_request(self, request: Any, *_: object) -> None:
@@ -44,18 +39,13 @@ class Server(socketserver.ThreadingTCPServer):
 
 
 class RawApi(Server):
-    """Serves the clock, and each page as it is told.
-
-    Attributes:
-        respond: Writes a page; the default is a last page of two rows.
-        respond_to_clock: Writes the response to the free request for the clock.
-        pages: How many pages were requested.
-    """
+    """Serves the clock, and each page as it is told."""
 
     def __init__(self) -> None:
-        self.respond: Respond = send_page
+        self.respond: Respond = send_page  #: writes a page; the default is a last page of two rows
+        #: writes the response to the free request for the clock
         self.respond_to_clock: Respond = send_clock
-        self.pages = 0
+        self.pages = 0  #: how many pages were requested
         super().__init__(self._answer)
 
     @property

@@ -86,15 +86,12 @@ class Weather:
 
     It may also say `black hole` for no response, or `lost` if S3 gets the request, and its response
     is lost.
-
-    Attributes:
-        decide: Tells from method and path what becomes of a request.
-        requests: Method and path of all requests so far.
     """
 
     def __init__(self) -> None:
+        #: tells from method and path what becomes of a request
         self.decide: Callable[[str, str], str] = lambda *_: ""
-        self.requests: list[tuple[str, str]] = []
+        self.requests: list[tuple[str, str]] = []  #: method and path of all requests so far
         self.is_over = threading.Event()
 
     def __call__(self, environ: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:

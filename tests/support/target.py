@@ -12,18 +12,14 @@ Row = dict[str, Any]
 
 @dataclass
 class Target:
-    """Stores rows once the STATE behind them has arrived.
+    """Stores rows once the STATE behind them has arrived."""
 
-    Attributes:
-        merges_states: Whether a state is merged into the one before it, as Meltano does, or
-            replaces it, as in a pipe to a file.
-        tables: The rows stored of each stream, by id.
-        state: The state stored last.
-    """
-
+    #: whether a state is merged into the one before it, as Meltano does, or replaces it, as in a
+    #: pipe to a file
     merges_states: bool = False
+    #: the rows stored of each stream, by id
     tables: dict[str, dict[str, Row]] = field(default_factory=lambda: defaultdict(dict))
-    state: Any = None
+    state: Any = None  #: the state stored last
 
     @property
     def rows(self) -> dict[str, Row]:

@@ -50,17 +50,11 @@ print(json.dumps({{table: rows(table) for table in tables}}, default=text))
 
 @dataclass(frozen=True)
 class Warehouse:
-    """A database that a loader fills and dbt reads.
+    """A database that a loader fills and dbt reads."""
 
-    Attributes:
-        loader: Name of the loader in meltano.yml.
-        destination: Its settings that say where the database is.
-        dbt: dbt over the same database.
-    """
-
-    loader: str
-    destination: Row
-    dbt: Dbt
+    loader: str  #: name of the loader in meltano.yml
+    destination: Row  #: its settings that say where the database is
+    dbt: Dbt  #: dbt over the same database
 
     def execute(self, statement: str) -> None:
         """Execute a statement."""

@@ -23,14 +23,10 @@ RECEIPT = Receipt(charge=CHARGE, balance=None, received_at=NOON, has_more=None, 
 
 
 class Judge:
-    """Checks pages of career sites.
-
-    Attributes:
-        codes: Those of the warnings.
-    """
+    """Checks pages of career sites."""
 
     def __init__(self) -> None:
-        self.codes: list[str] = []
+        self.codes: list[str] = []  #: those of the warnings
         schema, never_null = CAREER_SITES.schema.to_dict(), CAREER_SITES.never_null
         self._converter = RecordConverter(schema, LOGGER, never_null)
         self._checks = PageChecks(

@@ -134,19 +134,15 @@ def row_of(item: dict[str, Any]) -> Row:
 
 @dataclass
 class Api:
-    """A feed whose pages are in the order of the rows' times, or of their ids.
-
-    Attributes:
-        rejects: How many cursors it rejects from now on.
-        stuck: The syncs whose cursors it rejects, `all` for all.
-    """
+    """A feed whose pages are in the order of the rows' times, or of their ids."""
 
     order: RowOrder = "time"
     is_free: bool = False
     now: int = 0
     rows: dict[int, Row] = field(default_factory=dict)
     versions: dict[int, int] = field(default_factory=dict)
-    rejects: int = 0
+    rejects: int = 0  #: how many cursors it rejects from now on
+    #: the syncs whose cursors it rejects, `all` for all
     stuck: set[str] = field(default_factory=set)
     has_rejected: bool = False
 
@@ -241,16 +237,11 @@ def _position(key: ArchiveKey, files: frozenset[tuple[str, bytes]]) -> Position:
 
 
 class Disk(Memory):
-    """Files that last, of an archive on a disk.
-
-    Attributes:
-        fails_in: The so-many-th call fails from now on, none if that is 0.
-        loses_response: Whether it does what it should before that.
-    """
+    """Files that last, of an archive on a disk."""
 
     location = "the archive"
-    fails_in = 0
-    loses_response = False
+    fails_in = 0  #: the so-many-th call fails from now on, none if that is 0
+    loses_response = False  #: whether it does what it should before that
 
     def __init__(self, *, lasts: bool = True) -> None:
         super().__init__()
@@ -280,17 +271,13 @@ class Disk(Memory):
 
 @dataclass
 class Folder:
-    """The folder of an archive.
+    """The folder of an archive."""
 
-    Attributes:
-        disk: Its files.
-        intact: The files of the pages that are damaged, as they were, by their numbers.
-        headless: The damaged pages whose header can't be read either.
-    """
-
-    disk: Disk = field(default_factory=Disk)
+    disk: Disk = field(default_factory=Disk)  #: its files
     key: ArchiveKey = KEY
+    #: the files of the pages that are damaged, as they were, by their numbers
     intact: dict[int, bytes] = field(default_factory=dict)
+    #: the damaged pages whose header can't be read either
     headless: set[int] = field(default_factory=set)
 
     def copy(self) -> Folder:
@@ -339,40 +326,28 @@ class Folder:
 
 @dataclass(frozen=True)
 class Asked:
-    """A question.
+    """A question."""
 
-    Attributes:
-        code: That of its message.
-        ways: The ways out that a user of the world has.
-        page: The number of the page that is damaged, 0 if none is.
-        text: What the user reads, if it is written.
-    """
-
-    code: str
-    ways: tuple[Way, ...]
-    page: int = 0
-    text: str = ""
+    code: str  #: that of its message
+    ways: tuple[Way, ...]  #: the ways out that a user of the world has
+    page: int = 0  #: the number of the page that is damaged, 0 if none is
+    text: str = ""  #: what the user reads, if it is written
 
 
 @dataclass
 class Pipe:
-    """A pipeline with its settings, its state, and a warehouse.
-
-    Attributes:
-        saved: All states that Meltano ever had.
-        is_true: Whether its state is the last one of its warehouse.
-        done: What its runs have read that were done: until when, for which filters and start date.
-    """
+    """A pipeline with its settings, its state, and a warehouse."""
 
     name: str
     wanted: Wanted
     folder: str = "main"
     uses_archive: bool = True
     state: State | None = None
-    saved: list[State] = field(default_factory=list)
+    saved: list[State] = field(default_factory=list)  #: all states that Meltano ever had
     warehouse: dict[int, Row] = field(default_factory=dict)
     question: Asked | None = None
-    is_true: bool = True
+    is_true: bool = True  #: whether its state is the last one of its warehouse
+    #: what its runs have read that were done: until when, for which filters and start date
     done: list[tuple[Filters, str, str]] = field(default_factory=list)
 
     def forget(self) -> None:

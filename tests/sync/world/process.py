@@ -317,30 +317,24 @@ def _is_stopped(pid: int) -> bool:
 
 
 class ProcessWorld(World):
-    """A world whose runs are processes.
-
-    Attributes:
-        place: The folder or the bucket that holds the archives.
-        root: Holds all other files.
-        limit: That of each month, in credits, None if there is none.
-        warned: The gaps that a WARNING has told each pipeline of.
-    """
+    """A world whose runs are processes."""
 
     api: ServedApi
     steps = 100
 
     def __init__(self, place: str, root: Path, *names: str, order: RowOrder = "time") -> None:
         super().__init__(*names, order=order)
-        self.place, self.root = place, root
+        self.place = place  #: the folder or the bucket that holds the archives
+        self.root = root  #: holds all other files
         self.clock_file = root / "time"
         self.api = ServedApi(order, self.clock_file)
         self.api.sandbox.before_page = self._before_page
         rejection = Fault(reject_cursor="400", times=None)
         self.api.sandbox.faults.add(rejection, when=self._is_rejected)
-        self.limit: int | None = None
+        self.limit: int | None = None  #: that of each month, in credits, None if there is none
         self._unlimited: Counter[str] = Counter()  # what each month had cost when it was set
         self._uncounted = 0  # credits of requests that no run had counted by then
-        self.warned: dict[str, set[int]] = {}
+        self.warned: dict[str, set[int]] = {}  #: the gaps that a WARNING has told each pipeline of
         self.runs: list[ProcessRun] = []
 
     def new_run(self, pipe: Pipe, happens: Conditions) -> AnyRun:

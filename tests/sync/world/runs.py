@@ -18,77 +18,53 @@ Ending = tuple[Outcome, Asked | None]
 
 @dataclass(frozen=True, kw_only=True)
 class Conditions:
-    """What happens to a run.
+    """What happens to a run."""
 
-    Attributes:
-        die_at: The step at which it dies.
-        kills_target: Whether the target dies with it, with all that it has not stored.
-        pages: How many pages its limit allows.
-        batch: How many rows the target stores at a time.
-        full_refresh: Whether it has no state.
-        changes: Rows that change meanwhile.
-        other: Another pipeline that runs from some step on. In memory, only if this run does not
-            have the lock; a process is stopped for that time, and may have it.
-        loses_lock: Whether a process that is stopped, and has a lease in a bucket, loses it.
-        fails_at: The call of the store that fails. Of processes, a bucket is away from then on, and
-            a folder never fails.
-        loses_response: Whether that call does what it should, and only its response is lost.
-        signal: Of what a process dies.
-    """
-
-    die_at: int | None = None
-    kills_target: bool = False
-    pages: int | None = None
-    batch: int = 3
-    full_refresh: bool = False
-    changes: tuple[tuple[int, str, str], ...] = ()
+    die_at: int | None = None  #: the step at which it dies
+    kills_target: bool = False  #: whether the target dies with it, with all that it has not stored
+    pages: int | None = None  #: how many pages its limit allows
+    batch: int = 3  #: how many rows the target stores at a time
+    full_refresh: bool = False  #: whether it has no state
+    changes: tuple[tuple[int, str, str], ...] = ()  #: rows that change meanwhile
+    #: another pipeline that runs from some step on. In memory, only if this run does not have the
+    #: lock; a process is stopped for that time, and may have it.
     other: tuple[str, int] | None = None
+    #: whether a process that is stopped, and has a lease in a bucket, loses it
     loses_lock: bool = False
+    #: the call of the store that fails. Of processes, a bucket is away from then on, and a folder
+    #: never fails.
     fails_at: int = 0
+    #: whether that call does what it should, and only its response is lost
     loses_response: bool = False
-    signal: str = "SIGKILL"
+    signal: str = "SIGKILL"  #: of what a process dies
 
 
 class AnyRun:
-    """One run of a pipeline.
+    """One run of a pipeline."""
 
-    Attributes:
-        world: Where it runs.
-        pipe: The pipeline.
-        conditions: What happens to it.
-        wanted: What it wants.
-        state: The state that it was given, and then the one that it wrote last.
-        position: What the warehouse has read, by that.
-        is_true: Whether the state that it was given is the last one of the warehouse.
-        began: When it began.
-        lasts: Whether it has an archive.
-        folder: The archive.
-        target: What loads its rows.
-        first: The entry that it loads after, None if that is not known.
-        billed: The rows that it was billed for.
-        lost: The pages that it was billed for, and that are in no archive.
-    """
-
-    position: Position
+    position: Position  #: what the warehouse has read, by that
 
     def __init__(self, world: World, pipe: Pipe, conditions: Conditions) -> None:
         self.world = world
         self.pipe = pipe
         self.conditions = conditions
-        self.wanted = pipe.wanted
+        self.wanted = pipe.wanted  #: what it wants
         if world.api.is_free:
             start = max(pipe.wanted.start, at(world.api.now - REQUESTED))
             self.wanted = replace(pipe.wanted, start=start, choice="resync", is_free=True)
+        #: the state that it was given, and then the one that it wrote last
         self.state = None if conditions.full_refresh else pipe.state
+        #: whether the state that it was given is the last one of the warehouse
         self.is_true = pipe.is_true and not conditions.full_refresh
         if self.state is None:
             pipe.forget()
         self.began = world.api.now
-        self.lasts = pipe.uses_archive
-        self.folder = Folder(Disk(lasts=self.lasts))
-        self.target = Target(self, conditions.batch)
-        self.first: int | None = None
-        self.billed = self.lost = 0
+        self.lasts = pipe.uses_archive  #: whether it has an archive
+        self.folder = Folder(Disk(lasts=self.lasts))  #: the archive
+        self.target = Target(self, conditions.batch)  #: what loads its rows
+        self.first: int | None = None  #: the entry that it loads after, None if that is not known
+        self.billed = 0  #: the rows that it was billed for
+        self.lost = 0  #: the pages that it was billed for, and that are in no archive
 
     def go(self) -> Ending:
         """Load, then buy."""

@@ -45,34 +45,26 @@ _ROUNDS: Final = 12
 
 
 class World:
-    """Pipelines, their archives, and the API.
+    """Pipelines, their archives, and the API."""
 
-    Attributes:
-        is_calm: Whether folders and `archive` were never touched; states may have been lost.
-        steps: About as many has a run that buys some pages.
-        starts: The start dates that pipelines have had.
-        skew: How far the earlier clock is behind.
-        margin: The most minutes that a run may read again.
-        billed: The rows that the last run was billed for.
-        total: All of them.
-        erased: Of each row that `erase` took out, the last version, and when it had changed.
-        erased_rows: The rows that it took out.
-    """
-
-    steps = 40
+    steps = 40  #: about as many has a run that buys some pages
 
     def __init__(self, *names: str, order: RowOrder = "time", is_free: bool = False) -> None:
         self.api = Api(order, is_free)
         self.folders: dict[str, Folder] = {}
         self.copies: dict[str, list[Folder]] = {}
         self.pipes = {name: Pipe(name, wants_nothing()) for name in names or ("prod",)}
+        #: whether folders and `archive` were never touched; states may have been lost
         self.is_calm = True
         self.has_kept = False
-        self.starts: set[str] = set()
-        self.skew = self.margin = 0
-        self.billed = self.total = 0
+        self.starts: set[str] = set()  #: the start dates that pipelines have had
+        self.skew = 0  #: how far the earlier clock is behind
+        self.margin = 0  #: the most minutes that a run may read again
+        self.billed = 0  #: the rows that the last run was billed for
+        self.total = 0  #: the rows that all runs were billed for
+        #: of each row that `erase` took out, the last version, and when it had changed
         self.erased: dict[int, tuple[int, int]] = {}
-        self.erased_rows: set[Row] = set()
+        self.erased_rows: set[Row] = set()  #: the rows that it took out
         self.log: list[str] = []
         self.begun: set[str] = set()  # the orders that syncs carry out
 
