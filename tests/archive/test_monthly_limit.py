@@ -164,6 +164,12 @@ def test_later_runs_end_before_they_pass_the_limit_again(dear: Tap, setting: str
     assert len(dear.succeed(state=state, **{setting: 10**6}).ids) == 110
 
 
+def test_the_price_outlives_a_kill(dear: Tap) -> None:
+    cut_in_request(dear, 2, billed=False, max_credits=10**6)
+    assert dear.fail(code="limit-too-low").ids == dear.sandbox.feed_requests[0].row_ids
+    assert dear.sandbox.credits_billed == 2_500
+
+
 def test_the_price_is_that_of_the_last_page_or_test(dear: Tap) -> None:
     """One at list price clears it."""
     first = dear.fail(code="limit-too-low")
