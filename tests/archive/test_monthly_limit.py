@@ -1,6 +1,5 @@
 """`max_credits_per_month`: never exceeded, by the ledger, whatever happens between the runs."""
 
-import json
 import signal
 from contextlib import suppress
 from dataclasses import replace
@@ -14,11 +13,10 @@ from jobo_sandbox import Fault, Sandbox
 from tap_jobo.api.budget import Budget, FeedCost
 from tap_jobo.archive import layout
 from tap_jobo.archive.archive import StreamArchive
-from tap_jobo.archive.files import add_checksum, read_pending
 from tap_jobo.archive.folder import Folder
 from tap_jobo.archive.key import archive_key
 from tap_jobo.clock import format_timestamp
-from tap_jobo.errors import ArchiveError, BudgetReachedError, FormatError
+from tap_jobo.errors import ArchiveError, BudgetReachedError
 from tap_jobo.streams.career_sites import CAREER_SITES
 from tap_jobo.streams.feed_spec import FeedSpec
 from tap_jobo.streams.jobs import JOBS
@@ -417,16 +415,6 @@ def test_a_damaged_count_ends_a_run_with_a_limit_until_it_is_removed(tap: Tap, s
     file.unlink()
     _reached(other.run())  # the last page has the count, too
     assert tap.sandbox.credits_billed == 2 * PAGE
-
-
-@pytest.mark.parametrize("spent", [None, {"2026-11": -1}, {"2026-13": 1}])
-def test_a_count_that_no_run_writes_is_damaged(store: Folder, spent: object) -> None:
-    count = Count(store)
-    key = count.own.key.name
-    members = {**json.loads(count.file.rpartition(b" ")[0]), "spent": spent}
-    store.replace(layout.PENDING.format(key), add_checksum(json.dumps(members).encode()))
-    with pytest.raises(FormatError):
-        read_pending(store, key)
 
 
 def test_a_file_that_cannot_be_written_ends_the_run_before_a_request(tap: Tap) -> None:
