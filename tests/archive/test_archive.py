@@ -15,16 +15,14 @@ from jobo_sandbox import Fault, Sandbox
 from tap_jobo.archive.key import all_keys
 from tap_jobo.redaction import redact_body
 from tests.archive.helpers import (
-    DAY,
     Warehouse,
     change,
     keys_in,
     pass_time,
     restart,
     succeeded,
-    written,
 )
-from tests.support import ARCHIVE_COMMAND, Run, Tap, commands_in, execute, tap_of
+from tests.support import ARCHIVE_COMMAND, Run, Tap, execute, tap_of
 from tests.support.archives import Files, files_at
 from tests.support.crash import (
     cut_in_request,
@@ -108,6 +106,8 @@ def test_a_row_that_is_as_it_was_is_delivered_where_it_first_comes(tap: Tap, fil
     run = tap.succeed()
     assert names_of(run, key) == ["As it was", "As it was"]
     assert len({*run.ids}) == 120
+    times = times_of(run)
+    assert times.pop(("career_sites", key)) > max(times.values())
 
 
 def test_of_two_versions_in_a_page_the_last_one_stays(tap: Tap) -> None:
@@ -155,40 +155,6 @@ def test_a_restart_with_few_rows_or_none_hides_no_older_page(
     assert ran(warehouse) == (0, 0, [])
 
 
-def test_jobs_that_ended_have_ended_in_a_new_warehouse(
-    hiring: Sandbox, tmp_path: Path, files: Files
-) -> None:
-    """A job is open if it was received later than its end."""
-    tap = tap_of(hiring, tmp_path, "jobs", "expired_jobs")
-    tap.settings |= {"archive_dir": files.store.location, "lookback_minutes": 0}
-    (first, second, third, *_) = hiring.world.jobs()
-    states: list[Any] = [None]
-    old: dict[tuple[str, str], datetime] = {}
-
-    def run_a_day_later() -> None:
-        run = tap.succeed(state=states[-1])
-        states.append(run.state)
-        old.update(times_of(run))
-        pass_time(tap, DAY)
-
-    run_a_day_later()
-    hiring.world.expire_job(first)
-    hiring.world.expire_job(second)
-    run_a_day_later()
-    hiring.world.touch_job(second, title="Open again")
-    hiring.world.expire_job(third)
-    run_a_day_later()
-    written(tap, "restart", "jobs", "--yes")
-    run_a_day_later()
-    billed = hiring.rows_billed
-    new = times_of(tap.succeed())
-    assert hiring.rows_billed == billed
-    assert new.keys() == old.keys()
-    for times in (old, new):
-        for key, is_open in ((first, False), (second, True), (third, False)):
-            assert (times["jobs", key] > times["expired_jobs", key]) == is_open
-
-
 def test_pipelines_of_other_filters_never_stop_each_other(tap: Tap) -> None:
     prod, dev = Warehouse(tap), Warehouse(tap)
     germans, others = keys_in(tap, "DE"), keys_in(tap, "US")
@@ -206,29 +172,6 @@ def test_pipelines_of_other_filters_never_stop_each_other(tap: Tap) -> None:
     assert ran(prod, **GERMAN) == (1, 2, [])
     assert ran(dev, **WIDER)[0] == 2
     assert {*dev.target.rows} == germans | others
-
-
-def test_rows_that_were_kept_are_told_to_each_pipeline_with_their_date(tap: Tap) -> None:
-    tap.settings |= {"start_date": "2026-06-01T00:00:00Z"}
-    prod, dev, other = Warehouse(tap), Warehouse(tap), Warehouse(tap)
-    prod.run()
-    pass_time(tap)
-    tap.settings |= {"start_date": "2026-01-01T00:00:00Z"}
-    kept = prod.run(on_filter_change="keep")
-    other.run(start_date="2026-06-01T00:00:00Z")  # it has the page, and lacks nothing yet
-    for run in (kept, dev.run(), other.run()):
-        (warning,) = run.messages_of("WARNING", "gap")
-        assert " 2026-01-01T00:00Z" in warning
-        (command,) = commands_in(warning)
-        assert command[:3] == ["restart", "career_sites", "--since"]
-        pass_time(tap)
-    assert ran(prod) == ran(dev) == (0, 0, [])  # each is told once
-    restart(tap, *command[2:])
-    prod.run()
-    billed = tap.sandbox.rows_billed
-    dev.run()
-    assert {*dev.target.rows} == {*prod.target.rows}
-    assert tap.sandbox.rows_billed == billed
 
 
 def test_an_archive_that_is_behind_is_told_once_though_nothing_has_to_be_bought(

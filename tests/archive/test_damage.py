@@ -21,7 +21,7 @@ from tests.archive.helpers import (
 )
 from tests.support import Tap, commands_in, tap_of
 from tests.support.archives import Files
-from tests.support.crash import finish, rows_billed_twice, run_meanwhile
+from tests.support.crash import finish, rows_billed_twice
 
 pytestmark = pytest.mark.slow
 
@@ -278,17 +278,3 @@ def test_a_disk_that_fills_up_costs_one_page_however_often_it_is_tried(
     last = tap.succeed(state=run.state)
     assert {*run.ids, *last.ids} == tap.sandbox.world.rows().keys()
     assert rows_billed_twice(tap.sandbox) == 50
-
-
-def test_a_page_that_another_run_has_written_ends_this_one(tap: Tap, files: Files) -> None:
-    """As on a file system without locks."""
-
-    def write(_: object) -> None:
-        (first,) = files.pages
-        files.store.replace(first.replace("000000001", "000000002"), b"another run's")
-
-    run = run_meanwhile(tap, write)
-    assert run.error_code == "run-in-progress"
-    assert len(run.ids) == 50
-    assert len(tap.sandbox.feed_requests) == 2
-    assert files.store.read(files.pages[1]) == b"another run's"
