@@ -87,23 +87,6 @@ class TestCharge:
         assert Feed(JOBS).receive(20, {}) == 60
         assert Feed().receive(20, headers) == 1_000
 
-    def test_lost_response_is_charged_at_the_price_last_seen_or_as_deducted(self) -> None:
-        cost = Feed()
-        cost.charge_in_full({}, 50)
-        cost.receive(50, deducted(3_000))
-        cost.charge_in_full({}, 50)
-        assert cost.possibly_billed == 2_500 + 3_000
-        cost.charge_in_full(deducted(1_000), 50)  # which is certain
-        assert cost.possibly_billed == 2_500 + 3_000
-        assert cost.credits == cost.budget.credits == 2_500 + 3_000 + 3_000 + 1_000
-
-    def test_lost_response_explains_the_fall_of_the_balance_after_it(self) -> None:
-        cost = Feed(JOBS)
-        cost.receive(20, deducted(0, balance=10_000))
-        cost.charge_in_full({}, 20)
-        assert cost.receive(20, deducted(0, balance=10_000 - 60)) == 0
-        assert cost.receive(20, deducted(0, balance=10_000 - 120)) == 60
-
     @pytest.mark.parametrize(
         ("headers", "credits_", "next_fall"),
         [
