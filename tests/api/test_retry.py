@@ -13,6 +13,7 @@ import requests
 
 from jobo_sandbox import Fault, Sandbox
 from tap_jobo.api.headers import retry_after
+from tap_jobo.api.session import ApiSession
 from tap_jobo.errors import ApiError, BudgetReachedError, UnreachableError
 from tests.support.client import GARBAGE, FeedClient
 from tests.support.clock import NOON
@@ -21,6 +22,14 @@ from tests.support.clock import NOON
 def fail(status: int = 503, *, times: int | None = 1, body: Any = None, **headers: str) -> Fault:
     named = {name.replace("_", "-"): text for name, text in headers.items()}
     return Fault(status=status, headers=named, body=body, times=times)
+
+
+@pytest.fixture
+def feed(sandbox: Sandbox) -> FeedClient:
+    """The client against the sandbox over HTTP, both with the same clock."""
+    feed = FeedClient(ApiSession(sandbox.url, sandbox.api_key))
+    sandbox.clock = feed.clock.unix_time
+    return feed
 
 
 # What the server asks for
