@@ -54,9 +54,6 @@ def test_the_pages_of_a_killed_run_are_loaded(tap: Tap) -> None:
     changed: Any = {"api_key": "jbe_test_another", "api_url": f"{tap.sandbox.url}/"}
     again = tap.succeed(state=cut.states[0], **changed)
     assert again.loaded == 50
-    (announced,) = [line for line in again.lines("INFO") if " loading " in line]
-    for part in ("career_sites: ", " 1 page ", "$2.50 not billed"):
-        assert part in announced
     assert again.lines("WARNING") == []
     assert len(again.ids) == 70
     assert {*cut.ids[:50], *again.ids} == tap.sandbox.world.rows().keys()
@@ -193,9 +190,6 @@ def test_a_run_without_changes_leaves_no_entry(warehouse: Warehouse, files: File
         run = warehouse.run()
         assert (run.ids, run.state) == ([], state)
         assert run.lines("WARNING") == []
-        (_, line, *_) = run.lines("INFO")  # below the versions
-        for part in ("career_sites: the archive ", " has 3 pages, since 20"):
-            assert part in line
     assert files.names == names
     assert len(warehouse.tap.sandbox.feed_requests) == 5
 

@@ -67,7 +67,6 @@ def test_the_limit_holds_over_runs_and_says_when_they_continue(tap: Tap) -> None
     month = month_of(tap)
     warning = _reached(first)
     assert f"max_credits_per_month: 5,000 of 6,000 used in {month}" in warning
-    assert "career_sites may cost 2,500" in warning
     (shown,) = commands_in(warning)
     assert f"{month}: $5.00 " in succeeded(archive_command(tap, *shown)).stdout
     assert f"6,000 credits ($6.00) left for {month}\n" in first.stderr
@@ -397,13 +396,9 @@ def test_a_file_that_cannot_be_written_ends_the_run_before_a_request(tap: Tap) -
 
 
 def test_it_needs_the_archive_and_a_page(tap: Tap) -> None:
-    line = tap.refuse(archive=False, code="invalid-setting")
-    assert "'max_credits_per_month'" in line
-    assert "archive" in line
+    assert "'max_credits_per_month'" in tap.refuse(archive=False, code="invalid-setting")
     line = tap.fail(max_credits_per_month=PAGE - 1, code="limit-too-low").complaint
     assert "max_credits_per_month is 2,499" in line
-    assert " 2,500" in line
-    assert "Raise max_credits_per_month" in line
     assert tap.sandbox.rows_billed == 0
     _reached(tap.run(max_credits_per_month=PAGE))
     assert tap.sandbox.credits_billed == PAGE
