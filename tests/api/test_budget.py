@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 from unittest.mock import patch
 
 import pytest
@@ -25,32 +26,22 @@ PLAN_HEADERS = [
 ]
 
 
-def make_budget(max_credits: int | None = None) -> Budget:
-    return Budget(max_credits=max_credits, logger=LOGGER)
+class Feed(FeedCost):
+    """What a feed costs in a run of its own."""
 
+    is_told: bool  #: whether the last page that was read had a price to be told
 
-def sites(budget: Budget) -> FeedCost:
-    return FeedCost(budget, CAREER_SITES)
+    def __init__(self, spec: FeedSpec = CAREER_SITES, **known: Any) -> None:
+        super().__init__(Budget(logger=LOGGER, **known), spec)
 
-
-def jobs(budget: Budget) -> FeedCost:
-    return FeedCost(budget, JOBS)
-
-
-def receive(cost: FeedCost, rows: int, headers: Mapping[str, str], requested: int = 50) -> int:
-    """Let a page arrive and be read; return what it costs."""
-    before = cost.credits
-    read(cost, rows, headers, requested)
-    return cost.credits - before
-
-
-def read(cost: FeedCost, rows: int, headers: Mapping[str, str], requested: int = 50) -> str:
-    """Let a page arrive and be read; return the warnings about its price."""
-    charge = cost.charge(headers, requested)
-    with patch.object(LOGGER, "warning") as log:
-        cost.reconcile(charge, rows)
-    calls = [call.args for call in log.call_args_list]
-    return "".join(text % tuple(args) for text, *args in calls)
+    def receive(self, rows: int, headers: Mapping[str, str], requested: int = 50) -> int:
+        """Let a page arrive and be read; return what it costs."""
+        before = self.credits
+        charge = self.charge(headers, requested)
+        with patch.object(LOGGER, "warning") as log:
+            self.reconcile(charge, rows)
+        self.is_told = log.called
+        return self.credits - before
 
 
 def deducted(credits_: int, balance: int | None = None) -> dict[str, str]:
@@ -64,7 +55,7 @@ class TestCharge:
         [("0.2", 1), ("3", 3), ("-0.5", 150), ("1e15", 150), ("nan", 150), ("", 150)],
     )
     def test_credits_are_whole_and_within_limits(self, said: str, cost: int) -> None:
-        assert sites(make_budget()).charge({"X-Credits-Deducted": said}, 3).full == cost
+        assert Feed().charge({"X-Credits-Deducted": said}, 3).full == cost
 
     @pytest.mark.parametrize(
         ("before", "after", "cost"),
@@ -80,39 +71,21 @@ class TestCharge:
     def test_page_costs_what_the_balance_fell_up_to_the_list_price(
         self, before: str, after: str, cost: int
     ) -> None:
-        feed = jobs(make_budget())
-        receive(feed, 20, {"X-Credits-Balance": before}, 20)
-        assert receive(feed, 20, {"X-Credits-Balance": after}, 20) == cost
+        feed = Feed(JOBS)
+        feed.receive(20, {"X-Credits-Balance": before}, 20)
+        assert feed.receive(20, {"X-Credits-Balance": after}, 20) == cost
 
     def test_fall_of_the_balance_sets_no_price_below_the_list_price(self) -> None:
-        cost = jobs(Budget(last_balance=10_000, logger=LOGGER))
-        assert receive(cost, 20, deducted(0, balance=10_000)) == cost.price == 0
-        assert receive(cost, 20, deducted(0, balance=9_970)) == 30
+        cost = Feed(JOBS, last_balance=10_000)
+        assert cost.receive(20, deducted(0, balance=10_000)) == cost.price == 0
+        assert cost.receive(20, deducted(0, balance=9_970)) == 30
         assert cost.price == 3
 
     @pytest.mark.parametrize("headers", PLAN_HEADERS, ids=lambda headers: next(iter(headers)))
     def test_missing_charge_of_a_plan_is_free_for_jobs_alone(self, headers: dict[str, str]) -> None:
-        budget = make_budget()
-        assert receive(jobs(budget), 20, headers) == 0
-        assert receive(jobs(budget), 20, {}) == 60
-        assert receive(sites(budget), 20, headers) == 1_000
-
-    def test_lost_response_is_charged_at_the_price_last_seen_or_as_deducted(self) -> None:
-        cost = sites(budget := make_budget())
-        cost.charge_in_full({}, 50)
-        receive(cost, 50, deducted(3_000))
-        cost.charge_in_full({}, 50)
-        assert cost.possibly_billed == 2_500 + 3_000
-        cost.charge_in_full(deducted(1_000), 50)  # which is certain
-        assert cost.possibly_billed == 2_500 + 3_000
-        assert cost.credits == budget.credits == 2_500 + 3_000 + 3_000 + 1_000
-
-    def test_lost_response_explains_the_fall_of_the_balance_after_it(self) -> None:
-        cost = jobs(make_budget())
-        receive(cost, 20, deducted(0, balance=10_000))
-        cost.charge_in_full({}, 20)
-        assert receive(cost, 20, deducted(0, balance=10_000 - 60)) == 0
-        assert receive(cost, 20, deducted(0, balance=10_000 - 120)) == 60
+        assert Feed(JOBS).receive(20, headers) == 0
+        assert Feed(JOBS).receive(20, {}) == 60
+        assert Feed().receive(20, headers) == 1_000
 
     @pytest.mark.parametrize(
         ("headers", "credits_", "next_fall"),
@@ -130,34 +103,35 @@ class TestCharge:
         self, headers: dict[str, str], credits_: int, next_fall: int
     ) -> None:
         """What has not fallen yet may fall with the next page."""
-        cost = sites(make_budget())
-        receive(cost, 50, deducted(2_500, balance=10_000))
+        cost = Feed()
+        cost.receive(50, deducted(2_500, balance=10_000))
         assert cost.charge_in_full(headers, 50) == credits_
-        assert receive(cost, 100, deducted(0, balance=7_000), 100) == next_fall
+        assert cost.receive(100, deducted(0, balance=7_000), 100) == next_fall
 
     def test_fall_with_an_empty_page_counts_with_the_next_rows(self) -> None:
-        cost = jobs(Budget(logger=LOGGER, last_balance=10_000))
-        assert receive(cost, 0, deducted(0, balance=9_940)) == 0
-        assert receive(cost, 20, deducted(0, balance=9_940)) == 60
+        cost = Feed(JOBS, last_balance=10_000)
+        assert cost.receive(0, deducted(0, balance=9_940)) == 0
+        assert cost.receive(20, deducted(0, balance=9_940)) == 60
 
 
 class TestReserve:
     def test_lost_response_may_cost_the_list_price(self) -> None:
-        cost = sites(make_budget(max_credits=2_500))
+        cost = Feed(max_credits=2_500)
         cost.reserve(50)
-        receive(cost, 50, deducted(0))
+        cost.receive(50, deducted(0))
         cost.charge_in_full({}, 50)
         assert cost.credits == cost.possibly_billed == 2_500
         with pytest.raises(BudgetReachedError):
             cost.reserve(50)
 
     def test_reserved_at_list_price_then_at_the_price_last_seen(self) -> None:
-        cost = sites(make_budget(max_credits=5_000))
+        cost = Feed(max_credits=5_000)
         cost.reserve(100)
-        receive(cost, 50, deducted(1_000))
+        cost.receive(50, deducted(1_000))
         cost.reserve(200)
-        with pytest.raises(BudgetReachedError, match=r"1,000 of 5,000 used\. .*4,020"):
-            cost.reserve(201)
+        cost.budget.max_credits = 4_999
+        with pytest.raises(BudgetReachedError, match=r"1,000 of 4,999 used\. .*4,000"):
+            cost.reserve(200)
 
 
 class TestDispute:
@@ -179,48 +153,35 @@ class TestDispute:
     def test_more_than_the_rows_cost_is_told_but_sets_no_price_of_rows_that_did_not_come(
         self, credits_: int, rows: int, price: float
     ) -> None:
-        cost = sites(make_budget())
-        assert bool(read(cost, rows, deducted(credits_), 50)) == (credits_ > rows * 50)
+        cost = Feed()
+        assert cost.receive(rows, deducted(credits_)) == credits_
+        assert cost.is_told == (credits_ > rows * 50)
         assert cost.price == price
-
-    def test_price_so_far_counts(self) -> None:
-        cost = sites(make_budget())
-        read(cost, 50, deducted(5_000), 50)
-        assert not read(cost, 20, deducted(2_000), 50)
-        assert read(cost, 20, deducted(5_000), 50)
 
     @pytest.mark.parametrize("spec", [CAREER_SITES, EXPIRED_JOBS])
     def test_each_deduction_above_the_price_so_far_is_told(self, spec: FeedSpec) -> None:
-        cost = FeedCost(budget := make_budget(), spec)
-        assert not read(cost, 50, deducted(math.ceil(50 * spec.list_price)), 50)
-        assert "[unexpected-bill]" in read(cost, 50, deducted(3_000), 50)
-        assert not read(cost, 50, deducted(3_000), 50)
-        assert "[unexpected-bill]" in read(cost, 50, deducted(10**6), 50)
-        assert budget.credits == math.ceil(50 * spec.list_price) + 3_000 + 3_000 + 10**6
+        cost = Feed(spec)
+        usual = math.ceil(50 * spec.list_price)
+        bills = [(usual, 50), (3_000, 50), (3_000, 50), (1_200, 20), (10**6, 50)]
+        told = []
+        for credits_, rows in bills:
+            assert cost.receive(rows, deducted(credits_)) == credits_
+            told.append(cost.is_told)
+        assert told == [False, True, False, False, True]
+        assert cost.budget.credits == sum(credits_ for credits_, _ in bills)
 
     def test_an_absurd_price_is_reserved_until_a_page_shows_another(self) -> None:
-        cost = sites(make_budget(max_credits=2 * 10**6))
-        read(cost, 50, deducted(10**6 + 50), 50)
+        cost = Feed(max_credits=2 * 10**6)
+        cost.receive(50, deducted(10**6 + 50))
         assert cost.price == 20_001
         with pytest.raises(BudgetReachedError):
             cost.reserve(50)
         cost.reserve(1)
-        read(cost, 1, deducted(50), 1)
+        cost.receive(1, deducted(50))
         cost.reserve(50)
 
 
 # In a run
-
-
-@pytest.mark.parametrize("budget", [4_999, 5_000])
-def test_budget_is_never_exceeded_and_the_run_exits_with_0(tap: Tap, budget: int) -> None:
-    run = tap.succeed(max_credits=budget)
-    assert tap.sandbox.credits_billed == budget // 2_500 * 2_500
-    (warning,) = run.messages_of("WARNING", "limit-reached")
-    assert run.lines("WARNING") == [warning]
-    assert f"max_credits: {tap.sandbox.credits_billed:,} of {budget:,}" in warning
-    assert run.progress["rows"] == tap.sandbox.rows_billed
-    assert run.bookmark["replication_key_value"] is None
 
 
 def test_a_run_whose_budget_is_used_still_loads(tap: Tap) -> None:

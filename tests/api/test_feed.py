@@ -189,10 +189,7 @@ def test_a_short_page_without_a_cursor_is_the_end_and_a_full_one_is_broken(
 ) -> None:
     tap.sandbox.faults.add(Fault(replace=no_cursor), on=3, endpoint="career_sites")
     run = tap.succeed()
-    (warning,) = run.messages_of("WARNING", "missing-rows")
-    assert run.lines("WARNING") == [warning]
-    for part in ("career_sites", "'has_more'", "'next_cursor'"):
-        assert part in warning
+    assert run.codes("WARNING") == ["missing-rows"]
     assert sorted(run.ids) == sorted(tap.sandbox.world.rows())
     assert run.bookmark["replication_key_value"]
 

@@ -10,7 +10,6 @@ import pytest
 
 from jobo_sandbox import Fault, Hold, Sandbox
 from jobo_sandbox.patience import patient
-from tap_jobo.api.client import Client
 from tap_jobo.api.profiles import Profiles
 from tap_jobo.api.session import ApiSession
 from tap_jobo.records.converter import RecordConverter
@@ -20,41 +19,25 @@ from tests.support.clock import FakeClock
 from tests.support.loggers import LOGGER
 
 START = datetime(2026, 1, 1, 0, 0, 0, 370_000, tzinfo=UTC)
-SCHEMA = COMPANIES.to_dict()
-RETRY_FOR = 60.0
 
 
 @contextlib.contextmanager
-def _client(sandbox: Sandbox, clock: FakeClock, workers: int) -> Iterator[Client]:
-    """A client for so many threads, with the retry that profiles are worth."""
-    with ApiSession(sandbox.url, sandbox.api_key) as session:
-        yield make_client(session, clock, workers=workers, retry_seconds=RETRY_FOR)
+def _reader(clock: FakeClock, size: int, workers: int) -> Iterator[tuple[Sandbox, Profiles]]:
+    """A sandbox on the clock, and a reader with so many workers. All of them end before it."""
+    with (
+        Sandbox(size=size, clock=clock.unix_time) as sandbox,
+        ApiSession(sandbox.url, sandbox.api_key) as session,
+    ):
+        client = make_client(session, clock, workers=workers, retry_seconds=60)
+        converter = RecordConverter(COMPANIES.to_dict(), LOGGER)
+        yield sandbox, Profiles(client=client, converter=converter, logger=LOGGER)
+        for worker in _workers():
+            worker.join(patient(10))
+            assert not worker.is_alive()
 
 
-@contextlib.contextmanager
-def _profiles(sandbox: Sandbox, clock: FakeClock, workers: int) -> Iterator[Profiles]:
-    with _client(sandbox, clock, workers) as client, _workers_joined():
-        yield Profiles(
-            client=client,
-            converter=RecordConverter(SCHEMA, LOGGER),
-            logger=LOGGER,
-        )
-
-
-@contextlib.contextmanager
-def _workers_joined() -> Iterator[None]:
-    """Wait for the workers, which the reader does not: the sandbox closes after them."""
-    before = set(threading.enumerate())
-    yield
-    for thread in set(threading.enumerate()) - before:
-        if "(_work)" in thread.name:
-            thread.join(patient(10))
-            assert not thread.is_alive()
-
-
-def _sandbox(clock: FakeClock, size: int) -> Sandbox:
-    """A sandbox whose time is that of the clock."""
-    return Sandbox(size=size, clock=clock.unix_time)
+def _workers() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if "(_work)" in thread.name]
 
 
 def _read(profiles: Profiles, sandbox: Sandbox) -> list[str]:
@@ -77,7 +60,7 @@ def test_retry_after_of_one_response_holds_all_workers() -> None:
             meeting.wait(patient(10))
 
     clock = FakeClock(START, on_sleep=wait_for_all)
-    with _sandbox(clock, 12) as sandbox, _profiles(sandbox, clock, 4) as profiles:
+    with _reader(clock, 12, workers=4) as (sandbox, profiles):
         refusal = Fault(hold=first, status=429, headers={"Retry-After": "40"})
         for fault in (refusal, *(Fault(hold=hold) for hold in others)):
             sandbox.faults.add(fault)
@@ -97,7 +80,7 @@ def test_retry_after_of_one_response_holds_all_workers() -> None:
 @pytest.mark.parametrize("workers", [1, 4])
 def test_rate_limit_is_exceeded_at_most_by_open_requests(workers: int) -> None:
     clock, allowed, size = FakeClock(START), 10, 50
-    with _sandbox(clock, size) as sandbox, _profiles(sandbox, clock, workers) as profiles:
+    with _reader(clock, size, workers) as (sandbox, profiles):
         sandbox.profile_rate_limits = ((allowed, 60), (1_000, 3_600))
         assert _read(profiles, sandbox) == list(sandbox.world.rows())
         refused = [entry for entry in sandbox.profile_requests if entry.status == 429]
@@ -114,7 +97,8 @@ def test_503_holds_back_only_its_own_worker() -> None:
         assert answered.wait(patient(10))
 
     clock = FakeClock(START, on_sleep=on_sleep)
-    with _sandbox(clock, 2) as sandbox, _client(sandbox, clock, 2) as client:
+    with _reader(clock, 2, workers=2) as (sandbox, profiles):
+        client = profiles.client
         refused, other = sandbox.world.rows()
         fault = Fault(status=503, headers={"Retry-After": "50"})
         sandbox.faults.add(fault, company_id=refused)
@@ -130,20 +114,15 @@ def test_503_holds_back_only_its_own_worker() -> None:
 
 def test_workers_are_daemons_and_end_with_the_reading() -> None:
     clock, holds = FakeClock(START), [Hold() for _ in range(6)]
-    with _sandbox(clock, 20) as sandbox, _profiles(sandbox, clock, 3) as profiles:
+    with _reader(clock, 20, workers=3) as (sandbox, profiles):
         for hold in holds:
             sandbox.faults.add(Fault(hold=hold), endpoint="profile")
-        before = set(threading.enumerate())
         reading = profiles.read(list(sandbox.world.rows()))
         with ThreadPoolExecutor(1) as executor:
             first = executor.submit(next, reading)
             for hold in holds[:3]:
                 hold.wait()
-            workers = [
-                each for each in set(threading.enumerate()) - before if "(_work)" in each.name
-            ]
-            assert len(workers) == 3
-            assert all(worker.daemon for worker in workers)
+            assert [worker.daemon for worker in _workers()] == [True] * 3
             for hold in holds[:3]:
                 hold.release()
             first.result()
@@ -152,7 +131,4 @@ def test_workers_are_daemons_and_end_with_the_reading() -> None:
         reading.close()
         for hold in holds[3:]:
             hold.release()
-        for worker in workers:
-            worker.join(patient(10))
-            assert not worker.is_alive()
-        assert len(sandbox.profile_requests) == 6
+    assert len(sandbox.profile_requests) == 6

@@ -16,7 +16,7 @@ from tests.support import ARCHIVE_COMMAND, Run, Tap
 from tests.support.inside import run_inside
 from tests.support.target import Target
 
-MINUTE, DAY = timedelta(minutes=1), timedelta(days=1)
+MINUTE = timedelta(minutes=1)
 
 
 def new_header(**members: Any) -> EntryHeader:

@@ -9,6 +9,7 @@ import pytest
 from tap_jobo.archive import layout
 from tap_jobo.archive.files import (
     DamagedError,
+    Pending,
     add_checksum,
     decode_entry,
     encode,
@@ -27,15 +28,9 @@ from tests.archive.helpers import new_header
 NAME = "v4/host-live-0a/career_sites/archive.json"
 
 
-class Small(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A small file."""
-
-    id: str
-    first: int
-    origin: dict[str, str] | None
-
-
-VALUE = Small(id="0a", first=1, origin={"entry": "ä"})
+PENDING = Pending(
+    address="https://ä", api_key="test", offset=0, entry=None, spent={"2026-11": 7}, price=0
+)
 
 
 @pytest.fixture
@@ -44,11 +39,12 @@ def store(tmp_path: Path) -> Folder:
 
 
 def test_a_file_is_one_line_with_its_checksum(store: Folder) -> None:
-    assert read(store, NAME, Small) is None
-    store.create(NAME, encode(VALUE))
-    assert read(store, NAME, Small) == VALUE
-    assert encode(Small(id="a", first=1, origin=None)) == (
-        b'{"id":"a","first":1,"origin":null} 45e1b463\n'
+    assert read(store, NAME, Pending) is None
+    store.create(NAME, encode(PENDING))
+    assert read(store, NAME, Pending) == PENDING
+    assert store.read(NAME) == (
+        b'{"address":"https://\xc3\xa4","api_key":"test","offset":0,"entry":null,'
+        b'"spent":{"2026-11":7},"price":0} c35d69a3\n'
     )
 
 
@@ -67,26 +63,30 @@ def changes(content: bytes) -> dict[str, bytes]:
 
 
 def test_each_flipped_bit_and_each_part_is_refused(store: Folder) -> None:
-    for content in changes(encode(VALUE)).values():
+    for content in changes(encode(PENDING)).values():
         store.replace(NAME, content)
         with pytest.raises(FormatError, match=rf"{NAME}.*\[archive-damaged\]"):
-            read(store, NAME, Small)
+            read(store, NAME, Pending)
+
+
+LINE = msgspec.json.encode(PENDING)
 
 
 @pytest.mark.parametrize(
     "line",
     [
-        b'{"id":"a","first":1}',
-        b'{"id":"a","first":1,"origin":null,"more":1}',
-        b'{"id":"a","first":"1","origin":null}',
-        b'{"id":"a","first":1,"origin":{"a":' + b"[" * 5_000 + b"}}",
+        LINE.replace(b'"offset":0,', b""),
+        LINE.replace(b"{", b'{"more":1,', 1),
+        LINE.replace(b"7", b"-1"),
+        LINE.replace(b"2026-11", b"2026-13"),
+        LINE.replace(b"7", b"[" * 5_000),
         b"",
     ],
 )
 def test_a_file_with_other_fields_is_refused(store: Folder, line: bytes) -> None:
     store.create(NAME, add_checksum(line))
     with pytest.raises(FormatError, match="another version"):
-        read(store, NAME, Small)
+        read(store, NAME, Pending)
 
 
 def test_each_flipped_bit_and_each_part_of_a_page_is_refused_or_changes_nothing() -> None:

@@ -37,11 +37,11 @@ class FeedClient:
         self.cost = FeedCost(self.budget, CAREER_SITES)  #: the part of the feed
         self.client = make_client(self.session, self.clock)
 
-    def page(self, cursor: str | None = None, rows: int = 50) -> ParsedPage:
-        """Fetch a page; `TapJoboError` if the client gives up."""
-        parameters = {"batch_size": rows, "cursor": cursor}
+    def page(self, cursor: str | None = None) -> ParsedPage:
+        """Fetch a page of 50 rows; `TapJoboError` if the client gives up."""
+        parameters = {"batch_size": 50, "cursor": cursor}
         request = self.session.build(CAREER_SITES.path, parameters, "POST")
-        response = self.client.fetch(request, rows=rows, cost=self.cost)
+        response = self.client.fetch(request, rows=50, cost=self.cost)
         return PageParser(CAREER_SITES).parse(response.body)
 
     def waited(self) -> float:
