@@ -4,15 +4,11 @@ import os
 import signal
 import tempfile
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
-import psutil
 import pytest
 
 from jobo_sandbox import Sandbox
-from jobo_sandbox.patience import patient
 from tests.support import Tap
 from tests.support.process import SETTINGS
 
@@ -52,42 +48,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def _needs_more(item: pytest.Item) -> bool:
     return not NEEDS.isdisjoint(getattr(item, "fixturenames", ()))
-
-
-WORKERS: list[Any] = []
-"""Those of xdist, which a process that runs tests has none of."""
-
-
-def pytest_testnodeready(node: Any) -> None:
-    WORKERS.append(node)
-
-
-def pytest_keyboard_interrupt() -> None:
-    """End what the tests have started, before their fixtures clean up.
-
-    SIGINT may reach pytest's first process alone. Its workers would then be killed after a while.
-    """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # another one would break off the cleaning up
-    if not WORKERS:
-        _end_all(psutil.Process().children(recursive=True))
-        return
-    for process in psutil.Process().children():
-        with suppress(psutil.Error):
-            process.send_signal(signal.SIGINT)
-    for worker in WORKERS:
-        with suppress(Exception):  # it is too slow, or has crashed
-            worker.channel.waitclose(patient(30))
-
-
-def _end_all(processes: list[psutil.Process]) -> None:
-    ending = []
-    for process in processes:
-        with suppress(psutil.NoSuchProcess):
-            if "resource_tracker" not in " ".join(process.cmdline()):  # which ends with this one
-                process.terminate()
-                ending.append(process)
-    for process in psutil.wait_procs(ending, timeout=patient(5))[1]:
-        process.kill()
 
 
 @pytest.fixture
