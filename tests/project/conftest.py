@@ -10,7 +10,6 @@ from filelock import FileLock
 from jobo_sandbox import Sandbox
 from jobo_sandbox.postgres import running_postgres
 from tests.support.meltano import Project, install_plugins
-from tests.support.repository import REPOSITORY
 from tests.support.warehouses import Postgres
 
 MakeOnce = Callable[[str, Callable[[Path], object]], Path]
@@ -61,10 +60,9 @@ def project(
     size, jobs = getattr(request, "param", (150, 120))
     with Sandbox(size=size, jobs=jobs, seed=1) as sandbox:
         name = request.function.__name__.removeprefix("test_")[:40]
-        folder = tmp_path / "project"
-        yield Project.make(
-            REPOSITORY / "meltano.yml", plugins, folder, postgres_port, sandbox, name
-        )
+        project = Project(tmp_path / "project", postgres_port, sandbox, name)
+        project.make(plugins)
+        yield project
 
 
 @pytest.fixture

@@ -58,7 +58,7 @@ def test_kills_cost_the_pages_in_flight_and_the_table_of_bills_has_all_others(
     assert sandbox.rows_billed > 0
     in_flight = 0
     for plugin in ("tap-jobo", "target-postgres"):
-        project.run_and_kill(*PIPELINE, plugin=plugin, at_request=1, env=env)
+        project.run_and_kill(*PIPELINE, plugin=plugin, env=env)
         in_flight += sandbox.feed_requests[-1].credits  # Meltano kills the tap, too
     project.run_block("force", {**env, "TAP_JOBO_MAX_CREDITS": "2000"})
     project.run_block("cap", env)
@@ -72,7 +72,7 @@ def test_kills_cost_the_pages_in_flight_and_the_table_of_bills_has_all_others(
 
     before = sandbox.rows_billed
     refresh = ("run", "--full-refresh", *PIPELINE[1:])
-    project.run_and_kill(*refresh, plugin="tap-jobo", at_request=1, env=env)
+    project.run_and_kill(*refresh, plugin="tap-jobo", env=env)
     sandbox.world.touch(next(iter(sandbox.world.rows())), summary="Changed since.")
     project.run(env=env)
     state = json.loads(project.run("state", "get", STATE).stdout)["singer_state"]

@@ -1,12 +1,10 @@
 """`meltano run` over the repository's meltano.yml, against a sandbox and a Postgres."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import subprocess
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -24,7 +22,6 @@ from tests.support.process import Run, execute
 from tests.support.repository import REPOSITORY
 
 PIPELINE = ("run", "tap-jobo", "target-postgres")
-IN_A_BUCKET = REPOSITORY / "examples/kubernetes/meltano.yml"
 _PIP_URL = f"-e {REPOSITORY}[cloud]"
 
 
@@ -43,9 +40,9 @@ def meltano() -> Path:
 
 
 def install_plugins(image: Path) -> None:
-    """Install the plugins of both of the repository's projects into a folder."""
+    """Install the plugins that both of the repository's projects have into a folder."""
     image.mkdir()
-    shutil.copy(IN_A_BUCKET, image)
+    shutil.copy(REPOSITORY / "examples/kubernetes/meltano.yml", image)
     run = execute(["meltano", "install"], os.environ | {"JOBO_TAP_PIP_URL": _PIP_URL}, image)
     assert run.returncode == 0, run.stderr
 
@@ -58,18 +55,16 @@ class Project:
     port: int  #: the Postgres
     sandbox: Sandbox  #: the source
     name: str  #: the schema
-    #: what the project's definition needs besides
-    variables: Mapping[str, str] = field(default_factory=dict)
 
-    @classmethod
-    def make(cls, definition: Path, image: Path, folder: Path, *args: Any) -> Project:
-        """Make the folder from a definition and installed plugins."""
-        (folder / ".meltano").mkdir(parents=True)
-        text = definition.read_text("utf-8").replace("pip_url: -e .\n", f"pip_url: {_PIP_URL}\n")
-        (folder / "meltano.yml").write_text(text)
+    def make(self, image: Path) -> None:
+        """Make the folder with the repository's definition and installed plugins."""
+        (self.folder / ".meltano").mkdir(parents=True)
+        text = (REPOSITORY / "meltano.yml").read_text("utf-8")
+        (self.folder / "meltano.yml").write_text(
+            text.replace("pip_url: -e .\n", f"pip_url: {_PIP_URL}\n")
+        )
         for kind in ("extractors", "loaders"):
-            (folder / ".meltano" / kind).symlink_to(image / ".meltano" / kind)
-        return cls(folder, *args)
+            (self.folder / ".meltano" / kind).symlink_to(image / ".meltano" / kind)
 
     @property
     def url(self) -> str:
@@ -84,7 +79,6 @@ class Project:
             "TAP_JOBO_API_URL": self.sandbox.url,
             "TARGET_POSTGRES_SQLALCHEMY_URL": self.url,
             "TARGET_POSTGRES_DEFAULT_TARGET_SCHEMA": self.name,
-            **self.variables,
             **(extra or {}),
         }
 
@@ -104,16 +98,10 @@ class Project:
         assert run.returncode == 0, run.stdout + run.stderr
         return run
 
-    def run_and_kill(
-        self,
-        *args: str,
-        at_request: int,
-        plugin: str = "",
-        env: Mapping[str, str] | None = None,
-    ) -> None:
-        """Run, and kill a plugin or everything while the feed's n-th request from now waits."""
+    def run_and_kill(self, *args: str, plugin: str, env: Mapping[str, str]) -> None:
+        """Run, and kill a plugin while the feed's next request waits."""
         hold = Hold()
-        self.sandbox.faults.add(Fault(hold=hold), on=len(self.sandbox.feed_requests) + at_request)
+        self.sandbox.faults.add(Fault(hold=hold), on=len(self.sandbox.feed_requests) + 1)
         command = shutil.which("meltano")  # started cold, so that the plugins are its children
         assert command
         meltano = subprocess.Popen(
@@ -124,9 +112,8 @@ class Project:
             stderr=subprocess.DEVNULL,
         )
         hold.wait(60)
-        parent = psutil.Process(meltano.pid)
-        for process in [*parent.children(recursive=True), parent]:
-            if not plugin or any(part.endswith(f"/{plugin}") for part in process.cmdline()):
+        for process in psutil.Process(meltano.pid).children(recursive=True):
+            if any(part.endswith(f"/{plugin}") for part in process.cmdline()):
                 process.kill()
         hold.release()
         assert meltano.wait(patient(60)) != 0

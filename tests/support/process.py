@@ -23,7 +23,7 @@ from tap_jobo.model import Position, Read, State
 from tap_jobo.streams import FEEDS
 from tap_jobo.sync.state import as_raw
 from tests.support.inside import run_inside
-from tests.support.warm import COMMAND, WarmProcess, run_warm, warm_arguments
+from tests.support.warm import COMMAND, WarmProcess, warm_arguments
 
 _TIMEOUT = patient(120)
 _CODE = re.compile(r" \[([a-z]+(?:-[a-z]+)*)\](?=\n|\Z)")
@@ -311,13 +311,7 @@ class Tap:
     ) -> subprocess.Popen[str]:
         """Start it, with pipes for its output, of so many bytes if it is given."""
         command = self.command(*args, state=state, settings=settings)
-        variables = self.environment(env)
-        if arguments := warm_arguments(command, variables):
-            return WarmProcess(arguments, variables, pipe_size)
-        pipe = subprocess.PIPE
-        return subprocess.Popen(
-            command, stdout=pipe, stderr=pipe, text=True, env=variables, pipesize=pipe_size
-        )
+        return _start(command, self.environment(env), pipe_size=pipe_size)
 
     def environment(self, extra: Mapping[str, str] | None = None) -> dict[str, str]:
         """The environment of a user whose state folder is the test's."""
@@ -340,13 +334,24 @@ def execute(
     timeout: float = _TIMEOUT,
 ) -> Run:
     """Run a command to its end."""
-    command = list(command)
+    with _start([*command], env, cwd) as process:
+        try:
+            output, log = process.communicate(timeout=timeout)
+        except BaseException:
+            process.kill()
+            raise
+    return Run(process.returncode, output, log)
+
+
+def _start(
+    command: list[str], env: Mapping[str, str], cwd: Path | None = None, pipe_size: int = -1
+) -> subprocess.Popen[str]:
     if arguments := warm_arguments(command, env):
-        return Run(*run_warm(arguments, env, cwd, timeout))
-    done = subprocess.run(
-        command, capture_output=True, text=True, env=env, cwd=cwd, timeout=timeout, check=False
+        return WarmProcess(arguments, env, cwd, pipe_size)
+    pipe = subprocess.PIPE
+    return subprocess.Popen(
+        command, stdout=pipe, stderr=pipe, text=True, env=env, cwd=cwd, pipesize=pipe_size
     )
-    return Run(done.returncode, done.stdout, done.stderr)
 
 
 def state_at(bookmark: object, **more: object) -> dict[str, Any]:
