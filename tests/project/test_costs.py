@@ -50,16 +50,6 @@ def test_runs_cost_what_their_table_says(tmp_path: Path) -> None:
     assert [cells for _, *cells in [*table(PAGE, "costs")][1:]] == bills
 
 
-@pytest.mark.parametrize(
-    ("schedule", "minutes"),
-    [("once a day", 1440), ("every six hours", 360), ("every hour", 60), ("every 15 minutes", 15)],
-)
-def test_the_lookback_costs_what_its_table_says(schedule: str, minutes: int) -> None:
-    rows = 2_000 * (1 + 15 / minutes)
-    dollars, share = rows * 0.05, round(100 * 15 / minutes)
-    assert f"| {schedule} | {rows:,.0f} rows | ${dollars:.2f} | {share}% |" in PRICES
-
-
 def test_months_cost_what_follows_from_the_prices() -> None:
     lines = re.findall(r"(?m)^\| ([\d,]+) (\w.*?) \| (\d)% \| \$([\d,.]+) \| (.*) \|$", PRICES)
     assert len(lines) >= 4
