@@ -1,5 +1,6 @@
 """A Meltano project against a sandbox and a Postgres."""
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -9,7 +10,9 @@ from filelock import FileLock
 
 from jobo_sandbox import Sandbox
 from jobo_sandbox.postgres import running_postgres
+from tests.support import succeed
 from tests.support.meltano import Project, install_plugins
+from tests.support.repository import REPOSITORY
 from tests.support.warehouses import Postgres
 
 MakeOnce = Callable[[str, Callable[[Path], object]], Path]
@@ -35,6 +38,18 @@ def make_once(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> MakeO
 def plugins(make_once: MakeOnce) -> Path:
     """A project folder whose plugins are installed."""
     return make_once("image", install_plugins)
+
+
+@pytest.fixture(scope="session")
+def wheel(make_once: MakeOnce) -> Path:
+    """The wheel of the tap."""
+
+    def build(folder: Path) -> None:
+        command = ["uv", "build", "--wheel", "--out-dir", str(folder), str(REPOSITORY)]
+        succeed(command, os.environ)
+
+    (wheel,) = make_once("dist", build).glob("*.whl")
+    return wheel
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,7 @@ from dotenv import dotenv_values
 
 from jobo_sandbox import Sandbox
 from jobo_sandbox.bucket import running_bucket
-from tests.support import execute
+from tests.support import execute, succeed
 from tests.support.meltano import PIPELINE, Project
 from tests.support.repository import REPOSITORY
 
@@ -22,23 +22,17 @@ DOCKERFILE = re.sub(r"\\\n\s*", "", (EXAMPLES / "kubernetes/Dockerfile").read_te
 
 @pytest.mark.exhaustive
 def test_steps_of_the_image_install_the_wheel_and_its_command_runs(
-    postgres_port: int, tmp_path: Path
+    wheel: Path, postgres_port: int, tmp_path: Path
 ) -> None:
-    wheels = tmp_path / "dist"
-    built = execute(
-        ["uv", "build", "--wheel", "--out-dir", str(wheels), str(REPOSITORY)], os.environ
-    )
-    assert built.returncode == 0, built.stderr
     project = tmp_path / "project"
     project.mkdir()
     (copied,) = re.findall(r"(?m)^COPY \S+ (.*) \./$", DOCKERFILE)
     for source in copied.split():
-        root = tmp_path if source.startswith("dist/") else REPOSITORY
+        root = wheel.parents[1] if source.startswith("dist/") else REPOSITORY
         for file in root.glob(source):
             shutil.copy(file, project)
     (install,) = re.findall(r"(?m)^RUN (.*meltano install)$", DOCKERFILE)
-    installed = execute(["sh", "-euc", install], os.environ, project)
-    assert installed.returncode == 0, installed.stderr
+    succeed(["sh", "-euc", install], os.environ, project)
 
     (command,) = re.findall(r"(?m)^CMD (.*)$", DOCKERFILE)
     with running_bucket() as bucket, Sandbox(size=60, seed=1) as sandbox:
@@ -56,14 +50,12 @@ def test_steps_of_the_image_install_the_wheel_and_its_command_runs(
             "TARGET_POSTGRES_DEFAULT_TARGET_SCHEMA": "image",
         }
         command = ["meltano", *yaml.safe_load(command)]
-        run = execute(command, variables, project)
-        assert run.returncode == 0, run.stderr
+        run = succeed(command, variables, project)
         assert [len(entry.row_ids) for entry in sandbox.feed_requests] == [30, 30]
         assert "METRIC" in run.stderr
         # The state and the archive are in the bucket.
         (project / ".meltano/meltano.db").unlink(missing_ok=True)
-        again = execute(command, variables, project)
-        assert again.returncode == 0, again.stderr
+        again = succeed(command, variables, project)
         assert "from the archive" not in again.stderr
         assert sandbox.rows_billed == 60
         # Structured logging:
@@ -138,8 +130,7 @@ for limit, key in (("5000", "wrong"), ("5000", key), ("10000", key)):
         print("=>", type(error).__name__, error)
 """
     (tmp_path / "jobo.py").write_text(code)
-    run = execute([sys.executable, "jobo.py"], project.environment(), tmp_path)
-    assert run.returncode == 0, run.stderr
+    run = succeed([sys.executable, "jobo.py"], project.environment(), tmp_path)
     assert re.findall(r"(?m)^=> (\w+).*?(career_sites|$)", run.stdout) == [
         ("AirflowException", ""),
         ("AirflowFailException", "career_sites"),
@@ -157,7 +148,7 @@ def test_workflow_fails_for_each_alert(project: Project) -> None:
     for limit, told in (("5000", "career_sites"), ("10000", "")):
         shell = ["bash", "-eo", "pipefail", "-c"]
         env = project.environment({"TAP_JOBO_MAX_CREDITS": limit})
-        assert execute([*shell, pipeline["run"]], env, project.folder).returncode == 0
+        succeed([*shell, pipeline["run"]], env, project.folder)
         run = execute([*shell, alert["run"]], env, project.folder)
         assert run.returncode == bool(told), run.stderr
         assert told in run.stderr

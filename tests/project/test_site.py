@@ -11,7 +11,7 @@ import pytest
 
 from jobo_sandbox.patience import patient
 from tests.project.conftest import MakeOnce
-from tests.support import execute
+from tests.support import succeed
 from tests.support.repository import REPOSITORY
 
 pytestmark = pytest.mark.exhaustive
@@ -79,8 +79,7 @@ console.log(JSON.stringify(process.argv.slice(2).map(find)));
 def build(folder: Path) -> None:
     """Build the site."""
     command = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", "docs", str(folder)]
-    run = execute(command, os.environ, REPOSITORY, timeout=patient(120))
-    assert run.returncode == 0, run.stderr
+    succeed(command, os.environ, REPOSITORY, timeout=patient(120))
 
 
 @pytest.fixture(scope="session")

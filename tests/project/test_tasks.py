@@ -10,15 +10,14 @@ from typing import Any
 
 import yaml
 
-from tests.support import execute
+from tests.support import succeed
 from tests.support.repository import REPOSITORY
 
 JUST = Path(sys.executable).with_name("just")
 
 
 def test_contributing_lists_every_command_and_each_says_what_it_does() -> None:
-    run = execute([str(JUST), "--dump", "--dump-format", "json"], {}, REPOSITORY)
-    assert run.returncode == 0, run.stderr
+    run = succeed([str(JUST), "--dump", "--dump-format", "json"], {}, REPOSITORY)
     recipes: dict[str, Any] = json.loads(run.stdout)["recipes"]
     assert all(recipe["doc"] for recipe in recipes.values())
     text = (REPOSITORY / "CONTRIBUTING.md").read_text("utf-8")

@@ -11,6 +11,7 @@ from tests.support.process import (
     psql,
     state_at,
     state_until,
+    succeed,
     without_place,
 )
 from tests.support.warm import ARCHIVE_COMMAND, COMMAND
@@ -32,6 +33,7 @@ __all__ = [
     "selecting",
     "state_at",
     "state_until",
+    "succeed",
     "tap_of",
     "without_place",
 ]

@@ -109,8 +109,10 @@ class Dbt:
         return [*options, "--project-dir", str(PACKAGE), "--vars", json.dumps(self.variables)]
 
     def execute(self, script: str, *arguments: str) -> Run:
-        """Run a script of Python in dbt's environment."""
-        return self._execute("", script, *arguments)
+        """Run a script of Python in dbt's environment, which must succeed."""
+        run = self._execute("", script, *arguments)
+        assert run.returncode == 0, run.stdout + run.stderr
+        return run
 
     def _execute(self, rehearsal: str, script: str, *arguments: str) -> Run:
         """Run a script of Python in dbt's environment, after a command of dbt that is tried."""

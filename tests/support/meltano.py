@@ -18,7 +18,7 @@ from jobo_sandbox.patience import patient
 from tests.support.crash import wait_until_quiet
 from tests.support.docs import block
 from tests.support.forked import forked
-from tests.support.process import Run, execute
+from tests.support.process import Run, execute, succeed
 from tests.support.repository import REPOSITORY
 
 PIPELINE = ("run", "tap-jobo", "target-postgres")
@@ -43,8 +43,7 @@ def install_plugins(image: Path) -> None:
     """Install the plugins that both of the repository's projects have into a folder."""
     image.mkdir()
     shutil.copy(REPOSITORY / "examples/kubernetes/meltano.yml", image)
-    run = execute(["meltano", "install"], os.environ | {"JOBO_TAP_PIP_URL": _PIP_URL}, image)
-    assert run.returncode == 0, run.stderr
+    succeed(["meltano", "install"], os.environ | {"JOBO_TAP_PIP_URL": _PIP_URL}, image)
 
 
 @dataclass
@@ -87,16 +86,11 @@ class Project:
 
     def run(self, *args: str, env: Mapping[str, str] | None = None) -> Run:
         """Run a command, by default the pipeline, which must succeed."""
-        run = self.meltano(*(args or PIPELINE), env=env)
-        assert run.returncode == 0, run.stderr
-        return run
+        return succeed(["meltano", *(args or PIPELINE)], self.environment(env), self.folder)
 
     def run_block(self, name: str, env: Mapping[str, str] | None = None) -> Run:
         """Run the commands of a block of the documents, which must succeed."""
-        command = ["bash", "-eu", "-c", block(name)]
-        run = execute(command, self.environment(env), cwd=self.folder)
-        assert run.returncode == 0, run.stdout + run.stderr
-        return run
+        return succeed(["bash", "-eu", "-c", block(name)], self.environment(env), self.folder)
 
     def run_and_kill(self, *args: str, plugin: str, env: Mapping[str, str]) -> None:
         """Run, and kill a plugin while the feed's next request waits."""

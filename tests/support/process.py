@@ -343,6 +343,13 @@ def execute(
     return Run(process.returncode, output, log)
 
 
+def succeed(command: Iterable[str], *given: Any, **how: Any) -> Run:
+    """Run a command to its end, which must be a success; all else is as for `execute`."""
+    run = execute(command, *given, **how)
+    assert run.returncode == 0, run.stdout[-10_000:] + run.stderr[-10_000:]
+    return run
+
+
 def _start(
     command: list[str], env: Mapping[str, str], cwd: Path | None = None, pipe_size: int = -1
 ) -> subprocess.Popen[str]:

@@ -121,9 +121,7 @@ class Local(Warehouse):
         return rows
 
     def _execute(self, *arguments: str) -> str:
-        run = self.dbt.execute(_CONNECT[self.loader] + _QUERY, *arguments)
-        assert run.returncode == 0, run.stderr
-        return run.stdout
+        return self.dbt.execute(_CONNECT[self.loader] + _QUERY, *arguments).stdout
 
 
 def _plain(value: Any) -> Any:
