@@ -26,28 +26,11 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
     signal.signal(signal.SIGHUP, lambda *_: None)
 
-NEEDS = {"plugins", "postgres_port"}
-"""The fixtures that install Meltano's plugins, and start Postgres."""
 
-
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Let each worker start with its share of the tests that take longest, and none wait for one.
-
-    At first, each is given as many tests that follow one another. `just fast` is without what needs
-    more than the sandbox.
-    """
-    for item in items:
-        if _needs_more(item):
-            item.add_marker(pytest.mark.slow)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the folders whose tests take longest, so that none of them is the last one."""
     first = ["project", "sync"]
     items.sort(key=lambda item: [item.path.parent.name != folder for folder in first])
-    items.sort(key=_needs_more, reverse=True)
-    workers = getattr(config, "workerinput", {}).get("workercount", 1)
-    items[:] = [item for number in range(workers) for item in items[number::workers]]
-
-
-def _needs_more(item: pytest.Item) -> bool:
-    return not NEEDS.isdisjoint(getattr(item, "fixturenames", ()))
 
 
 @pytest.fixture

@@ -17,6 +17,10 @@ from tests.support.meltano import PIPELINE, Project
 from tests.support.repository import REPOSITORY
 
 EXAMPLES = REPOSITORY / "examples"
+WORKFLOW = yaml.safe_load((EXAMPLES / "github-actions/jobo.yml").read_text("utf-8"))["jobs"]["run"]
+STEPS = [step for step in WORKFLOW["steps"] if "run" in step]
+JOB = yaml.safe_load((EXAMPLES / "kubernetes/cronjob.yaml").read_text("utf-8"))
+(CONTAINER,) = JOB["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"]
 DOCKERFILE = re.sub(r"\\\n\s*", "", (EXAMPLES / "kubernetes/Dockerfile").read_text("utf-8"))
 
 
@@ -63,15 +67,11 @@ def test_steps_of_the_image_install_the_wheel_and_its_command_runs(
 
 
 def test_workflow_and_cron_job_do_what_the_image_does() -> None:
-    job = yaml.safe_load((EXAMPLES / "kubernetes/cronjob.yaml").read_text("utf-8"))
-    (container,) = job["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"]
-    assert container["args"] == list(PIPELINE)
-    assert f"docker build --tag {container['image'].split('/')[1].split(':')[0]} " in DOCKERFILE
-    workflow = yaml.safe_load((EXAMPLES / "github-actions/jobo.yml").read_text("utf-8"))
-    steps = [step["run"] for step in workflow["jobs"]["run"]["steps"] if "run" in step]
+    assert CONTAINER["args"] == list(PIPELINE)
+    assert f"docker build --tag {CONTAINER['image'].split('/')[1].split(':')[0]} " in DOCKERFILE
     (install,) = re.findall(r"(?m)^RUN (.*) && meltano install$", DOCKERFILE)
     pipeline = " ".join(["meltano --log-format=json", *PIPELINE, "2>&1 | tee run.log"])
-    assert steps[1:4] == [install.strip(), "meltano install", pipeline]
+    assert [step["run"] for step in STEPS[1:4]] == [install.strip(), "meltano install", pipeline]
 
 
 LIMITS = {"TAP_JOBO_MAX_CREDITS": "10000", "TAP_JOBO_MAX_CREDITS_PER_MONTH": "100000"}
@@ -82,13 +82,10 @@ def test_every_example_sets_the_limits_of_the_installation() -> None:
     install = (REPOSITORY / "docs/start/install.md").read_text("utf-8")
     settings = re.findall(r"config set tap-jobo (max_credits\w*) (\d+)", install)
     assert {f"TAP_JOBO_{name.upper()}": value for name, value in settings} == LIMITS
-    job = yaml.safe_load((EXAMPLES / "kubernetes/cronjob.yaml").read_text("utf-8"))
-    (container,) = job["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"]
-    workflow = yaml.safe_load((EXAMPLES / "github-actions/jobo.yml").read_text("utf-8"))
     cron = re.findall(r'"(max_credits\w*)": (\d+)', install)  # its config.json
     for limits in (
-        {each["name"]: each["value"] for each in container["env"]},
-        workflow["jobs"]["run"]["env"],
+        {each["name"]: each["value"] for each in CONTAINER["env"]},
+        WORKFLOW["env"],
         dotenv_values(REPOSITORY / ".env.example"),
         {f"TAP_JOBO_{name.upper()}": value for name, value in cron},
     ):
@@ -142,8 +139,7 @@ for limit, key in (("5000", "wrong"), ("5000", key), ("10000", key)):
 
 @pytest.mark.exhaustive
 def test_workflow_fails_for_each_alert(project: Project) -> None:
-    workflow = yaml.safe_load((EXAMPLES / "github-actions/jobo.yml").read_text("utf-8"))
-    *_, pipeline, alert = [step for step in workflow["jobs"]["run"]["steps"] if "run" in step]
+    pipeline, alert = STEPS[-2:]
     assert pipeline["shell"] == "bash"  # GitHub's has pipefail
     for limit, told in (("5000", "career_sites"), ("10000", "")):
         shell = ["bash", "-eo", "pipefail", "-c"]

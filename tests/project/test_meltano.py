@@ -32,6 +32,7 @@ STATE = "dev:tap-jobo-to-target-postgres"
 """The id of the pipeline's state."""
 
 
+@pytest.mark.slow
 def test_a_run_loads_every_stream(project: Project) -> None:
     world = project.sandbox.world
     log = [*map(json.loads, project.run_block("json-log", SELECT).stderr.splitlines())]
