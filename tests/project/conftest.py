@@ -59,7 +59,7 @@ def postgres_port() -> Iterator[int]:
         TemporaryDirectory(prefix="tap-jobo-") as folder,  # not pytest's own, closed to others
         running_postgres(Path(folder, "data")) as port,
     ):
-        server = Postgres.on(port, Path(folder), {})  # whose machine never loses power
+        server = Postgres.on(port, Path(folder))  # whose machine never loses power
         server.execute("ALTER SYSTEM SET fsync = off", "SELECT pg_reload_conf()")
         yield port
 
@@ -83,6 +83,6 @@ def project(
 @pytest.fixture
 def postgres(postgres_port: int, tmp_path: Path) -> Postgres:
     """A new database, always of the same name, so that what dbt parsed stays valid."""
-    server = Postgres.on(postgres_port, tmp_path, {})
+    server = Postgres.on(postgres_port, tmp_path)
     server.execute("DROP DATABASE IF EXISTS jobo WITH (FORCE)", "CREATE DATABASE jobo")
-    return Postgres.on(postgres_port, tmp_path, {}, "jobo")
+    return Postgres.on(postgres_port, tmp_path, "jobo")

