@@ -4,15 +4,11 @@ import os
 import signal
 import tempfile
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
-import psutil
 import pytest
 
 from jobo_sandbox import Sandbox
-from jobo_sandbox.patience import patient
 from tests.support import Tap
 from tests.support.process import SETTINGS
 
@@ -30,64 +26,11 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
     signal.signal(signal.SIGHUP, lambda *_: None)
 
-NEEDS = {"plugins", "postgres_port"}
-"""The fixtures that install Meltano's plugins, and start Postgres."""
 
-
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Let each worker start with its share of the tests that take longest, and none wait for one.
-
-    At first, each is given as many tests that follow one another. `just fast` is without what needs
-    more than the sandbox.
-    """
-    for item in items:
-        if _needs_more(item):
-            item.add_marker(pytest.mark.slow)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the folders whose tests take longest, so that none of them is the last one."""
     first = ["project", "sync"]
     items.sort(key=lambda item: [item.path.parent.name != folder for folder in first])
-    items.sort(key=_needs_more, reverse=True)
-    workers = getattr(config, "workerinput", {}).get("workercount", 1)
-    items[:] = [item for number in range(workers) for item in items[number::workers]]
-
-
-def _needs_more(item: pytest.Item) -> bool:
-    return not NEEDS.isdisjoint(getattr(item, "fixturenames", ()))
-
-
-WORKERS: list[Any] = []
-"""Those of xdist, which a process that runs tests has none of."""
-
-
-def pytest_testnodeready(node: Any) -> None:
-    WORKERS.append(node)
-
-
-def pytest_keyboard_interrupt() -> None:
-    """End what the tests have started, before their fixtures clean up.
-
-    SIGINT may reach pytest's first process alone. Its workers would then be killed after a while.
-    """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # another one would break off the cleaning up
-    if not WORKERS:
-        _end_all(psutil.Process().children(recursive=True))
-        return
-    for process in psutil.Process().children():
-        with suppress(psutil.Error):
-            process.send_signal(signal.SIGINT)
-    for worker in WORKERS:
-        with suppress(Exception):  # it is too slow, or has crashed
-            worker.channel.waitclose(patient(30))
-
-
-def _end_all(processes: list[psutil.Process]) -> None:
-    ending = []
-    for process in processes:
-        with suppress(psutil.NoSuchProcess):
-            if "resource_tracker" not in " ".join(process.cmdline()):  # which ends with this one
-                process.terminate()
-                ending.append(process)
-    for process in psutil.wait_procs(ending, timeout=patient(5))[1]:
-        process.kill()
 
 
 @pytest.fixture

@@ -166,7 +166,7 @@ def main() -> None:
         TemporaryDirectory(prefix="tap-jobo-") as name,
         running_postgres(Path(name, "data")) as port,
     ):
-        for path, text in written(Path(name), Postgres.on(port, Path(name), {})).items():
+        for path, text in written(Path(name), Postgres.on(port, Path(name))).items():
             path.write_bytes(text.encode())
 
 

@@ -168,9 +168,9 @@ def measure(copies: int, rounds: int) -> Iterator[str]:
         running_postgres(Path(name, "data")) as port,
     ):
         folder, data = Path(name), Path(name, "data")
-        server = Postgres.on(port, folder, {})
+        server = Postgres.on(port, folder)
         server.execute(*ROLE, "CREATE DATABASE jobo", "CREATE DATABASE no_rows")
-        databases = [Postgres.on(port, folder, {}, name) for name in ("jobo", "no_rows")]
+        databases = [Postgres.on(port, folder, name) for name in ("jobo", "no_rows")]
         with Sandbox(size=SITES, jobs=JOBS, seed=1) as sandbox:
             for database in databases:
                 run = tap_of(sandbox, folder, *STREAMS).succeed()

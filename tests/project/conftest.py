@@ -1,5 +1,6 @@
 """A Meltano project against a sandbox and a Postgres."""
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -9,6 +10,7 @@ from filelock import FileLock
 
 from jobo_sandbox import Sandbox
 from jobo_sandbox.postgres import running_postgres
+from tests.support import succeed
 from tests.support.meltano import Project, install_plugins
 from tests.support.repository import REPOSITORY
 from tests.support.warehouses import Postgres
@@ -39,13 +41,25 @@ def plugins(make_once: MakeOnce) -> Path:
 
 
 @pytest.fixture(scope="session")
+def wheel(make_once: MakeOnce) -> Path:
+    """The wheel of the tap."""
+
+    def build(folder: Path) -> None:
+        command = ["uv", "build", "--wheel", "--out-dir", str(folder), str(REPOSITORY)]
+        succeed(command, os.environ)
+
+    (wheel,) = make_once("dist", build).glob("*.whl")
+    return wheel
+
+
+@pytest.fixture(scope="session")
 def postgres_port() -> Iterator[int]:
     """A Postgres, by its port."""
     with (
         TemporaryDirectory(prefix="tap-jobo-") as folder,  # not pytest's own, closed to others
         running_postgres(Path(folder, "data")) as port,
     ):
-        server = Postgres.on(port, Path(folder), {})  # whose machine never loses power
+        server = Postgres.on(port, Path(folder))  # whose machine never loses power
         server.execute("ALTER SYSTEM SET fsync = off", "SELECT pg_reload_conf()")
         yield port
 
@@ -61,15 +75,14 @@ def project(
     size, jobs = getattr(request, "param", (150, 120))
     with Sandbox(size=size, jobs=jobs, seed=1) as sandbox:
         name = request.function.__name__.removeprefix("test_")[:40]
-        folder = tmp_path / "project"
-        yield Project.make(
-            REPOSITORY / "meltano.yml", plugins, folder, postgres_port, sandbox, name
-        )
+        project = Project(tmp_path / "project", postgres_port, sandbox, name)
+        project.make(plugins)
+        yield project
 
 
 @pytest.fixture
 def postgres(postgres_port: int, tmp_path: Path) -> Postgres:
     """A new database, always of the same name, so that what dbt parsed stays valid."""
-    server = Postgres.on(postgres_port, tmp_path, {})
+    server = Postgres.on(postgres_port, tmp_path)
     server.execute("DROP DATABASE IF EXISTS jobo WITH (FORCE)", "CREATE DATABASE jobo")
-    return Postgres.on(postgres_port, tmp_path, {}, "jobo")
+    return Postgres.on(postgres_port, tmp_path, "jobo")

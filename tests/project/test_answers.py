@@ -11,7 +11,7 @@ import pytest
 
 from benchmarks.charts import measured
 from tests.support.pipeline import tool_of
-from tests.support.process import execute
+from tests.support.process import succeed
 from tests.support.repository import REPOSITORY
 from tests.support.warehouses import Local, Postgres
 
@@ -71,8 +71,7 @@ def test_the_queries_for_each_warehouse_have_the_same_answers(tmp_path: Path) ->
         path = warehouse.destination["filepath"]
         queries = [_of_all_copies(query) for query in TOOL["questions"](dialect).values()]
         arguments = ("python", "-c", TRANSLATE, path, dialect, copies)
-        run = execute([*program, *arguments, *queries], os.environ)
-        assert run.returncode == 0, run.stderr
+        run = succeed([*program, *arguments, *queries], os.environ)
         found.append(json.loads(run.stdout, parse_float=lambda text: round(float(text), 6)))
     for question, first, *others in zip(TOOL["questions"]("postgres"), *found, strict=True):
         assert first, question

@@ -3,7 +3,6 @@
 import json
 import re
 import shutil
-import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -12,9 +11,9 @@ from typing import Any
 import pytest
 
 from benchmarks.report import table
-from jobo_sandbox import Entry, Fault, Hold, Sandbox
+from jobo_sandbox import Entry, Fault, Sandbox
 from tests.support import Tap, environment, execute
-from tests.support.crash import wait_until_quiet
+from tests.support.crash import kill_in_request
 from tests.support.repository import REPOSITORY, files
 from tests.support.warehouses import Postgres, Row
 
@@ -44,20 +43,10 @@ def test_runs_cost_what_their_table_says(tmp_path: Path) -> None:
     shutil.rmtree(tmp_path / "archive")
     with Sandbox(size=10_000, balance=10**9) as sandbox:
         tap = Tap(sandbox, tmp_path)
-        _kill_in_request(sandbox, tap.command(), 101)
+        kill_in_request(sandbox, 101, tap.command(), env=_variables(sandbox))
         tap.succeed()
         bills.append(_bill(sandbox.feed_requests))
     assert [cells for _, *cells in [*table(PAGE, "costs")][1:]] == bills
-
-
-@pytest.mark.parametrize(
-    ("schedule", "minutes"),
-    [("once a day", 1440), ("every six hours", 360), ("every hour", 60), ("every 15 minutes", 15)],
-)
-def test_the_lookback_costs_what_its_table_says(schedule: str, minutes: int) -> None:
-    rows = 2_000 * (1 + 15 / minutes)
-    dollars, share = rows * 0.05, round(100 * 15 / minutes)
-    assert f"| {schedule} | {rows:,.0f} rows | ${dollars:.2f} | {share}% |" in PRICES
 
 
 def test_months_cost_what_follows_from_the_prices() -> None:
@@ -101,7 +90,7 @@ def test_a_crash_a_second_warehouse_and_a_lost_folder_cost_what_the_table_says(
 ) -> None:
     ours, script = Tap(api, tmp_path), _script(api, postgres, tmp_path)
     for number, command in enumerate((script, ours.command()), start=1):
-        _kill_in_request(api, command, 3)
+        kill_in_request(api, 3, command, env=_variables(api))
         assert _exit_code(api, command) == 0
         assert api.credits_billed == number * (PAGES + 1) * PAGE_CREDITS
     assert _rows(postgres) == [{"count": 300}]
@@ -155,18 +144,6 @@ def test_the_code_is_as_long_as_the_table_says() -> None:
     theirs = len(SCRIPT.read_text("utf-8").splitlines())
     ours = sum(len(path.read_text("utf-8").splitlines()) for path in files("tap_jobo"))
     assert _cells("code you would own") == [f"{theirs} lines", f"{round(ours, -3):,} lines"]
-
-
-def _kill_in_request(sandbox: Sandbox, command: Sequence[str], number: int) -> None:
-    hold = Hold()
-    sandbox.faults.add(Fault(hold=hold), on=len(sandbox.feed_requests) + number)
-    nowhere = subprocess.DEVNULL
-    variables = _variables(sandbox)
-    with subprocess.Popen(command, stdout=nowhere, stderr=nowhere, env=variables) as process:
-        hold.wait(60)
-        process.kill()
-    hold.release()
-    wait_until_quiet(sandbox)
 
 
 def _exit_code(sandbox: Sandbox, command: Sequence[str]) -> int:

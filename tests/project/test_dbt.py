@@ -1,7 +1,7 @@
 """The dbt package over what each loader stores."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -30,38 +30,14 @@ OTHERS = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Build:
-    """The tables of a build, and what the sandbox had then, by id."""
-
-    tables: Mapping[str, list[Row]]
-    sites: Mapping[str, Row]
-    profiles: Mapping[str, Row]
-    jobs: Mapping[str, Row]
-    managed_jobs: frozenset[str]
-    bill: Mapping[str, int]
-
-    def by_id(self, table: str, key: str = "career_site_id") -> dict[str, Row]:
-        """The rows of a table by an id that must be unique."""
-        rows = {row[key]: row for row in self.tables[table]}
-        assert len(rows) == len(self.tables[table])
-        return rows
+Tables = Mapping[str, list[Row]]
 
 
-def _build(sandbox: Sandbox, warehouse: Warehouse, *commands: str) -> Build:
-    run = warehouse.dbt(*commands)
-    assert "WARN=0 ERROR=0 SKIP=0" in run.stdout
-    sites = sandbox.world.rows()
-    companies = {key: sandbox.world.company(key) for key in sites.keys() - sandbox.gone}
-    profiles = {key: make_profile(sandbox.seed, each) for key, each in companies.items() if each}
-    tables = warehouse.tables((*MARTS, *OTHERS, SPEND))
-    managed_jobs = frozenset(sandbox.world.managed_jobs())
-    bill = {
-        "credits": sandbox.credits_billed,
-        "billed_rows": sandbox.rows_billed,
-        "pages": sum(entry.credits > 0 for entry in sandbox.ledger),
-    }
-    return Build(tables, sites, profiles, sandbox.world.jobs(), managed_jobs, bill)
+def by_id(rows: list[Row], key: str) -> dict[str, Row]:
+    """The rows of a table by an id that must be unique."""
+    found = {row[key]: row for row in rows}
+    assert len(found) == len(rows)
+    return found
 
 
 @pytest.mark.exhaustive
@@ -80,10 +56,12 @@ def test_models_have_what_each_loader_stores(kind: str, postgres: Postgres, tmp_
         run = tap_of(sandbox, tmp_path, *STREAMS).succeed()
         load(run, warehouse.loader, warehouse.destination, tmp_path)
         warehouse.execute(f"CREATE TABLE appended AS {stored} UNION ALL {stored}")
-        build = _build(sandbox, warehouse, "build", "source freshness")
-    check_spend(build)
-    check_directory(build)
-    check_jobs(build)
+        run = warehouse.dbt("build", "source freshness")
+        assert "WARN=0 ERROR=0 SKIP=0" in run.stdout
+        tables = warehouse.tables((*MARTS, *OTHERS, SPEND))
+        check_spend(sandbox, tables[SPEND])
+        check_directory(sandbox, tables)
+        check_jobs(sandbox, tables)
 
 
 def test_every_mart_is_public_and_has_a_primary_key() -> None:
@@ -107,14 +85,16 @@ def test_every_mart_is_public_and_has_a_primary_key() -> None:
         assert not_null or "not_null" in tests, model["name"]
 
 
-def check_directory(build: Build) -> None:
+def check_directory(sandbox: Sandbox, tables: Tables) -> None:
     """Unit tests of the package have what is made of websites, sizes, and amounts."""
-    directory = build.by_id("jobo__directory")
-    assert directory.keys() == build.sites.keys()
+    directory = by_id(tables["jobo__directory"], "career_site_id")
+    sites = sandbox.world.rows()
+    assert directory.keys() == sites.keys()
     of_site = ("name", "ats", "listing_url", "summary", "website", "linkedin_url", "crunchbase_url")
     of_profile = ("country_code", "company_size", "is_agency", "operating_status")
-    for key, row in build.sites.items():
-        profile = build.profiles.get(key, {})
+    for key, row in sites.items():
+        company = None if key in sandbox.gone else sandbox.world.company(key)
+        profile = make_profile(sandbox.seed, company) if company else {}
         year = profile.get("founding_year")
         expected = {
             **{name: row[name] for name in of_site},
@@ -130,27 +110,32 @@ def check_directory(build: Build) -> None:
     assert sum(not row["has_profile"] for row in directory.values()) == 1
 
 
-def check_spend(build: Build) -> None:
-    spend = build.tables[SPEND]
+def check_spend(sandbox: Sandbox, spend: list[Row]) -> None:
     assert {row["stream"] for row in spend} == {"career_sites", "jobs", "managed_jobs"}
-    assert {name: sum(row[name] for row in spend) for name in build.bill} == build.bill
-    assert sum(row["dollars"] for row in spend) == pytest.approx(build.bill["credits"] / 1000)
+    bill = {
+        "credits": sandbox.credits_billed,
+        "billed_rows": sandbox.rows_billed,
+        "pages": sum(entry.credits > 0 for entry in sandbox.ledger),
+    }
+    assert {name: sum(row[name] for row in spend) for name in bill} == bill
+    assert sum(row["dollars"] for row in spend) == pytest.approx(bill["credits"] / 1000)
 
 
-def check_jobs(build: Build) -> None:
+def check_jobs(sandbox: Sandbox, tables: Tables) -> None:
     """Unit tests of the package have what is made of labels and pay."""
-    jobs = build.by_id("jobo__open_jobs", "job_id")
-    loaded = build.by_id("stg_jobo__jobs", "job_id").keys()
-    assert jobs.keys() == build.jobs.keys() & loaded
+    jobs = by_id(tables["jobo__open_jobs"], "job_id")
+    loaded = by_id(tables["stg_jobo__jobs"], "job_id")
+    world_jobs, managed_jobs = sandbox.world.jobs(), sandbox.world.managed_jobs()
+    assert jobs.keys() == world_jobs.keys() & loaded.keys()
     for key, opening in jobs.items():
-        row = build.jobs[key]
+        row = world_jobs[key]
         pay, place = row["compensation"] or {}, row["locations"][0]
         as_it_is = ("title", "employment_type", "source", "apply_url", "is_h1b_sponsor")
         expected = {
             **{name: row[name] for name in as_it_is},
             "career_site_id": row["company"]["id"],
             "company_name": row["company"]["name"],
-            "stream": "managed_jobs" if key in build.managed_jobs else "jobs",
+            "stream": "managed_jobs" if key in managed_jobs else "jobs",
             **{name: place[name] for name in ("location", "city", "region", "country")},
             **{f"pay_{name}": pay.get(name) for name in ("min", "max", "currency", "period")},
             "locations": "; ".join(each["location"] for each in row["locations"]),

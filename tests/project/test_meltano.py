@@ -12,7 +12,16 @@ import yaml
 from singer_sdk.helpers.capabilities import PluginCapabilities
 
 from tap_jobo.streams.career_sites import FILTERS
-from tests.support import ARCHIVE_COMMAND, COMMAND, STREAMS, Run, environment, execute, tap_of
+from tests.support import (
+    ARCHIVE_COMMAND,
+    COMMAND,
+    STREAMS,
+    Run,
+    environment,
+    execute,
+    succeed,
+    tap_of,
+)
 from tests.support.docs import block
 from tests.support.meltano import PIPELINE, Project
 from tests.support.pipeline import load
@@ -23,6 +32,7 @@ STATE = "dev:tap-jobo-to-target-postgres"
 """The id of the pipeline's state."""
 
 
+@pytest.mark.slow
 def test_a_run_loads_every_stream(project: Project) -> None:
     world = project.sandbox.world
     log = [*map(json.loads, project.run_block("json-log", SELECT).stderr.splitlines())]
@@ -58,7 +68,7 @@ def test_kills_cost_the_pages_in_flight_and_the_table_of_bills_has_all_others(
     assert sandbox.rows_billed > 0
     in_flight = 0
     for plugin in ("tap-jobo", "target-postgres"):
-        project.run_and_kill(*PIPELINE, plugin=plugin, at_request=1, env=env)
+        project.run_and_kill(*PIPELINE, plugin=plugin, env=env)
         in_flight += sandbox.feed_requests[-1].credits  # Meltano kills the tap, too
     project.run_block("force", {**env, "TAP_JOBO_MAX_CREDITS": "2000"})
     project.run_block("cap", env)
@@ -72,7 +82,7 @@ def test_kills_cost_the_pages_in_flight_and_the_table_of_bills_has_all_others(
 
     before = sandbox.rows_billed
     refresh = ("run", "--full-refresh", *PIPELINE[1:])
-    project.run_and_kill(*refresh, plugin="tap-jobo", at_request=1, env=env)
+    project.run_and_kill(*refresh, plugin="tap-jobo", env=env)
     sandbox.world.touch(next(iter(sandbox.world.rows())), summary="Changed since.")
     project.run(env=env)
     state = json.loads(project.run("state", "get", STATE).stdout)["singer_state"]
@@ -159,17 +169,12 @@ def test_definitions_say_what_about_says(tmp_path: Path) -> None:
 
     properties = about["settings"]["properties"]
     for each in properties.values():
-        assert each["title"]
         assert not re.search(r"\.\s*\.|^$", each["description"])  # the Hub's tools parse sentences
     assert about["settings"]["required"] == ["api_key"]
     assert not any("default" in properties[setting.name] for setting in FILTERS)
     assert plugin["capabilities"] == about["capabilities"]
     assert PluginCapabilities.BATCH.value not in plugin["capabilities"]
     assert plugin["settings_group_validation"] == [about["settings"]["required"]]
-    settings = {setting["name"]: setting for setting in plugin["settings"]}
-    assert list(settings) == list(properties)
-    secrets = {name for name, setting in settings.items() if setting.get("sensitive")}
-    assert secrets == {name for name, each in properties.items() if each.get("secret")}
 
 
 @pytest.mark.exhaustive
@@ -217,7 +222,7 @@ def test_recipe_keeps_a_job_board_current(project: Project) -> None:
     (clock,) = project.query(block("newest-batch"))
     restart = [str(ARCHIVE_COMMAND), "restart", "jobs", "--yes"]
     archive = {"TAP_JOBO_ARCHIVE_DIR": str(project.folder / "archive")}
-    assert execute(restart, tap.environment(archive)).returncode == 0
+    succeed(restart, tap.environment(archive))
     run()
     assert leaves in current_jobs()
     project.query(block("delete-lost").replace(":start", "%s"), clock["max"])

@@ -8,7 +8,7 @@ import pytest
 from uv import find_uv_bin
 
 from jobo_sandbox.patience import patient
-from tests.support import execute
+from tests.support import succeed
 from tests.support.docs import block
 from tests.support.repository import copy_of_the_repository
 
@@ -38,5 +38,4 @@ def _run(folder: Path, script: str) -> None:
     variables = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
     variables["PATH"] = f"{Path(find_uv_bin()).parent}{os.pathsep}{variables['PATH']}"
     command = ["bash", "-euo", "pipefail", "-c", script]
-    run = execute(command, variables, cwd=folder, timeout=patient(800))
-    assert run.returncode == 0, run.stdout[-10_000:] + run.stderr[-10_000:]
+    succeed(command, variables, folder, timeout=patient(800))

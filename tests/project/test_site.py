@@ -11,7 +11,7 @@ import pytest
 
 from jobo_sandbox.patience import patient
 from tests.project.conftest import MakeOnce
-from tests.support import execute
+from tests.support import succeed
 from tests.support.repository import REPOSITORY
 
 pytestmark = pytest.mark.exhaustive
@@ -79,8 +79,7 @@ console.log(JSON.stringify(process.argv.slice(2).map(find)));
 def build(folder: Path) -> None:
     """Build the site."""
     command = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", "docs", str(folder)]
-    run = execute(command, os.environ, REPOSITORY, timeout=patient(120))
-    assert run.returncode == 0, run.stderr
+    succeed(command, os.environ, REPOSITORY, timeout=patient(120))
 
 
 @pytest.fixture(scope="session")
@@ -105,8 +104,6 @@ def test_no_link_leads_to_a_placeholder(site: Path) -> None:
     assert [
         path for path, text in pages.items() if 'href="https://github.com/EXAMPLE' in text
     ] == []
-    readme = (REPOSITORY / "README.md").read_text("utf-8")
-    assert "EXAMPLE-OWNER" not in readme
 
 
 def test_a_search_looks_through_what_users_read(site: Path) -> None:

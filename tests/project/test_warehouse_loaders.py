@@ -12,11 +12,9 @@ from typing import Any
 import pytest
 import yaml
 
-from jobo_sandbox import Sandbox
-from tests.support import STREAMS, discover, selecting
+from tests.support import STREAMS, Run
 from tests.support.dbt import PACKAGE
 from tests.support.pipeline import load, odd_runs, tool_of
-from tests.support.process import Run, Tap
 from tests.support.repository import REPOSITORY
 from tests.support.warehouses import Postgres
 
@@ -92,11 +90,8 @@ def test_every_loader_that_the_docs_name_starts(tmp_path: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def sync(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    with Sandbox(size=5, jobs=5, seed=1) as sandbox:
-        folder = tmp_path_factory.mktemp("sync")
-        selected = dict.fromkeys((*STREAMS, "billed_pages"), True)
-        return Tap(sandbox, folder, catalog=selecting(discover(), **selected)).run()
+def runs(tmp_path_factory: pytest.TempPathFactory) -> list[Run]:
+    return odd_runs(tmp_path_factory.mktemp("sync"))
 
 
 def _kinds() -> dict[tuple[str, str], str]:
@@ -133,9 +128,8 @@ def _check_types(created: Iterable[tuple[str, str, str]], loader: int) -> None:
 
 
 def test_target_postgres_stores_odd_rows_in_the_columns_that_the_package_reads(
-    postgres: Postgres, tmp_path: Path
+    postgres: Postgres, runs: list[Run], tmp_path: Path
 ) -> None:
-    runs = odd_runs(tmp_path)
     for run in runs:
         load(run, postgres.loader, postgres.destination, tmp_path)
     columns = postgres.rows("SELECT * FROM information_schema.columns")
@@ -153,7 +147,7 @@ def test_target_postgres_stores_odd_rows_in_the_columns_that_the_package_reads(
 
 
 def test_target_snowflake_creates_the_columns_that_the_package_reads(
-    sync: Run, tmp_path: Path
+    runs: list[Run], tmp_path: Path
 ) -> None:
     config = {
         "account": "fake", "user": "jobo", "password": "fake", "warehouse": "fake",
@@ -163,14 +157,14 @@ def test_target_snowflake_creates_the_columns_that_the_package_reads(
     (tmp_path / "config.json").write_text(json.dumps(config))
     loader = _named()["meltanolabs-target-snowflake"]
     requirements = f"{loader} fakesnow==0.12.1 duckdb==2.0.1"
-    output = _run(requirements, CREATE_IN_SNOWFLAKE, cwd=tmp_path, input=sync.stdout)
+    output = _run(requirements, CREATE_IN_SNOWFLAKE, cwd=tmp_path, input=runs[0].stdout)
     _check_types(json.loads(output.splitlines()[-1]), SNOWFLAKE)
 
 
 def test_target_bigquery_creates_the_columns_that_the_package_reads(
-    sync: Run, tmp_path: Path
+    runs: list[Run], tmp_path: Path
 ) -> None:
-    schemas = [message for message in sync.messages if message["type"] == "SCHEMA"]
+    schemas = [message for message in runs[0].messages if message["type"] == "SCHEMA"]
     text = "".join(f"{json.dumps(schema)}\n" for schema in schemas)
     output = _run(_named()["z3-target-bigquery"], CREATE_IN_BIGQUERY, cwd=tmp_path, input=text)
     _check_types(map(json.loads, output.splitlines()), BIGQUERY)

@@ -8,9 +8,9 @@ from tests.support.process import (
     commands_in,
     environment,
     execute,
-    psql,
     state_at,
     state_until,
+    succeed,
     without_place,
 )
 from tests.support.warm import ARCHIVE_COMMAND, COMMAND
@@ -28,10 +28,10 @@ __all__ = [
     "environment",
     "execute",
     "kept_signals",
-    "psql",
     "selecting",
     "state_at",
     "state_until",
+    "succeed",
     "tap_of",
     "without_place",
 ]

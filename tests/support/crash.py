@@ -3,7 +3,7 @@
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from random import Random
@@ -88,6 +88,24 @@ def cut_in_request(
         run = held.end()
     wait_until_quiet(tap.sandbox)
     return run
+
+
+def kill_in_request(
+    sandbox: Sandbox,
+    number: int,
+    command: Sequence[str],
+    kill: Callable[[subprocess.Popen[bytes]], object] = subprocess.Popen.kill,
+    **options: Any,
+) -> None:
+    """Run any command, and kill it in its `number`-th request to the feed, which is billed."""
+    hold, nowhere = Hold(), subprocess.DEVNULL
+    sandbox.faults.add(Fault(hold=hold), on=len(sandbox.feed_requests) + number)
+    with subprocess.Popen(command, stdout=nowhere, stderr=nowhere, **options) as process:
+        hold.wait(60)
+        kill(process)
+        hold.release()
+    assert process.returncode != 0
+    wait_until_quiet(sandbox)
 
 
 def run_meanwhile(

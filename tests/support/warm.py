@@ -13,7 +13,6 @@ import os
 import runpy
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -49,34 +48,19 @@ def warm_arguments(command: Sequence[str], env: Mapping[str, str]) -> list[str]:
     return list(command[2:]) if command[1] in {"-m", "-P"} else []
 
 
-def run_warm(
-    arguments: Sequence[str], env: Mapping[str, str], cwd: Path | None, timeout: float
-) -> tuple[int, str, str]:
-    """Run the arguments of `warm_arguments` in this environment; return exit code, output and log.
-
-    A `TimeoutExpired` tells that it was killed after so many seconds.
-    """
-    with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as log:
-        process = _fork(arguments, env, cwd, (output.fileno(), log.fileno()))
-        process.join(timeout)
-        code = process.exitcode
-        if code is None:
-            process.kill()
-            raise subprocess.TimeoutExpired(list(arguments), timeout)
-        output.seek(0)
-        log.seek(0)
-        return code, output.read(), log.read()
-
-
 class WarmProcess(subprocess.Popen[str]):
     """A program that runs, with pipes for its output."""
 
-    def __init__(self, arguments: Sequence[str], env: Mapping[str, str], pipe_size: int) -> None:
+    def __init__(
+        self, arguments: Sequence[str], env: Mapping[str, str], cwd: Path | None, pipe_size: int
+    ) -> None:
         self.args, self.stdin, self.returncode = [*arguments], None, None
+        self.universal_newlines = True
+        self._communication_started, self._input = False, None  # which `communicate` looks at
         pipes = [os.pipe(), os.pipe()]
         if pipe_size > 0:
             fcntl.fcntl(pipes[0][0], fcntl.F_SETPIPE_SZ, pipe_size)
-        self._process = _fork(arguments, env, None, [writing for _, writing in pipes])
+        self._process = _fork(arguments, env, cwd, [writing for _, writing in pipes])
         for _, writing in pipes:
             os.close(writing)
         self.stdout, self.stderr = (os.fdopen(reading) for reading, _ in pipes)
