@@ -14,6 +14,7 @@ CHANGES: list[tuple[str, Any, Any, bool]] = [
     ("country_codes", ["DE"], ["DE", "US"], False),
     ("country_codes", ["DE"], [], False),  # the last value of a list: now all match
     ("country_codes", None, ["DE"], True),
+    ("country_codes", ["DE", "EU"], ["DE"], True),  # as an earlier version allowed
     ("country_codes", ["DE", "DE"], ["DE"], True),
     ("is_agency", None, False, True),
     ("is_agency", False, True, False),
