@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from jobo_sandbox import Fault, Sandbox
+from tap_jobo.streams.career_sites import CAREER_SITES
+from tests.archive.helpers import archive_command
 from tests.support import Json, Tap, commands_in, tap_of
 from tests.support.crash import finish
 
@@ -74,6 +76,17 @@ def after(odd: object) -> Change:
     return lambda body: {**body, "jobs": [odd, *({"id": row["id"]} for row in rows_in(body)[1:])]}
 
 
+def few_fields(count: int, bad: int = 0) -> Change:
+    """Some career sites with no more than the fields that are never null, and some bad ids."""
+    names = ("id", *CAREER_SITES.never_null)
+
+    def change(body: Json) -> Json:
+        rows = [{name: row[name] for name in names} for row in rows_in(body)[:count]]
+        return {**body, "career_sites": [*rows, *[{"id": 7}] * bad]}
+
+    return change
+
+
 def in_every_body(**members: object) -> Change:
     """Change members of each page."""
     return lambda body: {**body, **members}
@@ -94,6 +107,8 @@ DELIVERED: list[tuple[str, int, Change, list[str], int]] = [
     ("career_sites", 5, in_camel_case("logo_url"), ["new-fields"] * 2, 20),
     ("career_sites", 20, without("logo_url"), ["new-fields"], 20),
     ("career_sites", 21, without("logo_url"), [], 20),  # on a page that is not full
+    ("career_sites", 50, few_fields(4), ["unexpected-bill"], 4),  # 20 were billed
+    ("career_sites", 50, few_fields(3, bad=1), ["unexpected-bill"], 3),
     ("career_sites", 5, ERRORS, ["missing-rows"], 20),
     ("jobs", 20, ERRORS, ["missing-rows"], 90),
     ("expired_jobs", 0, ERRORS, ["missing-rows"], 4),
@@ -102,6 +117,8 @@ DELIVERED: list[tuple[str, int, Change, list[str], int]] = [
     ("expired_jobs", 0, in_every_body(job_ids=[]), [], 0),
 ]
 STOPPED: list[tuple[str, int, Change]] = [
+    ("career_sites", 2, few_fields(2)),
+    *(("career_sites", 50, few_fields(5 - bad, bad)) for bad in (0, 1, 5)),
     ("career_sites", 2, without("ats")),
     ("career_sites", 20, lambda body: without_nulls(without("ats")(body))),
     *(("career_sites", size, change) for size in (20, 2) for change in TRUNCATED),
@@ -150,6 +167,13 @@ def test_rows_without_most_documented_fields_are_a_changed_format(
     assert commands_in(run.complaint) == [["drop", stream, "1"]]
     assert run.records == []
     assert len(with_nulls.requests_to(stream)) == 1
+
+
+def test_a_page_whose_rows_were_erased_shows_no_format(hiring: Sandbox, tmp_path: Path) -> None:
+    tap = tap_of(hiring, tmp_path, "career_sites")
+    archive_command(tap, "erase", *tap.succeed().ids)
+    run = tap.succeed()
+    assert (run.records, run.codes("WARNING")) == ([], [])
 
 
 @pytest.mark.parametrize("has_bad_id", [False, True])
