@@ -64,18 +64,18 @@ def test_discovery_needs_neither_a_setting_nor_a_connection(tmp_path: Path) -> N
     assert list(tmp_path.iterdir()) == []
 
 
-class TestModule:
-    def test_modules_that_only_some_runs_need_are_loaded_there(self, tmp_path: Path) -> None:
-        command = [sys.executable, "-c", DISCOVER, "--discover"]  # which `execute` starts warm
-        loaded = subprocess.check_output(command, env=environment(tmp_path), cwd=tmp_path)
-        assert json.loads(loaded) == []
+def test_modules_that_only_some_runs_need_are_loaded_there(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", DISCOVER, "--discover"]  # which `execute` starts warm
+    loaded = subprocess.check_output(command, env=environment(tmp_path), cwd=tmp_path)
+    assert json.loads(loaded) == []
 
-    def test_interrupt_while_modules_are_loaded(self, tmp_path: Path) -> None:
-        command = [sys.executable, "-c", INTERRUPTED]  # which `execute` starts warm
-        run = subprocess.run(
-            command, env=environment(tmp_path), capture_output=True, text=True, check=False
-        )
-        assert (run.returncode, run.stdout, run.stderr) == (130, "", "")
+
+def test_interrupt_while_modules_are_loaded(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", INTERRUPTED]  # which `execute` starts warm
+    run = subprocess.run(
+        command, env=environment(tmp_path), capture_output=True, text=True, check=False
+    )
+    assert (run.returncode, run.stdout, run.stderr) == (130, "", "")
 
 
 class TestTestMode:

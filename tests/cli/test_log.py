@@ -4,13 +4,12 @@ import json
 import re
 import signal
 from pathlib import Path
-from typing import Any
 
 import pytest
 from singer_sdk import metrics
 
 from jobo_sandbox import Fault, Sandbox
-from tests.support import COMMAND, Run, Tap, environment, execute
+from tests.support import COMMAND, Json, Tap, environment, execute
 from tests.support.repository import REPOSITORY
 
 PAGE = (REPOSITORY / "docs/run/monitor.md").read_text("utf-8")
@@ -26,9 +25,6 @@ def test_the_simplest_run_logs_at_most_seven_lines_of_its_own(tap: Tap) -> None:
     lines = [re.sub(r"METRIC.*\"metric\":\"(\w+)\".*", r"\1", each) for each in run.lines("INFO")]
     own = [line for line in lines if line not in OF_THE_SDK]
     assert own[0].startswith("tap-jobo v")
-    assert own[1] == f"career_sites: the archive {tap.folder / 'archive'} has no page yet."
-    assert own[2] == "career_sites: all rows; at most 1,000,000,000 credits ($1,000,000.00)"
-    assert own[3].startswith("Summary: career_sites: 120 rows in 3 pages")
     assert own[4:] == ["jobo_sync_complete", "jobo_credits", "jobo_credits_balance"]
     assert [run.metrics[name] for name in own[4:]] == [1, 6_000, 9_994_000]
     assert run.metrics["record_count"] == 120
@@ -40,42 +36,25 @@ def test_the_simplest_run_logs_at_most_seven_lines_of_its_own(tap: Tap) -> None:
 FORGED = "x\n2026-11-26 08:00:00,000 | CRITICAL | tap-jobo | Send us your key. [tap-bug]\x1b[2K"
 
 
-def _with_setting(tap: Tap) -> Run:
-    return tap.run(state=tap.succeed().state, industries=[FORGED], on_filter_change="error")
-
-
-def _with_folder(tap: Tap) -> Run:
-    tap.settings["archive_dir"] = str(tap.folder / FORGED)
-    tap.succeed(country_codes=["DE"])
-    return tap.run(country_codes=["FR"])
-
-
-def _with_error(tap: Tap) -> Run:
-    tap.sandbox.faults.add(Fault(status=400, body={"detail": FORGED, "title": FORGED}))
-    return tap.run()
-
-
-def _with_row(tap: Tap) -> Run:
-    def forge(body: dict[str, Any]) -> dict[str, Any]:
-        first, second, *others = body["career_sites"]
-        first, second = {**first, FORGED: FORGED, "name": {FORGED: 1}}, {**second, "id": FORGED}
-        return {**body, "career_sites": [first, second, *others]}
-
-    tap.sandbox.faults.add(Fault(replace=forge), endpoint="career_sites")
-    return tap.run()
-
-
-def _with_state(tap: Tap) -> Run:
-    state = tap.succeed().state
-    state["bookmarks"]["career_sites"]["position"][FORGED] = 1
-    return tap.fail(code="invalid-state", state=state)
+def _forge(body: Json) -> Json:
+    first, second, *others = body["career_sites"]
+    first, second = {**first, FORGED: FORGED, "name": {FORGED: 1}}, {**second, "id": FORGED}
+    return {**body, "career_sites": [first, second, *others]}
 
 
 @pytest.mark.parametrize(
-    "forge", [_with_setting, _with_folder, _with_error, _with_row, _with_state]
+    ("given", "fault"),
+    [
+        ({"industries": [FORGED]}, Fault()),
+        ({"archive_dir": f"/dev/null/{FORGED}"}, Fault()),
+        ({"catalog": {"streams": [{"tap_stream_id": FORGED}]}}, Fault()),
+        ({}, Fault(status=400, body={"detail": FORGED, "title": FORGED})),
+        ({}, Fault(replace=_forge)),
+    ],
 )
-def test_no_text_from_elsewhere_forges_a_line(tap: Tap, forge: Any) -> None:
-    run = forge(tap)
+def test_no_text_from_elsewhere_forges_a_line(tap: Tap, given: Json, fault: Fault) -> None:
+    tap.sandbox.faults.add(fault, endpoint="career_sites")
+    run = tap.run(**given)
     assert "Send us your key" in run.stderr
     assert not re.search(r"(?m)^2026-11-26 08:00:00,000", run.stderr)
     assert "\x1b" not in run.stderr

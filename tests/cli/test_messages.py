@@ -8,7 +8,9 @@ import difflib
 import os
 import re
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from copy import deepcopy
 from datetime import timedelta
 from pathlib import Path
@@ -48,30 +50,9 @@ RENAMED = Fault(replace=lambda body: {"rows": body["career_sites"], "more": True
 WITHOUT_CURSOR = Fault(replace=lambda body: {**body, "next_cursor": None, "has_more": True})
 LONGEST = 110  # characters of a line: what a terminal shows without a break
 MOST_WAYS = 3
-Scene = Callable[["Stage"], Iterator[Run]]
+NewTap = Callable[..., Tap]
+Scene = Callable[[NewTap], Iterator[Run]]
 SCENES: dict[str, Scene] = {}
-
-
-class Stage:
-    """A folder and a still world for each tap of a scene."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.sandboxes: list[Sandbox] = []
-
-    def tap(self, *streams: str, **settings: Any) -> Tap:
-        """Return a tap in a folder of its own. Its pages have 50 sites, or 1,000 jobs."""
-        sandbox = Sandbox(size=120, seed=1, jobs=40).__enter__()
-        self.sandboxes.append(sandbox)
-        folder = self.folder / str(len(self.sandboxes))
-        folder.mkdir()
-        tap = tap_of(sandbox, folder, *(streams or ("career_sites",)))
-        tap.settings |= settings
-        return tap
-
-    def close(self) -> None:
-        for sandbox in self.sandboxes:
-            sandbox.close()
 
 
 def scene(play: Scene) -> Scene:
@@ -83,33 +64,32 @@ def scene(play: Scene) -> Scene:
 
 
 @scene
-def wrong_settings(on: Stage) -> Iterator[Run]:
-    tap = on.tap()
+def wrong_settings(new_tap: NewTap) -> Iterator[Run]:
+    tap = new_tap()
     yield tap.run(batch_size=0, country_codes=["DEU"], on_filter_change="resnyc", max_creditz=5)
     yield tap.run(jobs_work_models=["remot"], company_types="for_profit")
-    yield on.tap().run(country_codes=["UK"])
-    yield on.tap().run(country_codes=["AQ"])
+    yield new_tap().run(country_codes=["UK"])
+    yield new_tap().run(country_codes=["AQ"])
     yield tap.run(stream_maps={"career_sites": {"shout": "upper(nam)"}})
-    yield on.tap().run(stream_maps={"career_sites": {"number": "int(name)"}})
-    yield on.tap().run("--test", stream_maps={"career_sites": {"number": "int(name)"}})
+    yield new_tap().run("--test", stream_maps={"career_sites": {"number": "int(name)"}})
     yield tap.run("--config", "missing.json")
-    yield on.tap("companies").run(company_ids_file="missing.txt")
-    yield on.tap().run(env={"TAP_JOBO_MAX_CREDITS": "5000", "TAP_JOBO_START_DATE": "2026-01-01"})
-    yield on.tap().run(env={"TAP_JOBO_MAX_CREDTS": "5000"})
+    yield new_tap("companies").run(company_ids_file="missing.txt")
+    yield new_tap().run(env={"TAP_JOBO_MAX_CREDITS": "5000", "TAP_JOBO_START_DATE": "2026-01-01"})
+    yield new_tap().run(env={"TAP_JOBO_MAX_CREDTS": "5000"})
 
 
 @scene
-def catalogs(on: Stage) -> Iterator[Run]:
-    tap, catalog = on.tap(), discover()
+def catalogs(new_tap: NewTap) -> Iterator[Run]:
+    tap, catalog = new_tap(), discover()
     misspelled = deepcopy(catalog)
     misspelled["streams"][0]["tap_stream_id"] = "career_sties"
     yield tap.run(catalog=misspelled)
     yield tap.run(catalog=selecting(catalog, career_sites=False))
-    yield on.tap("companies").run()
+    yield new_tap("companies").run()
     full_table = discover()
     entry_of(full_table)["replication_method"] = "FULL_TABLE"
-    yield on.tap().run(catalog=full_table)
-    tap = on.tap()
+    yield new_tap().run(catalog=full_table)
+    tap = new_tap()
     state = tap.succeed(max_credits=2_500).state
     yield tap.run(state=state, catalog=selecting(discover(), companies=True), max_credits=2_500)
 
@@ -118,8 +98,8 @@ def catalogs(on: Stage) -> Iterator[Run]:
 
 
 @scene
-def states(on: Stage) -> Iterator[Run]:
-    tap = on.tap()
+def states(new_tap: NewTap) -> Iterator[Run]:
+    tap = new_tap()
     future = state_until(tap, "2100-01-01T00:00:00.000000Z")
     broken = {"bookmarks": {"career_sites": {"position": {"reads": 5}}}}
     old = {"bookmarks": {"career_sites": {"replication_key_value": "2026-01-01T00:00:00Z"}}}
@@ -132,8 +112,8 @@ def states(on: Stage) -> Iterator[Run]:
 
 
 @scene
-def changed_filters(on: Stage) -> Iterator[Run]:
-    tap = on.tap(country_codes=["DE"], founded_after=1900)
+def changed_filters(new_tap: NewTap) -> Iterator[Run]:
+    tap = new_tap(country_codes=["DE"], founded_after=1900)
     state = tap.succeed().state
     yield tap.run(state=state, country_codes=["DE", "FR"])
     yield tap.run(state=state, country_codes=["DE", "FR"], founded_after=1850)
@@ -142,47 +122,46 @@ def changed_filters(on: Stage) -> Iterator[Run]:
     pass_time(tap, timedelta(minutes=1))  # a clock has whole seconds
     kept = tap.succeed(state=state, country_codes=["DE", "FR"], on_filter_change="keep")
     yield kept
-    yield tap.run(country_codes=["DE", "FR"])
     yield tap.run(state=kept.state, country_codes=["DE", "FR", "US"], on_filter_change="resync")
 
 
 @scene
-def settings_changed_while_a_sync_is_in_progress(on: Stage) -> Iterator[Run]:
-    tap = on.tap(batch_size=10)
+def settings_changed_while_a_sync_is_in_progress(new_tap: NewTap) -> Iterator[Run]:
+    tap = new_tap(batch_size=10)
     state = tap.succeed(max_credits=1_000).state
     yield tap.run(state=state, country_codes=["DE"])
     yield tap.run(state=state, country_codes=["DE"], on_filter_change="resync")
 
 
 @scene
-def two_pipelines(on: Stage) -> Iterator[Run]:
-    tap = on.tap(country_codes=["DE"])
+def two_pipelines(new_tap: NewTap) -> Iterator[Run]:
+    tap = new_tap(country_codes=["DE"])
     state = tap.succeed().state
     tap.succeed(country_codes=["FR"], on_filter_change="resync")
     yield tap.run(state=state)  # which loads the other pipeline's rows
 
 
 @scene
-def states_of_other_archives(on: Stage) -> Iterator[Run]:
-    tap = on.tap()
+def states_of_other_archives(new_tap: NewTap) -> Iterator[Run]:
+    tap = new_tap()
     state = tap.succeed().state
-    other = on.tap()
+    other = new_tap()
     other.settings["archive_dir"] = str(tap.folder / "archive")
     yield other.run(state=state)  # of another address
     yield other.run(state=state, archive=False)
 
 
 @scene
-def archives_that_went_on_from_a_state(on: Stage) -> Iterator[Run]:
-    tap = on.tap()
+def archives_that_went_on_from_a_state(new_tap: NewTap) -> Iterator[Run]:
+    tap = new_tap()
     state = tap.succeed(archive=False).state
     yield tap.run(state=state)  # which buys nothing
     yield tap.run()
 
 
 @scene
-def archives_that_are_older_than_the_state(on: Stage) -> Iterator[Run]:
-    tap = on.tap()
+def archives_that_are_older_than_the_state(new_tap: NewTap) -> Iterator[Run]:
+    tap = new_tap()
     state = tap.succeed().state
     tap.sandbox.world.touch(next(iter(tap.sandbox.world.rows())))
     pass_time(tap, timedelta(minutes=1))
@@ -191,17 +170,11 @@ def archives_that_are_older_than_the_state(on: Stage) -> Iterator[Run]:
     files.remove(files.pages[-1])
     pass_time(tap, timedelta(minutes=1))  # otherwise, the page is perhaps of the same second
     yield tap.run(state=state)
-    files.remove(files.pages[0])
-    yield tap.run(state=state)
 
 
 @scene
-def dropped_pages(on: Stage) -> Iterator[Run]:
-    tap = on.tap()
-    tap.succeed()
-    archive_command(tap, "drop", "career_sites", "2", "--yes")
-    yield tap.run()
-    tap = on.tap(batch_size=1, country_codes=["DE"])
+def dropped_pages(new_tap: NewTap) -> Iterator[Run]:
+    tap = new_tap(batch_size=1, country_codes=["DE"])
     state = tap.succeed().state
     for row in [*tap.sandbox.world.rows()]:
         tap.sandbox.world.touch(row)
@@ -215,8 +188,8 @@ def dropped_pages(on: Stage) -> Iterator[Run]:
 
 
 @scene
-def rejected_cursors(on: Stage) -> Iterator[Run]:
-    tap = on.tap(max_credits=5_000)
+def rejected_cursors(new_tap: NewTap) -> Iterator[Run]:
+    tap = new_tap(max_credits=5_000)
     state = tap.succeed().state
     for _ in range(2):
         tap.sandbox.expire_cursors()
@@ -226,28 +199,28 @@ def rejected_cursors(on: Stage) -> Iterator[Run]:
 
 
 @scene
-def feeds_that_do_not_end_as_they_should(on: Stage) -> Iterator[Run]:
-    tap = on.tap()
+def feeds_that_do_not_end_as_they_should(new_tap: NewTap) -> Iterator[Run]:
+    tap = new_tap()
     tap.sandbox.wraps_after = 1
     yield tap.run()
-    tap = on.tap(batch_size=2)
+    tap = new_tap(batch_size=2)
     state = tap.succeed().state
     for row in [*tap.sandbox.world.rows()][:40]:
         tap.sandbox.world.touch(row)
     tap.sandbox.wraps_after = 1
     yield tap.run(state=state)
-    tap = on.tap()
+    tap = new_tap()
     tap.sandbox.faults.add(WITHOUT_CURSOR, on=3, endpoint="career_sites")
     yield tap.run()
 
 
 @scene
-def expired_jobs_after_a_gap(on: Stage) -> Iterator[Run]:
-    tap = on.tap("expired_jobs")
+def expired_jobs_after_a_gap(new_tap: NewTap) -> Iterator[Run]:
+    tap = new_tap("expired_jobs")
     state = tap.succeed().state
     pass_time(tap, timedelta(days=10))
     yield tap.run(state=state)
-    tap = on.tap("jobs", "expired_jobs")
+    tap = new_tap("jobs", "expired_jobs")
     yield tap.run(state=state_until(tap, "2026-01-01T00:00:00.000000Z", "jobs"))
 
 
@@ -255,42 +228,32 @@ def expired_jobs_after_a_gap(on: Stage) -> Iterator[Run]:
 
 
 @scene
-def limits(on: Stage) -> Iterator[Run]:
-    tap = on.tap()
+def limits(new_tap: NewTap) -> Iterator[Run]:
+    tap = new_tap()
     yield tap.run(max_credits=None)
-    yield on.tap().run(max_credits=2_499)
-    yield on.tap().run(max_credits=None, max_credits_per_month=2_499)
-    used = on.tap()
+    yield new_tap().run(max_credits=2_499)
+    yield new_tap().run(max_credits=None, max_credits_per_month=2_499)
+    used = new_tap()
     used.succeed(batch_size=40, max_credits=2_000)
     yield used.run(max_credits=None, max_credits_per_month=2_400)
-    yield on.tap().run(max_credits=2_499, max_credits_per_month=2_000)
-    yield on.tap().run(max_credits=None, max_credits_per_month=5_000)
-    yield on.tap("jobs", jobs_batch_size=10).run(max_credits_per_month=100)
-    yield on.tap("career_sites", "jobs").run(max_credits=6_001)
-    dearer = on.tap(max_credits_per_month=20_000)
-    dearer.sandbox.faults.add(Fault(headers={"X-Credits-Deducted": "9000"}), on=2)
-    state = dearer.run(max_credits=5_000).state
-    yield dearer.run(state=state, max_credits_per_month=12_000, max_credits=5_000)
-    yield dearer.run(state=state, max_credits=2_000)
-    yield on.tap().run(max_credits=40)
+    yield new_tap().run(max_credits=2_499, max_credits_per_month=2_000)
+    yield new_tap("career_sites", "jobs").run(max_credits=6_001)
 
 
 @scene
-def bills(on: Stage) -> Iterator[Run]:
-    glitch, more, silent = on.tap(), on.tap(), on.tap("jobs", jobs_batch_size=20)
+def bills(new_tap: NewTap) -> Iterator[Run]:
+    glitch, silent = new_tap(), new_tap("jobs", jobs_batch_size=20)
     glitch.sandbox.faults.add(Fault(headers={"X-Credits-Deducted": "999999"}), on=2)
     run = glitch.run()
     assert run.metrics["jobo_credits"] == 2_500 + 999_999 + 1_000
     yield run
-    more.sandbox.faults.add(Fault(headers={"X-Credits-Deducted": "6000"}), on=3)
-    yield more.run()
     free = Fault(headers={"X-Credits-Deducted": "0"}, times=None)
     silent.sandbox.faults.add(free, endpoint="jobs")
     yield silent.run()
-    unknown = on.tap()
+    unknown = new_tap()
     unknown.sandbox.omit_credit_headers = True
     yield unknown.run()
-    tap = on.tap()
+    tap = new_tap()
     tap.sandbox.balance = 3_734
     run = tap.run()
     assert len(run.ids) == run.progress["rows"] == tap.sandbox.rows_billed == 50
@@ -301,35 +264,31 @@ def bills(on: Stage) -> Iterator[Run]:
 
 
 @scene
-def refusals(on: Stage) -> Iterator[Run]:
+def refusals(new_tap: NewTap) -> Iterator[Run]:
     for status in (401, 403, 400, 407):
-        tap = on.tap()
+        tap = new_tap()
         tap.sandbox.faults.add(Fault(status=status, times=None), endpoint="career_sites")
         yield tap.run()
 
 
 @scene
-def outages_and_clocks(on: Stage) -> Iterator[Run]:
-    tap = on.tap()
+def outages_and_clocks(new_tap: NewTap) -> Iterator[Run]:
+    tap = new_tap()
     tap.sandbox.faults.add(Fault(status=503, times=None), endpoint="career_sites")
     yield tap.quick.run()
-    yield on.tap().quick.run(api_url="http://127.0.0.1:9")  # where nothing listens
-    lost = on.tap()
+    yield new_tap().quick.run(api_url="http://127.0.0.1:9")  # where nothing listens
+    lost = new_tap()
     lost.sandbox.faults.add(Fault(send_as=504, times=None), endpoint="career_sites")
     yield lost.quick.run()
-    large = on.tap()
-    state = large.succeed(max_credits=2_500).state
-    large.constants["api.session.MOST_BYTES"] = 5_000
-    yield large.run(state=state)
-    large = on.tap()
+    large = new_tap()
     large.constants["api.session.MOST_BYTES"] = 5_000
     yield large.run()
     for seconds in (400, -400, DAY + 60, -DAY - 60):
-        tap = on.tap()
+        tap = new_tap()
         tap.oddities["TEST_CLOCK"] = str(seconds)
         yield tap.run()
         assert (tap.sandbox.rows_billed > 0) == (abs(seconds) < DAY)
-    without = on.tap()
+    without = new_tap()
     without.sandbox.omit_date_header = True
     yield without.run()
     yield without.run("--test")
@@ -337,18 +296,18 @@ def outages_and_clocks(on: Stage) -> Iterator[Run]:
 
 
 @scene
-def formats(on: Stage) -> Iterator[Run]:
-    tap = on.tap()
+def formats(new_tap: NewTap) -> Iterator[Run]:
+    tap = new_tap()
     tap.sandbox.faults.add(RENAMED, on=2, endpoint="career_sites")
     yield tap.run()
-    tap = on.tap()
+    tap = new_tap()
     tap.sandbox.faults.add(RENAMED, endpoint="career_sites")
     yield tap.run("--test")
-    tap = on.tap()
+    tap = new_tap()
     encoded = Fault(garbage=b"\x0b\x02\x80\x00", headers={"Content-Encoding": "br"})
     tap.sandbox.faults.add(encoded, endpoint="career_sites")
     yield tap.run()
-    tap = on.tap()
+    tap = new_tap()
     tap.succeed()
     files = files_of(tap)
     first = files.pages[0]
@@ -358,12 +317,10 @@ def formats(on: Stage) -> Iterator[Run]:
 
 
 @scene
-def rows_and_fields(on: Stage) -> Iterator[Run]:
+def rows_and_fields(new_tap: NewTap) -> Iterator[Run]:
     def spoil(body: dict[str, Any]) -> dict[str, Any]:
         first, second, third, *others = body["career_sites"]
         changed = [{**first, "id": 7, "extra": 0}, {**second, "extra": 1}, {**third, "summary": 5}]
-        for each, row in zip((first, second, third), changed, strict=True):
-            row["name"] = each["name"]
         return {**body, "career_sites": [*changed, *others]}
 
     def rename(body: dict[str, Any]) -> dict[str, Any]:
@@ -372,30 +329,30 @@ def rows_and_fields(on: Stage) -> Iterator[Run]:
         return body
 
     for replace in (spoil, rename):
-        tap = on.tap()
+        tap = new_tap()
         tap.sandbox.faults.add(Fault(replace=replace), endpoint="career_sites")
         yield tap.run()
-    tap = on.tap("career_sites", "companies", batch_size=1)
+    tap = new_tap("career_sites", "companies", batch_size=1)
     tap.sandbox.faults.add(Fault(replace={"id": None}), endpoint="profile")
     yield tap.run(max_credits=50)
 
 
 @scene
-def without_an_archive(on: Stage) -> Iterator[Run]:
-    tap = on.tap(archive=False)
+def without_an_archive(new_tap: NewTap) -> Iterator[Run]:
+    tap = new_tap(archive=False)
     tap.sandbox.faults.add(RENAMED, on=2, endpoint="career_sites")
     yield tap.run()
-    tap = on.tap(archive=False, max_credits=5_000)
+    tap = new_tap(archive=False, max_credits=5_000)
     state = tap.succeed().state
     for _ in range(2):
         tap.sandbox.expire_cursors()
         run = tap.run(state=state)
         state = run.state
     yield run
-    tap = on.tap("career_sites", "jobs", archive=False)
+    tap = new_tap("career_sites", "jobs", archive=False)
     tap.sandbox.faults.add(WITHOUT_CURSOR, on=3, endpoint="career_sites")
     yield tap.run(jobs_sources=["lever_co"])
-    tap = on.tap("jobs", "expired_jobs", archive=False)
+    tap = new_tap("jobs", "expired_jobs", archive=False)
     yield tap.run(state=state_until(tap, "2026-01-01T00:00:00.000000Z", "jobs"))
 
 
@@ -403,8 +360,8 @@ def without_an_archive(on: Stage) -> Iterator[Run]:
 
 
 @scene
-def two_runs(on: Stage) -> Iterator[Run]:
-    tap, hold = on.tap(), Hold()
+def two_runs(new_tap: NewTap) -> Iterator[Run]:
+    tap, hold = new_tap(), Hold()
     tap.sandbox.faults.add(Fault(hold=hold), endpoint="career_sites")
     process = tap.start()
     hold.wait()
@@ -414,8 +371,8 @@ def two_runs(on: Stage) -> Iterator[Run]:
 
 
 @scene
-def damaged_archives(on: Stage) -> Iterator[Run]:
-    tap = on.tap()
+def damaged_archives(new_tap: NewTap) -> Iterator[Run]:
+    tap = new_tap()
     state = tap.succeed().state
     files = files_of(tap)
     first, *_, last = files.pages
@@ -434,20 +391,20 @@ def damaged_archives(on: Stage) -> Iterator[Run]:
 
 
 @scene
-def output_that_cannot_be_written(on: Stage) -> Iterator[Run]:
+def output_that_cannot_be_written(new_tap: NewTap) -> Iterator[Run]:
     for redirection in (">/dev/full", ">&-"):
-        tap = on.tap()
+        tap = new_tap()
         command = ["bash", "-c", f'"$@" {redirection}', "bash", *tap.command()]
         yield execute(command, tap.environment())
         assert tap.sandbox.ledger == []
 
 
 @scene
-def crashes(on: Stage) -> Iterator[Run]:
-    tap = on.tap()
+def crashes(new_tap: NewTap) -> Iterator[Run]:
+    tap = new_tap()
     tap.oddities["TEST_MEMORY"] = "archive.files.zstd.compress"
     yield tap.run()
-    tap = on.tap()
+    tap = new_tap()
     code = (
         "from unittest.mock import patch\nfrom tap_jobo import cli\n"
         "with patch('tap_jobo.singer.feed_stream.describe_request', None): cli.run()"
@@ -459,20 +416,22 @@ def crashes(on: Stage) -> Iterator[Run]:
 
 
 @scene
-def what_a_run_reports(on: Stage) -> Iterator[Run]:
-    tap = on.tap(country_codes=["DE", "US"])
+def what_a_run_reports(new_tap: NewTap) -> Iterator[Run]:
+    tap = new_tap(country_codes=["DE", "US"])
     state = tap.succeed().state
     yield tap.run()
     codes = ["DE", "AT", "CH", "FR", "IT", "ES", "PT"]
-    yield on.tap().run(country_codes=codes, is_agency=False, start_date="2020-02-01")
-    several = on.tap("career_sites", "companies", "expired_jobs", "jobs", jobs_sources=["lever_co"])
+    yield new_tap().run(country_codes=codes, is_agency=False, start_date="2020-02-01")
+    several = new_tap(
+        "career_sites", "companies", "expired_jobs", "jobs", jobs_sources=["lever_co"]
+    )
     yield several.run(max_credits=10_000)
-    yield on.tap("career_sites", archive=False, max_credits=5_000).run()
-    large = on.tap("jobs", jobs_batch_size=20)
+    yield new_tap("career_sites", archive=False, max_credits=5_000).run()
+    large = new_tap("jobs", jobs_batch_size=20)
     estimated = Fault(replace=lambda body: {**body, "estimated_total": 480_000})
     large.sandbox.faults.add(estimated, endpoint="jobs")
     yield large.run()
-    broken_off = on.tap()
+    broken_off = new_tap()
     cut_in_request(broken_off, 3)
     yield broken_off.run(max_credits=None)
     tap.sandbox.world.touch(next(iter(tap.sandbox.world.rows())))
@@ -482,7 +441,7 @@ def what_a_run_reports(on: Stage) -> Iterator[Run]:
 
 
 def normal(text: str, folder: Path) -> str:
-    text = re.sub(rf"{re.escape(str(folder))}/\d+", "/home/you", text)
+    text = re.sub(rf"{re.escape(str(folder))}/\w+", "/home/you", text)
     for pattern, meant in NORMAL:
         text = re.sub(pattern, meant, text)
     return text
@@ -490,16 +449,25 @@ def normal(text: str, folder: Path) -> str:
 
 def record(name: str, folder: Path) -> str:
     """The messages of a scene, each with its level; those without a code only of a report."""
-    on = Stage(folder)
-    try:
+    with ExitStack() as sandboxes:
+
+        def new_tap(*streams: str, **settings: Any) -> Tap:
+            """Return a tap in a folder and a still world of its own.
+
+            Its pages have 50 sites, or 1,000 jobs.
+            """
+            sandbox = sandboxes.enter_context(Sandbox(size=120, seed=1, jobs=40))
+            own_folder = Path(tempfile.mkdtemp(dir=folder))
+            tap = tap_of(sandbox, own_folder, *(streams or ("career_sites",)))
+            tap.settings |= settings
+            return tap
+
         said = [
             f"{level} {text}"
-            for run in SCENES[name](on)
+            for run in SCENES[name](new_tap)
             for level, text in run.logged()
             if re.search(r" \[[a-z-]+\](\n|\Z)", text) or (level == "INFO" and "report" in name)
         ]
-    finally:
-        on.close()
     useless = re.compile("INFO (METRIC|tap-jobo v)")
     kept = [normal(each, folder) for each in said if not useless.match(each)]
     return f"# {name}\n\n" + "".join(f"{each}\n\n" for each in dict.fromkeys(kept))

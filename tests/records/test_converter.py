@@ -198,18 +198,17 @@ class TestRescue:
         assert len(page.skipped) == 1
 
 
-class TestPage:
-    def test_a_field_is_unusable_if_no_row_has_it(self) -> None:
-        good = {"id": COMPANY, "name": "ACME", "ats": "lever", "listing_url": "https://x.example"}
-        converter = CONVERTERS["career_sites"]
-        bad: list[object] = [
-            {**good, "id": "x", "name": 5},
-            {"id": 7, "name": {}, "ats": ["lever"]},
-            "no object",
-        ]
-        assert converter.unusable(bad) == ["id", "name"]
-        assert converter.unusable(bad[1:]) == ["id", "name", "ats", "listing_url"]
-        assert converter.unusable([*bad, {**good, "name": None}]) == []
+def test_a_field_is_unusable_if_no_row_has_it() -> None:
+    good = {"id": COMPANY, "name": "ACME", "ats": "lever", "listing_url": "https://x.example"}
+    converter = CONVERTERS["career_sites"]
+    bad: list[object] = [
+        {**good, "id": "x", "name": 5},
+        {"id": 7, "name": {}, "ats": ["lever"]},
+        "no object",
+    ]
+    assert converter.unusable(bad) == ["id", "name"]
+    assert converter.unusable(bad[1:]) == ["id", "name", "ats", "listing_url"]
+    assert converter.unusable([*bad, {**good, "name": None}]) == []
 
 
 class TestFormat:

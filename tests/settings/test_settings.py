@@ -354,21 +354,3 @@ def test_equal_locations_have_one_normal_form() -> None:
     country, city = {"country": "Germany"}, {"country": "Germany", "city": "Berlin"}
     given = [country, city, dict(reversed(city.items()))]
     assert NAMED["jobs_locations"].type.normalize(given) == [city, country]
-
-
-@pytest.mark.parametrize(
-    ("old", "new", "added"),
-    [
-        (["DE"], ["DE", "FR"], ["FR"]),
-        (["DE"], ["FR"], []),
-        (["DE", "FR"], ["DE"], []),
-        (None, ["DE"], []),
-    ],
-)
-def test_values_are_added_only_to_others(old: Any, new: Any, added: list[str]) -> None:
-    assert NAMED["country_codes"].added(old, new) == added
-
-
-def test_a_code_of_no_country_is_named(tap: Tap) -> None:
-    assert "'EU'" in tap.run(country_codes=["DE", "EU"]).complaint
-    assert NAMED["country_codes"].narrows(["DE", "EU"], ["DE"])  # as an earlier version allowed

@@ -1,6 +1,5 @@
 """The catalog of `--discover`: what the tables in `docs/reference/columns.md` do not show."""
 
-import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -51,12 +50,6 @@ def test_keys_and_what_is_selected() -> None:
         automatic = {"properties.id", f"properties.{key}"}
         for field, each in metadata.items():
             assert each == {"inclusion": "automatic" if field in automatic else "available"}
-
-
-def test_jobs_and_managed_jobs_differ_in_their_name_alone() -> None:
-    entries = _entries()
-    managed = json.dumps(entries["managed_jobs"])
-    assert managed.replace("managed_jobs", "jobs") == json.dumps(entries["jobs"])
 
 
 def test_every_field_is_described_and_nullable_but_id() -> None:

@@ -230,23 +230,22 @@ class TestFirstSync:
         assert "no-limit" not in run.codes("WARNING")
 
 
-class TestLocks:
-    def test_a_stream_that_another_run_buys_is_loaded_and_the_others_are_read(
-        self, tap: Tap, sandbox: Sandbox
-    ) -> None:
-        both, others = tap.catalog, []
-        tap.catalog = selecting(both, career_sites=False)
+def test_a_stream_that_another_run_buys_is_loaded_and_the_others_are_read(
+    tap: Tap, sandbox: Sandbox
+) -> None:
+    both, others = tap.catalog, []
+    tap.catalog = selecting(both, career_sites=False)
 
-        def run_another(_: object) -> None:
-            others.append(tap.quick.run(catalog=both))
+    def run_another(_: object) -> None:
+        others.append(tap.quick.run(catalog=both))
 
-        run = run_meanwhile(tap, run_another, endpoint="jobs", when=lambda e: bool(e.cursor))
-        assert run.returncode == 0, run.stderr
-        (other,) = others
-        assert other.error_code == "run-in-progress"
-        assert len(other.of("career_sites").ids) == 120
-        assert other.of("jobs").ids == run.of("jobs").ids[:10]
-        billed = sandbox.credits_billed
-        later = tap.succeed(catalog=both, state=other.state)
-        assert later.of("jobs").ids == run.of("jobs").ids[10:]
-        assert sandbox.credits_billed == billed
+    run = run_meanwhile(tap, run_another, endpoint="jobs", when=lambda e: bool(e.cursor))
+    assert run.returncode == 0, run.stderr
+    (other,) = others
+    assert other.error_code == "run-in-progress"
+    assert len(other.of("career_sites").ids) == 120
+    assert other.of("jobs").ids == run.of("jobs").ids[:10]
+    billed = sandbox.credits_billed
+    later = tap.succeed(catalog=both, state=other.state)
+    assert later.of("jobs").ids == run.of("jobs").ids[10:]
+    assert sandbox.credits_billed == billed

@@ -1,6 +1,5 @@
-"""The SDK's own tests of a tap, the private hooks that the tap overrides, and the specification."""
+"""The SDK's own tests of a tap, and the specification."""
 
-import inspect
 import json
 import subprocess
 from collections.abc import Iterator
@@ -9,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from singer_sdk.plugin_base import PluginBase
 from singer_sdk.testing import get_tap_test_class
 from singer_sdk.testing.factory import BaseTestClass
 from uv import find_uv_bin
@@ -73,14 +71,6 @@ def test_a_sync_conforms_to_the_singer_specification(sandbox: Sandbox, tmp_path:
     assert check.returncode == 0, check.stderr
     assert "The output is valid." in check.stdout
     assert f"messages for {len(STREAMS)} streams." in check.stdout
-
-
-def test_an_overridden_method_has_the_parameters_of_the_sdk() -> None:
-    theirs, ours = PluginBase._setup_signal_handlers, TapJobo._setup_signal_handlers
-    assert ours is not theirs
-    parameters = [inspect.signature(method).parameters for method in (theirs, ours)]
-    named = [[(each.name, each.kind, each.default) for each in ps.values()] for ps in parameters]
-    assert named[0] == named[1]
 
 
 def test_fast_path_writes_the_same_records_as_the_sdk(sandbox: Sandbox, tmp_path: Path) -> None:

@@ -106,25 +106,6 @@ def test_jobs_that_the_archive_has_from_before_are_told_to_a_new_warehouse(both:
     assert "jobs" in warning
 
 
-@pytest.mark.parametrize("days", [3, 9])
-def test_what_a_dropped_page_had_is_read_again_as_far_as_it_is_listed(
-    alone: Tap, hiring: Sandbox, days: int
-) -> None:
-    first = alone.succeed()
-    gone = expire(hiring, 4)
-    pass_time(alone, timedelta(hours=8))
-    second = alone.succeed(state=first.state)
-    assert {*second.ids} == gone
-    pass_time(alone, timedelta(minutes=20))
-    last = alone.succeed(state=second.state)
-    assert archive_command(alone, "drop", "expired_jobs", "2", "--yes").returncode == 0
-    pass_time(alone, timedelta(days=days - 1))
-    new = alone.succeed()
-    assert ({*new.ids} >= gone, len(gaps(new))) == (days < 7, days > 7)
-    assert gaps(alone.succeed(state=new.state)) == []
-    assert last.records == []
-
-
 def test_what_a_page_had_that_was_dropped_behind_the_last_one_is_read_again(
     alone: Tap, hiring: Sandbox
 ) -> None:

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from jobo_sandbox import Fault, Sandbox
+from tap_jobo.streams.career_sites import CAREER_SITES
+from tests.archive.helpers import archive_command
 from tests.support import Json, Tap, commands_in, tap_of
 from tests.support.crash import finish
 
@@ -28,18 +30,6 @@ def camel_case(value: Any) -> Any:
     if isinstance(value, dict):
         return {camel(name): camel_case(member) for name, member in value.items()}
     return [camel_case(each) for each in value] if isinstance(value, list) else value
-
-
-def in_camel_case(*names: str) -> Change:
-    """Rename fields of each row."""
-
-    def change(body: Json) -> Json:
-        for row in rows_in(body):
-            for name in names:
-                row[camel(name)] = row.pop(name)
-        return body
-
-    return change
 
 
 def list_in(body: Json) -> str:
@@ -71,6 +61,11 @@ def each_row(change: Callable[[Json], Any]) -> Change:
     return lambda body: {**body, list_in(body): [change(row) for row in rows_in(body)]}
 
 
+def in_camel_case(name: str) -> Change:
+    """Rename a field of each row."""
+    return each_row(lambda row: {camel(key) if key == name else key: row[key] for key in row})
+
+
 def without(name: str) -> Change:
     """Leave a field out of each row."""
     return each_row(lambda row: {key: row[key] for key in row if key != name})
@@ -79,6 +74,17 @@ def without(name: str) -> Change:
 def after(odd: object) -> Change:
     """An odd row, and then ids alone."""
     return lambda body: {**body, "jobs": [odd, *({"id": row["id"]} for row in rows_in(body)[1:])]}
+
+
+def few_fields(count: int, bad: int = 0) -> Change:
+    """Some career sites with no more than the fields that are never null, and some bad ids."""
+    names = ("id", *CAREER_SITES.never_null)
+
+    def change(body: Json) -> Json:
+        rows = [{name: row[name] for name in names} for row in rows_in(body)[:count]]
+        return {**body, "career_sites": [*rows, *[{"id": 7}] * bad]}
+
+    return change
 
 
 def in_every_body(**members: object) -> Change:
@@ -94,12 +100,6 @@ TRUNCATED: list[Change] = [
 ERRORS = in_every_body(errors=["Timed out"])
 
 
-def with_rows_beside(body: Json) -> Json:
-    """Leave only the ids where the rows were, as JSON:API does."""
-    ids = [{"id": row["id"]} for row in rows_in(body)]
-    return {**body, list_in(body): ids, "included": rows_in(body)}
-
-
 DELIVERED: list[tuple[str, int, Change, list[str], int]] = [
     ("jobs", 20, each_row(lambda row: dict.fromkeys(row) | {"id": row["id"]}), [], 90),
     ("jobs", 5, without_nulls, [], 90),
@@ -107,6 +107,8 @@ DELIVERED: list[tuple[str, int, Change, list[str], int]] = [
     ("career_sites", 5, in_camel_case("logo_url"), ["new-fields"] * 2, 20),
     ("career_sites", 20, without("logo_url"), ["new-fields"], 20),
     ("career_sites", 21, without("logo_url"), [], 20),  # on a page that is not full
+    ("career_sites", 50, few_fields(4), ["unexpected-bill"], 4),  # 20 were billed
+    ("career_sites", 50, few_fields(3, bad=1), ["unexpected-bill"], 3),
     ("career_sites", 5, ERRORS, ["missing-rows"], 20),
     ("jobs", 20, ERRORS, ["missing-rows"], 90),
     ("expired_jobs", 0, ERRORS, ["missing-rows"], 4),
@@ -115,10 +117,12 @@ DELIVERED: list[tuple[str, int, Change, list[str], int]] = [
     ("expired_jobs", 0, in_every_body(job_ids=[]), [], 0),
 ]
 STOPPED: list[tuple[str, int, Change]] = [
+    ("career_sites", 2, few_fields(2)),
+    *(("career_sites", 50, few_fields(5 - bad, bad)) for bad in (0, 1, 5)),
     ("career_sites", 2, without("ats")),
     ("career_sites", 20, lambda body: without_nulls(without("ats")(body))),
     *(("career_sites", size, change) for size in (20, 2) for change in TRUNCATED),
-    *(("jobs", 20, change) for change in (TRUNCATED[0], with_rows_beside)),
+    ("jobs", 20, TRUNCATED[0]),
     ("expired_jobs", 50, camel_case),
     *(("jobs", 50, after(odd)) for odd in (None, 7, {}, {"id": 7})),
 ]
@@ -163,6 +167,13 @@ def test_rows_without_most_documented_fields_are_a_changed_format(
     assert commands_in(run.complaint) == [["drop", stream, "1"]]
     assert run.records == []
     assert len(with_nulls.requests_to(stream)) == 1
+
+
+def test_a_page_whose_rows_were_erased_shows_no_format(hiring: Sandbox, tmp_path: Path) -> None:
+    tap = tap_of(hiring, tmp_path, "career_sites")
+    archive_command(tap, "erase", *tap.succeed().ids)
+    run = tap.succeed()
+    assert (run.records, run.codes("WARNING")) == ([], [])
 
 
 @pytest.mark.parametrize("has_bad_id", [False, True])
@@ -244,13 +255,7 @@ def test_a_first_sync_without_rows_is_a_warning(
 # The connection check
 
 
-def with_bad_ids(body: Json) -> Json:
-    for row in rows_in(body):
-        row["id"] = 7
-    return body
-
-
-@pytest.mark.parametrize("change", [camel_case, with_bad_ids])
+@pytest.mark.parametrize("change", [camel_case, each_row(lambda row: {**row, "id": 7})])
 @pytest.mark.parametrize("stream", BILLED)
 def test_the_connection_check_fails_for_one_row_where_a_run_would_for_a_page(
     hiring: Sandbox, tmp_path: Path, stream: str, change: Change
@@ -265,10 +270,6 @@ def test_the_connection_check_fails_for_one_row_where_a_run_would_for_a_page(
 def test_the_connection_check_accepts_a_row_with_few_fields(
     hiring: Sandbox, tmp_path: Path, stream: str
 ) -> None:
-    def change(body: Json) -> Json:
-        names = {"id", "name", "title", "ats", "source", "listing_url"}
-        rows = [{name: row[name] for name in row.keys() & names} for row in rows_in(body)]
-        return {**body, stream: rows}
-
-    spoil(hiring, stream, change)
+    names = {"id", "name", "title", "ats", "source", "listing_url"}
+    spoil(hiring, stream, each_row(lambda row: {name: row[name] for name in row.keys() & names}))
     assert len(tap_of(hiring, tmp_path, stream).succeed("--test").records) == 1

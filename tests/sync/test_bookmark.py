@@ -108,12 +108,6 @@ def test_one_that_says_nothing_is_none(raw: dict[str, Any]) -> None:
     assert read_state(raw, CAREER_SITES) is None
 
 
-@pytest.mark.parametrize("raw", [{"replication_key_value": OLD}, {"sync": {"started_at": OLD}}])
-def test_one_without_a_position_is_refused(tap: Tap, raw: dict[str, Any]) -> None:
-    """As a development version wrote it, or an SDK tap: nothing says of which rows it is."""
-    tap.refuse(code="invalid-state", state={"bookmarks": {"career_sites": raw}})
-
-
 @pytest.mark.parametrize(
     ("path", "value"),
     [

@@ -9,7 +9,7 @@ import pytest
 from jobo_sandbox import Fault
 from tap_jobo.api.responses import ApiResponse, require_success
 from tap_jobo.errors import RejectedError
-from tests.support import Run, Tap, commands_in
+from tests.support import Tap
 
 pytestmark = pytest.mark.slow
 
@@ -72,24 +72,3 @@ def test_a_rejected_page_without_a_cursor_is_an_error(tap: Tap) -> None:
     tap.sandbox.faults.add(Fault(status=400, body={"detail": "Invalid cursor"}, times=None))
     assert "Invalid cursor" in tap.run().complaint
     assert len(tap.sandbox.feed_requests) == 1
-
-
-def test_without_an_archive_a_cursor_that_expires_twice_ends_the_run_with_a_price(tap: Tap) -> None:
-    """With one, the traps show it, and follow the command of the message."""
-
-    def later(state: Any) -> Run:
-        tap.sandbox.expire_cursors()
-        return tap.run(state=state, max_credits=5_000, archive=False)
-
-    second = later(later(None).state)
-    assert second.returncode == 0, second.stderr
-    assert "sync-restarted" in second.codes("WARNING")
-    billed = tap.sandbox.credits_billed
-    for _ in range(2):
-        third = later(second.state)
-        assert third.error_code == "cursor-rejected"
-        assert commands_in(third.complaint) == []
-    assert tap.sandbox.credits_billed == billed
-    again = tap.succeed(archive=False)
-    assert {*again.ids} == tap.sandbox.world.rows().keys()
-    assert tap.sandbox.credits_billed == billed + 120 * 50

@@ -178,11 +178,6 @@ def order_over(name: str = "prod") -> Step:
     )
 
 
-def close_gap() -> Step:
-    """Order what the message of the pipeline's gap names."""
-    return lambda world: world.restart("main", at(gap_of(world, "prod") or 0))
-
-
 def damage(number: int, *, is_headless: bool = False) -> Step:
     return lambda world: world.damage("main", number, is_headless=is_headless)
 
@@ -369,7 +364,7 @@ TRAPS: dict[str, Trap] = {
     ],
     "a page dropped in the middle is a gap": [
         *[*THREE_PAGES, drop(6), run(), lose_state("prod", keeps_rows=False), run(billed=0)],
-        *[has_gap("prod", 10), close_gap(), run(), has_gap("prod", None)],
+        *[has_gap("prod", 10), order(at(10)), run(), has_gap("prod", None)],
     ],
     "a drop behind the head is noted and mended, and stays so": [
         *[*THREE_PAGES, drop(6), archive_has_gap(is_there=True), order(at(10)), run()],
@@ -573,7 +568,11 @@ def test_trap(trap: Trap) -> None:
     both(*trap)(begin())
 
 
+BEGUN = [run(), wait(200), put(*range(9)), run(outcome="limit", billed=4, pages=2)]
+
 FREE: dict[str, Trap] = {
+    "a sync goes on within two hours": [*BEGUN, wait(30), run(billed=5), has_all("prod")],
+    "a sync is begun anew after two hours": [*BEGUN, wait(50), run(billed=9), has_all("prod")],
     "an order": [
         *[wait(200), put(*range(9)), run(), wait(30)],
         *[order(), run(billed=9), run(billed=0)],
@@ -605,16 +604,6 @@ def test_free_feed(trap: Trap) -> None:
 
 
 # What is more than steps
-
-
-@pytest.mark.parametrize(("wait_for", "goes_on"), [(30, True), (50, False)])
-def test_a_free_feed_goes_on_within_two_hours_only(wait_for: int, *, goes_on: bool) -> None:
-    world = begin(is_free=True)
-    both(run(), wait(200), put(*range(9)), run(outcome="limit", pages=2))(world)
-    id_ = world.pipes["prod"].going.sync.id
-    both(wait(wait_for), run(), has_all("prod"))(world)
-    pages = [each for each in world.folders["main"].entries if each.sync.id == id_]
-    assert (len(pages) > 2) == goes_on
 
 
 @pytest.mark.parametrize(
