@@ -88,12 +88,6 @@ def test_a_run_above_whose_page_another_one_has_written_ends(
 # A store that does not answer
 
 
-def test_a_store_out_of_reach_ends_a_run_before_it_costs(tap: Tap, weather: Weather) -> None:
-    weather.decide = lambda _, path: "503" if "list-type" in path else ""
-    line = tap.refuse(code="archive-unusable")
-    assert " s3://archives/pipelines/jobo can't be used" in line
-
-
 def test_a_page_that_is_refused_costs_one_page_however_often_it_is_tried(
     tap: Tap, weather: Weather
 ) -> None:
