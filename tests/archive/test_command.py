@@ -256,8 +256,7 @@ def test_state_is_that_of_the_last_buyer(warehouse: Warehouse, files: Files) -> 
     assert (len(again.ids), again.loaded) == (2, 0)
     variables = {"TAP_JOBO_ARCHIVE_DIR": str(tap.folder / "archive")}
     as_plugin = tap.environment({**variables, "MELTANO_EXTRACTOR_NAME": "tap-jobo"})
-    program = str(COMMAND.with_name("tap-jobo-archive"))
-    run = succeeded(execute([program, "state", "career_sites"], as_plugin))
+    run = succeeded(execute([str(ARCHIVE_COMMAND), "state", "career_sites"], as_plugin))
     (line,) = run.stdout.splitlines()
     assert json.loads(line)["singer_state"]["bookmarks"]["career_sites"]
 
