@@ -19,15 +19,6 @@ SECOND = timedelta(seconds=1)
 DAY = 24 * 3600
 
 
-def _read(ahead: float) -> ApiClock:
-    """Read the clock at noon, with a local clock that is so many seconds ahead."""
-    response = ApiResponse(b"", 404, {"Date": format_datetime(NOON)})
-    clock = FakeClock(skew=timedelta(seconds=ahead))
-    client = Mock(fetch=Mock(return_value=response), logger=LOGGER, clock=clock)
-    client.session.build.return_value.headers = {}
-    return read_api_clock(client)
-
-
 @pytest.mark.parametrize("status", [307, 401, 503])
 def test_any_status_shows_the_clock_without_a_wait(tap: Tap, status: int) -> None:
     fault = Fault(status=status, headers={"Retry-After": "600"}, times=None)
@@ -70,6 +61,10 @@ class TestClock:
     def test_clocks_over_five_minutes_apart_are_reported(
         self, caplog: pytest.LogCaptureFixture, ahead: float, shown: list[str]
     ) -> None:
-        _read(ahead)
+        response = ApiResponse(b"", 404, {"Date": format_datetime(NOON)})
+        clock = FakeClock(skew=timedelta(seconds=ahead))
+        client = Mock(fetch=Mock(return_value=response), logger=LOGGER, clock=clock)
+        client.session.build.return_value.headers = {}
+        read_api_clock(client)
         found = [time for text in caplog.messages for time in re.findall(r"\d\d:\d\d", text)]
         assert found == [*shown, *(["12:00"] if shown else [])]

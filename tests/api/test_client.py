@@ -78,8 +78,7 @@ def read_request(connection: socket.socket) -> None:
         received = (received + part)[-2:]
 
 
-def drop_request(connection: socket.socket) -> None:
-    read_request(connection)
+drop_request = read_request  # whose connection then closes
 
 
 def reset_request(connection: socket.socket) -> None:

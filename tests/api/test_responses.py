@@ -119,18 +119,6 @@ def test_more_by_the_header_alone_ends_the_run_and_keeps_the_page(tap: Tap) -> N
     assert len(tap.sandbox.feed_requests) == 2
 
 
-def test_the_estimate_of_a_sync_that_is_loaded_is_not_that_of_what_changed(
-    hiring: Sandbox, tmp_path: Path
-) -> None:
-    tap = tap_of(hiring, tmp_path, "jobs")
-    tap.run(jobs_batch_size=20)
-    run = tap.run(jobs_batch_size=20)  # without the state
-    assert len(hiring.requests_to("jobs")) == 5 + 1
-    assert run.returncode == 0, run.stderr
-    assert len(set(run.ids)) == 90
-    assert "missing-rows" not in run.codes("WARNING")
-
-
 def test_a_host_that_goes_away_ends_the_run_at_once(hiring: Sandbox, tmp_path: Path) -> None:
     """Other streams are not tried."""
     tap = tap_of(hiring, tmp_path, "career_sites", "jobs", "expired_jobs")

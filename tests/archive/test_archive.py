@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 
 from jobo_sandbox import Fault, Sandbox
-from tap_jobo.archive.key import all_keys
 from tap_jobo.redaction import redact_body
 from tests.archive.helpers import (
     Warehouse,
@@ -70,16 +69,6 @@ def test_a_loaded_row_keeps_its_time_however_it_is_written(tap: Tap) -> None:
     assert len(fresh) == 20
     assert {key: again[key] for key in first} == first
     assert min(again[key] for key in fresh) > max(first.values()) + timedelta(minutes=50)
-
-
-def test_a_run_that_only_loads_waits_for_no_other_run(warehouse: Warehouse, files: Files) -> None:
-    (key,) = all_keys(files.store)
-    change(warehouse.tap, next(iter(warehouse.target.rows)))
-    with files.store.lock(key.name, "career_sites"):
-        run = warehouse.tap.succeed(max_credits=0)
-    assert (len(run.ids), run.lines("WARNING")) == (120, [])
-    assert run.metrics["jobo_sync_complete"] == 0
-    assert warehouse.tap.sandbox.rows_billed == 120
 
 
 # What is loaded of a row that comes more than once, of which `tests.sync.test_traps` has more

@@ -256,8 +256,7 @@ def test_state_is_that_of_the_last_buyer(warehouse: Warehouse, files: Files) -> 
     assert (len(again.ids), again.loaded) == (2, 0)
     variables = {"TAP_JOBO_ARCHIVE_DIR": str(tap.folder / "archive")}
     as_plugin = tap.environment({**variables, "MELTANO_EXTRACTOR_NAME": "tap-jobo"})
-    program = str(COMMAND.with_name("tap-jobo-archive"))
-    run = succeeded(execute([program, "state", "career_sites"], as_plugin))
+    run = succeeded(execute([str(ARCHIVE_COMMAND), "state", "career_sites"], as_plugin))
     (line,) = run.stdout.splitlines()
     assert json.loads(line)["singer_state"]["bookmarks"]["career_sites"]
 
@@ -302,8 +301,11 @@ def test_erase_takes_out_a_row_of_any_id_but_none(tap: Tap, id_: object) -> None
 # What all commands share
 
 
-def test_commands_that_write_wait_for_no_run(warehouse: Warehouse, files: Files) -> None:
+def test_what_writes_waits_for_no_run_and_what_reads_needs_no_lock(
+    warehouse: Warehouse, files: Files
+) -> None:
     tap, (key,) = warehouse.tap, all_keys(files.store)
+    change(tap, next(iter(warehouse.target.rows)))
     with files.store.lock(key.name, "career_sites"):
         for args in (
             ["drop", "career_sites", "1"],
@@ -312,6 +314,9 @@ def test_commands_that_write_wait_for_no_run(warehouse: Warehouse, files: Files)
         ):
             assert "[run-in-progress]" in refusal(archive_command(tap, *args))
         assert len(exported(tap)) == 120
+        run = tap.succeed(max_credits=0)
+    assert (len(run.ids), run.lines("WARNING")) == (120, [])
+    assert run.metrics["jobo_sync_complete"] == 0
 
 
 def test_an_archive_that_is_missing_is_one_line(tap: Tap, folder: Path) -> None:

@@ -1,6 +1,8 @@
 """The files: each is whole, or refused. And the key that names what shares an archive."""
 
 import re
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -48,22 +50,20 @@ def test_a_file_is_one_line_with_its_checksum(store: Folder) -> None:
     )
 
 
-def changes(content: bytes) -> dict[str, bytes]:
+def changes(content: bytes) -> Iterator[bytes]:
     """The content with each of its bits flipped, each part of it, and some with more behind."""
-    flips = {
-        f"bit {bit} of byte {position}": bytes(
-            byte ^ (1 << bit if at == position else 0) for at, byte in enumerate(content)
-        )
-        for position in range(len(content))
-        for bit in range(8)
-    }
-    parts = {f"the first {size} bytes": content[:size] for size in range(len(content))}
-    more = {f"{extra!r} behind": content + extra for extra in (b"\n", b"\0", b" ", content)}
-    return flips | parts | more
+    for position in range(len(content)):
+        yield content[:position]
+        for bit in range(8):
+            flipped = bytearray(content)
+            flipped[position] ^= 1 << bit
+            yield bytes(flipped)
+    for more in (b"\n", b"\0", b" ", content):
+        yield content + more
 
 
 def test_each_flipped_bit_and_each_part_is_refused(store: Folder) -> None:
-    for content in changes(encode(PENDING)).values():
+    for content in changes(encode(PENDING)):
         store.replace(NAME, content)
         with pytest.raises(FormatError, match=rf"{NAME}.*\[archive-damaged\]"):
             read(store, NAME, Pending)
@@ -91,15 +91,12 @@ def test_a_file_with_other_fields_is_refused(store: Folder, line: bytes) -> None
 
 def test_each_flipped_bit_and_each_part_of_a_page_is_refused_or_changes_nothing() -> None:
     good = Entry(1, new_header(), b'{"career_sites": [], "has_more": false}')
-    harmless = []
-    for what, content in changes(encode_entry(good)).items():
-        try:
-            entry = decode_entry(1, content)
-        except DamagedError:
-            continue
-        assert entry == good, what
-        harmless.append(what)
-    assert len(harmless) < 14
+    harmless = 0
+    for content in changes(encode_entry(good)):
+        with suppress(DamagedError):
+            assert decode_entry(1, content) == good
+            harmless += 1
+    assert harmless < 14
 
 
 def test_a_header_that_does_not_fit_is_read_with_its_page(store: Folder) -> None:
@@ -143,9 +140,5 @@ def test_a_key_says_what_it_stands_for() -> None:
     for api_key, kind in (("jbe_live_a", "live"), ("jbe_test_a", "test"), ("another", "other")):
         name = key(api_key).name
         assert re.fullmatch(rf"connect\.jobo\.world-{kind}-[0-9a-f]{{8}}/career_sites", name)
-    assert (
-        "jbe_live_a"
-        not in msgspec.json.encode(
-            archive_key(MANAGED_JOBS, api_key="jbe_live_a", api_url=URL)
-        ).decode()
-    )
+    managed = archive_key(MANAGED_JOBS, api_key="jbe_live_a", api_url=URL)
+    assert b"jbe_live_a" not in msgspec.json.encode(managed)

@@ -48,10 +48,6 @@ def month_of(tap: Tap) -> str:
     return f"{tap.sandbox.ledger[-1].time:%Y-%m}"
 
 
-def _files(tap: Tap) -> list[Path]:
-    return sorted(tap.folder.glob("archive/v4/pending/*/*.json"))
-
-
 def _reached(run: Run) -> str:
     """Return the WARNING of a run that the limit has ended."""
     assert run.returncode == 0, run.stderr
@@ -381,7 +377,7 @@ def test_a_new_month_begins_by_the_clock_of_the_api(tap: Tap) -> None:
 def test_a_damaged_count_ends_a_run_with_a_limit_until_it_is_removed(tap: Tap, stream: str) -> None:
     """Even that of another stream, which shares the limit."""
     tap.run()
-    (file,) = _files(tap)
+    (file,) = tap.folder.glob("archive/v4/pending/*/*.json")
     file.write_bytes(b"")
     other = tap_of(tap.sandbox, tap.folder, stream)
     other.settings |= {"max_credits_per_month": 2 * PAGE + 29, "jobs_batch_size": 10}
@@ -394,7 +390,7 @@ def test_a_damaged_count_ends_a_run_with_a_limit_until_it_is_removed(tap: Tap, s
 
 def test_a_file_that_cannot_be_written_ends_the_run_before_a_request(tap: Tap) -> None:
     tap.run("--test")
-    (file,) = _files(tap)
+    (file,) = tap.folder.glob("archive/v4/pending/*/*.json")
     file.unlink()
     file.mkdir()
     tap.fail(code="archive-unusable")

@@ -10,7 +10,7 @@ from unittest.mock import Mock
 
 import pytest
 
-from tap_jobo.archive import layout
+from tap_jobo.archive import layout, open_store
 from tap_jobo.archive.bucket import Bucket, open_bucket, store_errors
 from tap_jobo.archive.folder import Folder
 from tap_jobo.archive.memory import Memory
@@ -28,30 +28,22 @@ PAGE = layout.page_name(KEY, 1)
 FILE = layout.FILE.format(KEY)
 
 
-@pytest.fixture(params=["folder", "folder without links", "memory", "azure", "s3", "gs"])
+@pytest.fixture(params=["folder", "folder without links", "memory", "azure", "s3", "gcs"])
 def opens(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Opens:
-    """A new store needs its name above, and a line in `kinds`."""
-    if request.param == "folder without links":  # as a file system may be
-        monkeypatch.setattr(os, "link", Mock(side_effect=OSError(errno.ENOSPC, "no room")))
-    memory = Memory()
-    azure: Any = fake.Bucket(Clock().now)
-
-    def in_bucket(bucket: str) -> Store:
-        url = f"{bucket}{tmp_path}"
-        return Bucket(open_bucket(url), url, Clock())
-
-    kinds: dict[str, tuple[str, Opens]] = {
-        "folder": ("", lambda: Folder(tmp_path / "archive")),
-        "folder without links": ("", lambda: Folder(tmp_path / "archive")),
-        "memory": ("", lambda: memory),
-        "azure": ("", lambda: Bucket(azure, "azure", Clock())),
-        "s3": ("s3", lambda: in_bucket("s3://archives")),
-        "gs": ("gcs", lambda: in_bucket("gs://archives")),
-    }
-    server, opens = kinds[request.param]
-    if server:
-        request.getfixturevalue(server)
-    return opens
+    """A new store needs its name above, and a case."""
+    match request.param:
+        case "memory":
+            memory = Memory()
+            return lambda: memory
+        case "azure":
+            azure: Any = fake.Bucket(Clock().now)
+            return lambda: Bucket(azure, "azure", Clock())
+        case "s3" | "gcs" as server:
+            found = request.getfixturevalue(server)
+            return lambda: open_store(getattr(found, "url", found), Clock())
+        case "folder without links":  # as a file system may be
+            monkeypatch.setattr(os, "link", Mock(side_effect=OSError(errno.ENOSPC, "no room")))
+    return lambda: Folder(tmp_path / "archive")
 
 
 @pytest.fixture

@@ -43,8 +43,6 @@ class RawApi(Server):
 
     def __init__(self) -> None:
         self.respond: Respond = send_page  #: writes a page; the default is a last page of two rows
-        #: writes the response to the free request for the clock
-        self.respond_to_clock: Respond = send_clock
         self.pages = 0  #: how many pages were requested
         super().__init__(self._answer)
 
@@ -61,7 +59,7 @@ class RawApi(Server):
             self.pages += 1
             self.respond(connection)
         elif request:
-            self.respond_to_clock(connection)
+            send_clock(connection)
 
 
 def page(rows: int = 2, **more: Any) -> bytes:
