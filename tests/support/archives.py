@@ -23,7 +23,6 @@ class Files:
 
     @property
     def names(self) -> list[str]:
-        """The names of all files."""
         return self.store.list(layout.TOP)
 
     @property
@@ -33,7 +32,6 @@ class Files:
 
     @property
     def page_numbers(self) -> list[int]:
-        """The numbers of the pages."""
         return [number_of(name) for name in self.pages]
 
     @property
@@ -43,11 +41,9 @@ class Files:
         return name
 
     def entry(self, page: str) -> Entry:
-        """What a page holds."""
         return decode_entry(number_of(page), self.store.read(page))
 
     def header(self, page: str) -> EntryHeader:
-        """The header of a page."""
         return self.entry(page).header
 
     def rewrite(self, page: str, **changes: Any) -> None:
@@ -64,7 +60,6 @@ class Files:
         self.store.replace(name, bytes(changed))
 
     def remove(self, *names: str) -> None:
-        """Remove files."""
         for name in names:
             self.store.remove(name)
 

@@ -48,7 +48,6 @@ class RawApi(Server):
 
     @property
     def url(self) -> str:
-        """Its address."""
         return f"http://{self.address}"
 
     def _answer(self, connection: socket.socket) -> None:
@@ -89,7 +88,6 @@ def send_page(connection: socket.socket) -> None:
 
 
 def send(connection: socket.socket, body: bytes, *headers: str, deducted: int | None = 100) -> None:
-    """Send a body."""
     connection.sendall(head(len(body), *headers, deducted=deducted) + body)
 
 

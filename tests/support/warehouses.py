@@ -57,7 +57,6 @@ class Warehouse:
     dbt: Dbt  #: dbt over the same database
 
     def execute(self, statement: str) -> None:
-        """Execute a statement."""
         raise NotImplementedError
 
     def tables(self, names: Collection[str]) -> dict[str, list[Row]]:

@@ -15,7 +15,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from functools import cache
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -78,11 +77,6 @@ class WarmProcess(subprocess.Popen[str]):
             raise subprocess.TimeoutExpired(self.args, timeout or 0)
         return code
 
-    def send_signal(self, sig: int) -> None:
-        if self.poll() is None:
-            with suppress(ProcessLookupError):  # it has just ended
-                os.kill(self.pid, sig)
-
 
 def _fork(
     arguments: Sequence[str], env: Mapping[str, str], cwd: Path | None, streams: Sequence[int]
@@ -110,10 +104,6 @@ def _fork_server() -> Any:
     return context
 
 
-def _no_sync(_descriptor: object) -> None:
-    """Spare the time: a kill loses nothing that was written, and power failures are simulated."""
-
-
 def _become(
     arguments: list[str],
     env: dict[str, str],
@@ -126,7 +116,7 @@ def _become(
     for number, stream in enumerate(streams, start=1):
         os.dup2(stream.fileno(), number)
         stream.close()
-    os.fsync = _no_sync  # type: ignore[assignment]
+    os.fsync = lambda _: None  # type: ignore[assignment]  # a kill loses nothing that was written
     os.chdir(cwd)
     os.environ.clear()
     os.environ.update(env)
