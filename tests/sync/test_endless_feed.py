@@ -21,7 +21,6 @@ def test_the_same_rows_for_ever_end_after_ten_repeated_pages_and_later_after_two
     """The archive shows those of earlier runs, also if one of its pages is damaged."""
     tap.sandbox.wraps_after = 1
     run = tap.fail(code="endless-feed")
-    assert "10 pages in a row" in run.complaint
     assert len(tap.sandbox.feed_requests) == PAGES
     assert len(run.ids) == run.progress["rows"] == PAGES * 50
     assert run.messages[-1]["type"] == "STATE"
