@@ -183,6 +183,15 @@ def test_a_run_without_changes_leaves_no_entry(warehouse: Warehouse, files: File
     assert len(warehouse.tap.sandbox.feed_requests) == 5
 
 
+def test_a_page_without_rows_that_was_billed_is_an_entry(
+    warehouse: Warehouse, files: Files
+) -> None:
+    billed = Fault(headers={"X-Credits-Deducted": "50"})
+    warehouse.tap.sandbox.faults.add(billed, endpoint="career_sites")
+    warehouse.run()
+    assert files.page_numbers == [1, 2, 3, 4]
+
+
 def test_an_empty_page_in_the_middle_of_a_sync_is_an_entry(tap: Tap, files: Files) -> None:
     tap.sandbox.empty_every = 2
     assert len(tap.succeed().ids) == 120
