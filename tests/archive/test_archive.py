@@ -183,6 +183,14 @@ def test_a_run_without_changes_leaves_no_entry(warehouse: Warehouse, files: File
     assert len(warehouse.tap.sandbox.feed_requests) == 5
 
 
+def test_a_sync_that_began_before_the_lookback_is_followed_by_what_changed(tap: Tap) -> None:
+    first = tap.succeed(max_credits=2_500)
+    change(tap, first.ids[0])
+    run = tap.succeed(state=first.state)
+    assert len({*run.ids} - {*first.ids}) == 70
+    assert names_of(run, first.ids[0]) == ["Changed"]
+
+
 def test_a_page_without_rows_that_was_billed_is_an_entry(
     warehouse: Warehouse, files: Files
 ) -> None:
