@@ -98,6 +98,13 @@ def test_a_body_that_is_too_large_is_kept_as_it_came_until_a_version_decodes_it(
     assert len({*tap.succeed().ids}) == 2
 
 
+def test_a_header_that_cannot_be_read_is_not_logged(tap: Tap, raw: RawApi) -> None:
+    raw.respond = lambda connection: send(connection, page(), "a line that names nothing")
+    run = tap.succeed()
+    assert "names nothing" not in run.stderr
+    assert "Traceback" not in run.stderr
+
+
 def test_a_body_that_does_not_decode_is_kept_without_the_key(
     tap: Tap, files: Files, raw: RawApi
 ) -> None:

@@ -147,15 +147,18 @@ def test_selected_fields_and_stream_maps_apply(tap: Tap) -> None:
     assert bill_of(tap.run(stream_maps={"billed_pages": None})) == []
 
 
-def test_the_row_of_a_page_that_can_be_read_again_comes_then(tap: Tap) -> None:
+@pytest.mark.parametrize(("page", "byte"), [(0, 10), (-1, -3)], ids=["header", "body at the head"])
+def test_the_row_of_a_page_that_can_be_read_again_comes_then(
+    tap: Tap, page: int, byte: int
+) -> None:
     tap.succeed()
     files = files_of(tap)
-    page = next(each for each in files.pages if "/jobs/" in each)
     intact = files.copy()
-    files.damage(page, 10)  # in its header
+    files.damage([each for each in files.pages if "/jobs/" in each][page], byte)
     run = tap.run()
     assert run.returncode == 1
     files.restore(intact)
     again = tap.succeed(state=run.state)
-    rows = [*run.of("billed_pages").records, *bill_of(again)]
-    assert sorted(row["stream"] for row in rows) == ["career_sites"] * 2 + ["jobs"] * 3
+    rows = {row["id"]: row for row in run.of("billed_pages").records + bill_of(again)}
+    assert sorted(row["stream"] for row in rows.values()) == ["career_sites"] * 2 + ["jobs"] * 3
+    assert sum(row["credits"] for row in rows.values()) == tap.sandbox.credits_billed

@@ -106,6 +106,17 @@ def test_jobs_that_the_archive_has_from_before_are_told_to_a_new_warehouse(both:
     assert "jobs" in warning
 
 
+def test_jobs_that_an_archive_had_that_was_lost_are_told_to_stay_open(
+    both: Tap, hiring: Sandbox, tmp_path: Path
+) -> None:
+    jobs = tap_of(hiring, tmp_path, "jobs")
+    first = jobs.succeed()
+    shutil.rmtree(jobs.folder / "archive")
+    hiring.world.touch_job(first.ids[0])
+    second = jobs.succeed(state=first.state)
+    assert len(gaps(both.succeed(state=second.state))) == 1
+
+
 def test_what_a_page_had_that_was_dropped_behind_the_last_one_is_read_again(
     alone: Tap, hiring: Sandbox
 ) -> None:
