@@ -161,4 +161,4 @@ def test_the_row_of_a_page_that_can_be_read_again_comes_then(
     again = tap.succeed(state=run.state)
     rows = {row["id"]: row for row in run.of("billed_pages").records + bill_of(again)}
     assert sorted(row["stream"] for row in rows.values()) == ["career_sites"] * 2 + ["jobs"] * 3
-    assert sum(row["credits"] for row in rows.values()) == tap.sandbox.credits_billed
+    assert sum(row["rows"] for row in rows.values()) == tap.sandbox.rows_billed
