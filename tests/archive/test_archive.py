@@ -96,6 +96,15 @@ def test_a_row_that_is_as_it_was_is_delivered_where_it_first_comes(tap: Tap, fil
     assert times.pop(("career_sites", key)) > max(times.values())
 
 
+def test_no_state_comes_before_the_newest_version_of_a_row_that_was_skipped(tap: Tap) -> None:
+    run = tap.succeed(**SMALL)
+    for key in (run.ids[10], run.ids[0]):  # of pages 2 and 1, in pages 13 and 14
+        change(tap, key)
+        run = tap.succeed(state=run.state, **SMALL)
+    offsets = [state["bookmarks"]["career_sites"]["offset"] for state in tap.succeed().states]
+    assert {*offsets} == {0, 14}
+
+
 def test_of_two_versions_in_a_page_the_last_one_stays(tap: Tap) -> None:
     def repeat(body: dict[str, Any]) -> dict[str, Any]:
         first, *others = body["career_sites"]

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 from collections.abc import Callable
 from copy import deepcopy
 from pathlib import Path
@@ -248,6 +249,22 @@ def test_pages_whose_folder_is_on_a_disk_that_is_gone_are_not_bought(
     pages.unlink()
     (folder / "away").rename(pages)
     assert len(tap.succeed(state=state).ids) == 70
+
+
+def test_a_backup_that_replaces_the_folder_during_a_run_is_not_written(
+    tap: Tap, folder: Path, files: Files
+) -> None:
+    state = tap.succeed(max_credits=2_500).state
+    backup = Path(shutil.copytree(folder, folder.with_name("backup")))
+
+    def replace_folder(body: Body) -> Body:
+        folder.rename(folder.with_name("away"))
+        backup.rename(folder)
+        return body
+
+    tap.sandbox.faults.add(Fault(replace=replace_folder), on=2)
+    tap.fail(code="archive-unusable", state=state)
+    assert files.page_numbers == [1]
 
 
 @pytest.mark.parametrize("deducted", [2_500, 1_000_000])

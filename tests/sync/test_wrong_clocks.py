@@ -6,6 +6,7 @@ import pytest
 
 from tap_jobo.clock import format_timestamp
 from tests.support import Tap, state_until
+from tests.support.archives import files_of
 from tests.support.clock import with_clock
 from tests.support.crash import cut_in_request
 
@@ -31,6 +32,18 @@ def test_a_wrong_local_clock_loses_no_update_and_is_told(tap: Tap, hours: int) -
     assert second.ids == [updated]
     if hours > 0:
         assert tap.run(state=second.state).ids == [updated]
+
+
+def test_pages_have_rising_times_though_the_clock_of_the_api_is_set_back(tap: Tap) -> None:
+    """By them, a warehouse finds its place in an archive that lacks its last page."""
+    tap.sandbox.clock_offset = HOUR.total_seconds()
+    run = tap.succeed()
+    tap.sandbox.clock_offset = 0
+    tap.sandbox.world.touch(run.ids[0])
+    assert tap.succeed(state=run.state).ids == run.ids[:1]
+    files = files_of(tap)
+    times = [files.header(page).time for page in files.pages]
+    assert times == sorted(times)
 
 
 @pytest.mark.parametrize("ahead", [MONTH, -MONTH], ids=["ahead", "behind"])
@@ -60,6 +73,11 @@ def test_a_bookmark_in_the_future_ends_the_run_also_if_there_is_a_question(
         assert tap.sandbox.feed_requests == []
         assert all(emitted == state for emitted in run.states)
     assert "[future-bookmark]" in tap.succeed("--plan", state=state).stdout
+
+
+def test_a_bookmark_is_no_later_than_now_if_only_the_local_clock_says_so(tap: Tap) -> None:
+    tap.sandbox.clock_offset = 2 * HOUR.total_seconds()
+    tap.succeed(state=state_until(tap, format_timestamp(tap.sandbox.now() - HOUR)))
 
 
 def test_a_sync_in_progress_from_the_future_ends_the_run_before_it_is_billed(tap: Tap) -> None:
