@@ -23,7 +23,7 @@ from tests.support.loggers import LOGGER
 class Feed(FeedCost):
     """What a feed costs in a run of its own."""
 
-    is_told: bool  #: whether the last page that was read had a price to be told
+    is_told: bool  #: whether the bill of the last page that was read is told as unexpected
 
     def __init__(self, spec: FeedSpec = CAREER_SITES, **known: Any) -> None:
         super().__init__(Budget(logger=LOGGER, **known), spec)
@@ -34,7 +34,7 @@ class Feed(FeedCost):
         charge = self.charge(headers, requested)
         with patch.object(LOGGER, "warning") as log:
             self.reconcile(charge, rows)
-        self.is_told = log.called
+        self.is_told = any("[unexpected-bill]" in f"{call.args[1]}" for call in log.call_args_list)
         return self.credits - before
 
 

@@ -111,9 +111,6 @@ class Moves:
             happens["loses_lock"] = self._chance(0.5)
         self.world.run(self.pipe.name, **(happens | conditions))
 
-    def _step(self) -> int:
-        return self.rng.randint(1, self.world.steps)
-
     def _early_step(self) -> int:
         return self.rng.randint(1, self.world.steps // 3)
 
