@@ -34,6 +34,7 @@ from tap_jobo.singer.companies_stream import CompaniesStream
 from tap_jobo.singer.feed_stream import FeedStream
 from tap_jobo.singer.loop import StreamLoop
 from tap_jobo.singer.run import RunContext
+from tap_jobo.singer.stream import JoboStream
 from tap_jobo.singer.writer import StdoutWriter
 from tap_jobo.streams import FEEDS, SETTINGS
 from tap_jobo.streams.career_sites import CAREER_SITES
@@ -46,13 +47,29 @@ _TEST_HELP: Final = (
 )
 _PLAN_HELP: Final = (
     "Print what a run with this configuration and state would load, ask, and, within the limits, "
-    "buy. It sends only free requests, and writes nothing."
+    "buy. It sends no request, and writes nothing."
+)
+_BUY_HELP: Final = (
+    "Buy what a run with this configuration would buy, into the archive, and deliver nothing. It "
+    "reads and writes no state. Other runs load the pages, free."
 )
 
 
 def _is_right(record: LogRecord) -> bool:
     """Return whether a line is none of the SDK's that is wrong: the tap has read these settings."""
     return record.msg != "Skipping parse of env var settings..."
+
+
+def _left_out(state: dict[str, Any] | None, *, is_error: bool) -> dict[str, Any] | None:
+    """Return no state, where none is needed. Meltano passes that of the last run by itself.
+
+    Raises:
+        ConfigError: The user gave one, which is an error.
+    """
+    if state is not None and is_error and "MELTANO_EXTRACTOR_NAME" not in os.environ:
+        fact = "--buy has no state, so it can't be used with --state. Nothing was billed."
+        raise ConfigError(message("invalid-setting", fact))
+    return None
 
 
 class TapJobo(Tap):
@@ -113,7 +130,7 @@ class TapJobo(Tap):
         bill.leaders = [feed for feed in feeds if not feed.spec.is_free]
         (companies.leader,) = (feed for feed in feeds if feed.spec is CAREER_SITES)
         streams = sorted([bill, companies, *feeds], key=lambda stream: stream.name)
-        self.loop = StreamLoop(streams, self._shutdown.wait, run.clock, self.logger)
+        self.loop = StreamLoop(streams, run.read_clock, self._shutdown.wait, run.clock, self.logger)
         return streams
 
     @override
@@ -162,9 +179,22 @@ class TapJobo(Tap):
         try:
             if self.state:
                 self._writer.write_state(self.state)
+            for stream in self.streams.values():
+                if stream.selected:
+                    cast("JoboStream", stream).write_schema()
             self.loop.read_all()
         finally:
             self._writer.flush()
+
+    def buy_all(self) -> None:
+        """Buy the selected streams into the archive. Nothing is written."""
+        if not self.config["archive"]:
+            fact = "--buy needs the archive, but 'archive' is false. Nothing was billed."
+            raise ConfigError(message("invalid-setting", fact))
+        streams = [each for each in self.streams.values() if each.selected]
+        if free := [each.name for each in streams if not isinstance(each, FeedStream)]:
+            self.logger.info("There is nothing to buy of %s.", " and ".join(free))
+        self.loop.read_all()
 
     def test(self, what: str) -> None:
         """Write a row of each selected feed, and log what that shows, or only write the schemas."""
@@ -202,7 +232,7 @@ class TapJobo(Tap):
     @classmethod
     @override
     def get_singer_command(cls) -> click.Command:
-        """Return the command, which reads its input files, and has `--plan`."""
+        """Return the command, which reads its input files, and has `--plan` and `--buy`."""
         command = super().get_singer_command()
         options = {each.name: cast("click.Option", each) for each in command.params}
         for name in ("catalog", "state"):
@@ -212,6 +242,7 @@ class TapJobo(Tap):
         test.type, test.default = click.Choice(["all", "schema"]), None
         test.callback, test.expose_value, test.help = None, True, _TEST_HELP
         command.params.append(click.Option(["--plan"], is_flag=True, help=_PLAN_HELP))
+        command.params.append(click.Option(["--buy"], is_flag=True, help=_BUY_HELP))
         return command
 
     @classmethod
@@ -237,17 +268,19 @@ class TapJobo(Tap):
         state: dict[str, Any] | None,
         test: str | None,
         plan: bool,
+        buy: bool,
     ) -> None:
         """Do what the command line says."""
         if about:
             cls.print_about(about_format)
             return
-        if test:  # it needs no state, and Meltano passes that of the last run, of any environment
-            state = None
+        if test or buy:
+            state = _left_out(state, is_error=buy)
         if not (test or plan):
             cls.print_version(print_fn=cls.logger.info)
         settings = {"config": config.config, "parse_env_config": config.parse_env}
         tap = cls(**settings, catalog=catalog, state=state)
+        tap.run.only_buys = buy
         read = tap.loop.read_streams
         tap.run.feeds = [stream.spec for stream in read if isinstance(stream, FeedStream)]
         tap.loop.check_selection()
@@ -255,5 +288,7 @@ class TapJobo(Tap):
             tap.test(test)
         elif plan:
             tap.plan()
+        elif buy:
+            tap.buy_all()
         else:
             tap.read_all()

@@ -75,7 +75,7 @@ def _read(sync: Sync, response: ApiResponse, feed: FeedSpec, logger: logging.Log
         spec=feed,
         client=client,
         cost=FeedCost(Budget(logger=silent), feed),
-        clock=lambda: clock,
+        clock=clock,
         row_type=converter.row_type,
     )
     receipt, body = reader.fetch_page(sync, None)

@@ -1,5 +1,6 @@
-"""The API's clock, read by a free request before anything is billed."""
+"""The clock of a run: that of the machine, and the API's own before anything is billed."""
 
+import logging
 from datetime import datetime, timedelta
 from typing import Final
 from uuid import uuid4
@@ -7,7 +8,7 @@ from uuid import uuid4
 from tap_jobo.api.client import Client
 from tap_jobo.api.profiles import PROFILE_PATH
 from tap_jobo.clock import Clock, format_timestamp, parse_http_date, to_minute
-from tap_jobo.errors import TapJoboError
+from tap_jobo.errors import ApiError
 from tap_jobo.messages import message
 
 _MAX_SKEW: Final = timedelta(days=1)
@@ -16,16 +17,59 @@ _LOCAL_OR_PROXY: Final = "the local clock, or the proxy if it changes the Date h
 
 
 class ApiClock:
-    """The API's clock, which is never ahead of the API's own: a `Date` has whole seconds."""
+    """The clock of a run.
 
-    def __init__(self, date: datetime, clock: Clock) -> None:
+    It shows the machine's time until it has read the API's by a free request. So a load needs no
+    API, and what it decides by this time is decided again before money is spent. The API's is never
+    ahead of its own: a `Date` has whole seconds.
+    """
+
+    def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._started = clock.monotonic()
+        self._is_read = False
+        self._set(clock.now())
+
+    def _set(self, date: datetime) -> None:
         self._date = date
-        self._local = clock.now()
+        self._local = self._clock.now()
+        self._started = self._clock.monotonic()
+
+    def read(self, client: Client) -> None:
+        """Read the API's clock once, from the `Date` of any response to a free request.
+
+        Raises:
+            ApiError: Jobo can't be reached, its response has no `Date`, or the two clocks differ by
+                more than a day.
+        """
+        if self._is_read:
+            return
+        path = f"{PROFILE_PATH}/{uuid4()}"  # of no company, so that nothing is cached
+        request = client.session.build(path)
+        request.headers["Cache-Control"] = "no-cache"
+        response = client.fetch(request, any_status=True)  # whether the key is valid, feeds decide
+        date = parse_http_date(response.headers.get("Date"))
+        if date is None:
+            fact = "Jobo's clock is not known: its response has no Date header. Nothing was billed."
+            passes_date = "the proxy so that it passes on the Date header"
+            raise ApiError(message("clock-wrong", fact, clock=passes_date))
+        self._compare(date, client.logger)
+        self._set(date)
+        self._is_read = True
+
+    def _compare(self, date: datetime, logger: logging.Logger) -> None:
+        """Warn if the machine's clock is off, or raise if that is by more than a day."""
+        local = self._clock.now()
+        shown, right = to_minute(format_timestamp(local)), to_minute(format_timestamp(date))
+        fact = f"The local clock shows {shown}, but Jobo's shows {right}."
+        skew = abs(local - date)
+        if skew > _MAX_SKEW:
+            fact = f"{fact} Nothing was billed."
+            raise ApiError(message("clock-wrong", fact, clock=_LOCAL_OR_PROXY))
+        if skew > _TOLERATED_SKEW:
+            logger.warning("%s", message("clock-wrong", fact, clock=_LOCAL_OR_PROXY))
 
     def now(self) -> datetime:
-        """Return the API's current time."""
+        """Return the current time."""
         return self._date + self._passed()
 
     def earlier(self) -> datetime:
@@ -38,26 +82,3 @@ class ApiClock:
 
     def _passed(self) -> timedelta:
         return timedelta(seconds=self._clock.monotonic() - self._started)
-
-
-def read_api_clock(client: Client) -> ApiClock:
-    """Read the API's clock from the `Date` of any response to a free request."""
-    path = f"{PROFILE_PATH}/{uuid4()}"  # of no company, so that nothing is cached
-    request = client.session.build(path)
-    request.headers["Cache-Control"] = "no-cache"
-    response = client.fetch(request, any_status=True)  # whether the key is valid, feeds decide
-    date = parse_http_date(response.headers.get("Date"))
-    if date is None:
-        fact = "Jobo's clock is not known: its response has no Date header. Nothing was billed."
-        passes_date = "the proxy so that it passes on the Date header"
-        raise TapJoboError(message("clock-wrong", fact, clock=passes_date))
-    local = client.clock.now()
-    shown, right = to_minute(format_timestamp(local)), to_minute(format_timestamp(date))
-    fact = f"The local clock shows {shown}, but Jobo's shows {right}."
-    skew = abs(local - date)
-    if skew > _MAX_SKEW:
-        fact = f"{fact} Nothing was billed."
-        raise TapJoboError(message("clock-wrong", fact, clock=_LOCAL_OR_PROXY))
-    if skew > _TOLERATED_SKEW:
-        client.logger.warning("%s", message("clock-wrong", fact, clock=_LOCAL_OR_PROXY))
-    return ApiClock(date, client.clock)

@@ -1,6 +1,5 @@
 """A feed: one request per page, charged to the budget, and what its response says."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -19,15 +18,12 @@ from tap_jobo.streams.feed_spec import FeedSpec
 
 @dataclass(kw_only=True)
 class FeedReader(PageParser):
-    """Fetches the pages of a feed, and parses them.
-
-    `clock` returns the API's clock: its first call in a run sends a free request.
-    """
+    """Fetches the pages of a feed, and parses them."""
 
     spec: FeedSpec
     client: Client
     cost: FeedCost
-    clock: Callable[[], ApiClock]
+    clock: ApiClock
     row_type: type[msgspec.Struct]
 
     def __post_init__(self) -> None:
@@ -48,7 +44,7 @@ class FeedReader(PageParser):
         receipt = Receipt(
             charge=self.cost.charge(response.headers, sync.batch_size),
             balance=reported_balance(response.headers),
-            received_at=format_timestamp(self.clock().now()),
+            received_at=format_timestamp(self.clock.now()),
             has_more=reports_more(response.headers),
             encoding=response.encoding,
         )

@@ -73,8 +73,14 @@ class BilledPagesStream(JoboStream):
             fact = "No stream with a bill for billed_pages is selected. Nothing was billed."
             raise ConfigError(message("no-stream", fact, select=f"one or more of {names}"))
 
+    @property
     @override
-    def read(self) -> None:
+    def is_read(self) -> bool:
+        """Whether a run reads the stream: a run that only buys has nowhere to write its rows."""
+        return super().is_read and not self._run.only_buys
+
+    @override
+    def load(self) -> None:
         """Write the rows of the pages of each feed that were not read yet, then the state."""
         for feed in self.leaders:
             self._read_feed(feed)
@@ -105,7 +111,7 @@ class BilledPagesStream(JoboStream):
 
     @override
     def finish(self) -> None:
-        self.read()
+        self.load()
 
     @property
     @override

@@ -79,15 +79,25 @@ class CompaniesStream(JoboStream):
             fact = f"company_ids_file: {path} is empty, so no profiles are fetched."
             self.logger.warning("%s", message("invalid-file", fact))
 
+    @property
     @override
-    def check_position(self) -> Iterator[str]:
-        """Yield a warning if pages of `career_sites` were delivered without their profiles."""
+    def is_read(self) -> bool:
+        """Whether a run reads the stream: a run that only buys has no use for profiles."""
+        return super().is_read and not self._run.only_buys
+
+    @property
+    @override
+    def needs_api(self) -> bool:
+        return True
+
+    def warn_of_missing(self) -> None:
+        """Warn if pages of `career_sites` were delivered without their profiles."""
         bookmarks = self.tap_state.get("bookmarks", {})
         delivered = _position(bookmarks.get(self.leader.name, {}))
         followed = bookmarks.get(self.name, {}).get(_FOLLOWED)
-        if self.is_following and delivered and delivered != followed:
+        if delivered and delivered != followed:
             fact = "Earlier runs read career sites without companies. Their profiles are missing."
-            yield message("missing-profiles", fact)
+            self.logger.warning("%s", message("missing-profiles", fact))
 
     def note_page(self) -> None:
         """Let the state say that the profiles of the leader's last page are written."""
@@ -109,7 +119,7 @@ class CompaniesStream(JoboStream):
         return [*self.profiles.read(self._ids[:limit])]
 
     @override
-    def read(self) -> None:
+    def load(self) -> None:
         """Write the profiles of the companies that the settings name.
 
         An interrupted list is resumed. The state, `{"ids_hash": str, "ids_done": int}`, follows

@@ -1,6 +1,6 @@
 """The stream of a feed: a `RESTStream` whose records come from a `FeedRun`."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from functools import cached_property, partial
 
@@ -11,7 +11,6 @@ from typing_extensions import override
 
 from tap_jobo.api.budget import FeedCost
 from tap_jobo.api.feed import FeedReader
-from tap_jobo.clock import format_timestamp, parse_timestamp
 from tap_jobo.errors import (
     NOTHING_BILLED,
     ApiError,
@@ -32,7 +31,7 @@ from tap_jobo.streams.feed_spec import FeedSpec
 from tap_jobo.sync.messages import Messages
 from tap_jobo.sync.plan import Request, best, full
 from tap_jobo.sync.report import Report, describe_request
-from tap_jobo.sync.run import FeedRun
+from tap_jobo.sync.run import Delivery, FeedRun
 from tap_jobo.sync.state import as_raw, is_begun, read_state
 from tap_jobo.wording import dollars, plural
 
@@ -66,7 +65,15 @@ class FeedStream(JoboStream):
     def is_free(self) -> bool:
         return self.spec.is_free
 
-    # Before the run's first billed request
+    @property
+    @override
+    def buys(self) -> bool:
+        return not self.feed_run.only_loads
+
+    @property
+    @override
+    def needs_api(self) -> bool:
+        return self._following is not None
 
     @override
     def check_selection(self) -> None:
@@ -77,31 +84,37 @@ class FeedStream(JoboStream):
         raise ConfigError(NOTHING_BILLED, self.feed_run.messages.text("invalid-catalog", fact))
 
     @override
-    def check_position(self) -> Iterator[str]:
-        """Find where the run starts in the archive, and yield hints about the settings.
+    def preview(self) -> Iterator[str]:
+        """Yield what a run would load, ask, and buy. Nothing is written."""
+        run = self.feed_run
+        try:
+            run.open()
+            pages = plural(len(run.pages_to_load), "page")
+            yield f"load: {pages} from the archive, free"
+        except (FormatError, StateError) as error:
+            yield f"ask: {error}"
+            return
+        if run.problem:
+            yield f"ask: {run.problem}"
+        elif run.only_loads:
+            yield "buy: nothing, because max_credits is 0"
+        elif isinstance(run.planned, Request):
+            request, sync = describe_request(run.planned), run.planned.sync
+            then = ", and then what changed" if sync.reads != sync.filters else ""
+            yield f"buy: {request} ({run.archive.describe_price()}){then}"
 
-        Raises:
-            StateError: a bookmark lies in the future, or the user has to decide what to buy.
-        """
-        self._find_start()
+    # The hints
+
+    @override
+    def hints(self) -> Iterator[str]:
+        """Yield hints about the settings."""
         yield from self._early_rows()
         yield from self._unlimited_purchase()
-
-    def _find_start(self) -> None:
-        """Find where the run starts. Raises as `check_position` does."""
-        run = self.feed_run
-        run.open()
-        for instant in run.starts:
-            clock = self._run.api_clock
-            if clock.is_future(parse_timestamp(instant)):
-                now = format_timestamp(clock.now())
-                raise run.messages.in_future(instant, now, run.archive)
-        run.check()
 
     def _early_rows(self) -> Iterator[str]:
         """Yield a warning if rows were read before the stream that reports those that are gone."""
         run = self.feed_run
-        if run.state is not None or not self.spec.ends_rows_of:
+        if run.had_state or not self.spec.ends_rows_of:
             return
         first = run.archive.header(1)  # with which the load begins
         since = first.sync.since if first and first.sync else run.wanted.start
@@ -137,51 +150,53 @@ class FeedStream(JoboStream):
         fact = f"The first sync of {self.name} buys every row ({price})."
         yield run.messages.text("no-limit", fact)
 
-    @override
-    def preview(self) -> Iterator[str]:
-        """Yield what a run would load, ask, and buy. Nothing is written."""
-        run = self.feed_run
-        try:
-            self._find_start()
-            pages = plural(len(run.pages_to_load), "page")
-            yield f"load: {pages} from the archive, free"
-        except (FormatError, StateError) as error:
-            yield f"ask: {error}"
-            return
-        if run.problem:
-            yield f"ask: {run.problem}"
-        elif run.only_loads:
-            yield "buy: nothing, because max_credits is 0"
-        elif isinstance(run.planned, Request):
-            request, sync = describe_request(run.planned), run.planned.sync
-            then = ", and then what changed" if sync.reads != sync.filters else ""
-            yield f"buy: {request} ({run.archive.describe_price()}){then}"
-
-    # The sync
+    # The phases
 
     @override
-    def read(self) -> None:
+    def open(self) -> None:
+        self.feed_run.open()
+        if self._following:
+            self._following.warn_of_missing()
+
+    @override
+    def load(self) -> None:
+        self._write_all(self.feed_run.load())
+
+    @override
+    def check_times(self) -> None:
+        self.feed_run.check_times()
+
+    @override
+    def buy(self) -> None:
+        self._write_all(self.feed_run.buy())
+
+    def _write_all(self, deliveries: Generator[Delivery]) -> None:
         """Write the rows of each page, the profiles of its companies, then the state."""
-        follower = self._following
-        with closing(self.feed_run.pages()) as deliveries:
+        with closing(deliveries):
             for delivery in deliveries:
-                ids = self.write_rows(delivery.records, delivery.received_at)
-                if follower:
-                    follower.write_profiles(ids)
-                if delivery.state is None:
-                    continue
-                has = best(delivery.state.position, self.feed_run.wanted)
-                until = has.until if has else None
-                self.stream_state.update(as_raw(delivery.state, self.spec, until))
-                if follower:
-                    follower.note_page()
-                self.emit_state()
+                if not self._run.only_buys:
+                    self._write(delivery)
+
+    def _write(self, delivery: Delivery) -> None:
+        follower = self._following
+        ids = self.write_rows(delivery.records, delivery.received_at)
+        if follower:
+            follower.write_profiles(ids)
+        if delivery.state is None:
+            return
+        has = best(delivery.state.position, self.feed_run.wanted)
+        until = has.until if has else None
+        self.stream_state.update(as_raw(delivery.state, self.spec, until))
+        if follower:
+            follower.note_page()
+        self.emit_state()
 
     @override
     def sample(self, limit: int) -> Sequence[Row]:
         """Fetch at most `limit` rows with one request, and store only what that costs."""
         run, cost = self.feed_run, self._cost
-        sync = full(run.wanted, run.now()).sync
+        self._run.read_clock()
+        sync = full(run.want(), run.now()).sync
         sync = replace(sync, batch_size=min(limit, sync.batch_size))
         archive = self._run.open_archive(self.spec, 0)
         with self._run.hold(archive) as raise_if_lost:
@@ -241,7 +256,7 @@ class FeedStream(JoboStream):
                 spec=self.spec,
                 client=self._run.feed_client,
                 cost=self._cost,
-                clock=lambda: self._run.api_clock,
+                clock=self._run.api_clock,
                 row_type=self._converter.row_type,
             ),
             converter=self._converter,
@@ -252,13 +267,13 @@ class FeedStream(JoboStream):
                 ended=self._ended,
             ),
             report=Report(
-                count_rows=lambda: self.record_count,
                 cost=self._cost,
                 logger=self.plain_logger,
                 profiles=self._following.profiles if self._following else None,
             ),
             lock=self._run.hold,
             raise_if_over=self._run.raise_if_over,
+            only_buys=self._run.only_buys,
         )
 
     @property

@@ -6,7 +6,7 @@ from contextlib import contextmanager, suppress
 from functools import cached_property
 from typing import Any, Final
 
-from tap_jobo.api.api_clock import ApiClock, read_api_clock
+from tap_jobo.api.api_clock import ApiClock
 from tap_jobo.api.budget import Budget
 from tap_jobo.api.client import Client
 from tap_jobo.api.retry import FREE_RETRY_SECONDS
@@ -38,15 +38,17 @@ class RunContext:
         self._logger = logger
         self._locks: list[Callable[[], None]] = []
         self.is_test = False  #: whether the run only checks the connection
+        self.only_buys = False  #: whether the run delivers nothing, and has no state
         self.feeds: Sequence[FeedSpec] = ()  #: those that the run reads
         self.matches: list[str] = []  #: how many rows match, and what they cost, by `--test`
         self.shutdown = shutdown
         self.clock = Clock()
         url = str(config["api_url"]).rstrip("/")
         self.session = ApiSession(url, config["api_key"])
+        self.api_clock = ApiClock(self.clock)
         self.budget = Budget(
             logger=logger,
-            now=lambda: self.api_clock.now(),  # noqa: PLW0108 - its first use sends a request
+            now=self.api_clock.now,
             max_credits=config.get("max_credits"),
             max_credits_per_month=config.get("max_credits_per_month"),
         )
@@ -74,10 +76,9 @@ class RunContext:
             **options,
         )
 
-    @cached_property
-    def api_clock(self) -> ApiClock:
-        """The API's clock, read once per run by a free request."""
-        return read_api_clock(self.profile_client)
+    def read_clock(self) -> None:
+        """Read the API's clock, once in a run, before the first purchase. Raises `ApiError`."""
+        self.api_clock.read(self.profile_client)
 
     # The archive
 
@@ -107,7 +108,9 @@ class RunContext:
             "price": self.describe_price(spec),
             "archive": location,
             "restart": self._restart(spec, own) if own else None,
-            "state": archive_command("state", *names.values(), location=location) if own else None,
+            "state": archive_command("state", *names.values(), location=location)
+            if own and not self.only_buys
+            else None,
         }
 
     def describe_price(self, spec: FeedSpec) -> str:

@@ -64,8 +64,8 @@ class JoboStream(RESTStream[Any]):
         self._writer = cast("StdoutWriter", tap.message_writer)
         self.record_count = 0  #: the records that were written
         self.is_done = False  #: whether the run has read it without an error
+        self.seconds: float | None = None  #: how long it was read, None if it was not
         self._is_summarized = False
-        self._begun_at: float | None = None
         # What the SDK calls `logger` is an adapter of it from 0.55 on.
         self.plain_logger = tap.logger.getChild(self.name)
         self.plain_logger.addFilter(self._name_stream)
@@ -107,40 +107,43 @@ class JoboStream(RESTStream[Any]):
         """Return at most `limit` records, for `--test`."""
         return ()
 
-    def read(self) -> None:
-        """Write the records and states of a run.
+    def check_selection(self) -> None:
+        """Raise ConfigError if what the catalog selects does not fit the settings."""
+
+    def preview(self) -> Iterable[str]:
+        """Return what a run would load, ask, and buy. This sends no request."""
+        return ()
+
+    # The phases of a run, each for all streams
+
+    def open(self) -> None:
+        """Find where the run starts. This sends no request.
 
         Raises:
-            HeldError: Another run buys the stream. `check_position` and this are called again.
+            StateError: The run can't start there, or the user has to decide first.
+        """
+
+    def load(self) -> None:
+        """Write all that costs nothing. This sends a request only if `needs_api`."""
+
+    def check_times(self) -> None:
+        """Check by the API's clock that nothing was read in the future. Raises StateError."""
+
+    def hints(self) -> Iterable[str]:
+        """Return what the user should know before the first billed request of any stream."""
+        return ()
+
+    def buy(self) -> None:
+        """Buy, and write what was bought.
+
+        Raises:
+            HeldError: Another run buys the stream. `open`, `load`, and this are called again.
         """
 
     def finish(self) -> None:
         """Write what came with the other streams, once all of them were read."""
 
-    # Before the run's first billed request, each for all streams
-
-    def check_selection(self) -> None:
-        """Raise ConfigError if what the catalog selects does not fit the settings."""
-
-    def check_position(self) -> Iterable[str]:
-        """Find where the run starts, and return hints about the settings.
-
-        This may send free requests.
-
-        Raises:
-            StateError: The run can't start there, or the user has to decide first.
-        """
-        return ()
-
-    def preview(self) -> Iterable[str]:
-        """Return what a run would load, ask, and buy. This may send free requests."""
-        return ()
-
     # What it reports
-
-    def begin(self) -> None:
-        """Note that the run has come to the stream, or ends because of it."""
-        self._begun_at = self._begun_at or self._run.clock.monotonic()
 
     def summarize(self) -> None:
         """Log the summary of the stream, once in a run, and its METRIC lines."""
@@ -148,11 +151,10 @@ class JoboStream(RESTStream[Any]):
             return
         self._is_summarized = True
         self._log_figures({**self.log_summary(), "record_count": self.record_count or None})
-        if self._begun_at:
-            seconds = self._run.clock.monotonic() - self._begun_at
+        if self.seconds is not None:
             status = metrics.Status.SUCCEEDED if self.is_done else metrics.Status.FAILED
             tags: dict[str, Any] = {"stream": self.name, "status": status}
-            timer = metrics.Point("timer", metrics.Metric.SYNC_DURATION, seconds, tags)
+            timer = metrics.Point("timer", metrics.Metric.SYNC_DURATION, self.seconds, tags)
             metrics.log(self.metrics_logger, timer)
 
     @property
@@ -193,6 +195,16 @@ class JoboStream(RESTStream[Any]):
     def is_free(self) -> bool:
         """Whether nothing of the stream is ever billed."""
         return True
+
+    @property
+    def buys(self) -> bool:
+        """Whether it goes on after the load, with purchases by the API's clock."""
+        return False
+
+    @property
+    def needs_api(self) -> bool:
+        """Whether its load sends requests."""
+        return False
 
     @property
     def is_following(self) -> bool:

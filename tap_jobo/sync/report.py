@@ -42,7 +42,6 @@ class Contents:
 class Report:
     """Counts the pages and rows of a sync."""
 
-    count_rows: Callable[[], int]
     cost: FeedCost
     logger: logging.Logger
     is_complete: bool = False  #: whether everything was read that the settings ask for
@@ -51,7 +50,7 @@ class Report:
     def __post_init__(self) -> None:
         self._stream = self.cost.spec.name
         self.show_progress = Progress(self._stream, self._progress, self.logger).update
-        self._pages = self._skipped = self._loaded = self._loaded_pages = 0
+        self._pages = self._skipped = self._bought = self._loaded = self._loaded_pages = 0
 
     def announce(self, request: Request) -> None:
         """Log what the run is about to buy, and what it may still spend."""
@@ -89,6 +88,10 @@ class Report:
         """Count rows from the archive that were written."""
         self._loaded += rows
 
+    def count_bought(self, rows: int) -> None:
+        """Count rows from Jobo that were written, or only archived."""
+        self._bought += rows
+
     def finish(self) -> dict[str, int | None]:
         """Log the summary, and return the figures for METRIC lines."""
         balance = self.cost.budget.balance
@@ -110,7 +113,7 @@ class Report:
 
     def _progress(self) -> str:
         profiles = f"{self.profiles.done:,} profiles, " if self.profiles else ""
-        rows = plural(self.count_rows(), "row")
+        rows = plural(self._bought + self._loaded, "row")
         loaded = f", {self._loaded:,} from the archive" if self._loaded else ""
         return f"{profiles}{rows}{loaded}, {dollars(self.cost.credits)}"
 
@@ -119,9 +122,8 @@ class Report:
             pages = plural(self._loaded_pages, "page")
             yield f"{plural(self._loaded, 'row')} in {pages} from the archive"
         if self._pages:
-            rows = self.count_rows() - self._loaded
             from_jobo = " from Jobo" if self._loaded_pages else ""
-            yield f"{plural(rows, 'row')} in {plural(self._pages, 'page')}{from_jobo}"
+            yield f"{plural(self._bought, 'row')} in {plural(self._pages, 'page')}{from_jobo}"
 
     def _figures(self) -> str:
         cost, unconfirmed = self.cost.credits, self.cost.possibly_billed

@@ -1,4 +1,8 @@
-"""The two promises, in one loop: what is bought is appended, and what is appended is delivered.
+"""The two promises: what is bought is appended, and what is appended is delivered.
+
+A stream has three phases, and a run goes through each with all its streams. `open` finds where
+the run starts, and plans. `load` delivers what the archive has. Neither sends a request. `buy`
+opens the archive again under its lock, and decides all that costs money by the API's clock.
 
 A page takes six steps: plan, what comes before the request, fetch, append, parse and check, rows
 and state. Buying knows nothing of rows, and loading nothing of money. So there is one way to a
@@ -10,7 +14,6 @@ from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cached_property
 from typing import Any, Final
 
 from tap_jobo.api.feed import FeedReader
@@ -83,6 +86,7 @@ class FeedRun:
     lock: Callable[[StreamArchive], AbstractContextManager[Callable[[], None]]]
     #: raises if the run must not go on: a signal arrived, or the lock was lost
     raise_if_over: Callable[[], None]
+    only_buys: bool = False  #: whether the run has no warehouse, and starts at the archive's head
     #: what the run is going to buy, or to ask, once all is loaded
     planned: Request | Question | None = None
     problem: FormatError | None = None  #: why the run can't load all that the archive has
@@ -93,50 +97,39 @@ class FeedRun:
         self._head_reader = HeadReader(self.reader, self._checks, self.raise_if_over)
         self._announced = ""  # the id of the sync that the user was told of
         self._run = Run()
-        self._had_state = self.state is not None
+        self.had_state = self.state is not None  #: whether the warehouse had one before the run
         self._notices = Notices(self.messages, self.state)
         self._start = Start(0)
         self._last = 0  # the number of the last entry that can be loaded
 
-    def pages(self) -> Generator[Delivery]:
-        """Load, then buy. To resume means that the rows, and then the state, are written.
-
-        Call `open` and `check` first.
-
-        Raises:
-            HeldError: Another run buys the stream. What the archive has is loaded: call these
-                again.
-        """
-        yield from self._load()
-        if self.only_loads:  # which needs no lock
-            return
-        with self.lock(self.archive) as raise_if_lost:
-            self.open()  # again, because another run may have bought meanwhile
-            self.check()
-            yield from self._load()
-            self.reader.cost.count_in(self.archive, raise_if_lost)
-            try:
-                yield from self._buy()
-            except BudgetReachedError as reached:
-                self.messages.logger.warning("%s", reached)
-            finally:
-                self.reader.cost.settle()
-
-    # Where the run starts
+    # Open
 
     def open(self) -> None:
-        """Find where the run starts in the archive.
+        """Find where the run starts in the archive, and plan what it buys once all is loaded.
+
+        This sends no request.
 
         Raises:
-            StateError: The state is of another archive.
+            StateError: The state is of another archive, or the user has to decide what to buy. If
+                nothing may be bought, the latter is a warning.
         """
+        self.wanted = self.want()
+        self._find_start()
+        self._plan_purchase()
+
+    def want(self) -> Wanted:
+        """Return what the run wants now. Time matters only for a feed that lists rows for days."""
+        return Wanted.of(self.spec, self.config, format_timestamp(self.reader.clock.now()))
+
+    def _find_start(self) -> None:
+        """Find where the run starts. Raises as `open` does."""
         self.archive = archive = self.open_archive(self.state.offset if self.state else 0)
         self.log = self._head_reader.log = ArchiveLog(archive, self.reader)
         start = where(self.state, archive)
         if isinstance(start, Question):
             if not self.spec.is_free:
                 raise self.messages.question(start, self.standing(NOTHING))
-            start, self.state = Start(0), None
+            start, self.state, self.had_state = Start(0), None, False
         self._start = start
         self.problem, self._last = None, archive.head
         _ = archive.file  # raises if it is damaged, before anything is loaded
@@ -146,15 +139,20 @@ class FeedRun:
                 self._head_reader.check_loaded()
         except FormatError as error:
             self.problem, self._last = error, archive.head - 1
+        if self.only_buys:
+            self._start_at_head()
         self._notices.tell_archive(archive)
 
-    def check(self) -> None:
-        """Plan what the run buys once all is loaded, and ask before that.
+    def _start_at_head(self) -> None:
+        """Start where one is who has loaded everything, so that nothing is left to load."""
+        self._start = Start(self._last)
+        if self.archive.head and not self.problem:
+            number = self.archive.head
+            id_, time = self.archive.id_of(number), self.archive.time_of(number) or ""
+            self.state = self._state_at(number, id_, time, self.log.position)
 
-        Raises:
-            StateError: The user has to decide what to buy. If nothing may be bought, that is a
-                warning.
-        """
+    def _plan_purchase(self) -> None:
+        """Plan what the run buys once all is loaded. Raises as `open` does."""
         self.planned = None
         if self.problem:
             return
@@ -169,6 +167,18 @@ class FeedRun:
                 raise question
             for text in question.messages:
                 self._notices.warn_once(text)
+
+    def check_times(self) -> None:
+        """Check by the API's clock that nothing was read in the future.
+
+        Raises:
+            StateError: The state or the archive has a sync that starts in the future.
+        """
+        clock = self.reader.clock
+        for instant in self._starts:
+            if clock.is_future(parse_timestamp(instant)):
+                now = format_timestamp(clock.now())
+                raise self.messages.in_future(instant, now, self.archive)
 
     def _position_once_loaded(self) -> Position:
         """Return what the warehouse has read once all is loaded: a fold over the headers."""
@@ -190,24 +200,17 @@ class FeedRun:
         return self.reader.cost.budget.max_credits == 0 and not self.spec.is_free
 
     def _plan(self, position: Position, now: str) -> Request | Question | None:
-        lacks_rows = self.log.has_lost and not self._had_state
+        lacks_rows = self.log.has_lost and not self.had_state
         order = self.archive.file.order
         log = Log(position=self.log.position, order=order, lacks_rows=lacks_rows)
         return plan(position, log, self.wanted, self._run, now)
 
     def now(self) -> str:
         """Return the time at which a sync starts that begins now: by the earlier clock."""
-        return format_timestamp(self.reader.clock().earlier())
-
-    @cached_property
-    def wanted(self) -> Wanted:
-        """What the run wants. Only for a feed that lists its rows for some days, time matters."""
-        lists = self.spec.longest_lookback
-        now = format_timestamp(self.reader.clock().now()) if lists else ""
-        return Wanted.of(self.spec, self.config, now)
+        return format_timestamp(self.reader.clock.earlier())
 
     @property
-    def starts(self) -> Iterator[str]:
+    def _starts(self) -> Iterator[str]:
         """When the syncs started that the warehouse or the archive has: never in the future."""
         positions = [self.position] if self.problem else [self.position, self.log.position]
         for position in positions:
@@ -225,14 +228,20 @@ class FeedRun:
 
     # Load
 
-    def _load(self) -> Iterator[Delivery]:
-        """Yield what the archive has and the warehouse lacks, up to a page that can't be read."""
+    def load(self) -> Generator[Delivery]:
+        """Yield what the archive has and the warehouse lacks. This sends no request.
+
+        To resume means that the rows, and then the state, are written.
+
+        Raises:
+            FormatError: A page can't be read. Those before it are delivered.
+        """
         newest = self._read_ahead()
         numbers = self.pages_to_load
         planned = None if self.only_loads else self.planned
         self._notices.tell_gap(self.standing(self._position_once_loaded()), planned)
         if self.state is None and numbers:
-            yield Delivery((), self.reader.clock().now(), self._state_at(0, None, "", NOTHING))
+            yield Delivery((), self.reader.clock.now(), self._state_at(0, None, "", NOTHING))
         for entry in self.archive.read_all(numbers):
             self.raise_if_over()
             delivery = self._deliver_loaded(entry, newest)
@@ -274,8 +283,25 @@ class FeedRun:
 
     # Buy
 
+    def buy(self) -> Generator[Delivery]:
+        """Append what the settings ask for, page by page, and yield it as `load` does.
+
+        Raises:
+            HeldError: Another run buys the stream. What it buys can be loaded meanwhile.
+        """
+        with self.lock(self.archive) as raise_if_lost:
+            self.open()  # again, because another run may have bought meanwhile
+            yield from self.load()
+            self.reader.cost.count_in(self.archive, raise_if_lost)
+            try:
+                yield from self._buy()
+            except BudgetReachedError as reached:
+                self.messages.logger.warning("%s", reached)
+            finally:
+                self.reader.cost.settle()
+
     def _buy(self) -> Iterator[Delivery]:
-        """Append what the plan says, page by page, and deliver it."""
+        """Buy until the plan says that nothing is left."""
         while True:
             self.raise_if_over()
             request = self._plan(self.position, self.now())
@@ -288,7 +314,9 @@ class FeedRun:
             if self._is_void(request, receipt, body):
                 break
             entry = self._append(request, receipt, body)
-            yield self._deliver_bought(entry, request)
+            delivery = self._deliver_bought(entry, request)
+            yield delivery
+            self.report.count_bought(len(delivery.records))
             self.report.show_progress()
         self.report.is_complete = True
 

@@ -9,7 +9,7 @@ from unittest.mock import Mock
 import pytest
 
 from jobo_sandbox import Fault
-from tap_jobo.api.api_clock import ApiClock, read_api_clock
+from tap_jobo.api.api_clock import ApiClock
 from tap_jobo.api.responses import ApiResponse
 from tests.support import Tap
 from tests.support.clock import NOON, FakeClock
@@ -17,6 +17,16 @@ from tests.support.clock import NOON, FakeClock
 LOGGER = logging.getLogger("tests.api_clock")
 SECOND = timedelta(seconds=1)
 DAY = 24 * 3600
+
+
+def read_at_noon(local: FakeClock) -> ApiClock:
+    """Return a clock that has read the API's, which shows noon."""
+    clock = ApiClock(local)
+    response = ApiResponse(b"", 404, {"Date": format_datetime(NOON)})
+    client = Mock(fetch=Mock(return_value=response), logger=LOGGER)
+    client.session.build.return_value.headers = {}
+    clock.read(client)
+    return clock
 
 
 @pytest.mark.parametrize("status", [307, 401, 503])
@@ -42,15 +52,19 @@ class TestClock:
         self, ahead: float, before_noon: int
     ) -> None:
         local = FakeClock(skew=timedelta(seconds=ahead))
-        clock = ApiClock(NOON, local)
+        clock = read_at_noon(local)
         assert clock.earlier() == NOON - before_noon * SECOND
         local.passed += 90
         local.skew += timedelta(days=3)  # it is set, which no longer matters
         assert clock.earlier() == NOON - before_noon * SECOND + 90 * SECOND
         assert clock.now() == NOON + 90 * SECOND
 
+    def test_it_is_the_local_clock_until_the_other_one_was_read(self) -> None:
+        clock = ApiClock(FakeClock(skew=3 * SECOND))
+        assert clock.now() == clock.earlier() == NOON + 3 * SECOND
+
     def test_future_begins_after_the_resolution_of_the_date(self) -> None:
-        clock = ApiClock(NOON, FakeClock())
+        clock = read_at_noon(FakeClock())
         assert not clock.is_future(NOON + SECOND)
         assert clock.is_future(NOON + SECOND + timedelta(microseconds=1))
 
@@ -61,10 +75,6 @@ class TestClock:
     def test_clocks_over_five_minutes_apart_are_reported(
         self, caplog: pytest.LogCaptureFixture, ahead: float, shown: list[str]
     ) -> None:
-        response = ApiResponse(b"", 404, {"Date": format_datetime(NOON)})
-        clock = FakeClock(skew=timedelta(seconds=ahead))
-        client = Mock(fetch=Mock(return_value=response), logger=LOGGER, clock=clock)
-        client.session.build.return_value.headers = {}
-        read_api_clock(client)
+        read_at_noon(FakeClock(skew=timedelta(seconds=ahead)))
         found = [time for text in caplog.messages for time in re.findall(r"\d\d:\d\d", text)]
         assert found == [*shown, *(["12:00"] if shown else [])]

@@ -62,14 +62,14 @@ def test_the_second_run_loads_and_gives_up_after_ten_minutes(tap: Tap) -> None:
 def test_it_looks_every_five_seconds_whether_the_other_run_has_ended() -> None:
     clock, looks = FakeClock(), list[float]()
 
-    def read() -> None:
+    def buy() -> None:
         looks.append(clock.passed)
         raise HeldError("career_sites", "archive")
 
-    stream: Any = MagicMock(is_following=False, is_removed=False, check_position=list, read=read)
+    stream: Any = MagicMock(is_following=False, is_removed=False, seconds=None, hints=list, buy=buy)
     stream.name = "career_sites"
     with pytest.raises(TapJoboError):
-        StreamLoop([stream], clock.sleep, clock, LOGGER).read_all()
+        StreamLoop([stream], lambda: None, clock.sleep, clock, LOGGER).read_all()
     assert looks == [*range(0, 601, 5)]
 
 

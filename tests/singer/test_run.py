@@ -179,7 +179,7 @@ class TestOneStreamThatFails:
     def test_every_stream_of_a_run_that_ends_early_has_a_summary(
         self, hiring: Sandbox, tmp_path: Path
     ) -> None:
-        """A key that is revoked ends the run, which has written rows of some streams."""
+        """A key that is revoked ends the run, which has written some rows, and a bill."""
         names = ("billed_pages", "career_sites", "companies", "jobs")
         tap = tap_of(hiring, tmp_path, *names)
         hiring.faults.add(Fault(status=401, times=None), endpoint="career_sites", on=2)
@@ -188,7 +188,7 @@ class TestOneStreamThatFails:
         assert run.summaries.keys() == incomplete(run) == {*names}
         assert ends(run)["career_sites"] == "failed"
         assert "5 rows in 1 page" in run.summaries["career_sites"]
-        assert run.summaries["billed_pages"].startswith("0 rows,")
+        assert run.summaries["billed_pages"].startswith("1 row,")
         again = tap.run(batch_size=5)  # which fails at once
         assert again.summaries["billed_pages"].startswith("1 row,")
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, contextmanager
 from copy import copy
 from dataclasses import replace
@@ -35,7 +35,7 @@ from tap_jobo.streams.career_sites import CAREER_SITES
 from tap_jobo.streams.feed_spec import FeedSpec
 from tap_jobo.sync.messages import Standing
 from tap_jobo.sync.plan import best
-from tap_jobo.sync.run import FeedRun
+from tap_jobo.sync.run import Delivery, FeedRun
 from tap_jobo.sync.start import Question
 from tests.sync.world.parts import (
     ALL_FILTERS,
@@ -156,7 +156,7 @@ class TapRun(AnyRun):
     def _feed_run(self, spec: FeedSpec) -> FeedRun:
         reader = copy(_READER)
         reader.run, reader.spec = self, spec
-        reader.clock = lambda: SimClock(self.world)  # type: ignore[assignment, return-value]
+        reader.clock = SimClock(self.world)  # type: ignore[assignment]
         budget = Quiet(max_credits=self.conditions.pages)
         reader.cost = Quiet(price=PRICE, spent={}, budget=budget)  # type: ignore[assignment]
         wanted = self.wanted
@@ -178,7 +178,7 @@ class TapRun(AnyRun):
             lock=self._lock,
             raise_if_over=lambda: None,
         )
-        run.__dict__["wanted"] = wanted
+        run.want = lambda: wanted  # type: ignore[method-assign]
         return run
 
     def go(self) -> Ending:
@@ -222,8 +222,12 @@ class TapRun(AnyRun):
         self.first = start.offset
         if start.is_behind:
             self.world.note_behind(self.pipe, start.offset)
-        self._feed.check()
-        with closing(self._feed.pages()) as deliveries:
+        self._write(self._feed.load())
+        if not self._feed.only_loads:
+            self._write(self._feed.buy())
+
+    def _write(self, deliveries: Generator[Delivery]) -> None:
+        with closing(deliveries):
             for delivery in deliveries:
                 for record in delivery.records:
                     self.target.row(row_of(record))
