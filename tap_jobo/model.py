@@ -118,7 +118,8 @@ class DroppedPage(_Stored, frozen=True):
 class State(_Stored, frozen=True):
     """What a Singer state records of a feed: a place in an archive, and what the warehouse has."""
 
-    owner: str  #: the address, the kind of key, and for some feeds the account
+    #: the address, the kind of key, and for some feeds the account. Empty if another tap wrote it.
+    owner: str
     offset: Count  #: the number of the last entry that is loaded
     entry: Id | None  #: its id, None if no later run finds it
     time: str  #: when its page was received, by the API's clock, empty before the first

@@ -165,7 +165,7 @@ class TapJobo(Tap):
     def load_state(self, state: dict[str, Any]) -> None:
         environment = os.environ.get("MELTANO_ENVIRONMENT")
         if state:
-            check_state(state, self.run.known_of_archive, self.run.describe_price)
+            check_state(state, self.config, self.run.known_of_archive, self.run.describe_price)
             check_environment(state, environment)
         super().load_state(state)
         if environment:

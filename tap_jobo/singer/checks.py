@@ -133,19 +133,22 @@ def _unusable(why: str, known: Known, price: str | None = None) -> StateError:
     return StateError(message("invalid-state", fact, price=price, **known))
 
 
-def _find_wrong(bookmark: Mapping[str, Any], spec: FeedSpec) -> str:
+def _find_wrong(bookmark: Mapping[str, Any], spec: FeedSpec, config: Mapping[str, Any]) -> str:
     """Return why the part of a feed in a state can't be used, empty if it can."""
-    if bookmark and not bookmark.get("position"):
+    if bookmark and not (bookmark.get("position") or "replication_key_value" in bookmark):
         return f"`bookmarks.{spec.name}` lacks `position`"
     try:
-        read_state(bookmark, spec)
+        read_state(bookmark, spec, config)
     except ValueError as error:
         return str(error)
     return ""
 
 
 def check_state(
-    state: Mapping[str, Any], known: Known, describe_price: Callable[[FeedSpec], str]
+    state: Mapping[str, Any],
+    config: Mapping[str, Any],
+    known: Known,
+    describe_price: Callable[[FeedSpec], str],
 ) -> None:
     """Check a state. Other streams in it are ignored: Meltano never removes one."""
     bookmarks: Any = state.get("bookmarks")
@@ -153,7 +156,7 @@ def check_state(
     if not (is_valid and all(isinstance(each, dict) for each in bookmarks.values())):
         raise _unusable("'bookmarks' must be an object with an object for each stream", known)
     for spec in FEEDS:
-        if why := _find_wrong(bookmarks.get(spec.name, {}), spec):
+        if why := _find_wrong(bookmarks.get(spec.name, {}), spec, config):
             priced = [each for each in FEEDS if each.name in bookmarks and not each.is_free]
             # Only now: the archive shows what rows cost, and has to be read for that.
             prices = [f"{describe_price(each)} of {each.name}" for each in priced]

@@ -185,7 +185,7 @@ def _position(state: Mapping[str, Any]) -> str:
     """Return up to which page the state of a feed reaches, empty if no page was delivered."""
     if not is_begun(state):
         return ""
-    return str(state.get("entry") or state.get("time"))
+    return str(state.get("entry") or state.get("time") or "")  # empty: of another tap
 
 
 def _read_ids(path: Path) -> Iterator[str]:

@@ -250,7 +250,7 @@ class FeedStream(JoboStream):
         raw = self.tap_state.get("bookmarks", {}).get(self.name, {})
         return FeedRun(
             config=self.config,
-            state=read_state(raw, self.spec),
+            state=read_state(raw, self.spec, self.config),
             open_archive=partial(self._run.open_archive, self.spec),
             reader=FeedReader(
                 spec=self.spec,

@@ -76,10 +76,14 @@ class Messages:
             known = {}
         return StateError(self.text(asked.code, f"{fact}. Nothing was billed.", **known))
 
-    def in_future(self, instant: str, now: str, archive: StreamArchive) -> StateError:
+    def in_future(
+        self, instant: str, now: str, archive: StreamArchive, *, is_adopted: bool
+    ) -> StateError:
         """Return the error for a sync that started after the API's time."""
         known = {}
-        if archive.store.lasts:
+        if is_adopted:
+            known = {"bookmark": "replication_key_value"}
+        elif archive.store.lasts:
             restart = archive.restart_since("TIME")
             known = {"folder": archive.folder, "restart_since": restart}
         fact = (

@@ -21,6 +21,7 @@ class Notices:
         self.gap = state.gap if state else None
         self._messages = messages
         self._given = state.position if state else NOTHING
+        self._is_adopted = state is not None and not state.owner  # the state is of another tap
         self._told = Told()
         self._other_rows: Counter[str] = Counter()  # by their filters
 
@@ -71,6 +72,9 @@ class Notices:
     ) -> None:
         """Warn if the archive lacks what the warehouse has, before a run buys or asks."""
         log, messages = standing.log, self._messages
+        if self._is_adopted:
+            self._tell_adopted()
+            return
         if not log.archive.store.lasts:
             return
         is_healed_now = isinstance(planned, Request) and planned.why == "behind"
@@ -92,6 +96,12 @@ class Notices:
         if own and there and there.until < own.until and not is_healed(own, there):
             since_then = log.archive.restart_since(there.until)
         messages.warn("archive-behind", fact, restart=restart, restart_since=since_then)
+
+    def _tell_adopted(self) -> None:
+        if self._told.is_first("behind"):
+            name, until = self._messages.name, to_minute(self._given.reads[0].until)
+            fact = f"Another tap wrote the state of {name}. Changes since {until} are bought."
+            self._messages.warn("adopted", fact)
 
     # Gaps
 

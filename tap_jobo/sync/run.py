@@ -178,7 +178,8 @@ class FeedRun:
         for instant in self._starts:
             if clock.is_future(parse_timestamp(instant)):
                 now = format_timestamp(clock.now())
-                raise self.messages.in_future(instant, now, self.archive)
+                is_adopted = self.state is not None and not self.state.owner
+                raise self.messages.in_future(instant, now, self.archive, is_adopted=is_adopted)
 
     def _position_once_loaded(self) -> Position:
         """Return what the warehouse has read once all is loaded: a fold over the headers."""

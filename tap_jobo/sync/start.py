@@ -31,7 +31,7 @@ def where(state: State | None, archive: StreamArchive) -> Start | Question:
     """
     if state is None or not state.position.is_begun:
         return Start(0)
-    if state.owner != archive.key.owner:
+    if state.owner not in {"", archive.key.owner}:  # empty: of another tap
         return Question("other-archive")
     if state.entry is not None and archive.id_of(state.offset) == state.entry:
         return Start(state.offset)

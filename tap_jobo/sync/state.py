@@ -8,7 +8,8 @@
 
 `entry` is the id of the entry at `offset`, and `time` is when its page was received. `gap` is what
 the user was told of last. The position names each set of filters by its place in `filter_sets`.
-`replication_key_value` is for people: it decides nothing.
+Beside a position, `replication_key_value` is for people: it decides nothing. Without one, it is the
+bookmark of another tap, which is taken at its word.
 
 Meltano merges states key by key: it never removes a key, and it fails if a key is an object in one
 state and null in the other. So every key is always written, and only leaves and lists change.
@@ -20,11 +21,21 @@ from typing import Any, Final
 import msgspec
 from msgspec.structs import replace
 
-from tap_jobo.model import Position, State
+from tap_jobo.clock import format_timestamp, parse_timestamp
+from tap_jobo.model import Position, Read, State
 from tap_jobo.sharing import expand_filters, share_filters
 from tap_jobo.streams.feed_spec import FeedSpec
+from tap_jobo.sync.wanted import Wanted
 
 _OWN_KEYS: Final = ("owner", "offset", "entry", "time", "position", "gap")
+_OTHER_KEYS: Final = {
+    "replication_key",
+    "replication_key_value",
+    "replication_key_signpost",
+    "starting_replication_value",
+    "progress_markers",
+}
+"""Those of a bookmark of another tap that the SDK has written."""
 
 
 def as_raw(state: State, spec: FeedSpec, bookmark: str | None) -> dict[str, Any]:
@@ -43,20 +54,23 @@ def as_raw(state: State, spec: FeedSpec, bookmark: str | None) -> dict[str, Any]
 def is_begun(raw: Mapping[str, Any]) -> bool:
     """Return whether the stream's part of a state says that anything was read."""
     position = raw.get("position")
+    if position is None:
+        return bool(raw.get("replication_key_value"))
     return isinstance(position, dict) and bool(position.get("is_begun"))
 
 
-def read_state(raw: Mapping[str, Any], spec: FeedSpec) -> State | None:
+def read_state(raw: Mapping[str, Any], spec: FeedSpec, config: Mapping[str, Any]) -> State | None:
     """Read the stream's part of a Singer state, None if it says nothing.
 
     What an earlier version has left beside a position is ignored, since Meltano removes no key.
 
     Raises:
-        ValueError: This version of the tap did not write it. The text has no period.
+        ValueError: This version of the tap did not write it, nor did another tap. The text has no
+            period.
     """
     position = raw.get("position")
-    if position is None:  # of the SDK, which may have added other keys
-        return None
+    if position is None:  # of another tap, or of the SDK, which may have added other keys
+        return _adopted(raw, spec, config) if "replication_key_value" in raw else None
     if not isinstance(position, dict):
         raise ValueError(f"{spec.name}: `position` must be an object")  # noqa: TRY004 - of a file
     try:
@@ -66,3 +80,22 @@ def read_state(raw: Mapping[str, Any], spec: FeedSpec) -> State | None:
     except (ValueError, AttributeError) as error:
         raise ValueError(f"{spec.name}: {error}") from error
     return read if read.position.is_begun else None
+
+
+def _adopted(raw: Mapping[str, Any], spec: FeedSpec, config: Mapping[str, Any]) -> State:
+    """Return the state of a warehouse that another tap has filled up to a bookmark.
+
+    It has read all that the settings ask for, and is at no place in an archive.
+    """
+    if spec.is_free or raw.keys() - _OTHER_KEYS:
+        raise ValueError(f"`bookmarks.{spec.name}` lacks `position`")
+    if raw.get("replication_key") != spec.replication_key:
+        raise ValueError(f"{spec.name}: `replication_key` must be {spec.replication_key}")
+    try:
+        until = format_timestamp(parse_timestamp(raw["replication_key_value"]))
+    except (LookupError, TypeError, ValueError) as error:
+        raise ValueError(f"{spec.name}: `replication_key_value` must be a time") from error
+    wanted = Wanted.of(spec, config, "")
+    read = Read(filters=wanted.filters, start=wanted.start, until=until)
+    position = Position(reads=(read,), is_begun=True)
+    return State(owner="", offset=0, entry=None, time="", position=position)

@@ -102,13 +102,15 @@ def states(new_tap: NewTap) -> Iterator[Run]:
     tap = new_tap()
     future = state_until(tap, "2100-01-01T00:00:00.000000Z")
     broken = {"bookmarks": {"career_sites": {"position": {"reads": 5}}}}
-    old = {"bookmarks": {"career_sites": {"replication_key_value": "2026-01-01T00:00:00Z"}}}
+    other = {"replication_key": "updated_at", "replication_key_value": "2026-01-01T00:00:00Z"}
+    old = {"bookmarks": {"career_sites": {**other, "replication_key": "id"}}}
     for archive in (True, False):
         yield tap.run(state=broken, archive=archive)
         yield tap.run(state=old, archive=archive)
         yield tap.run(state=future, archive=archive)
     state = tap.succeed(env={"MELTANO_ENVIRONMENT": "dev"}).state
     yield tap.run(state=state, env={"MELTANO_ENVIRONMENT": "prod"})
+    yield new_tap().run(state={"bookmarks": {"career_sites": other}})
 
 
 @scene

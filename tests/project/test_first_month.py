@@ -127,6 +127,8 @@ def test_without_meltano_the_files_of_the_pages_work(project: Project, tmp_path:
     (tmp_path / "config.json").write_text(json.dumps(config))
     project.folder = tmp_path
     assert "6 pages from the archive, free" in project.run_block("config-env").stdout
+    project.run_block("buyer")
+    project.run_block("adopt")
     (tmp_path / "archive").rename(tmp_path / "tap-jobo")
     (tmp_path / "archive").mkdir()
     (tmp_path / "tap-jobo").rename(tmp_path / "archive" / "tap-jobo")

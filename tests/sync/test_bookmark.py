@@ -96,7 +96,7 @@ def test_rows_before_the_window_are_one_warning_also_if_their_time_is_not_select
 
 def test_it_is_read_as_it_was_written() -> None:
     """What an earlier version has left beside it is ignored, as Meltano keeps it."""
-    state = read_state({**WRITTEN, "sync": {"started_at": OLD}}, CAREER_SITES)
+    state = read_state({**WRITTEN, "sync": {"started_at": OLD}}, CAREER_SITES, {})
     assert state
     (read,), (progress,) = state.position.reads, state.position.progress
     assert (read.filters, progress.sync.filters) == ({"country_codes": ["DE"]}, {})
@@ -105,7 +105,7 @@ def test_it_is_read_as_it_was_written() -> None:
 
 @pytest.mark.parametrize("raw", [{}, {"replication_key": "updated_at"}])
 def test_one_that_says_nothing_is_none(raw: dict[str, Any]) -> None:
-    assert read_state(raw, CAREER_SITES) is None
+    assert read_state(raw, CAREER_SITES, {}) is None
 
 
 @pytest.mark.parametrize(
@@ -150,6 +150,6 @@ def test_a_bad_member_is_named(path: str, value: Any) -> None:
     if value is MISSING:
         del part[name]
     with pytest.raises(ValueError, match="career_sites: ") as refusal:
-        read_state(raw, CAREER_SITES)
+        read_state(raw, CAREER_SITES, {})
     assert re.search(rf"\b{name}\b|filter_sets", str(refusal.value))
     assert "\n" not in str(refusal.value)

@@ -306,7 +306,7 @@ def _part(message: Message) -> dict[str, Any]:
 
 
 def _read_state(raw: dict[str, Any]) -> State:
-    state = read_state(raw, CAREER_SITES)
+    state = read_state(raw, CAREER_SITES, {})
     return state or State(owner=raw["owner"], offset=0, entry=None, time="", position=NOTHING)
 
 
