@@ -85,7 +85,8 @@ def read_state(raw: Mapping[str, Any], spec: FeedSpec, config: Mapping[str, Any]
 def _adopted(raw: Mapping[str, Any], spec: FeedSpec, config: Mapping[str, Any]) -> State:
     """Return the state of a warehouse that another tap has filled up to a bookmark.
 
-    It has read all that the settings ask for, and is at no place in an archive.
+    It has read all that the settings ask for, and what it has is newer than the pages of an archive
+    that were received before.
     """
     if spec.is_free or raw.keys() - _OTHER_KEYS:
         raise ValueError(f"`bookmarks.{spec.name}` lacks `position`")
@@ -98,4 +99,4 @@ def _adopted(raw: Mapping[str, Any], spec: FeedSpec, config: Mapping[str, Any]) 
     wanted = Wanted.of(spec, config, "")
     read = Read(filters=wanted.filters, start=wanted.start, until=until)
     position = Position(reads=(read,), is_begun=True)
-    return State(owner="", offset=0, entry=None, time="", position=position)
+    return State(owner="", offset=0, entry=None, time=until, position=position)

@@ -165,6 +165,14 @@ class TestStateOfAnotherTap:
         tap.fail(code="archive-lacks-rows")
         assert sandbox.rows_billed == 2
 
+    def test_pages_from_before_do_not_replace_its_rows(
+        self, sandbox: Sandbox, tmp_path: Path
+    ) -> None:
+        tap = Tap(sandbox, tmp_path, {"lookback_minutes": 0})
+        tap.succeed()
+        state = self.state(replication_key_value=sandbox.now().isoformat())
+        assert tap.succeed(state=state, max_credits=0).ids == []
+
     def test_one_in_the_future_is_found_before_a_purchase(
         self, sandbox: Sandbox, tmp_path: Path
     ) -> None:

@@ -136,6 +136,16 @@ class Moves:
             signal=self.rng.choice([*["SIGKILL"] * 4, "SIGTERM"]),
         )
 
+    def api_is_away(self) -> None:
+        die_at = self._early_step() if self._chance(0.3) else None
+        self._run(is_offline=True, die_at=die_at, full_refresh=self._chance(0.3), other=None)
+
+    def buys(self) -> None:
+        if self.pipe.uses_archive:
+            die_at = self._early_step() if self._chance(0.3) else None
+            pages = self.rng.randint(0, 2) if self._chance(0.3) else None
+            self._run(only_buys=True, die_at=die_at, pages=pages)
+
     def reaches_limit(self) -> None:
         self._run(pages=self.rng.randint(0, 2))
 
@@ -160,6 +170,11 @@ class Moves:
         world = self.world
         world.skew = self.rng.randrange(60) if self._chance(0.5) else 0
         world.note(f"the clock is behind by {world.skew}")
+
+    def local_clock_is_off(self) -> None:
+        world = self.world
+        world.drift = self.rng.randrange(-200, 200) if self._chance(0.6) else 0
+        world.note(f"until a run buys, its clock is ahead by {world.drift}")
 
     # Settings
 
@@ -198,6 +213,9 @@ class Moves:
             del pipe.saved[place + 1 :]
             pipe.forget()
             self.world.note(f"a state of {pipe.name} is restored: {self.world.describe(pipe)}")
+
+    def switches_from_another_tap(self) -> None:
+        self.world.adopt(self.pipe)
 
     # Archives
 
@@ -286,6 +304,8 @@ _OFTEN: Final = {
     "rows_change": 7,
     "runs": 8,
     "dies": 8,
+    "api_is_away": 3,
+    "buys": 3,
     "reaches_limit": 4,
     "filters": 4,
     "user_answers": 4,
@@ -300,6 +320,7 @@ _TOUCHES_FOLDERS: Final = {
     "uses_other_folder",
     "is_off_for_a_night",
     "switches_archive",
+    "switches_from_another_tap",
     "damages_page",
     "drops_page",
 }

@@ -37,6 +37,7 @@ from tap_jobo.sync.messages import Standing
 from tap_jobo.sync.plan import best
 from tap_jobo.sync.run import Delivery, FeedRun
 from tap_jobo.sync.start import Question
+from tap_jobo.sync.wanted import Wanted
 from tests.sync.world.parts import (
     ALL_FILTERS,
     KEY,
@@ -79,6 +80,10 @@ class AskedError(StateError):
             if standing.position.reads:
                 ways.append("keep")
         self.asked = Asked(question.code, tuple(ways))
+
+
+class OfflineError(ApiError):
+    """The API never responds."""
 
 
 class StuckError(ApiError):
@@ -156,10 +161,10 @@ class TapRun(AnyRun):
     def _feed_run(self, spec: FeedSpec) -> FeedRun:
         reader = copy(_READER)
         reader.run, reader.spec = self, spec
-        reader.clock = SimClock(self.world)  # type: ignore[assignment]
+        self._clock = SimClock(self.world, drift=self.world.drift)
+        reader.clock = self._clock  # type: ignore[assignment]
         budget = Quiet(max_credits=self.conditions.pages)
         reader.cost = Quiet(price=PRICE, spent={}, budget=budget)  # type: ignore[assignment]
-        wanted = self.wanted
         messages = Quiet(
             name=spec.name,
             logger=_LOGGER,
@@ -177,9 +182,16 @@ class TapRun(AnyRun):
             report=self._report,  # type: ignore[arg-type]
             lock=self._lock,
             raise_if_over=lambda: None,
+            only_buys=self.conditions.only_buys,
         )
-        run.want = lambda: wanted  # type: ignore[method-assign]
+        run.want = self._want  # type: ignore[method-assign]
         return run
+
+    def _want(self) -> Wanted:
+        """Return what it wants, by the clock that it has."""
+        if self.world.api.is_free:
+            return self.wanted_at(self.began + self._clock.drift)
+        return self.wanted
 
     def go(self) -> Ending:
         try:
@@ -206,7 +218,7 @@ class TapRun(AnyRun):
             case StuckError():
                 way: Way = "restart-sync" if self.lasts else "no-state"
                 return "rejected", Asked("cursor-rejected", (way,))
-            case ArchiveError():
+            case ArchiveError() | OfflineError():
                 return "failed", None
         raise error
 
@@ -223,12 +235,19 @@ class TapRun(AnyRun):
         if start.is_behind:
             self.world.note_behind(self.pipe, start.offset)
         self._write(self._feed.load())
-        if not self._feed.only_loads:
-            self._write(self._feed.buy())
+        if self._feed.only_loads:
+            return
+        if self.conditions.is_offline:
+            raise OfflineError
+        self._clock.drift = 0
+        self._write(self._feed.buy())
 
     def _write(self, deliveries: Generator[Delivery]) -> None:
         with closing(deliveries):
             for delivery in deliveries:
+                if self.conditions.only_buys:
+                    self.step()
+                    continue
                 for record in delivery.records:
                     self.target.row(row_of(record))
                     self.step()
@@ -303,13 +322,14 @@ class TapRun(AnyRun):
 
 
 class SimClock:
-    """The API's clock, and a local one that may be behind."""
+    """The API's clock, and a local one that may be behind, or ahead until the API's is read."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, drift: int = 0) -> None:
         self._world = world
+        self.drift = drift
 
     def now(self) -> datetime:
-        return parse_timestamp(at(self._world.api.now))
+        return parse_timestamp(at(self._world.api.now + self.drift))
 
     def earlier(self) -> datetime:
         return self.now() - minutes(self._world.skew)

@@ -139,7 +139,7 @@ class ProcessRun(AnyRun):
         world, happens = self.world, self.conditions
         stops = happens.other is not None
         step = happens.other[1] if happens.other else happens.die_at
-        raw = as_raw(self.state, CAREER_SITES, None) if self.state else None
+        raw = _raw(self.state) if self.state else None
         state = {"bookmarks": {STREAM: raw}} if raw else None
         oddities = {
             "TEST_RUN": f"{self.number}",
@@ -155,7 +155,7 @@ class ProcessRun(AnyRun):
         folder.mkdir(exist_ok=True)
         tap = Tap(world.api.sandbox, folder, self._config(), oddities=oddities)
         env = tap.environment()
-        command = warm_arguments(tap.command(state=state), env)
+        command = warm_arguments(tap.command(*["--buy"] * happens.only_buys, state=state), env)
         with self._output.open("wb") as output, self._log.open("wb") as log:
             return _fork(command, env, None, (output.fileno(), log.fileno()))
 
@@ -240,10 +240,10 @@ class ProcessRun(AnyRun):
         state = self.state
         is_new = state is None or not state.position.is_begun
         self.first = 0 if state is None or is_new else state.offset
-        if "archive-behind" in run.codes("WARNING"):
+        if {"archive-behind", "adopted"} & {*run.codes("WARNING")}:
             self.world.note_behind(self.pipe, self.first)
             self.first = None
-        raw = as_raw(state, CAREER_SITES, None) if state else {}
+        raw = _raw(state) if state else {}
         for message in run.whole_messages:
             if message["type"] == "RECORD" and message["stream"] == STREAM:
                 self.target.row(row_of(message["record"]))
@@ -255,6 +255,8 @@ class ProcessRun(AnyRun):
                 is_right = raw["replication_key_value"] == (has.until if has else None)
                 self.world.require(is_right, f"the bookmark is not that of {has}")
         self.position = self.state.position if self.state else NOTHING
+        if self.conditions.only_buys and self.folder.head and not self.folder.headless:
+            self.position = self.folder.position
 
     def _ending(self, run: Run) -> Ending:
         if run.returncode == -signal.SIGKILL:
@@ -268,6 +270,7 @@ class ProcessRun(AnyRun):
         """Return how a run ends, by its message, which the user is going to follow."""
         ways = tuple(way for part, way in _WAYS.items() if part in text)
         outcomes: dict[str, Outcome] = {
+            "api-unavailable": "failed",
             "archive-unusable": "failed",
             "run-in-progress": "failed",
             "output-closed": "limit",
@@ -305,6 +308,14 @@ def _part(message: Message) -> dict[str, Any]:
     return part
 
 
+def _raw(state: State) -> dict[str, Any]:
+    """Return a state as it is written, by the tap or by another one."""
+    if state.owner:
+        return as_raw(state, CAREER_SITES, None)
+    until = state.position.reads[0].until
+    return {"replication_key": CAREER_SITES.replication_key, "replication_key_value": until}
+
+
 def _read_state(raw: dict[str, Any]) -> State:
     state = read_state(raw, CAREER_SITES, {})
     return state or State(owner=raw["owner"], offset=0, entry=None, time="", position=NOTHING)
@@ -331,6 +342,9 @@ class ProcessWorld(World):
         self.api.sandbox.before_page = self._before_page
         rejection = Fault(reject_cursor="400", times=None)
         self.api.sandbox.faults.add(rejection, when=self._is_rejected)
+        for endpoint in ("clock", STREAM):
+            away = Fault(status=503, times=None)
+            self.api.sandbox.faults.add(away, endpoint=endpoint, when=self._is_away)
         self.limit: int | None = None  #: that of each month, in credits, None if there is none
         self._unlimited: Counter[str] = Counter()  # what each month had cost when it was set
         self._uncounted = 0  # credits of requests that no run had counted by then
@@ -364,6 +378,9 @@ class ProcessWorld(World):
         self.api.rejects = max(0, self.api.rejects - 1)
         self.api.has_rejected |= is_rejected
         return is_rejected
+
+    def _is_away(self, request: Request) -> bool:
+        return self._run_of(request).conditions.is_offline
 
     def _run_of(self, request: Request) -> ProcessRun:
         return self.runs[int(request.headers["x-run"]) - 1]

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from tap_jobo.model import Position
+from tap_jobo.sync.wanted import Wanted
 from tests.sync.world.parts import REQUESTED, Asked, Disk, Folder, Pipe, Target, at
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ class Conditions:
     pages: int | None = None  #: how many pages its limit allows
     batch: int = 3  #: how many rows the target stores at a time
     full_refresh: bool = False  #: whether it has no state
+    is_offline: bool = False  #: whether the API never responds
+    only_buys: bool = False  #: whether it has no state and no target: `--buy`
     changes: tuple[tuple[int, str, str], ...] = ()  #: rows that change meanwhile
     #: another pipeline that runs from some step on. In memory, only if this run does not have the
     #: lock; a process is stopped for that time, and may have it.
@@ -49,22 +52,27 @@ class AnyRun:
         self.pipe = pipe
         self.conditions = conditions
         self.wanted = pipe.wanted  #: what it wants
-        if world.api.is_free:
-            start = max(pipe.wanted.start, at(world.api.now - REQUESTED))
-            self.wanted = replace(pipe.wanted, start=start, choice="resync", is_free=True)
-        #: the state that it was given, and then the one that it wrote last
-        self.state = None if conditions.full_refresh else pipe.state
-        #: whether the state that it was given is the last one of the warehouse
-        self.is_true = pipe.is_true and not conditions.full_refresh
-        if self.state is None:
-            pipe.forget()
         self.began = world.api.now
+        if world.api.is_free:
+            self.wanted = self.wanted_at(self.began)
+        has_state = not (conditions.full_refresh or conditions.only_buys)
+        #: the state that it was given, and then the one that it wrote last
+        self.state = pipe.state if has_state else None
+        #: whether the state that it was given is the last one of the warehouse
+        self.is_true = pipe.is_true and has_state
+        if self.state is None and not conditions.only_buys:
+            pipe.forget()
         self.lasts = pipe.uses_archive  #: whether it has an archive
         self.folder = Folder(Disk(lasts=self.lasts))  #: the archive
         self.target = Target(self, conditions.batch)  #: what loads its rows
         self.first: int | None = None  #: the entry that it loads after, None if that is not known
         self.billed = 0  #: the rows that it was billed for
         self.lost = 0  #: the pages that it was billed for, and that are in no archive
+
+    def wanted_at(self, minute: int) -> Wanted:
+        """Return what it wants of a free feed, by a clock."""
+        start = max(self.pipe.wanted.start, at(minute - REQUESTED))
+        return replace(self.pipe.wanted, start=start, choice="resync", is_free=True)
 
     def go(self) -> Ending:
         """Load, then buy."""

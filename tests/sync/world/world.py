@@ -19,7 +19,7 @@ from click import ClickException
 
 from tap_jobo import archive_cli
 from tap_jobo.errors import FormatError
-from tap_jobo.model import ALL, Filters, Position, Read, Sync
+from tap_jobo.model import ALL, Filters, Position, Read, State, Sync
 from tap_jobo.sync.plan import best
 from tests.sync.world.in_memory import SimClock, TapRun
 from tests.sync.world.parts import (
@@ -59,6 +59,7 @@ class World:
         self.has_kept = False
         self.starts: set[str] = set()  #: the start dates that pipelines have had
         self.skew = 0  #: how far the earlier clock is behind
+        self.drift = 0  #: how far the local clock is ahead, which a run has until it buys
         self.margin = 0  #: the most minutes that a run may read again
         self.billed = 0  #: the rows that the last run was billed for
         self.total = 0  #: the rows that all runs were billed for
@@ -124,7 +125,8 @@ class World:
     def conclude(self, run: AnyRun) -> Outcome:
         """Let a run go to its end, and check what it did."""
         pipe, happens = run.pipe, run.conditions
-        outcome, pipe.question = run.go()
+        outcome, question = run.go()
+        pipe.question = None if happens.only_buys else question
         if not (outcome == "died" and happens.kills_target):
             run.target.flush()
         if outcome == "died" and not run.lasts:
@@ -132,19 +134,43 @@ class World:
         self.billed = run.billed
         self.total += self.billed
         self.note(
-            f"{pipe.name} runs: {outcome} {pipe.question or ''} {self.billed} rows are billed. "
+            f"{pipe.name} {'buys' if happens.only_buys else 'runs'}: {outcome} {question or ''} "
+            f"{self.billed} rows are billed. "
             f"{self.describe(pipe)}"
         )
-        if pipe.question and pipe.question.code in {"filters-changed", "archive-lacks-rows"}:
+        if question and question.code in {"filters-changed", "archive-lacks-rows"}:
             self.require(not self.api.is_free, "a free feed asks")
             self.require(not run.target.received, "loaded before a question")
-        if outcome == "done":
+        if happens.only_buys:
+            self._check_bought(run, is_done=outcome == "done")
+        elif outcome == "done":
             self._check(run)
-        self._check_with_archive(run, is_done=outcome == "done")
+        if not happens.only_buys:
+            self._check_with_archive(run, is_done=outcome == "done")
+        if happens.is_offline:
+            self._check_offline(run, is_over=outcome == "failed")
         self._check_truth(self.folders.get(pipe.folder))
         most = int(outcome in {"died", "failed"})  # the page in flight
         self.require(run.lost <= most, f"{run.lost} pages are lost")
         return outcome
+
+    def adopt(self, pipe: Pipe) -> None:
+        """Let another tap fill a warehouse up to now, and pass on its state."""
+        if self.api.is_free:  # whose state is refused
+            return
+        wanted, until = pipe.wanted, at(self.api.tick())
+        pipe.forget()
+        pipe.warehouse = {
+            row.id: row
+            for row in self.api.rows.values()
+            if row.matches(wanted.filters) and at(row.at) >= wanted.start
+        }
+        read = Read(filters=wanted.filters, start=wanted.start, until=until)
+        position = Position(reads=(read,), is_begun=True)
+        pipe.state = State(owner="", offset=0, entry=None, time=until, position=position)
+        pipe.done.append((wanted.filters, wanted.start, until))
+        self.is_calm = False
+        self.note(f"another tap has filled the warehouse of {pipe.name}")
 
     def note_behind(self, pipe: Pipe, offset: int) -> None:
         self.require(not self.is_calm, "an archive is behind, although folders were never touched")
@@ -301,6 +327,21 @@ class World:
         if own.is_begun:
             pipe.done.append((wanted.filters, wanted.start, has.until))
 
+    def _check_bought(self, run: AnyRun, *, is_done: bool) -> None:
+        """Check a run that has no warehouse: it has written nothing, and bought all."""
+        self.require(not run.target.received, "it delivers, although it only buys")
+        has = best(run.position, run.wanted)
+        is_bought = has is not None or not run.position.is_begun
+        self.require(is_bought or not is_done, "it is done, but has not bought its filters")
+
+    def _check_offline(self, run: AnyRun, *, is_over: bool) -> None:
+        """Check a run without the API: it has loaded all that its archive has, free."""
+        self.require(not run.billed, "a run without the API is billed")
+        state = run.state
+        if is_over and state and self.is_calm:
+            is_loaded = state.offset == run.folder.head
+            self.require(is_loaded, "a run without the API does not load all")
+
     def _require_row(self, pipe: Pipe, row: Row) -> None:
         has = pipe.warehouse.get(row.id)
         is_old = has is None or has.at < row.at
@@ -413,7 +454,7 @@ class World:
     def quiesce(self, choose: Callable[[list[Way]], Way] = lambda ways: ways[0]) -> None:
         """Run all pipelines until nothing is left, and check them, and a new warehouse."""
         self.note("the world comes to rest")
-        self.api.rejects = self.skew = 0
+        self.api.rejects = self.skew = self.drift = 0
         self.api.stuck = set() if self.api.is_free else self.api.stuck - {"all"}
         for pipe in self.pipes.values():
             pipe.wanted = replace(pipe.wanted, choice="error")
