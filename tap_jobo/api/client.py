@@ -17,7 +17,7 @@ from typing_extensions import override
 
 from tap_jobo.api.budget import FeedCost
 from tap_jobo.api.headers import parse_number, seconds_until
-from tap_jobo.api.responses import PROXY, ApiResponse, require_success
+from tap_jobo.api.responses import POSSIBLY_BILLED, PROXY, ApiResponse, require_success
 from tap_jobo.api.retry import RETRY_AFTER_MAX, RETRY_SECONDS, Retry
 from tap_jobo.api.session import (
     NETWORK_ERRORS,
@@ -89,7 +89,7 @@ class Client:
         With a `cost`, a success is a page of its feed. At most `rows` are reserved before each try,
         and each try that may have been billed without returning a page is charged in full. The
         returned page is not: its reader charges and reconciles it. With `any_status`, any response
-        is returned.
+        is returned, except that of a gateway that has lost the API's own.
         """
         retry, wait, failed = Retry(self.retry_seconds), 0.0, ""
         while True:
@@ -173,7 +173,7 @@ class Client:
             response = self._send(request, body, seconds)
             headers = response.headers
             self._note_allowance(headers)
-            if any_status:
+            if any_status and response.status not in POSSIBLY_BILLED:
                 return response
             return require_success(response, cost.spec if cost else None, rows)
         except BaseException as error:

@@ -1,5 +1,7 @@
 """The three phases of a run: loading without Jobo, and buying without a warehouse."""
 
+import json
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ from tests.archive.helpers import Warehouse
 from tests.support import Tap
 from tests.support.archives import files_of
 from tests.support.catalog import tap_of
+from tests.support.clock import with_clock
 from tests.support.process import Run
 
 STREAMS = ("career_sites", "expired_jobs", "jobs")
@@ -48,6 +51,45 @@ class TestWithoutJobo:
         billed = tap.sandbox.rows_billed
         assert all(tables(tap.fail(code="clock-wrong")).values())
         assert tap.sandbox.rows_billed == billed
+
+    @pytest.mark.parametrize("hours", [-23, 23])
+    def test_a_local_clock_that_is_off_loses_and_bills_nothing(
+        self, tap: Tap, hours: float
+    ) -> None:
+        billed = tap.sandbox.rows_billed
+        rows = tables(tap.succeed())
+        run = with_clock(tap, timedelta(hours=hours)).succeed()
+        assert tables(run) == rows
+        assert run.codes("WARNING") == ["clock-wrong"]
+        assert tap.sandbox.rows_billed == billed
+
+    def test_a_proxy_fails(self, tap: Tap) -> None:
+        bad, requests = Fault(status=502, times=None), tap.sandbox.feed_requests
+        for endpoint in ("clock", *STREAMS):
+            tap.sandbox.faults.add(bad, endpoint=endpoint)
+        run = tap.quick.fail(code="api-unavailable")
+        assert tap.sandbox.feed_requests == requests  # a page may be billed behind a 502
+        assert all(tables(run).values())
+        assert all(name in run.complaint for name in STREAMS)
+
+    def test_it_never_responds(self, tap: Tap) -> None:
+        tap.sandbox.faults.add(Fault(hang=True, times=None), endpoint="clock")
+        with tap.start() as process:
+            assert process.stdout
+            states = (json.loads(line) for line in process.stdout if '"STATE"' in line)
+            assert any(len(each["value"]["bookmarks"]) == len(STREAMS) for each in states)
+            process.kill()
+
+    def test_companies_stop_only_career_sites(self, hiring: Sandbox, tmp_path: Path) -> None:
+        tap = tap_of(hiring, tmp_path, *STREAMS)
+        tap.succeed()
+        everything = tap_of(hiring, tmp_path, *STREAMS, "companies")
+        hiring.close()
+        run = everything.quick.fail(code="api-unavailable")
+        rows = tables(run)
+        assert rows.pop("career_sites") <= 50
+        assert all(rows.values())
+        assert not run.of("companies").records
 
     def test_the_key_is_wrong(self, tap: Tap) -> None:
         tap.sandbox.faults.add(Fault(status=401, times=None))

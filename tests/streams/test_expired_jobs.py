@@ -117,9 +117,11 @@ def test_jobs_that_an_archive_had_that_was_lost_are_told_to_stay_open(
     assert len(gaps(both.succeed(state=second.state))) == 1
 
 
+@pytest.mark.parametrize("hours", [-23, 0, 23])
 def test_what_a_page_had_that_was_dropped_behind_the_last_one_is_read_again(
-    alone: Tap, hiring: Sandbox
+    alone: Tap, hiring: Sandbox, hours: int
 ) -> None:
+    """It is as long as the API's clock says so, whatever the local one says."""
     run = alone.succeed()
     gone = expire(hiring, 4)
     for _ in range(2):
@@ -127,7 +129,8 @@ def test_what_a_page_had_that_was_dropped_behind_the_last_one_is_read_again(
         run = alone.succeed(state=run.state)
         expire(hiring, 2)
     assert archive_command(alone, "drop", "expired_jobs", "2", "--yes").returncode == 0
-    new = alone.succeed()
+    pass_time(alone, timedelta(days=6))
+    new = with_clock(alone, timedelta(days=6, hours=16 + hours)).succeed()
     assert {*new.ids} >= gone
     assert gaps(new) == []
 
