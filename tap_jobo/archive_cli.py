@@ -16,7 +16,7 @@ from tap_jobo.api.pages import PageParser
 from tap_jobo.archive import open_store
 from tap_jobo.archive.archive import StreamArchive
 from tap_jobo.archive.files import read_pending
-from tap_jobo.archive.key import ArchiveKey, all_keys
+from tap_jobo.archive.key import ArchiveKey, all_keys, keys_named
 from tap_jobo.archive.store import MissingError, Store
 from tap_jobo.clock import Clock, format_timestamp, parse_timestamp, to_minute
 from tap_jobo.errors import ArchiveError, ConfigError, FormatError
@@ -26,7 +26,7 @@ from tap_jobo.settings.reading import read_environment, read_object
 from tap_jobo.settings.setting import config_schema
 from tap_jobo.streams import SETTINGS
 from tap_jobo.streams.feed_spec import FeedSpec
-from tap_jobo.sync.filters import describe
+from tap_jobo.sync.filters import describe, describe_settings
 from tap_jobo.sync.fold import Page, advance
 from tap_jobo.sync.log import ArchiveLog
 from tap_jobo.sync.maintenance import (
@@ -97,8 +97,8 @@ def state(archive_dir: str | None, streams: Sequence[str]) -> None:
     Use it if the state is lost, and the warehouse has all rows of these archives. As a command of a
     Meltano plugin, it writes the form that `meltano state merge` reads.
     """
-    with _opened(archive_dir) as (store, keys):
-        archives = [StreamArchive(store, _key_of(keys, stream)) for stream in streams]
+    with _opened(archive_dir) as (store, _):
+        archives = [StreamArchive(store, _key_of(store, stream)) for stream in streams]
         if len({each.key.stream for each in archives}) < len(archives):
             raise click.UsageError("Name each stream once: a state has one place for it.")
         bookmarks = {each.key.stream: _last_state(each) for each in archives}
@@ -142,7 +142,7 @@ def export(archive_dir: str | None, streams: Sequence[str], page: int | None) ->
         raise click.UsageError("Name one stream with --page.")
     problems: list[str] = []
     with _opened(archive_dir) as (store, keys):
-        for key in [_key_of(keys, stream) for stream in streams] or keys:
+        for key in [_key_of(store, stream) for stream in streams] or keys:
             archive = StreamArchive(store, key)
             if page:
                 _require_page(archive, page, "exported")
@@ -313,6 +313,8 @@ def _restart(
         _confirm(f"This {what}")
     archive.save(replace(archive.file, order=order))
     _echo(f"The next run {what}")
+    if over is None:
+        _echo(f"That is the next run of a pipeline with {describe_settings(filters, start)}.")
 
 
 def _whose(
@@ -412,8 +414,8 @@ def _echo_delete(archive: StreamArchive, ids: Collection[str]) -> None:
 # What the commands share
 
 
-def _key_of(keys: Sequence[ArchiveKey], stream: str) -> ArchiveKey:
-    found = [key for key in keys if stream in (key.name, key.stream)]
+def _key_of(store: Store, stream: str) -> ArchiveKey:
+    found = keys_named(store, stream)
     if not found:
         raise click.ClickException(f"The archive has no stream {one_line(stream)}.")
     if len(found) > 1:
@@ -470,8 +472,8 @@ def _opened(archive_dir: str | None) -> Iterator[tuple[Store, list[ArchiveKey]]]
 
 @contextmanager
 def _locked(archive_dir: str | None, stream: str) -> Iterator[StreamArchive]:
-    with _opened(archive_dir) as (store, keys):
-        key = _key_of(keys, stream)
+    with _opened(archive_dir) as (store, _):
+        key = _key_of(store, stream)
         with store.lock(key.name, key.stream):
             yield StreamArchive(store, key)
 

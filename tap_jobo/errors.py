@@ -37,8 +37,6 @@ class TapJoboError(Exception):
         return "\n".join(self.messages)
 
 
-NOTHING_BILLED: Final = "The run stopped before its first request, so nothing was billed."
-"""The first message of an error that may name several faults. The last one has a code."""
 NOT_BILLED: Final = "The request was not billed."
 """Of a request that failed. Others of the run may have been billed."""
 

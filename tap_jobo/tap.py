@@ -16,7 +16,7 @@ from singer_sdk.streams import Stream
 from typing_extensions import override
 
 from tap_jobo.commands import CONFIG_FILES
-from tap_jobo.errors import NOTHING_BILLED, ConfigError
+from tap_jobo.errors import ConfigError
 from tap_jobo.messages import message
 from tap_jobo.redaction import redact_logs
 from tap_jobo.settings.reading import read_environment, read_object, validated
@@ -154,7 +154,7 @@ class TapJobo(Tap):
         except Exception as error:  # the SDK's errors about a map are of any type
             why = str(error).rstrip(".")
             fact = f"Setting 'stream_maps' is not valid: {why}."
-            raise ConfigError(NOTHING_BILLED, message("invalid-setting", fact)) from error
+            raise ConfigError(message("invalid-setting", fact)) from error
         for name in self.streams:
             removed = RemoveRecordTransform(name, {"properties": {}}, None, None)
             for stream_map in self.mapper.stream_maps.setdefault(name, [removed]):

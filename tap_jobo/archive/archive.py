@@ -20,7 +20,7 @@ from tap_jobo.archive.files import (
     last_price,
     read_header,
 )
-from tap_jobo.archive.key import ArchiveKey, shortest_name
+from tap_jobo.archive.key import ArchiveKey, keys_with_pages, shortest_name
 from tap_jobo.archive.store import ExistsError, Store
 from tap_jobo.commands import archive_command
 from tap_jobo.errors import ArchiveError, FormatError
@@ -252,6 +252,14 @@ class StreamArchive:
     def folder(self) -> str:
         """Where its entries are, for messages."""
         return f"{self.store.location}/{layout.TOP}/{self.key.name}"
+
+    def of_other_owners(self) -> Sequence["StreamArchive"]:
+        """Return the archives of the stream for other addresses and API keys that have pages."""
+        keys = keys_with_pages(self.store)
+        others = [
+            key for key in keys if key.stream == self.key.stream and key.name != self.key.name
+        ]
+        return [StreamArchive(self.store, key) for key in others]
 
     def restart_since(self, since: str) -> str:
         """Return the command that buys what changed since a time again; empty is everything."""

@@ -55,6 +55,8 @@ SAFETY_MARGIN: Final = 3.0  # that the holder stops earlier: stores date objects
 _RENEW_EVERY: Final = 20.0
 _RETRY_EVERY: Final = 5.0  # after a renewal that failed
 
+_TIME: Final = "%Y-%m-%dT%H:%M:%SZ"
+
 
 class Bucket:
     """Objects in a bucket, at the prefix of the archive. Its URL is for messages."""
@@ -182,6 +184,7 @@ class Lease:
         self._what, self._location = what, location
         self._clock = clock
         self._run = secrets.token_hex(8)
+        self._began = clock.monotonic()
         self._writes = itertools.count()
         self._version: PutMode = "create"
         # By the monotonic and by the wall clock, as a suspended machine may stop the monotonic one.
@@ -225,7 +228,7 @@ class Lease:
             return "create"
         if stored.content.get("released") or _age(self._bucket, stored) >= DURATION:
             return stored.version
-        raise HeldError(self._what, self._location)
+        raise HeldError(self._what, self._location, _describe(stored))
 
     def _require_conditional_writes(self) -> None:
         """Check that the store refuses a write whose condition does not hold: not all S3s do."""
@@ -264,6 +267,7 @@ class Lease:
             # So that no two ETags are the same, which may be hashes of the content.
             "writes": next(self._writes),
             "released": is_released,
+            "held": self._clock.monotonic() - self._began,  # for the message of another run
         }
         sent_at = self._clock.monotonic(), self._clock.now()
         try:
@@ -285,6 +289,15 @@ def _read(bucket: ObjectStore, name: str) -> _StoredLease | None:
     except (TypeError, ValueError):
         content = {}
     return _StoredLease(_version(stored.meta), stored.meta["last_modified"], content)
+
+
+def _describe(lease: _StoredLease) -> str:
+    """Return since when a lease is held, and until when, by the store's clock, for a message."""
+    held, ends = lease.content.get("held"), lease.renewed_at + timedelta(seconds=DURATION)
+    since = ""
+    if isinstance(held, int | float):
+        since = f" since {lease.renewed_at - timedelta(seconds=held):{_TIME}}"
+    return f"{since}. Unless it is renewed, its lease ends at {ends:{_TIME}}"
 
 
 def _age(bucket: ObjectStore, lease: _StoredLease) -> float:

@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+from collections.abc import Iterable
 from contextlib import suppress
 from typing import Final
 from urllib.parse import urlsplit
@@ -57,17 +58,33 @@ def archive_key(spec: FeedSpec, *, api_key: str, api_url: str) -> ArchiveKey:
 
 
 def all_keys(store: Store) -> list[ArchiveKey]:
-    """Return all archive keys of a store."""
-    names = {"/".join(name.split("/")[1:3]) for name in store.list(layout.TOP)}
+    """Return all archive keys of a store, those with pages first."""
+    with_pages = keys_with_pages(store)
     # After `--test` alone, a stream has been billed, but has no page.
-    names |= {*map(layout.key_of_pending, store.list(layout.PENDING_FOLDER))}
-    return [key for key in map(key_of_name, sorted(names)) if key.stream in _STREAMS]
+    billed = _keys(map(layout.key_of_pending, store.list(layout.PENDING_FOLDER)))
+    return [*with_pages, *(key for key in billed if key not in with_pages)]
+
+
+def keys_with_pages(store: Store) -> list[ArchiveKey]:
+    """Return the archive keys of a store that have pages."""
+    return _keys("/".join(name.split("/")[1:3]) for name in store.list(layout.TOP))
+
+
+def _keys(names: Iterable[str]) -> list[ArchiveKey]:
+    return [key for key in map(key_of_name, sorted({*names})) if key.stream in _STREAMS]
+
+
+def keys_named(store: Store, name: str) -> list[ArchiveKey]:
+    """Return the archive keys that a name stands for: a stream stands for those with pages."""
+    for keys in (keys_with_pages(store), all_keys(store)):
+        if found := [key for key in keys if name in (key.name, key.stream)]:
+            return found
+    return []
 
 
 def shortest_name(store: Store, key: ArchiveKey) -> str:
     """Return what names an archive key in a command: its stream, if that is enough."""
     with suppress(ArchiveError, FormatError):  # the name of the key is always enough
-        owners = {each.owner for each in all_keys(store) if each.stream == key.stream}
-        if owners <= {key.owner}:
+        if keys_named(store, key.stream) in ([], [key_of_name(key.name)]):
             return key.stream
     return key.name

@@ -22,8 +22,8 @@ class StoreError(ArchiveError):
 class HeldError(ArchiveError):
     """Another run or command holds the lock of an archive key."""
 
-    def __init__(self, what: str, location: str) -> None:
-        fact = f"Another run or command is writing {what} in {location}."
+    def __init__(self, what: str, location: str, how_long: str = "") -> None:
+        fact = f"Another run or command is writing {what} in {location}{how_long}."
         super().__init__(message("run-in-progress", fact))
 
 

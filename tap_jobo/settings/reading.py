@@ -12,7 +12,7 @@ from typing import Any, Final
 from dotenv import find_dotenv, load_dotenv
 from dotenv.parser import parse_stream
 
-from tap_jobo.errors import NOTHING_BILLED, ConfigError
+from tap_jobo.errors import ConfigError
 from tap_jobo.messages import message
 from tap_jobo.redaction import without_key
 from tap_jobo.settings.common import ARCHIVE_DIR
@@ -122,7 +122,7 @@ def validated(
         fact = f"Nothing reads {', '.join(_PREFIX + name.upper() for name in ignored)}."
         lines.append(message("ignored-variable", fact, reader=reader))
     if lines:
-        raise ConfigError(NOTHING_BILLED, *lines)
+        raise ConfigError(*lines)
     return given
 
 

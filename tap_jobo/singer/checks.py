@@ -15,7 +15,7 @@ from singer_sdk import mapper
 from singer_sdk.singerlib import Catalog
 from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE, REPLICATION_INCREMENTAL
 
-from tap_jobo.errors import NOTHING_BILLED, ConfigError, StateError
+from tap_jobo.errors import ConfigError, StateError
 from tap_jobo.messages import Known, message
 from tap_jobo.redaction import without_key
 from tap_jobo.settings.reading import read_object
@@ -47,7 +47,7 @@ def check_names(
     lines = [message("invalid-catalog", fact) for fact in facts]
     lines += [message("invalid-setting", fact) for fact in _unknown_in_maps(maps, fields)]
     if lines:
-        raise ConfigError(NOTHING_BILLED, *lines)
+        raise ConfigError(*lines)
 
 
 def _unknown_in_catalog(
@@ -100,7 +100,7 @@ def read_catalog(catalog: dict[str, Any]) -> Catalog:
         methods = {entry.replication_method for entry in parsed.streams}
     except (AttributeError, LookupError, TypeError, ValueError) as error:
         fact = "Invalid catalog: 'streams' must be a list of entries as --discover writes them."
-        raise ConfigError(NOTHING_BILLED, message("invalid-catalog", fact)) from error
+        raise ConfigError(message("invalid-catalog", fact)) from error
     wrong: list[tuple[str, object]] = [
         ("selected", each) for each in selected - {None, True, False}
     ]
@@ -108,7 +108,7 @@ def read_catalog(catalog: dict[str, Any]) -> Catalog:
     wrong += [("replication-method", each) for each in methods - known]
     for name, value in wrong[:1]:
         fact = f"Invalid catalog: {value!a} is no value of '{name}'."
-        raise ConfigError(NOTHING_BILLED, message("invalid-catalog", fact))
+        raise ConfigError(message("invalid-catalog", fact))
     return parsed
 
 

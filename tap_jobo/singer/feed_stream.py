@@ -11,8 +11,8 @@ from typing_extensions import override
 
 from tap_jobo.api.budget import FeedCost
 from tap_jobo.api.feed import FeedReader
+from tap_jobo.clock import format_timestamp, parse_timestamp, to_minute
 from tap_jobo.errors import (
-    NOTHING_BILLED,
     ApiError,
     ArchiveError,
     BudgetReachedError,
@@ -32,7 +32,7 @@ from tap_jobo.sync.messages import Messages
 from tap_jobo.sync.plan import Request, best, full
 from tap_jobo.sync.report import Report, describe_request
 from tap_jobo.sync.run import Delivery, FeedRun
-from tap_jobo.sync.state import as_raw, is_begun, read_state
+from tap_jobo.sync.state import as_raw, edited_bookmark, is_begun, read_state
 from tap_jobo.wording import dollars, plural
 
 
@@ -81,7 +81,7 @@ class FeedStream(JoboStream):
         if not self.is_read or self.replication_method != REPLICATION_FULL_TABLE:
             return
         fact = f"{self.name} can't be FULL_TABLE, which would read everything in each run."
-        raise ConfigError(NOTHING_BILLED, self.feed_run.messages.text("invalid-catalog", fact))
+        raise ConfigError(self.feed_run.messages.text("invalid-catalog", fact))
 
     @override
     def preview(self) -> Iterator[str]:
@@ -108,8 +108,24 @@ class FeedStream(JoboStream):
     @override
     def hints(self) -> Iterator[str]:
         """Yield hints about the settings."""
+        yield from self._edited_bookmark()
         yield from self._early_rows()
+        yield from self._other_owner()
         yield from self._unlimited_purchase()
+
+    def _edited_bookmark(self) -> Iterator[str]:
+        """Yield a warning if the user has edited what decides nothing."""
+        run = self.feed_run
+        if run.edited is None:
+            return
+        known: dict[str, str | None] = {}
+        with suppress(ValueError):  # it is no time
+            since = format_timestamp(parse_timestamp(run.edited))
+            known["edited"] = to_minute(since)
+            if run.archive.store.lasts:
+                known["restart_since"] = run.archive.restart_since(since)
+        fact = f"Somebody edited the bookmark of {self.name}, which decides nothing."
+        yield run.messages.text("edited-bookmark", fact, **known)
 
     def _early_rows(self) -> Iterator[str]:
         """Yield a warning if rows were read before the stream that reports those that are gone."""
@@ -139,6 +155,15 @@ class FeedStream(JoboStream):
         of_this = [each for each in FEEDS if each.name in self.spec.ends_rows_of]
         given = [each for each in of_this if each in read or is_begun(bookmarks.get(each.name, {}))]
         return given or of_this
+
+    def _other_owner(self) -> Iterator[str]:
+        """Yield a warning if the archive has pages, but for another address or API key."""
+        archive, messages = self.feed_run.archive, self.feed_run.messages
+        if archive.head or self.is_free:
+            return
+        for other in archive.of_other_owners():
+            fact = f"The archive has {self.name} only for another api_url or kind of api_key."
+            yield messages.text("other-owner", fact, other_folder=other.folder)
 
     def _unlimited_purchase(self) -> Iterator[str]:
         run = self.feed_run
@@ -248,9 +273,11 @@ class FeedStream(JoboStream):
         """The part of the feed in a run. It is made once the catalog and the state are applied."""
         # Not `stream_state`: it would add the stream to the state.
         raw = self.tap_state.get("bookmarks", {}).get(self.name, {})
+        state = read_state(raw, self.spec, self.config)
         return FeedRun(
             config=self.config,
-            state=read_state(raw, self.spec, self.config),
+            state=state,
+            edited=edited_bookmark(raw, state) if state else None,
             open_archive=partial(self._run.open_archive, self.spec),
             reader=FeedReader(
                 spec=self.spec,

@@ -24,6 +24,12 @@ def describe(filters: Filters) -> str:
     return " and ".join(f"{name}={_show(value)}" for name, value in filters.items())
 
 
+def describe_settings(filters: Filters, start: str) -> str:
+    """Return filters and a start date as a message shows them."""
+    date = f"start_date {to_minute(start)}" if start else "no start_date"
+    return f"{describe(filters) or 'no filter'} and {date}"
+
+
 def _show(value: object) -> str:
     if isinstance(value, list):
         more = [f"and {len(value) - _MOST:,} more"] if len(value) > _MOST else []

@@ -15,9 +15,9 @@ from tap_jobo.errors import (
 from tap_jobo.messages import Known, message
 from tap_jobo.model import Entry, Position
 from tap_jobo.streams.feed_spec import FeedSpec
-from tap_jobo.sync.filters import describe
+from tap_jobo.sync.filters import describe, describe_settings
 from tap_jobo.sync.log import ArchiveLog
-from tap_jobo.sync.plan import Request, best, unread
+from tap_jobo.sync.plan import Request, applies, best, unread
 from tap_jobo.sync.report import Contents
 from tap_jobo.sync.start import Question
 from tap_jobo.sync.wanted import Wanted
@@ -66,11 +66,12 @@ class Messages:
         """Return the error that asks the user to decide, with what each answer buys."""
         if asked.code == "filters-changed":
             fact = f"{self.name}: {what_is_missing(standing)}"
-            known = _answers(standing)
+            known = {**_answers(standing), **_waiting(standing)}
         elif asked.code == "archive-lacks-rows":
             fact = f"{self.name} has no state, and its archive lacks earlier rows"
             # The price is of everything it lacks at the most, so it is no sum.
-            known = {"resync": run_with("on_filter_change", "resync"), "price": standing.price}
+            resync = run_with("on_filter_change", "resync")
+            known = {"resync": resync, "price": standing.price, **_waiting(standing)}
         else:
             fact = f"The state of {self.name} belongs to another address, account, or API key"
             known = {}
@@ -185,14 +186,26 @@ def _answers(standing: Standing) -> dict[str, str | None]:
     }
     if position.progress:
         going = position.progress[-1].sync
-        since = f", since {to_minute(going.start)}" if going.start else ""
-        known["going"] = f"{describe(going.filters) or 'no filter'}{since}"
+        known["going"] = describe_settings(going.filters, going.start)
         known["resync_rows"] = f"{rows}, even those bought"
     if position.reads:
         known["keep"] = run_with("on_filter_change", "keep")
     if has := best(standing.log.position, standing.wanted):
         known["bought_until"] = to_minute(has.until)  # by another pipeline
     return known
+
+
+def _waiting(standing: Standing) -> dict[str, str | None]:
+    """Return for which other settings a restart waits, in place of rarer answers."""
+    archive, own = standing.log.archive, standing.position
+    order = archive.file.order
+    if order is None or order.over is not None or order.since is not None:
+        return {}
+    known = standing.log.position
+    if order.time <= max(own.order, known.order) or applies(order, own, known, standing.wanted):
+        return {}
+    settings = describe_settings(order.filters, order.start)
+    return {"waiting": settings, "archive": None, "bought_until": None, "going": None}
 
 
 def _what_is_added(standing: Standing) -> str:
@@ -208,7 +221,10 @@ def what_is_missing(standing: Standing) -> str:
     """Return which rows the settings ask for that were not read."""
     if new := _what_is_added(standing):
         return f"rows with {new} are missing"
-    wanted = standing.wanted
+    wanted, covers = standing.wanted, standing.wanted.rules.covers
+    alike = [each for each in standing.position.reads if covers(each.filters, wanted.filters)]
+    if alike and (start := min(each.start for each in alike)) > wanted.start:
+        return f"start_date moved back, so rows before {to_minute(start)} are missing"
     chosen = describe(wanted.filters)
     since = f" since {to_minute(wanted.start)}" if wanted.start else ""
     if not chosen:

@@ -86,6 +86,7 @@ class FeedRun:
     lock: Callable[[StreamArchive], AbstractContextManager[Callable[[], None]]]
     #: raises if the run must not go on: a signal arrived, or the lock was lost
     raise_if_over: Callable[[], None]
+    edited: str | None = None  #: the bookmark of the state, if somebody has edited it
     only_buys: bool = False  #: whether the run has no warehouse, and starts at the archive's head
     #: what the run is going to buy, or to ask, once all is loaded
     planned: Request | Question | None = None

@@ -59,6 +59,17 @@ def is_begun(raw: Mapping[str, Any]) -> bool:
     return isinstance(position, dict) and bool(position.get("is_begun"))
 
 
+def edited_bookmark(raw: Mapping[str, Any], state: State) -> str | None:
+    """Return the bookmark beside a position if it is of none of its reads: somebody has edited it.
+
+    It decides nothing, since the position says what was read.
+    """
+    value = raw.get("replication_key_value")
+    if not state.owner or value is None or value in {read.until for read in state.position.reads}:
+        return None
+    return str(value)
+
+
 def read_state(raw: Mapping[str, Any], spec: FeedSpec, config: Mapping[str, Any]) -> State | None:
     """Read the stream's part of a Singer state, None if it says nothing.
 

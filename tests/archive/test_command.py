@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 import yaml
 
+from jobo_sandbox import Fault
 from tap_jobo.archive.key import all_keys
 from tests.archive.helpers import (
     Warehouse,
@@ -432,6 +433,49 @@ def test_what_is_damaged_of_another_address_ends_no_run(warehouse: Warehouse, fi
     assert len(tap.succeed().ids) == 120
     files.damage(next(name for name in own if name.endswith("000002.page")))
     assert re.search(r"restart \S+-\w{8}/career_sites ", tap.run().stderr)
+
+
+def test_an_archive_of_another_address_is_named_before_its_rows_are_bought_again(
+    tap: Tap, files: Files
+) -> None:
+    tap.succeed()
+    owner = files.pages[0].split("/")[1]
+    run = tap.succeed(**at_another_address(tap))
+    assert run.codes("WARNING") == ["other-owner"]
+    assert f"/{owner}/career_sites " in run.stderr
+    assert not tap.succeed(**at_another_address(tap)).codes("WARNING")
+
+
+def test_a_stream_stands_for_the_archive_with_pages(tap: Tap) -> None:
+    """Although a run with another key was billed for a page that it never got."""
+    tap.succeed()
+    tap.sandbox.faults.add(Fault(send_as=504, times=None), endpoint="career_sites")
+    failed = tap.quick.run(**at_another_address(tap), max_credits_per_month=10**6)
+    assert failed.returncode == 1
+    assert len(written(tap, "list")) == 6
+    written(tap, "state", "career_sites")
+
+
+@pytest.mark.parametrize("has_state", [True, False])
+def test_a_restart_for_other_settings_is_named_where_a_run_asks(
+    tap: Tap, *, has_state: bool
+) -> None:
+    """The command in the question is for the settings of the run, which then carries it out."""
+    state = tap.succeed(archive=has_state, country_codes=["DE"]).state
+    tap.succeed(state=state, country_codes=["DE"])
+    *_, whose = written(tap, "restart", "career_sites", "--yes")
+    assert "country_codes=DE and no start_date" in whose
+    pass_time(tap)
+    how: dict[str, Any] = {"country_codes": ["DE", "FR"]} | ({"state": state} if has_state else {})
+    asked = tap.run(**how)
+    (code,) = asked.error_codes
+    assert code == ("filters-changed" if has_state else "archive-lacks-rows")
+    assert "country_codes=DE and no start_date" in asked.stderr
+    (command,) = re.findall(r"`(\S*tap-jobo-archive [^`]* restart [^`]*)`", asked.stderr)
+    _, *arguments = shlex.split(command)
+    succeeded(archive_command(tap, *arguments, "--yes"))
+    pass_time(tap)
+    assert {*tap.succeed(**how).ids} == keys_in(tap, "DE", "FR")
 
 
 # --plan

@@ -111,6 +111,11 @@ def states(new_tap: NewTap) -> Iterator[Run]:
     state = tap.succeed(env={"MELTANO_ENVIRONMENT": "dev"}).state
     yield tap.run(state=state, env={"MELTANO_ENVIRONMENT": "prod"})
     yield new_tap().run(state={"bookmarks": {"career_sites": other}})
+    for archive in (True, False):
+        tap = new_tap(archive=archive)
+        state = tap.succeed().state
+        state["bookmarks"]["career_sites"]["replication_key_value"] = "2025-06-01"
+        yield tap.run(state=state)
 
 
 @scene
@@ -121,10 +126,14 @@ def changed_filters(new_tap: NewTap) -> Iterator[Run]:
     yield tap.run(state=state, country_codes=["DE", "FR"], founded_after=1850)
     yield tap.run(state=state, country_codes=["FR"], start_date="2020-01-01")
     yield tap.run(state=state, country_codes=["US"])
+    archive_command(tap, "restart", "career_sites", "--yes")
+    yield tap.run(state=state, country_codes=["DE", "FR"])
     pass_time(tap, timedelta(minutes=1))  # a clock has whole seconds
     kept = tap.succeed(state=state, country_codes=["DE", "FR"], on_filter_change="keep")
     yield kept
     yield tap.run(state=kept.state, country_codes=["DE", "FR", "US"], on_filter_change="resync")
+    tap = new_tap(country_codes=["DE"])
+    yield tap.run(state=tap.succeed(start_date="2025-01-01").state)
 
 
 @scene
@@ -151,6 +160,7 @@ def states_of_other_archives(new_tap: NewTap) -> Iterator[Run]:
     other.settings["archive_dir"] = str(tap.folder / "archive")
     yield other.run(state=state)  # of another address
     yield other.run(state=state, archive=False)
+    yield other.run()
 
 
 @scene
@@ -159,6 +169,8 @@ def archives_that_went_on_from_a_state(new_tap: NewTap) -> Iterator[Run]:
     state = tap.succeed(archive=False).state
     yield tap.run(state=state)  # which buys nothing
     yield tap.run()
+    archive_command(tap, "restart", "career_sites", "--yes")
+    yield tap.run(country_codes=["DE"])
 
 
 @scene
@@ -521,4 +533,5 @@ def quoting_nothing(line: str) -> str:
     of_jobo = r"This failure was injected|This request requires [^)]*"
     line = re.sub(rf" \(({of_jobo}|Connection refused|No space left.*?)\)", "", line)
     line = line.replace("/home/you/archive/", "")
+    line = re.sub(r"other settings \(.*?\)", "other settings", line)
     return re.sub(r" with \w+=.* are missing", " are missing", line)

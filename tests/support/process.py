@@ -17,7 +17,6 @@ from typing import Any
 from jobo_sandbox import Sandbox
 from jobo_sandbox.patience import patient
 from tap_jobo.archive.key import archive_key
-from tap_jobo.errors import NOTHING_BILLED
 from tap_jobo.model import Position, Read, State
 from tap_jobo.streams import FEEDS
 from tap_jobo.sync.state import as_raw
@@ -166,10 +165,7 @@ class Run:
 
     @property
     def complaints(self) -> list[str]:
-        """The last messages of a run that failed in order, which say why, without the key.
-
-        What comes above them, for all of them, is not one of them.
-        """
+        """The last messages of a run that failed in order, which say why, without the key."""
         assert self.returncode == 1, self.stderr
         assert not self.shows_a_key
         records = [record for record in log_records(self.stderr) if record]
@@ -177,8 +173,6 @@ class Run:
         log = [record for record in records if " | DEBUG    | " not in record]
         assert " | CRITICAL | " in log[-1]
         lines, codes = self.lines("CRITICAL"), self.codes("CRITICAL")
-        if lines[0] == NOTHING_BILLED:
-            del lines[0], codes[0]
         assert lines, self.stderr
         assert all(codes), self.stderr
         return lines

@@ -12,6 +12,7 @@ from jobo_sandbox import Sandbox
 from tap_jobo.clock import format_timestamp
 from tap_jobo.streams.career_sites import CAREER_SITES
 from tap_jobo.sync.state import as_raw, read_state
+from tests.archive.helpers import change, pass_time
 from tests.support import Tap, discover, entry_of, state_until
 
 OLD = "2020-01-01T00:00:00.000000Z"
@@ -153,3 +154,21 @@ def test_a_bad_member_is_named(path: str, value: Any) -> None:
         read_state(raw, CAREER_SITES, {})
     assert re.search(rf"\b{name}\b|filter_sets", str(refusal.value))
     assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("edit", ["2025-06-01", "soon"])
+def test_an_edited_bookmark_decides_nothing_and_names_the_restart_that_would(
+    tap: Tap, edit: str
+) -> None:
+    state = tap.succeed().state
+    until = state["bookmarks"]["career_sites"]["replication_key_value"]
+    key, *_ = tap.sandbox.world.rows()
+    change(tap, key)
+    state["bookmarks"]["career_sites"]["replication_key_value"] = edit
+    run = tap.succeed(state=state)
+    assert run.codes("WARNING") == ["edited-bookmark"]
+    assert ("--since 2025-06-01T00:00:00.000000Z" in run.stderr) == (edit != "soon")
+    assert run.ids == [key]
+    assert until < run.state["bookmarks"]["career_sites"]["replication_key_value"]
+    pass_time(tap)
+    assert not tap.succeed(state=run.state).codes("WARNING")
