@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from logging import LogRecord
 from textwrap import indent
 from typing import Any, ClassVar, Final, cast
@@ -16,7 +17,7 @@ from singer_sdk.streams import Stream
 from typing_extensions import override
 
 from tap_jobo.commands import CONFIG_FILES
-from tap_jobo.errors import ConfigError
+from tap_jobo.errors import ConfigError, TapJoboError
 from tap_jobo.messages import message
 from tap_jobo.redaction import redact_logs
 from tap_jobo.settings.reading import read_environment, read_object, validated
@@ -34,7 +35,7 @@ from tap_jobo.singer.companies_stream import CompaniesStream
 from tap_jobo.singer.feed_stream import FeedStream
 from tap_jobo.singer.loop import StreamLoop
 from tap_jobo.singer.run import RunContext
-from tap_jobo.singer.stream import JoboStream
+from tap_jobo.singer.stream import JoboStream, log_metric
 from tap_jobo.singer.writer import StdoutWriter
 from tap_jobo.streams import FEEDS, SETTINGS
 from tap_jobo.streams.career_sites import CAREER_SITES
@@ -182,7 +183,7 @@ class TapJobo(Tap):
             for stream in self.streams.values():
                 if stream.selected:
                     cast("JoboStream", stream).write_schema()
-            self.loop.read_all()
+            self._read_streams()
         finally:
             self._writer.flush()
 
@@ -194,7 +195,16 @@ class TapJobo(Tap):
         streams = [each for each in self.streams.values() if each.selected]
         if free := [each.name for each in streams if not isinstance(each, FeedStream)]:
             self.logger.info("There is nothing to buy of %s.", " and ".join(free))
-        self.loop.read_all()
+        self._read_streams()
+
+    def _read_streams(self) -> None:
+        """Read the streams, and log what the month has cost, however that ends."""
+        try:
+            self.loop.read_all()
+        finally:
+            with suppress(TapJoboError):  # if a count is damaged, what costs money has failed
+                if (month := self.run.read_month()) and month.credits:
+                    log_metric(self.metrics_logger, "jobo_credits_month", month.credits, {})
 
     def test(self, what: str) -> None:
         """Write a row of each selected feed, and log what that shows, or only write the schemas."""
@@ -226,6 +236,9 @@ class TapJobo(Tap):
             click.echo(stream.name)
             for line in stream.preview():
                 click.echo(indent(line, "  "))
+        if month := self.run.read_month():
+            for line in month.describe(self.config.get("max_credits_per_month")):
+                click.echo(line)
 
     # The command line
 

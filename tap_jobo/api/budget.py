@@ -26,12 +26,12 @@ from tap_jobo.archive import layout
 from tap_jobo.archive.archive import StreamArchive
 from tap_jobo.archive.files import Pending, encode, read_pending
 from tap_jobo.archive.key import key_of_name
+from tap_jobo.archive.month import sharing_a_limit
 from tap_jobo.clock import Clock
 from tap_jobo.commands import archive_command
 from tap_jobo.errors import BudgetReachedError, LimitTooLowError, TapJoboError
 from tap_jobo.messages import message
 from tap_jobo.model import Charge
-from tap_jobo.streams import FEEDS
 from tap_jobo.streams.feed_spec import FeedSpec
 from tap_jobo.wording import dollars, plural
 
@@ -317,22 +317,13 @@ class FeedCost:
         return True
 
     def _read_others(self, own: StreamArchive) -> None:
-        """Read the counts of the other streams. Their pages are listed only once.
-
-        With a limit, that is also of those of this owner without a file, which may have been lost.
-        """
-        store, key = own.store, own.key
-        written = {*map(layout.key_of_pending, store.list(layout.PENDING_FOLDER))}
-        names = {*written}
-        if self.budget.max_credits_per_month is not None:
-            names |= {f"{key.owner}/{spec.name}" for spec in FEEDS}
-        for name in names - {key.name}:
-            pending = read_pending(store, name) if name in written else None
-            if pending and (pending.address, pending.api_key) != (key.address, key.api_key):
+        """Read the counts of the other streams. Their pages are listed only once."""
+        for name, pending in sharing_a_limit(own.store, own.key):
+            if name == own.key.name:
                 continue
             if name not in self._others:
                 after = pending.offset if pending else 0
-                self._others[name] = StreamArchive(store, key_of_name(name), after)
+                self._others[name] = StreamArchive(own.store, key_of_name(name), after)
             self._spent_by_others[name] = self._others[name].spent_so_far(pending)
 
     def _newest_balance(self, own: StreamArchive) -> int | None:

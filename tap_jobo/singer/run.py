@@ -16,6 +16,7 @@ from tap_jobo.archive.archive import OFF, StreamArchive, refuse_old_layout
 from tap_jobo.archive.files import last_price
 from tap_jobo.archive.key import ArchiveKey, archive_key, shortest_name
 from tap_jobo.archive.memory import Memory
+from tap_jobo.archive.month import MonthBill
 from tap_jobo.archive.store import Store
 from tap_jobo.clock import Clock
 from tap_jobo.commands import archive_command
@@ -137,6 +138,12 @@ class RunContext:
         with suppress(ArchiveError):  # whose message may need this
             return {each.stream: each for each in keys if StreamArchive(self._store, each).head}
         return {}
+
+    def read_month(self) -> MonthBill | None:
+        """Return the bill of this month, None if `archive` is false."""
+        if not self._config["archive"]:
+            return None
+        return MonthBill(self._store, self._key(FEEDS[0]), self.api_clock.now())
 
     @contextmanager
     def hold(self, archive: StreamArchive) -> Iterator[Callable[[], None]]:

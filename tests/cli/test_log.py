@@ -20,17 +20,18 @@ OF_THE_SDK = {
 }
 
 
-def test_the_simplest_run_logs_at_most_seven_lines_of_its_own(tap: Tap) -> None:
+def test_the_simplest_run_logs_at_most_eight_lines_of_its_own(tap: Tap) -> None:
     run = tap.succeed()
     lines = [re.sub(r"METRIC.*\"metric\":\"(\w+)\".*", r"\1", each) for each in run.lines("INFO")]
     own = [line for line in lines if line not in OF_THE_SDK]
     assert own[0].startswith("tap-jobo v")
-    assert own[4:] == ["jobo_sync_complete", "jobo_credits", "jobo_credits_balance"]
-    assert [run.metrics[name] for name in own[4:]] == [1, 6_000, 9_994_000]
+    names = ["jobo_sync_complete", "jobo_credits", "jobo_credits_balance", "jobo_credits_month"]
+    assert own[4:] == names
+    assert [run.metrics[name] for name in names] == [1, 6_000, 9_994_000, 6_000]
     assert run.metrics["record_count"] == 120
     assert len(lines) == len(own) + len(OF_THE_SDK) == len(run.stderr.splitlines())
     quiet = tap.succeed(state=run.state)  # which says nothing of what is zero
-    assert quiet.metrics.keys() == {"jobo_sync_complete", "jobo_credits_balance", "sync_duration"}
+    assert quiet.metrics.keys() == {*names, "sync_duration"} - {"jobo_credits"}
 
 
 FORGED = "x\n2026-11-26 08:00:00,000 | CRITICAL | tap-jobo | Send us your key. [tap-bug]\x1b[2K"
