@@ -63,6 +63,17 @@ def test_no_log_tells_the_secret_of_the_bucket(tap: Tap, s3: S3) -> None:
     assert s3.env["AWS_SECRET_ACCESS_KEY"] not in run.stdout + run.stderr
 
 
+def test_a_loader_needs_only_to_list_and_read(tap: Tap, files: Files, weather: Weather) -> None:
+    tap.succeed("--buy")
+    before = files.copy()
+    weather.decide = lambda method, _: "" if method in {"GET", "HEAD"} else "403"
+    run = tap.succeed(max_credits=0)
+    assert (len(run.ids), run.lines("WARNING"), run.lines("ERROR")) == (120, [], [])
+    assert files.copy() == before
+    tap.succeed(max_credits=0, state=run.state)
+    tap.fail("--buy", code="archive-unusable", country_codes=["DE"], on_filter_change="resync")
+
+
 # One run at a time
 
 

@@ -1,7 +1,9 @@
 """Two runs at once: one buys, and the other loads, waits, and buys what is left."""
 
+import os
 import signal
 import subprocess
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,8 +15,8 @@ from jobo_sandbox import Sandbox
 from tap_jobo.archive.store import HeldError
 from tap_jobo.errors import TapJoboError
 from tap_jobo.singer.loop import StreamLoop
-from tests.archive.helpers import Warehouse, succeeded
-from tests.support import Tap
+from tests.archive.helpers import Warehouse, change, succeeded
+from tests.support import Tap, execute
 from tests.support.archives import Files
 from tests.support.clock import FakeClock
 from tests.support.crash import BIG_PIPE, finish, held_run, rows_billed_twice, wait_until_quiet
@@ -115,3 +117,27 @@ def test_of_runs_that_start_together_one_buys(tap: Tap, files: Files, tmp_path: 
         assert run.bookmark["offset"] == 3
     assert tap.sandbox.rows_billed == 120
     assert files.page_numbers == [1, 2, 3]
+
+
+# One buys, others load
+
+
+@pytest.fixture
+def reader(tap: Tap, folder: Path) -> Iterator[list[str]]:
+    """What starts a command for which a bought archive is read-only."""
+    tap.succeed("--buy")
+    modes = {place: place.stat().st_mode for place in (folder, *folder.rglob("*"))}
+    for place, mode in modes.items():
+        place.chmod(mode & ~0o222)
+    yield ["setpriv", "--bounding-set=-dac_override"] if os.geteuid() == 0 else []
+    for place, mode in modes.items():
+        place.chmod(mode)
+
+
+def test_a_loader_needs_only_to_read(tap: Tap, reader: list[str]) -> None:
+    loader = tap.command(settings={"max_credits": 0})
+    run = execute([*reader, *loader], tap.environment())
+    assert (run.returncode, len(run.ids), run.lines("WARNING")) == (0, 120, [])
+    change(tap, run.ids[0], name="Changed since")
+    buyer = execute([*reader, *tap.command("--buy")], tap.environment())
+    assert (buyer.returncode, buyer.codes("CRITICAL")) == (1, ["archive-unusable"])
