@@ -130,7 +130,7 @@ def plan(own: Position, log: Log, wanted: Wanted, run: Run, now: str) -> Request
         return Request(newest.sync, newest.pages + 1, newest.rows, newest.cursor, "go on")
     if has is None:
         return _plan_unread(own, log, wanted, full(wanted, now, order))
-    if order is None and _is_recent(wanted, run, now):
+    if order is None and _is_recent(has, wanted, run, now):
         return None
     return _changes(has, best(log.position, wanted), wanted, now, order)
 
@@ -174,13 +174,16 @@ def _until_of_alike(own: Position, wanted: Wanted) -> str:
     return max(read.until for read in alike or own.reads)
 
 
-def _is_recent(wanted: Wanted, run: Run, now: str) -> bool:
+def _is_recent(has: Read, wanted: Wanted, run: Run, now: str) -> bool:
     """Return whether what the run has bought leaves nothing to buy.
 
     It began a sync, or it bought the last page of one that began no longer ago than the lookback,
     so the next run reads what changed since. That holds although a clock that is behind may have
-    left the last read where it was.
+    left the last read where it was. But a sync of another pipeline may start later than the own
+    reads end: then what changed between is left.
     """
+    if has.until < run.finished:
+        return False
     if run.has_begun:
         return True
     return bool(run.finished) and run.finished >= before(now, wanted.lookback)

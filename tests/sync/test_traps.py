@@ -531,6 +531,13 @@ TRAPS: dict[str, Trap] = {
         *[run(outcome="limit", pages=1), reject("prod"), run(outcome="rejected", billed=0)],
         *[answer("prod", "restart-sync", 5), run(billed=0)],
     ],
+    "a sync of another pipeline, begun over after the own reads end, leaves nothing between": [
+        *[lambda world: world.adopt(world.pipes["prod"]), size(1), put(1), wait(1)],
+        lambda world: want("dev", start=at(world.api.now))(world),
+        *[put(2, 3, 4, 5), run("dev", "limit", pages=1), reject_one()],
+        *[run("dev", "limit", pages=1), reject("dev"), run("dev", "rejected", 0)],
+        *[run("prod", "rejected", 0), answer("prod", "restart-sync"), has_all("prod")],
+    ],
     "a sync that its archive has lost is begun over": [
         lambda world: world.api.stuck.add("all"),
         *[run(outcome="rejected"), lose_archive, run(outcome="rejected"), reject("prod")],
