@@ -127,6 +127,11 @@ class State(_Stored, frozen=True):
     #: since when rows may be missing, as the user was told; None if none was
     gap: str | None = None
 
+    @property
+    def is_adopted(self) -> bool:
+        """Whether another tap wrote it."""
+        return not self.owner
+
 
 class Charge(_Stored, frozen=True):
     """What is known of the cost of a page when its response came."""

@@ -202,9 +202,14 @@ class TapJobo(Tap):
         try:
             self.loop.read_all()
         finally:
-            with suppress(TapJoboError):  # if a count is damaged, what costs money has failed
-                if (month := self.run.read_month()) and month.credits:
-                    log_metric(self.metrics_logger, "jobo_credits_month", month.credits, {})
+            if self.config["archive"]:
+                self._log_month()
+
+    def _log_month(self) -> None:
+        with suppress(TapJoboError):  # if a count is damaged, what costs money has failed
+            month = f"{self.run.api_clock.now():%Y-%m}"
+            if credits_ := self.run.read_bill().credits_in(month):
+                log_metric(self.metrics_logger, "jobo_credits_month", credits_, {})
 
     def test(self, what: str) -> None:
         """Write a row of each selected feed, and log what that shows, or only write the schemas."""
@@ -236,8 +241,9 @@ class TapJobo(Tap):
             click.echo(stream.name)
             for line in stream.preview():
                 click.echo(indent(line, "  "))
-        if month := self.run.read_month():
-            for line in month.describe(self.config.get("max_credits_per_month")):
+        if self.config["archive"]:
+            limit = self.config.get("max_credits_per_month")
+            for line in self.run.read_bill().describe(self.run.api_clock.now(), limit):
                 click.echo(line)
 
     # The command line

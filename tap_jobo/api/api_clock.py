@@ -77,8 +77,11 @@ class ApiClock:
         return min(self._date, self._local) + self._passed()
 
     def is_future(self, instant: datetime) -> bool:
-        """Return whether an instant, such as a bookmark, is in the future."""
-        return instant > self.now() + timedelta(seconds=1)  # as exact as a `Date`
+        """Return whether an instant, such as a bookmark, is in the future by any right clock.
+
+        A `Date` is exact to a second, and a machine's clock that is of use to a day.
+        """
+        return instant > self.now() + (timedelta(seconds=1) if self._is_read else _MAX_SKEW)
 
     def _passed(self) -> timedelta:
         return timedelta(seconds=self._clock.monotonic() - self._started)

@@ -25,8 +25,7 @@ from tap_jobo.api.headers import has_plan, reported_balance, reported_credits
 from tap_jobo.archive import layout
 from tap_jobo.archive.archive import StreamArchive
 from tap_jobo.archive.files import Pending, encode, read_pending
-from tap_jobo.archive.key import key_of_name
-from tap_jobo.archive.month import sharing_a_limit
+from tap_jobo.archive.month import MonthBill
 from tap_jobo.clock import Clock
 from tap_jobo.commands import archive_command
 from tap_jobo.errors import BudgetReachedError, LimitTooLowError, TapJoboError
@@ -72,6 +71,7 @@ class Budget:
     balance: int | None = None  #: what the last response of the run says; None if none does
     #: the same, or before that, what an earlier run has seen; less what may have been billed since
     last_balance: int | None = None
+    bill: MonthBill = field(default_factory=MonthBill)  #: of all that share the limit of a month
 
     def note_balance(self, headers: Mapping[str, str]) -> int:
         """Record the balance that a response reports, and return its fall."""
@@ -99,15 +99,12 @@ class FeedCost:
         self.price = spec.list_price  #: credits that the next row may cost
         self.credits = 0
         self.possibly_billed = 0
-        self.spent: dict[str, int] = {}  #: credits of the last two months, for a page's header
         self.archive: StreamArchive | None = None  #: None until it is open, and if it is off
         self._raised = 0.0  # the price of the last page, if that was above the list price
         self._is_told = False  # that the responses show no price
         self._raise_if_lost: Callable[[], None] = lambda: None
         self._written: Pending | None = None
         self._asked_in: set[str] = set()  # the months in which the last request counts
-        self._others: dict[str, StreamArchive] = {}  # of the streams that share the limit
-        self._spent_by_others: dict[str, Mapping[str, int]] = {}
 
     def count_in(self, archive: StreamArchive, raise_if_lost: Callable[[], None]) -> None:
         """Go on with the count of earlier runs, and with the balance that they saw.
@@ -123,14 +120,15 @@ class FeedCost:
             return
         self._written = pending = read_pending(archive.store, archive.key.name)
         self.archive, self._raise_if_lost = archive, raise_if_lost
-        self.spent = {**archive.spent_so_far(pending)}
+        name, bill = archive.key.name, self.budget.bill
+        bill.archives[name], bill.spent[name] = archive, archive.spent_so_far(pending)
         self._raised = pending.price if pending else 0
         self.price = max(self._raised, self.spec.list_price)
         if pending is None:  # by this file, the runs of other streams find the pages of this one
             self.settle()
-        self._read_others(archive)
+        bill.read(archive.store, archive.key, counted=name)
         if self.budget.last_balance is None:
-            self.budget.last_balance = self._newest_balance(archive)
+            self.budget.last_balance = _newest_balance(bill)
 
     def settle(self) -> None:
         """Leave to later runs what no page has. If that fails, a page too much may count."""
@@ -162,11 +160,10 @@ class FeedCost:
                 "next_month": f"{then:%Y-%m}-01 (UTC)",
                 "list": archive_command("list", location=self.archive.store.location),
             }
-            counts = (self.spent, *self._spent_by_others.values())
             yield Limit(
                 setting="max_credits_per_month",
                 most=most,
-                used=sum(spent.get(month, 0) for spent in counts),
+                used=self.budget.bill.credits_in(month),
                 month=month,
                 known=known,
             )
@@ -185,10 +182,11 @@ class FeedCost:
         cost = math.ceil(rows * price)
         self._check(cost, price)
         self._asked_in = self._months()
-        if self.archive is None or self.budget.max_credits_per_month is None or not cost:
+        archive = self.archive
+        if archive is None or self.budget.max_credits_per_month is None or not cost:
             return
         if self._write(self._with(cost)):  # otherwise, it is another try, which counts already
-            self._read_others(self.archive)
+            self.budget.bill.read(archive.store, archive.key, counted=archive.key.name)
             self._check(cost, price)
 
     def _check(self, cost: int, price: float) -> None:
@@ -278,9 +276,15 @@ class FeedCost:
         self.budget.credits += credits_
         if credits_ > 0:
             self._asked_in |= self._months()  # a slow request may count in two months
-        self.spent = self._with(credits_)
+        if self.archive:
+            self.budget.bill.spent[self.archive.key.name] = self._with(credits_)
 
     # The months
+
+    @property
+    def spent(self) -> dict[str, int]:
+        """The credits of the last two months, for a page's header; empty if the archive is off."""
+        return {**self.budget.bill.spent[self.archive.key.name]} if self.archive else {}
 
     def _months(self) -> set[str]:
         """Return the months in which a request counts now, none if the archive is off."""
@@ -316,20 +320,11 @@ class FeedCost:
         self._written = pending
         return True
 
-    def _read_others(self, own: StreamArchive) -> None:
-        """Read the counts of the other streams. Their pages are listed only once."""
-        for name, pending in sharing_a_limit(own.store, own.key):
-            if name == own.key.name:
-                continue
-            if name not in self._others:
-                after = pending.offset if pending else 0
-                self._others[name] = StreamArchive(own.store, key_of_name(name), after)
-            self._spent_by_others[name] = self._others[name].spent_so_far(pending)
 
-    def _newest_balance(self, own: StreamArchive) -> int | None:
-        """Return the balance of the account that the last page of any stream has shown."""
-        headers = [each.last_header for each in (own, *self._others.values())]
-        receipts = [each.receipt for each in headers if each and each.receipt]
-        known = [each for each in receipts if each.balance is not None]
-        newest = max(known, key=lambda receipt: receipt.received_at, default=None)
-        return newest.balance if newest else None
+def _newest_balance(bill: MonthBill) -> int | None:
+    """Return the balance of the account that the last page of any stream has shown."""
+    headers = [each.last_header for each in bill.archives.values()]
+    receipts = [each.receipt for each in headers if each and each.receipt]
+    known = [each for each in receipts if each.balance is not None]
+    newest = max(known, key=lambda receipt: receipt.received_at, default=None)
+    return newest.balance if newest else None

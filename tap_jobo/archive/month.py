@@ -1,12 +1,12 @@
 """What an account is billed in a month: so far, and by its end."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Final
 
 from tap_jobo.archive import layout
 from tap_jobo.archive.archive import StreamArchive
-from tap_jobo.archive.files import Pending, read_pending
+from tap_jobo.archive.files import read_pending
 from tap_jobo.archive.key import ArchiveKey, key_of_name
 from tap_jobo.archive.store import Store
 from tap_jobo.clock import format_timestamp, parse_timestamp
@@ -18,50 +18,58 @@ _WEEK: Final = timedelta(days=7)
 _DAY: Final = timedelta(days=1)
 
 
-def sharing_a_limit(store: Store, key: ArchiveKey) -> Iterator[tuple[str, Pending | None]]:
-    """Yield the archive keys that share the limit of a month, and their files.
-
-    These are those of one address and kind of API key. Those of the same owner without a file are
-    among them, because it may have been lost.
-
-    Raises:
-        FormatError: A file can't be read.
-    """
-    written = {*map(layout.key_of_pending, store.list(layout.PENDING_FOLDER))}
-    for name in sorted(written | {f"{key.owner}/{spec.name}" for spec in FEEDS}):
-        pending = read_pending(store, name) if name in written else None
-        if not pending or (pending.address, pending.api_key) == (key.address, key.api_key):
-            yield name, pending
-
-
 class MonthBill:
-    """The bill of a month (UTC) for all streams that share its limit, by their archives alone."""
+    """What each stream that shares the limit of a month (UTC) was billed, by its archive alone.
 
-    def __init__(self, store: Store, key: ArchiveKey, now: datetime) -> None:
-        """Read the bill. Raises `ArchiveError`, or `FormatError` if a count can't be read."""
-        self._now = now
-        self._month = f"{now:%Y-%m}"
-        self._archives: list[StreamArchive] = []
-        self.credits = 0  #: billed so far
-        for name, pending in sharing_a_limit(store, key):
-            archive = StreamArchive(store, key_of_name(name), pending.offset if pending else 0)
-            self._archives.append(archive)
-            self.credits += archive.spent_so_far(pending).get(self._month, 0)
+    These are the archive keys of one address and kind of API key. Those of the same owner without
+    a file are among them, because it may have been lost.
+    """
 
-    def describe(self, limit: int | None) -> Iterator[str]:
+    def __init__(self) -> None:
+        self.archives: dict[str, StreamArchive] = {}  #: by the names of their keys
+        self.spent: dict[str, Mapping[str, int]] = {}  #: the credits of each by month
+
+    def read(self, store: Store, own: ArchiveKey, *, counted: str = "") -> None:
+        """Read what each stream was billed until now, but for one that the caller counts.
+
+        The pages of a stream are listed only once.
+
+        Args:
+            store: The archive store.
+            own: The key of any stream of the owner.
+            counted: The name of the key whose count the caller has.
+
+        Raises:
+            ArchiveError: The archive can't be read; `FormatError` if a count can't.
+        """
+        written = {*map(layout.key_of_pending, store.list(layout.PENDING_FOLDER))}
+        for name in sorted((written | {f"{own.owner}/{spec.name}" for spec in FEEDS}) - {counted}):
+            pending = read_pending(store, name) if name in written else None
+            if pending and (pending.address, pending.api_key) != (own.address, own.api_key):
+                continue
+            if name not in self.archives:
+                after = pending.offset if pending else 0
+                self.archives[name] = StreamArchive(store, key_of_name(name), after)
+            self.spent[name] = self.archives[name].spent_so_far(pending)
+
+    def credits_in(self, month: str) -> int:
+        """Return what all streams together were billed in a month, such as `2026-11`."""
+        return sum(spent.get(month, 0) for spent in self.spent.values())
+
+    def describe(self, now: datetime, limit: int | None) -> Iterator[str]:
         """Yield a line on the bill so far, and one on its end if days go on like the last seven."""
-        yield f"{self._month}: {dollars(self.credits)} billed so far"
-        a_day = sum(_credits_a_day(archive, self._now) for archive in self._archives)
-        first = datetime.fromisoformat(f"{self._month}-01T00:00Z")
-        rest = (first + timedelta(days=31)).replace(day=1) - self._now
-        end = f"by its end: about {dollars(self.credits + a_day * (rest / _DAY))}"
+        month = f"{now:%Y-%m}"
+        billed = self.credits_in(month)
+        yield f"{month}: {dollars(billed)} billed so far"
+        a_day = sum(_credits_a_day(archive, now) for archive in self.archives.values())
+        first = datetime.fromisoformat(f"{month}-01T00:00Z")
+        more = a_day * (((first + timedelta(days=31)).replace(day=1) - now) / _DAY)
         rate = f"{dollars(a_day)} a day for changes in the last seven days"
         reached = ""
-        left = None if limit is None else max(0, limit - self.credits)
-        if left is not None and left <= a_day * (rest / _DAY):
-            day = self._now + timedelta(days=left / a_day if left else 0)
-            reached = f". max_credits_per_month is reached on {day:%Y-%m-%d}"
-        yield f"{end}, at {rate}{reached}"
+        if limit is not None and limit <= billed + more:
+            days = (limit - billed) / a_day if limit > billed else 0
+            reached = f". max_credits_per_month is reached on {now + timedelta(days):%Y-%m-%d}"
+        yield f"by its end: about {dollars(billed + more)}, at {rate}{reached}"
 
 
 def _credits_a_day(archive: StreamArchive, now: datetime) -> float:

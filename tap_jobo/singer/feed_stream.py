@@ -98,10 +98,16 @@ class FeedStream(JoboStream):
             yield f"ask: {run.problem}"
         elif run.only_loads:
             yield "buy: nothing, because max_credits is 0"
-        elif isinstance(run.planned, Request):
+        else:
+            yield from self._preview_purchase(run)
+
+    def _preview_purchase(self, run: FeedRun) -> Iterator[str]:
+        if isinstance(run.planned, Request):
             request, sync = describe_request(run.planned), run.planned.sync
             then = ", and then what changed" if sync.reads != sync.filters else ""
             yield f"buy: {request} ({run.archive.describe_price()}){then}"
+        for hint in self.hints():
+            yield f"note: {hint}"
 
     # The hints
 

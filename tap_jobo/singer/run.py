@@ -139,11 +139,12 @@ class RunContext:
             return {each.stream: each for each in keys if StreamArchive(self._store, each).head}
         return {}
 
-    def read_month(self) -> MonthBill | None:
-        """Return the bill of this month, None if `archive` is false."""
-        if not self._config["archive"]:
-            return None
-        return MonthBill(self._store, self._key(FEEDS[0]), self.api_clock.now())
+    def read_bill(self) -> MonthBill:
+        """Return what all that share the archive's limit were billed. Raises `ArchiveError`."""
+        bill = self.budget.bill
+        if not bill.archives:  # nothing was bought
+            bill.read(self._store, self._key(FEEDS[0]))
+        return bill
 
     @contextmanager
     def hold(self, archive: StreamArchive) -> Iterator[Callable[[], None]]:

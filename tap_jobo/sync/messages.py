@@ -77,19 +77,17 @@ class Messages:
             known = {}
         return StateError(self.text(asked.code, f"{fact}. Nothing was billed.", **known))
 
-    def in_future(
-        self, instant: str, now: str, archive: StreamArchive, *, is_adopted: bool
-    ) -> StateError:
-        """Return the error for a sync that started after the API's time."""
+    def in_future(self, instant: str, now: str, archive: StreamArchive | None) -> StateError:
+        """Return the error for a sync that starts in the future, or a bookmark of another tap."""
         known = {}
-        if is_adopted:
+        if archive is None:
             known = {"bookmark": "replication_key_value"}
         elif archive.store.lasts:
             restart = archive.restart_since("TIME")
             known = {"folder": archive.folder, "restart_since": restart}
         fact = (
-            f"The bookmark of {self.name} ({to_minute(instant)}) is later than Jobo's clock "
-            f"({to_minute(now)}). Nothing was billed."
+            f"The bookmark of {self.name} ({to_minute(instant)}) is in the future: the time is "
+            f"{to_minute(now)}. Nothing was billed."
         )
         return StateError(self.text("future-bookmark", fact, **known))
 

@@ -21,7 +21,7 @@ class Notices:
         self.gap = state.gap if state else None
         self._messages = messages
         self._given = state.position if state else NOTHING
-        self._is_adopted = state is not None and not state.owner  # the state is of another tap
+        self._adopted = state if state and state.is_adopted else None
         self._told = Told()
         self._other_rows: Counter[str] = Counter()  # by their filters
 
@@ -72,13 +72,13 @@ class Notices:
     ) -> None:
         """Warn if the archive lacks what the warehouse has, before a run buys or asks."""
         log, messages = standing.log, self._messages
-        if self._is_adopted:
-            self._tell_adopted()
-            return
+        if self._adopted:
+            self._tell_adopted(self._adopted.time)
         if not log.archive.store.lasts:
             return
+        is_behind = start.is_behind and not self._adopted
         is_healed_now = isinstance(planned, Request) and planned.why == "behind"
-        if not (start.is_behind or is_healed_now) or not self._told.is_first("behind"):
+        if not (is_behind or is_healed_now) or not self._told.is_first("behind"):
             return
         name = messages.name
         fact = (
@@ -89,7 +89,7 @@ class Notices:
             price = standing.price
             fact = f"The archive is behind {name}: buying changes since {since} again ({price})."
         skipped = log.position_before(start.offset + 1)
-        has_order = start.is_behind and skipped.order > self._given.order
+        has_order = is_behind and skipped.order > self._given.order
         restart = log.archive.command("restart") if has_order else None
         own, there = best(standing.position, standing.wanted), best(log.position, standing.wanted)
         since_then = None
@@ -97,10 +97,10 @@ class Notices:
             since_then = log.archive.restart_since(there.until)
         messages.warn("archive-behind", fact, restart=restart, restart_since=since_then)
 
-    def _tell_adopted(self) -> None:
-        if self._told.is_first("behind"):
-            name, until = self._messages.name, to_minute(self._given.reads[0].until)
-            fact = f"Another tap wrote the state of {name}. Changes since {until} are bought."
+    def _tell_adopted(self, until: str) -> None:
+        if self._told.is_first("adopted"):
+            name = self._messages.name
+            fact = f"Another tap wrote the state of {name}, with rows until {to_minute(until)}."
             self._messages.warn("adopted", fact)
 
     # Gaps

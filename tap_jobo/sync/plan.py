@@ -182,11 +182,8 @@ def _is_recent(has: Read, wanted: Wanted, run: Run, now: str) -> bool:
     left the last read where it was. But a sync of another pipeline may start later than the own
     reads end: then what changed between is left.
     """
-    if has.until < run.finished:
-        return False
-    if run.has_begun:
-        return True
-    return bool(run.finished) and run.finished >= before(now, wanted.lookback)
+    is_within_lookback = run.finished >= before(now, wanted.lookback)
+    return has.until >= run.finished and (run.has_begun or is_within_lookback)
 
 
 def is_healed(has: Read, there: Read | None) -> bool:

@@ -10,7 +10,7 @@ warehouse, whether a page was bought a second or a year ago, and a crash between
 the later ones, free. Only a page in flight, which is not in the archive yet, is billed again.
 """
 
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -115,6 +115,8 @@ class FeedRun:
                 nothing may be bought, the latter is a warning.
         """
         self.wanted = self.want()
+        if self.state and self.state.is_adopted:  # it would keep the run from loading anything
+            self._check_times([self.state.time])
         self._find_start()
         self._plan_purchase()
 
@@ -175,12 +177,14 @@ class FeedRun:
         Raises:
             StateError: The state or the archive has a sync that starts in the future.
         """
+        self._check_times(self._starts)
+
+    def _check_times(self, instants: Iterable[str]) -> None:
         clock = self.reader.clock
-        for instant in self._starts:
+        for instant in instants:
             if clock.is_future(parse_timestamp(instant)):
-                now = format_timestamp(clock.now())
-                is_adopted = self.state is not None and not self.state.owner
-                raise self.messages.in_future(instant, now, self.archive, is_adopted=is_adopted)
+                archive = None if self.state and self.state.is_adopted else self.archive
+                raise self.messages.in_future(instant, format_timestamp(clock.now()), archive)
 
     def _position_once_loaded(self) -> Position:
         """Return what the warehouse has read once all is loaded: a fold over the headers."""

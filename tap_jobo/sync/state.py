@@ -62,10 +62,10 @@ def is_begun(raw: Mapping[str, Any]) -> bool:
 def edited_bookmark(raw: Mapping[str, Any], state: State) -> str | None:
     """Return the bookmark beside a position if it is of none of its reads: somebody has edited it.
 
-    It decides nothing, since the position says what was read.
+    It decides nothing, because the position has what was read.
     """
     value = raw.get("replication_key_value")
-    if not state.owner or value is None or value in {read.until for read in state.position.reads}:
+    if state.is_adopted or value is None or value in {read.until for read in state.position.reads}:
         return None
     return str(value)
 

@@ -180,9 +180,10 @@ print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
 @pytest.mark.exhaustive
 def test_a_page_of_95_mb_fits_into_400_mb_of_memory(tap: Tap, files: Files, raw: RawApi) -> None:
     body = page(padding=" " * 95_000_000)
+    tap.constants["api.client.PAGE_SECONDS"] = 600  # a slow machine loses no response
     raw.respond = lambda connection: send(connection, body)
     command = [sys.executable, "-c", _PEAK, *tap.command()]
     env = {**tap.environment(), "PYTHONMALLOC": "malloc"}  # in a process of its own
     measured = execute(command, env)
     assert int(measured.stdout) < 400_000
-    assert counted(files) % 2_500 == 100  # a slow machine may lose a response, which counts in full
+    assert counted(files) == 100

@@ -481,19 +481,13 @@ def test_a_restart_for_other_settings_is_named_where_a_run_asks(
 # --plan
 
 
-def month_in(output: str) -> tuple[str, list[str]]:
-    """What `--plan` prints of the streams, and its two lines on the month."""
-    *streams, so_far, end = output.splitlines()
-    return "\n".join(streams), [so_far, end]
-
-
 def planned(tap: Tap, files: Files, **how: Any) -> dict[str, str]:
     """What `--plan` prints; it sends no request that is billed, and changes no file."""
     billed, before = tap.sandbox.rows_billed, files.copy()
     run = tap.succeed("--plan", **how)
     assert (tap.sandbox.rows_billed, files.copy()) == (billed, before)
-    text, _ = month_in(run.stdout)
-    stream, *parts = re.split(r"\n  (?! )", text)  # a question has ways out below it
+    streams = "\n".join(run.stdout.splitlines()[:-2])  # without those on the month
+    stream, *parts = re.split(r"\n  (?! )", streams)  # a question has ways out below it
     assert stream == "career_sites"
     return dict(part.strip().split(": ", 1) for part in parts)
 
@@ -502,6 +496,8 @@ def test_plan_prints_what_a_run_would_load_ask_and_buy(tap: Tap, files: Files) -
     first = planned(tap, files)
     assert first["load"] == "0 pages from the archive, free"
     assert first["buy"].startswith("all rows ($50.00 ")
+    assert "note" not in first
+    assert "[no-limit]" in planned(tap, files, max_credits=None)["note"]
     state = tap.succeed(country_codes=["DE"]).state
     again = planned(tap, files, country_codes=["DE"])
     loaded = tap.succeed(country_codes=["DE"])

@@ -9,7 +9,6 @@ from tests.support import Tap
 from tests.support.archives import Files
 
 pytestmark = pytest.mark.slow
-DAY = timedelta(days=1)
 
 
 def month_of(tap: Tap, limit: int | None = None) -> list[str]:

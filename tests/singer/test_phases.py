@@ -220,8 +220,26 @@ class TestStateOfAnotherTap:
     ) -> None:
         tap = Tap(sandbox, tmp_path)
         state = self.state(replication_key_value="9999-01-01")
-        assert "replication_key_value" in tap.fail(code="future-bookmark", state=state).stderr
+        for most in (None, 0):  # a run that only loads would deliver no page until then
+            run = tap.fail(code="future-bookmark", state=state, max_credits=most)
+            assert "replication_key_value" in run.stderr
+            assert run.codes("WARNING") == []
+        assert sandbox.ledger == []
+        soon = (sandbox.now() + timedelta(hours=1)).isoformat()
+        tap.fail(code="future-bookmark", state=self.state(replication_key_value=soon))
         assert sandbox.feed_requests == []
+
+    def test_what_an_older_archive_lacks_is_bought_with_a_warning(
+        self, sandbox: Sandbox, tmp_path: Path
+    ) -> None:
+        tap = Tap(sandbox, tmp_path, {"lookback_minutes": 0})
+        tap.succeed()
+        touch(sandbox, 2)
+        sandbox.clock_offset += 60
+        state = self.state(replication_key_value=sandbox.now().isoformat())
+        run = tap.succeed(state=state)
+        assert run.codes("WARNING") == ["adopted", "archive-behind"]
+        assert (len(run.ids), sandbox.rows_billed) == (2, 122)
 
     @pytest.mark.parametrize(
         "bookmark",

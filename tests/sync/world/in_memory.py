@@ -333,3 +333,6 @@ class SimClock:
 
     def earlier(self) -> datetime:
         return self.now() - minutes(self._world.skew)
+
+    def is_future(self, instant: datetime) -> bool:
+        return instant > self.now() + minutes(24 * 60)
