@@ -124,6 +124,7 @@ def _last_state(archive: StreamArchive) -> dict[str, Any]:
         entry=header.id,
         time=header.time,
         position=position,
+        warehouse=header.sync.lookback.warehouse if header.sync else "",
     )
     until = position.reads[0].until if position.reads else None
     return as_raw(state, archive.spec, until)

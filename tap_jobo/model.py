@@ -47,6 +47,14 @@ class Read(_Stored, frozen=True):
     gap: str | None = None  #: since when rows may be missing, None if none are
 
 
+class Lookback(_Stored, frozen=True):
+    """How long before its last read a warehouse reads changes again."""
+
+    warehouse: str  #: its random id, empty for `--buy`
+    minutes: Count
+    last: str  #: when its last sync began
+
+
 class Sync(_Stored, frozen=True):
     """One reading of a feed, with all that was decided when its first page was bought."""
 
@@ -61,6 +69,7 @@ class Sync(_Stored, frozen=True):
     replaces: Id | None  #: the id of the sync that it begins over
     restarts: Count  #: how often it began over because the API rejected its cursor
     batch_size: Number  #: rows per page, the same on every page
+    lookback: Lookback  #: that of its buyer
 
     @property
     def start(self) -> str:
@@ -85,6 +94,7 @@ class Position(_Stored, frozen=True):
     progress: tuple[Progress, ...] = ()  #: the syncs in progress
     is_begun: bool = False  #: whether any page came before
     order: str = ""  #: the time of the last order that was begun, empty before the first
+    lookbacks: tuple[Lookback, ...] = ()  #: of the buyers of the last month
 
     def of(self, sync_id: str | None) -> Progress | None:
         """Return how far a sync is that is in progress."""
@@ -126,6 +136,7 @@ class State(_Stored, frozen=True):
     position: Position  #: the position of the warehouse
     #: since when rows may be missing, as the user was told; None if none was
     gap: str | None = None
+    warehouse: str = ""  #: the random id of the warehouse, empty if the tap did not write it
 
     @property
     def is_adopted(self) -> bool:

@@ -13,7 +13,7 @@ from tap_jobo.api.feed import FeedReader
 from tap_jobo.api.responses import ApiResponse, require_success
 from tap_jobo.clock import format_timestamp
 from tap_jobo.errors import ApiError, FormatError, RejectedError
-from tap_jobo.model import ALL, NOTHING, EntryHeader, Sync, new_id
+from tap_jobo.model import ALL, NOTHING, EntryHeader, Lookback, Sync, new_id
 from tap_jobo.records.converter import RecordConverter
 from tap_jobo.streams.feed_spec import FeedSpec
 from tap_jobo.sync.checks import PageChecks
@@ -52,6 +52,7 @@ def read_page(response: ApiResponse, feed: FeedSpec, sent: dict[str, Any]) -> Re
         replaces=None,
         restarts=0,
         batch_size=int(sent.get("batch_size", feed.page_cap)),
+        lookback=Lookback(warehouse="", minutes=0, last=ALL),
     )
     reading = Reading()
     with _logger(reading.warnings) as logger:

@@ -17,6 +17,9 @@ from tap_jobo.sync.filters import FilterRules
 
 WEEK: Final = timedelta(days=7)
 """How far apart reads may be that say together what was read."""
+MONTH: Final = timedelta(days=31)
+"""For how long after its last sync others honor the lookback of a warehouse."""
+_MOST_LOOKBACKS: Final = 16  # of as many warehouses, as runs without a state have a new one each
 
 
 class Page(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,7 +75,15 @@ def advance(position: Position, page: Page, rules: FilterRules) -> Position:
 def _begun(position: Position, sync: Sync) -> Position:
     """Return the position when a sync begins: its order is no longer outstanding."""
     order = max(position.order, sync.order or "")
-    return replace(position, order=order, progress=_others(position, sync.replaces))
+    new, recent = sync.lookback, before(sync.started, MONTH)
+    old = [
+        each
+        for each in position.lookbacks
+        if each.warehouse != new.warehouse and each.last >= recent
+    ]
+    lookbacks = (*old, new)[-_MOST_LOOKBACKS:]
+    progress = _others(position, sync.replaces)
+    return replace(position, order=order, progress=progress, lookbacks=lookbacks)
 
 
 def _others(position: Position, sync_id: str | None) -> tuple[Progress, ...]:

@@ -4,7 +4,7 @@ It needs nothing of earlier runs; only the id of a new sync is random. `best` is
 the reads that cover the settings, alone or together, and that start by the start date, the newest.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Final, Literal
 
@@ -30,11 +30,13 @@ DAY: Final = timedelta(days=1)
 
 @dataclass
 class Run:
-    """What a run has bought so far of a feed, as far as it says whether there is more to buy.
+    """What a run has done so far of a feed, as far as it says whether there is more to buy.
 
     Syncs of added values do not count, because what changed of the other rows follows.
     """
 
+    #: the ids of the syncs that the warehouse had begun to load before, and that the run began
+    known: set[str] = field(default_factory=set)
     has_begun: bool = False  #: whether it began a sync
     finished: str = ""  #: when the newest sync started whose last page it bought, empty before that
     restarts: int = 0  #: how often it began a sync over because a cursor was rejected
@@ -42,6 +44,7 @@ class Run:
     def note(self, request: "Request", *, is_last: bool) -> None:
         """Take up a page that was bought."""
         sync = request.sync
+        self.known.add(sync.id)
         if sync.reads == sync.filters:
             self.has_begun |= request.page == 1
             if is_last:
@@ -115,8 +118,9 @@ def plan(own: Position, log: Log, wanted: Wanted, run: Run, now: str) -> Request
     An order goes first, then a sync in progress, and then what changed. `own` is the position of
     the warehouse, and `now` the time by the earlier clock, at which a sync starts that begins.
     """
+    wanted = wanted.beside(log.position.lookbacks)
     has = best(own, wanted)
-    going = [each for each in own.progress if _goes_on(each, has, wanted)]
+    going = [each for each in own.progress if _goes_on(each, has, wanted, run)]
     going.sort(key=lambda each: each.sync.started, reverse=True)
     order = log.order if applies(log.order, own, log.position, wanted) else None
     if order and order.over is not None:
@@ -135,25 +139,36 @@ def plan(own: Position, log: Log, wanted: Wanted, run: Run, now: str) -> Request
     return _changes(has, best(log.position, wanted), wanted, now, order)
 
 
-def _goes_on(progress: Progress, has: Read | None, wanted: Wanted) -> bool:
+def _goes_on(progress: Progress, has: Read | None, wanted: Wanted, run: Run) -> bool:
     """Return whether a sync in progress is for what is wanted.
 
-    That of a free feed does not go on once its API may no longer list the start of its window.
+    That of a free feed does not go on once its API may no longer list the start of its window. Any
+    other one that reads rows from before the start date is that of another pipeline, unless the
+    warehouse had begun to load it, and it is not too late for it.
     """
     sync = progress.sync
     if sync.filters != wanted.filters:
         return False
     if wanted.is_free and sync.since < before(wanted.start, 2 * HOUR):
         return False
+    if not wanted.is_free and sync.since < wanted.start:
+        is_needed = has is None or sync.order is not None or has.until < sync.started
+        return is_needed and sync.id in run.known
     return has is not None or sync.start <= wanted.start
 
 
 def _plan_unread(own: Position, log: Log, wanted: Wanted, full: Request) -> Request | Question:
     """Return what to buy where something is wanted that was never read.
 
-    Nobody is asked before the first page. Later, the user decides whether to buy the rows.
+    Nobody is asked before the first page, or beside syncs of the same filters that begin earlier:
+    these are of other pipelines. Later, the user decides whether to buy the rows.
     """
-    if not own.is_begun:
+    earlier = [
+        each
+        for each in own.progress
+        if each.sync.filters == wanted.filters and each.sync.since < wanted.start
+    ]
+    if not own.is_begun or (earlier and earlier == [*own.progress] and not own.reads):
         return full
     if wanted.choice == "error":
         return Question("archive-lacks-rows" if log.lacks_rows else "filters-changed")
@@ -230,6 +245,7 @@ def _begin(wanted: Wanted, now: str, why: Why, *, since: str, order: Order | Non
         replaces=None,
         restarts=0,
         batch_size=wanted.batch_size,
+        lookback=wanted.lookback_at(now),
     )
     return Request(sync, 1, 0, None, why)
 
@@ -246,6 +262,7 @@ def begun_over(old: Sync, wanted: Wanted, now: str, why: Why) -> Request:
         replaces=old.id,
         restarts=old.restarts + (why == "rejected"),
         batch_size=wanted.batch_size,
+        lookback=wanted.lookback_at(now),
     )
     return Request(sync, 1, 0, None, why)
 

@@ -12,7 +12,7 @@ the later ones, free. Only a page in flight, which is not in the archive yet, is
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -97,10 +97,12 @@ class FeedRun:
         self._checks = PageChecks(self.spec, self.converter, self.messages.warn)
         self._head_reader = HeadReader(self.reader, self._checks, self.raise_if_over)
         self._announced = ""  # the id of the sync that the user was told of
-        self._run = Run()
+        self._run = Run(known={each.sync.id for each in self.position.progress})
         self.had_state = self.state is not None  #: whether the warehouse had one before the run
         self._notices = Notices(self.messages, self.state)
         self._start = Start(0)
+        known = self.state.warehouse if self.state else ""
+        self._warehouse = "" if self.only_buys else known or new_id()
         self._last = 0  # the number of the last entry that can be loaded
 
     # Open
@@ -114,7 +116,7 @@ class FeedRun:
             StateError: The state is of another archive, or the user has to decide what to buy. If
                 nothing may be bought, the latter is a warning.
         """
-        self.wanted = self.want()
+        self.wanted = replace(self.want(), warehouse=self._warehouse)
         if self.state and self.state.is_adopted:  # it would keep the run from loading anything
             self._check_times([self.state.time])
         self._find_start()
@@ -153,6 +155,7 @@ class FeedRun:
             number = self.archive.head
             id_, time = self.archive.id_of(number), self.archive.time_of(number) or ""
             self.state = self._state_at(number, id_, time, self.log.position)
+            self._run.known |= {each.sync.id for each in self.position.progress}
 
     def _plan_purchase(self) -> None:
         """Plan what the run buys once all is loaded. Raises as `open` does."""
@@ -376,8 +379,11 @@ class FeedRun:
         if not moves_nothing(self.position, request, self.wanted):
             return False
         catches_up = self._start.is_behind and request.why == "changes"
-        if self.archive.store.lasts and (catches_up or request.why == "behind"):
-            return False  # the archive then has a place for the state, so the user is told once
+        is_unknown = not self.wanted.is_honored(self.log.position.lookbacks)
+        is_entry = catches_up or request.why == "behind" or (self.position.is_begun and is_unknown)
+        if self.archive.store.lasts and is_entry:
+            # The archive then has a place for the state, so the user is told once, and a lookback.
+            return False
         try:
             page = self.reader.parse_page(request.sync, receipt, body)
         except ApiError:
@@ -478,4 +484,5 @@ class FeedRun:
             time=time,
             position=position,
             gap=self._notices.gap,
+            warehouse=self._warehouse,
         )

@@ -27,7 +27,7 @@ from tap_jobo.sharing import expand_filters, share_filters
 from tap_jobo.streams.feed_spec import FeedSpec
 from tap_jobo.sync.wanted import Wanted
 
-_OWN_KEYS: Final = ("owner", "offset", "entry", "time", "position", "gap")
+_OWN_KEYS: Final = ("owner", "offset", "entry", "time", "position", "gap", "warehouse")
 _OTHER_KEYS: Final = {
     "replication_key",
     "replication_key_value",
@@ -65,9 +65,8 @@ def edited_bookmark(raw: Mapping[str, Any], state: State) -> str | None:
     It decides nothing, because the position has what was read.
     """
     value = raw.get("replication_key_value")
-    if state.is_adopted or value is None or value in {read.until for read in state.position.reads}:
-        return None
-    return str(value)
+    read = [read.until for read in state.position.reads]
+    return None if state.is_adopted or value is None or value in read else str(value)
 
 
 def read_state(raw: Mapping[str, Any], spec: FeedSpec, config: Mapping[str, Any]) -> State | None:

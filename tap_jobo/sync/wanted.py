@@ -1,12 +1,12 @@
 """What a run wants of a feed, as far as it decides what is bought."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, Final, Literal, Self
 
 from tap_jobo.clock import before, format_timestamp, parse_timestamp
-from tap_jobo.model import ALL, Filters
+from tap_jobo.model import ALL, Filters, Lookback
 from tap_jobo.streams.feed_spec import FeedSpec
 from tap_jobo.sync.filters import FilterRules
 
@@ -26,6 +26,8 @@ class Wanted:
     #: what happens where rows are wanted that were never read
     choice: Literal["error", "resync", "keep"]
     lookback: timedelta  #: how long before the last read a sync of changes starts
+    warehouse: str = ""  #: the id of the warehouse, empty for `--buy`
+    overlap: timedelta = timedelta(0)  #: the longest lookback of others that load its rows
     batch_size: int  #: rows per page of a new sync
     is_free: bool  #: whether its rows cost nothing. Then it never asks.
     rules: FilterRules  #: how its filters compare
@@ -55,4 +57,24 @@ class Wanted:
 
     def since(self, instant: str) -> str:
         """Return where a window starts that reads what changed since an instant."""
-        return max(before(instant, self.lookback), self.start)
+        return max(before(instant, max(self.lookback, self.overlap)), self.start)
+
+    def beside(self, lookbacks: Iterable[Lookback]) -> Self:
+        """Return the same beside other warehouses, of which each has a lookback.
+
+        They load the rows of this one, and then read only what changed since it read. So it reads
+        as far back as each of them would: no row is lost that becomes visible late.
+        """
+        others = [each.minutes for each in lookbacks if each.warehouse != self.warehouse]
+        return replace(self, overlap=timedelta(minutes=max(others, default=0)))
+
+    def lookback_at(self, now: str) -> Lookback:
+        """Return the lookback of a sync that begins now."""
+        minutes = self.lookback // timedelta(minutes=1)
+        return Lookback(warehouse=self.warehouse, minutes=minutes, last=now)
+
+    def is_honored(self, lookbacks: Iterable[Lookback]) -> bool:
+        """Return whether others know the lookback, by those of an archive."""
+        own = self.lookback_at("")
+        known = [each.minutes for each in lookbacks if each.warehouse == own.warehouse]
+        return own.minutes <= max(known, default=0)

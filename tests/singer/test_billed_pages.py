@@ -10,7 +10,7 @@ import pytest
 
 from jobo_sandbox import Fault, Sandbox
 from jobo_sandbox.feeds import FEEDS
-from tests.archive.helpers import archive_command
+from tests.archive.helpers import archive_command, pass_time
 from tests.support import STREAMS, Run, Tap, entry_of, tap_of
 from tests.support.archives import files_of
 
@@ -82,29 +82,31 @@ def test_a_page_that_is_loaded_again_has_the_same_row_and_one_billed_again_anoth
 # Selected later: the whole bill, once
 
 
-def change(hiring: Sandbox) -> None:
-    """Let jobs change, a minute before the next run, so that those after it need not look back."""
-    for key in [*hiring.world.jobs()][:50]:
-        hiring.world.touch_job(key, at=hiring.now() - timedelta(minutes=1))
+def change(tap: Tap) -> None:
+    """Let jobs change, so long before the next run that those after it look back less far."""
+    world = tap.sandbox.world
+    for key in [*world.jobs()][:50]:
+        world.touch_job(key)
+    pass_time(tap, timedelta(minutes=20))
 
 
 def test_the_whole_bill_comes_once_if_it_is_selected_later(hiring: Sandbox, tap: Tap) -> None:
     without: Any = {"catalog": tap_of(hiring, tap.folder, *BILLED[1:]).catalog}
     state = tap.succeed(**without).state
-    change(hiring)
+    change(tap)
     state = tap.succeed(state=state, **without).state
     assert "billed_pages" not in state["bookmarks"]
-    first = tap.succeed(state=state, lookback_minutes=0)
+    first = tap.succeed(state=state)
     bill = bill_of(first)
     assert sum(row["credits"] for row in bill) == hiring.credits_billed
     assert first.loaded == 0  # their rows are in the warehouse
     billed = hiring.credits_billed
-    change(hiring)
+    change(tap)
     state = tap.succeed(state=first.state, **without).state
-    rest = bill_of(tap.succeed(state=state, lookback_minutes=0))
+    rest = bill_of(tap.succeed(state=state))
     assert [row["stream"] for row in rest] == ["jobs", "jobs"]
     assert sum(row["credits"] for row in rest) == hiring.credits_billed - billed > 0
-    fresh = bill_of(tap.succeed(lookback_minutes=0))  # a new warehouse, from the beginning
+    fresh = bill_of(tap.succeed())  # a new warehouse, from the beginning
     assert {row["id"]: row for row in fresh} == {row["id"]: row for row in [*bill, *rest]}
 
 

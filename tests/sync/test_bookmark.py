@@ -29,6 +29,7 @@ SYNC: dict[str, Any] = {
     "replaces": None,
     "restarts": 0,
     "batch_size": 50,
+    "lookback": {"warehouse": "0f", "minutes": 15, "last": OLD},
 }
 WRITTEN: dict[str, Any] = {
     "replication_key": "updated_at",
@@ -38,11 +39,13 @@ WRITTEN: dict[str, Any] = {
     "entry": "0f",
     "time": OLD,
     "gap": None,
+    "warehouse": "0f",
     "position": {
         "reads": [{"filters": 0, "start": "", "until": OLD, "gap": None}],
         "progress": [{"sync": SYNC, "pages": 1, "rows": 50, "cursor": "c", "has_gap": False}],
         "is_begun": True,
         "order": "",
+        "lookbacks": [SYNC["lookback"]],
         "filter_sets": [{"country_codes": ["DE"]}, {}],
     },
 }
@@ -156,9 +159,9 @@ def test_a_bad_member_is_named(path: str, value: Any) -> None:
     assert "\n" not in str(refusal.value)
 
 
-@pytest.mark.parametrize("edit", ["2025-06-01", "soon"])
+@pytest.mark.parametrize("edit", ["2025-06-01", "soon", {}])
 def test_an_edited_bookmark_decides_nothing_and_names_the_restart_that_would(
-    tap: Tap, edit: str
+    tap: Tap, edit: object
 ) -> None:
     state = tap.succeed().state
     until = state["bookmarks"]["career_sites"]["replication_key_value"]
@@ -167,7 +170,7 @@ def test_an_edited_bookmark_decides_nothing_and_names_the_restart_that_would(
     state["bookmarks"]["career_sites"]["replication_key_value"] = edit
     run = tap.succeed(state=state)
     assert run.codes("WARNING") == ["edited-bookmark"]
-    assert ("--since 2025-06-01T00:00:00.000000Z" in run.stderr) == (edit != "soon")
+    assert ("--since 2025-06-01T00:00:00.000000Z" in run.stderr) == (edit == "2025-06-01")
     assert run.ids == [key]
     assert until < run.state["bookmarks"]["career_sites"]["replication_key_value"]
     pass_time(tap)

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from tap_jobo.archive.key import key_of_name
 from tap_jobo.clock import before, format_timestamp, parse_timestamp
-from tap_jobo.model import ALL, NOTHING, Filters, Order, Position, Read, State, Sync
+from tap_jobo.model import ALL, NOTHING, Filters, Lookback, Order, Position, Read, State, Sync
 from tap_jobo.streams.career_sites import CAREER_SITES
 from tap_jobo.streams.jobs import EXPIRED_JOBS
 from tap_jobo.sync.filters import FilterRules
@@ -50,6 +50,7 @@ def sync(id_: str = "a", **changes: Any) -> Sync:
         replaces=None,
         restarts=0,
         batch_size=2,
+        lookback=Lookback(warehouse="", minutes=0, last=at(10)),
     )
     return replace(made, **changes)
 
@@ -275,6 +276,7 @@ def test_a_sync_begins_over_with_all_that_was_decided() -> None:
     for why, restarts in (("rejected", 1), ("restart", 0)):
         over = begun_over(old, wants_nothing(), at(50), why)  # type: ignore[arg-type]
         kept = {"started": at(50), "replaces": "a", "restarts": restarts}
+        kept["lookback"] = Lookback(warehouse="", minutes=0, last=at(50))
         assert over.sync == replace(old, id=over.sync.id, **kept)
         assert over.sync.id != old.id
         assert (over.page, over.rows, over.cursor) == (1, 0, None)

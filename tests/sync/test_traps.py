@@ -122,6 +122,11 @@ def put(*ids: int, country: str = "") -> Step:
     return step
 
 
+def put_late(id_: int, late: int) -> Step:
+    """Change a row some minutes before it becomes visible."""
+    return lambda world: world.api.put_late(id_, "AT", "x", late)
+
+
 def move(id_: int, country: str) -> Step:
     return lambda world: world.api.move(id_, country)
 
@@ -515,6 +520,33 @@ TRAPS: dict[str, Trap] = {
         *[wait(100), want(lookback=minutes(20)), run(), put(1)],
         *[set_clock_back(60), run(billed=1), size(1), put(2)],
         *[run(outcome="limit", billed=1, pages=1), run(billed=1)],
+    ],
+    "who wants a later start date does not buy the rest of another one's first sync": [
+        *[run(outcome="limit", pages=1), want("dev", start=at(5)), run("dev", billed=5)],
+        *[run("dev", billed=0), in_progress("dev", 1), run(billed=7), has_all("prod")],
+    ],
+    "a sync goes on although the start date moves": [
+        *[run(outcome="limit", pages=1), want(start=at(5)), run(billed=7)],
+    ],
+    "a row that becomes visible late is read for each lookback, whoever buys": [
+        *[want("lab", lookback=minutes(30)), wait(100), run("lab"), run(), run("dev")],
+        *[wait(40), put(1), run(), wait(40), put(2), run(), put_late(3, late=20)],
+        *[wait(40), put(4), run("dev"), wait(40), put(5), run(), wait(40), put(6), run("dev")],
+        *[run("lab"), has_all("lab")],
+    ],
+    "one that has bought nothing so far is honored": [
+        *[wait(100), run(), want("lab", lookback=minutes(30)), run("lab", billed=0)],
+        *[wait(40), put(1), run(), put_late(3, late=20), wait(40), put(4), run()],
+        *[wait(40), put(5), run(), run("lab"), has_all("lab")],
+    ],
+    "a shorter lookback of the same pipeline holds at once": [
+        *[want(lookback=minutes(60)), wait(100), run(), put(1), wait(10), run(billed=1)],
+        *[want(lookback=minutes(0)), put(2), run(billed=1), run("dev", billed=0)],
+    ],
+    "who comes from another tap honors the lookbacks of an archive": [
+        *[wait(100), want("lab", lookback=minutes(30)), run("lab"), wait(100)],
+        *[lambda world: world.adopt(world.pipes["dev"]), put(1), wait(10), run("dev", billed=1)],
+        *[put(2), run("dev", billed=2)],
     ],
     "a limit of nothing loads in spite of a question": [
         *[want("prod", filters=OF_AT), run(), run("dev", "limit", 0, pages=0)],

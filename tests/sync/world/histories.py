@@ -121,6 +121,11 @@ class Moves:
             self.world.api.put(*self._row())
         self.world.note("rows change")
 
+    def rows_appear_late(self) -> None:
+        for _ in range(self.rng.randint(1, 3)):
+            self.world.api.put_late(*self._row(), late=self.rng.randint(1, 60))
+        self.world.note("rows appear late")
+
     def row_changes_silently(self) -> None:
         self.world.api.change_silently(self.rng.randrange(_ROWS))
         self.world.note("a row changes, but not its time")
@@ -304,6 +309,8 @@ _OFTEN: Final = {
     "rows_change": 7,
     "runs": 8,
     "dies": 8,
+    "lookback": 2,
+    "rows_appear_late": 2,
     "api_is_away": 3,
     "buys": 3,
     "reaches_limit": 4,

@@ -145,6 +145,8 @@ class Api:
     #: the syncs whose cursors it rejects, `all` for all
     stuck: set[str] = field(default_factory=set)
     has_rejected: bool = False
+    #: when versions of rows became visible that did some minutes after their time, and that time
+    late: dict[tuple[int, int], tuple[int, int]] = field(default_factory=dict)
 
     def wait(self, minutes_: int) -> None:
         self.now += minutes_
@@ -170,11 +172,21 @@ class Api:
         self.versions[id_] = self.versions.get(id_, 0) + 1
         self.set(Row(id_, self.tick(), country, kind, self.versions[id_]))
 
+    def put_late(self, id_: int, country: str, kind: str, late: int) -> None:
+        """Change a row whose time is some minutes ago, but not before it changed last."""
+        now, old = self.tick(), self.rows.get(id_)
+        time = max(now - late, old.at if old else 0)
+        self.versions[id_] = version = self.versions.get(id_, 0) + 1
+        self.late[id_, version] = now, now - time
+        self.set(Row(id_, time, country, kind, version))
+
     def change_silently(self, id_: int) -> None:
         """Change a row, but not when it was updated."""
         if id_ in self.rows:
             self.tick()
             self.versions[id_] += 1
+            if late := self.late.get((id_, self.rows[id_].version)):
+                self.late[id_, self.versions[id_]] = late
             self.set(replace(self.rows[id_], version=self.versions[id_]))
 
     def move(self, id_: int, country: str) -> None:
@@ -347,12 +359,14 @@ class Pipe:
     warehouse: dict[int, Row] = field(default_factory=dict)
     question: Asked | None = None
     is_true: bool = True  #: whether its state is the last one of its warehouse
+    since: int | None = None  #: the minute of its first run that was done, None before that
+    shortest: int = 0  #: the shortest lookback that its runs have had since then
     #: what its runs have read that were done: until when, for which filters and start date
     done: list[tuple[Filters, str, str]] = field(default_factory=list)
 
     def forget(self) -> None:
         """Take note that its state is none, or an older one."""
-        self.is_true, self.done = False, []
+        self.is_true, self.done, self.since = False, [], None
 
     @property
     def lookback(self) -> int:

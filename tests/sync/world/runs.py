@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
-from tap_jobo.model import Position
+from tap_jobo.model import NOTHING, Position
 from tap_jobo.sync.wanted import Wanted
 from tests.sync.world.parts import REQUESTED, Asked, Disk, Folder, Pipe, Target, at
 
@@ -58,6 +58,9 @@ class AnyRun:
         has_state = not (conditions.full_refresh or conditions.only_buys)
         #: the state that it was given, and then the one that it wrote last
         self.state = pipe.state if has_state else None
+        position = self.state.position if self.state else NOTHING
+        #: the ids of the syncs that its warehouse had begun to load
+        self.known = {each.sync.id for each in position.progress}
         #: whether the state that it was given is the last one of the warehouse
         self.is_true = pipe.is_true and has_state
         if self.state is None and not conditions.only_buys:

@@ -119,6 +119,7 @@ class World:
         pipe.question = None
         self.starts.add(pipe.wanted.start)
         self.margin = max(self.margin, self.skew + pipe.lookback)
+        pipe.shortest = min(pipe.lookback, pipe.shortest if pipe.since else pipe.lookback)
         self.api.tick()
         return self.new_run(pipe, Conditions(**conditions))
 
@@ -322,10 +323,21 @@ class World:
         for row in self.api.rows.values():
             is_wanted = row.matches(wanted.filters) and wanted.start <= at(row.at) < until
             is_told = has.gap is not None and at(row.at) >= has.gap
-            if is_wanted and not is_told:
+            if is_wanted and not is_told and self._can_be_read(pipe, row):
                 self._require_row(pipe, row)
         if own.is_begun:
             pipe.done.append((wanted.filters, wanted.start, has.until))
+        pipe.since = run.began if pipe.since is None else pipe.since
+
+    def _can_be_read(self, pipe: Pipe, row: Row) -> bool:
+        """Return whether a row became visible in time for all lookbacks of a pipeline."""
+        shown_at, late = self.api.late.get((row.id, row.version), (0, 0))
+        return not late or (
+            self.is_calm
+            and late <= pipe.shortest - self.skew
+            and pipe.since is not None
+            and shown_at > pipe.since
+        )
 
     def _check_bought(self, run: AnyRun, *, is_done: bool) -> None:
         """Check a run that has no warehouse: it has written nothing, and bought all."""
@@ -370,7 +382,7 @@ class World:
         """Check that a warehouse has all rows of its filters."""
         pipe = self.pipes[name]
         for row in self.api.rows.values():
-            if row.matches(pipe.wanted.filters):
+            if row.matches(pipe.wanted.filters) and self._can_be_read(pipe, row):
                 self._require_row(pipe, row)
 
     def _check_truth(self, folder: Folder | None) -> None:
@@ -385,6 +397,7 @@ class World:
             until = read.until if read.gap is None else min(read.gap, read.until)
             for row in self.api.rows.values():
                 is_claimed = row.matches(read.filters) and read.start <= at(row.at) < until
+                is_claimed &= (row.id, row.version) not in self.api.late
                 if is_claimed and has.get(row.id, 0) < row.at:
                     raise self.wrong(f"the archive claims {row} by {read}")
 
@@ -396,10 +409,15 @@ class World:
         if entry.header.page == 1:
             self.note(f"  {run.pipe.name} begins {sync}")
             self.has_kept |= sync.kept is not None
-            if not sync.replaces:
+            if sync.replaces:
+                run.known |= {sync.id} if sync.replaces in run.known else set()
+            else:
                 self._check_new(run, entry)
                 if sync.order is not None:
                     self._note_order(run, sync, sync.order)
+        is_wanted = sync.since >= run.wanted.start or sync.id in run.known
+        is_free = self.api.is_free or run.conditions.only_buys
+        self.require(is_wanted or is_free, f"rows from before the start date are bought: {sync}")
         self._check_bill(run, entry, before)
 
     def _check_new(self, run: AnyRun, entry: Entry) -> None:
@@ -407,7 +425,13 @@ class World:
         pipe, wanted, own, sync = run.pipe, run.wanted, entry.header.buyer, entry.sync
         if wanted.choice != "error" or sync.order is not None or not own.is_begun:
             return
-        self.require(best(own, wanted), "bought unasked, although something was read")
+        is_of_others = not own.reads and all(
+            each.sync.filters == sync.filters and each.sync.since < wanted.start
+            for each in own.progress
+        )
+        self.require(
+            best(own, wanted) or is_of_others, "bought unasked, although something was read"
+        )
         until = [
             end
             for filters, start, end in pipe.done
@@ -479,7 +503,7 @@ class World:
             outcome = self.run(pipe.name)
             if outcome == "done":
                 # With a lookback, each run buys the last minutes again.
-                if not self.billed or (pipe.lookback and has_waited):
+                if not self.billed or (self.margin and has_waited):
                     return has_asked
                 self.api.wait(100)
                 has_waited = True
